@@ -1,0 +1,57 @@
+"""Settings of the decision and of its evaluation: the sections `ensemble` and `evaluation` of params.yaml."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from imaging.settings import Settings
+
+RuleName = Literal[
+    "gate", "triplet", "quota", "gated_triplet", "unanimity", "expected_value", "expected_value_per_image"
+]
+
+
+class EnsembleSettings(Settings):
+    """How the two stages' out-of-fold predictions are combined into one decision."""
+
+    rule: RuleName | Literal["best"] = "expected_value"
+    """The rule written to decision.json; `best`: the one with the highest nested out-of-fold score."""
+    weights: Literal["equal", "learned"] = "learned"
+    """Weights of the models in a committee: all equal, or learned on out-of-fold predictions."""
+    shrinkage: float = Field(default=0.1, ge=0)
+    """Pull of the learned weights towards equal ones, relative to the loss of equal weights; 0 trusts the data alone."""
+    average: Literal["probability", "logit", "centred"] = "probability"
+    """How masks of fold models are averaged. `centred`: after each fold's own best threshold is subtracted."""
+    calibration: Literal["auto", "none", "temperature", "platt", "isotonic"] = "auto"
+    """Calibration of the classifier committee; `auto`: the one with the lowest cross-fitted log loss."""
+    image_score: Literal["classifier", "stacked", "auto"] = "auto"
+    """What the rules take for the probability of a pneumothorax: the calibrated classifier committee alone, or stacked with
+    what the masks show; `auto`: the one with the lower cross-fitted log loss."""
+    reference_side: int = Field(default=1024, ge=32)
+    """Areas are counted in pixels of an image of this side, and rescaled to each image's own size."""
+    min_component: int = Field(default=0, ge=0)
+    """Connected parts of a mask smaller than this (reference pixels) are removed; 0: none."""
+    fill_holes: bool = False
+    """Fill holes of a mask."""
+    dilate: int = Field(default=0, ge=0, le=50)
+    """Grow a mask by this many reference pixels."""
+
+    @property
+    def reference_pixels(self) -> int:
+        """Pixels of the reference image."""
+        return self.reference_side**2
+
+
+class EvaluationSettings(Settings):
+    """How the decision is measured on the hold-out."""
+
+    draws: int = Field(default=2000, ge=100, le=100_000)
+    """Bootstrap draws over patients; 2,000 settle the ends of a 95 % interval to about 2 % of its width."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the bootstrap."""
+    bins: int = Field(default=15, ge=2, le=100)
+    """Equal-width bins of the expected calibration error (15 as in Guo et al. 2017)."""
+    examples: int = Field(default=8, ge=1, le=40)
+    """Images on each overlay sheet."""
