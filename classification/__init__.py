@@ -1,0 +1,1 @@
+"""Is it there? A timm classifier."""

@@ -1,0 +1,49 @@
+"""Image probabilities of one model, out of fold and on the hold-out: `python -m classification.predict MODEL`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from classification.metrics import summary
+from classification.model import load
+from experiments import committee, inference
+from imaging.dataset import Images
+from imaging.files import atomic, write_json
+from imaging.prepared import Prepared
+
+
+def predict(model: str, part: str, prepared: Prepared) -> pd.DataFrame:
+    """Columns image_id, fold, prob: one row for each image and network that predicts it."""
+    tables = []
+    for fold, path, rows in tqdm(
+        list(committee.tasks("classification", model, part, prepared)), desc=f"{model} {part}", disable=None
+    ):
+        net, settings, facts = load(path)
+        committee.check_same_data(facts, prepared, path)
+        images = Images(prepared, rows, settings.image_size, None, seed=0, masks=False)
+        prob = np.concatenate([batch[:, 0].numpy() for batch in inference.over(net, images, settings)])
+        tables.append(
+            pd.DataFrame(
+                {"image_id": prepared.index["image_id"].iloc[rows].to_numpy(), "fold": fold, "prob": prob}
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def main() -> None:
+    """The DVC stage predict_classification."""
+    model = committee.argument("classification")
+    prepared = Prepared()
+    for part in committee.PARTS:
+        table = predict(model, part, prepared)
+        with atomic(committee.folder_of("classification", model, part) / "predictions.parquet") as temporary:
+            table.to_parquet(temporary, index=False)
+        if part == "oof":  # the hold-out is for ensemble.evaluate alone
+            label = prepared.index["label"].iloc[prepared.rows(table["image_id"])]
+            write_json(f"reports/classification/{model}.json", summary(table["prob"], label))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Train one classifier on one fold: `python -m classification.train MODEL FOLD`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from classification.losses import mixed
+from classification.metrics import summary
+from classification.model import build
+from experiments import fold
+from experiments.params import ClassificationSettings
+from experiments.training import Batch
+from imaging.settings import load_section
+
+
+class Objective:
+    """Mixed loss; validated by AUROC, average precision and Brier score."""
+
+    def __init__(self, settings: ClassificationSettings) -> None:
+        self.settings = settings
+
+    def loss(self, logit: Tensor, batch: Batch) -> Tensor:
+        """Scalar loss of logits (B, 1)."""
+        return mixed(logit[:, 0], batch["label"], self.settings.alpha, self.settings.gamma).mean()
+
+    def evidence(self, logit: Tensor, batch: Batch) -> Tensor:
+        """(B, 2): probability and label."""
+        return torch.stack([logit[:, 0].sigmoid(), batch["label"]], dim=1)
+
+    def summary(self, evidence: Tensor) -> dict[str, float]:
+        """The metrics; `score` is the negative log loss, which unlike AUROC is never saturated."""
+        values = summary(evidence[:, 0].numpy(), evidence[:, 1].numpy())
+        return {"score": -values["log_loss"], **values}
+
+
+def main() -> None:
+    """The DVC stage train_classification."""
+    model, number = fold.arguments("classification")
+    settings = load_section("classification", ClassificationSettings)
+    fold.train("classification", model, number, settings, build, Objective)
+
+
+if __name__ == "__main__":
+    main()

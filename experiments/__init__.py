@@ -1,0 +1,13 @@
+"""How a run is run: params, training, tracking, tuning.
+
+The data is medical, so nothing phones home: telemetry and update checks of the libraries are switched off before any of
+them is imported. DVC's own switch is in .dvc/config.
+"""
+
+import os
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# A library's pretrained weights come from the hub only when params ask for them; see experiments/weights.py.

@@ -1,0 +1,118 @@
+"""One member of the committee on one fold: what `classification.train` and `segmentation.train` share."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from experiments import tracking, training, tuned, weights
+from experiments.params import TrainingSettings, for_model
+from imaging import augment
+from imaging.dataset import Images
+from imaging.files import atomic, fingerprint
+from imaging.prepared import Prepared
+
+T = TypeVar("T", bound=TrainingSettings)
+RESUME = Path(".resume")
+
+
+def arguments(stage: str) -> tuple[str, int]:
+    """Model name and fold from the command line of `python -m <stage>.train MODEL FOLD`."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {stage}.train", description="Train one model on one fold."
+    )
+    parser.add_argument("model", help=f"a name from {stage}.models in params.yaml")
+    parser.add_argument("fold", type=int, help="the fold to validate on; all others are trained on")
+    given = parser.parse_args()
+    return given.model, given.fold
+
+
+def training_rows(prepared: Prepared, fold: int) -> NDArray[np.int64]:
+    """Rows of all folds but this one and the hold-out, sorted."""
+    inside = ~prepared.folds.isin([str(fold), "holdout"])
+    return np.sort(prepared.rows(prepared.folds.index[inside]))
+
+
+def code_of(*packages: str) -> list[str]:
+    """Contents of all modules of these packages: a changed line is another training."""
+    files = sorted(path for package in packages for path in Path(package).rglob("*.py"))
+    return [fingerprint(path) for path in files]
+
+
+def datasets(prepared: Prepared, fold: int, settings: TrainingSettings, masks: bool) -> tuple[Images, Images]:
+    """Augmented training images of all other folds, and the fold's own as they are."""
+    change = augment.build(settings.augment, settings.image_size)
+    return (
+        Images(
+            prepared,
+            training_rows(prepared, fold),
+            settings.image_size,
+            change,
+            seed=settings.seed,
+            masks=masks,
+        ),
+        Images(
+            prepared, prepared.fold_rows(fold), settings.image_size, None, seed=settings.seed, masks=masks
+        ),
+    )
+
+
+def train(
+    stage: str,
+    model: str,
+    fold: int,
+    section: T,
+    build: Callable[[T], nn.Module],
+    objective: Callable[[T], training.Objective],
+) -> None:
+    """Train and write `models/<stage>/<model>/fold<k>` and its history; a killed run goes on where it was."""
+    settings = for_model(section, model, tuned.values(stage))
+    settings = settings.model_copy(update={"seed": settings.seed + fold})
+    prepared = Prepared()
+    state = fingerprint(
+        settings.model_dump(mode="json"), prepared.fingerprint, code_of("imaging", "experiments", stage)
+    )
+    resume = RESUME / f"{stage}-{model}-fold{fold}-{state}"
+    torch.manual_seed(settings.seed)
+    net = build(settings)
+    train_set, validation = datasets(prepared, fold, settings, masks=stage == "segmentation")
+    tags = {
+        "stage": f"train_{stage}",
+        "model": model,
+        "fold": str(fold),
+        "data_fingerprint": prepared.fingerprint,
+    }
+    title = f"train_{stage} {model} fold {fold}"
+    with tracking.start(title, tags, {stage: settings.model_dump(mode="json")}, resume / "run.json") as run:
+        done = training.fit(
+            net,
+            objective(settings),
+            train_set,
+            validation,
+            settings,
+            title=title,
+            resume=resume,
+            report=run.metrics,
+        )
+        facts = {
+            "stage": stage, "model": model, "fold": fold, "settings": settings.model_dump(mode="json"), "metrics": done.metrics,
+            "normalisation": training.NORMALISATION, "data_fingerprint": prepared.fingerprint,
+        }  # fmt: skip
+        weights.save(weights.path_of(stage, model, fold), done.state, facts)
+        with atomic(history_of(stage, model, fold)) as temporary:
+            pd.DataFrame(done.history).drop(columns="images_per_second").to_csv(temporary, index=False)
+    shutil.rmtree(resume)
+
+
+def history_of(stage: str, model: str, fold: int) -> Path:
+    """One row an epoch, for `dvc plots`."""
+    return Path("reports") / "training" / stage / f"{model}-fold{fold}.csv"

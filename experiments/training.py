@@ -1,0 +1,285 @@
+"""Training of one network on one fold: the loop that both stages share.
+
+A stage brings an `Objective` (its loss, what it notes for each validation image, how it sums that up); Lightning brings
+the loop. Everything random is a function of (seed, epoch, image), so a run that was killed and resumed at the start of
+an epoch ends with the same weights, bit for bit on a CPU, as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from timm.optim import param_groups_weight_decay
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from experiments.params import TrainingSettings
+from imaging.dataset import Images, worker_init
+from imaging.sampling import EpochSampler
+
+# ImageNet's mean and standard deviation, averaged over its three channels: pretrained one-channel stems expect grey images so.
+NORMALISATION = {"mean": 0.449, "std": 0.226}
+Batch = dict[str, Tensor]
+
+
+class Objective(Protocol):
+    """What a stage wants of its network."""
+
+    def loss(self, logit: Tensor, batch: Batch) -> Tensor:
+        """Scalar training loss of a batch."""
+
+    def evidence(self, logit: Tensor, batch: Batch) -> Tensor:
+        """(B, K) numbers noted for each validation image, on the device."""
+
+    def summary(self, evidence: Tensor) -> dict[str, float]:
+        """Validation metrics from all images' evidence (N, K); `score` (higher is better) chooses the best epoch."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves: the kept weights, one row an epoch, and the validation metrics of the kept epoch."""
+
+    state: dict[str, Tensor]
+    history: list[dict[str, float]]
+    metrics: dict[str, float]
+
+
+def normalise(image: Tensor) -> Tensor:
+    """uint8 (B, 1, H, W) to float32 of about zero mean and unit variance, on the image's device."""
+    return (image.float() / 255.0 - NORMALISATION["mean"]) / NORMALISATION["std"]
+
+
+def choose_precision(wish: str) -> str:
+    """`auto` becomes bf16 where the hardware multiplies it natively, fp16 on older GPUs, fp32 elsewhere."""
+    if wish != "auto":
+        return wish
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    # Without AMX or AVX512-BF16 instructions PyTorch emulates bf16, slower than fp32.
+    return "bf16-mixed" if "amx_bf16" in flags or "avx512_bf16" in flags else "32-true"
+
+
+def rate(schedule: str, step: int, steps: int, warmup: float) -> float:
+    """Factor of the learning rate at `step` of `steps`: linear warm-up over their share `warmup`, then the schedule."""
+    rise = warmup * steps
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    done = min(1.0, (step - rise) / max(1.0, steps - rise))
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * done))
+    # Exponent .9: DeepLab's and mmsegmentation's poly schedule.
+    return (1 - done) ** 0.9 if schedule == "poly" else 1.0
+
+
+def make_optimiser(net: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """The optimiser named in the settings; biases and normalisation layers are not decayed."""
+    groups = param_groups_weight_decay(net, weight_decay=settings.weight_decay)
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=0.9)
+    kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
+    extra = {"fused": True} if torch.cuda.is_available() and settings.optimiser != "radam" else {}
+    return kinds[settings.optimiser](groups, lr=settings.lr, **extra)
+
+
+class Learner(pl.LightningModule):
+    """A network and its objective as Lightning wants them; images come as uint8 and are normalised on the device."""
+
+    def __init__(self, net: nn.Module, objective: Objective, settings: TrainingSettings) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)
+        self.objective = objective
+        self.settings = settings
+        self._losses: list[Tensor] = []
+        self._evidence: list[Tensor] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.net(normalise(image).contiguous(memory_format=torch.channels_last))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self.objective.loss(self(batch["image"]).float(), batch)
+        self._losses.append(loss.detach())
+        if loss.device.type == "cpu" and not torch.isfinite(
+            loss
+        ):  # on a GPU once an epoch: a look each step would wait for it
+            raise FloatingPointError(_not_finite(self, batch))
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        mean = torch.stack(self._losses).mean().item()
+        self._losses.clear()
+        if not math.isfinite(mean):
+            raise FloatingPointError(_not_finite(self, None))
+        self.log("train/loss", mean)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evidence.append(self.objective.evidence(self(batch["image"]).float(), batch))
+
+    def on_validation_epoch_end(self) -> None:
+        summary = self.objective.summary(torch.cat(self._evidence).cpu())
+        self._evidence.clear()
+        self.log_dict({f"val/{name}": value for name, value in summary.items()})
+
+    def configure_optimizers(self) -> Any:
+        optimiser = make_optimiser(self.net, self.settings)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: rate(self.settings.schedule, step, steps, self.settings.warmup)
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class EpochLog(Callback):
+    """Seeds each epoch, keeps one row an epoch, prints it as one line and hands it to `report`."""
+
+    def __init__(
+        self, title: str, sampler: EpochSampler, report: Callable[[dict[str, float], int], None]
+    ) -> None:
+        self.title, self.sampler, self.report = title, sampler, report
+        self.rows: list[dict[str, float]] = []
+        self._start = 0.0
+        self._images = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        epoch = trainer.current_epoch
+        torch.manual_seed(
+            self.sampler.seed * 100_003 + epoch
+        )  # dropout and the like: the same after a resume
+        self.sampler.set_epoch(epoch)  # Lightning does so itself, but not in the first epoch after a resume
+        self._start, self._images = time.perf_counter(), 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self._images += len(batch["image"])
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        looked = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        row = {name: value for name, value in values.items() if looked or name.startswith("train/")}
+        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        row["images_per_second"] = self._images / max(1e-9, time.perf_counter() - self._start)
+        self.rows.append({"epoch": trainer.current_epoch, **row})
+        self.report(row, trainer.current_epoch)
+        shown = "  ".join(f"{name.replace('train/', '')} {value:.4g}" for name, value in row.items())
+        print(f"{self.title}  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {shown}", flush=True)
+
+
+def fit(
+    net: nn.Module,
+    objective: Objective,
+    train: Images,
+    validation: Images,
+    settings: TrainingSettings,
+    *,
+    title: str,
+    resume: Path,
+    report: Callable[[dict[str, float], int], None] = lambda row, epoch: None,
+    callbacks: list[Callback] | None = None,
+) -> Trained:
+    """Train `net` on `train`, look at `validation` as often as settings say, and return the kept weights.
+
+    `resume` is a folder outside DVC's outputs; when it holds the state of an unfinished run of the same fingerprint,
+    training goes on from it. The caller removes the folder once the result is safe on disk.
+    """
+    sampler = EpochSampler(train, settings.sampling, settings.seed)
+    log = EpochLog(title, sampler, report)
+    best = ModelCheckpoint(resume, "best", monitor="val/score", mode="max", enable_version_counter=False)
+    last = ModelCheckpoint(resume, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    learner = Learner(net, objective, settings)
+    trainer = _trainer(settings, [log, *(callbacks or []), *_stopping(settings, best), last])
+    unfinished = resume / "last.ckpt"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
+        warnings.filterwarnings(
+            "ignore", message=".*Precision bf16-mixed is not supported by the model summary.*"
+        )
+        trainer.fit(
+            learner,
+            _loader(train, settings, sampler),
+            _loader(validation, settings, None),
+            ckpt_path=unfinished if unfinished.exists() else None,
+            weights_only=True,
+        )
+    return _kept(learner, log, settings, resume)
+
+
+def _trainer(settings: TrainingSettings, callbacks: list[Callback]) -> pl.Trainer:
+    bar = [TQDMProgressBar(leave=False)] if sys.stderr.isatty() else []
+    return pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        precision=choose_precision(settings.precision),  # type: ignore[arg-type]
+        max_epochs=settings.epochs,
+        check_val_every_n_epoch=settings.validate_every,
+        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=settings.gradient_clip,
+        callbacks=[*callbacks, *bar],
+        enable_progress_bar=bool(bar),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        logger=False,
+        deterministic="warn",
+    )
+
+
+def _stopping(settings: TrainingSettings, best: ModelCheckpoint) -> list[Callback]:
+    if settings.keep != "best":
+        return []
+    if settings.patience is None:
+        return [best]
+    looks = math.ceil(settings.patience / settings.validate_every)
+    return [best, EarlyStopping("val/score", patience=looks, mode="max")]
+
+
+def _loader(images: Images, settings: TrainingSettings, sampler: EpochSampler | None) -> DataLoader:
+    return DataLoader(
+        images,
+        batch_size=settings.batch_size,
+        sampler=sampler,
+        num_workers=settings.workers,
+        worker_init_fn=worker_init,
+        persistent_workers=settings.workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        # a last batch of one image would break batch normalisation
+        drop_last=sampler is not None and len(sampler) > settings.batch_size,
+    )
+
+
+def _kept(learner: Learner, log: EpochLog, settings: TrainingSettings, resume: Path) -> Trained:
+    looked = [row for row in log.rows if "val/score" in row]
+    if settings.keep == "best":
+        state = torch.load(resume / "best.ckpt", weights_only=True, map_location="cpu")["state_dict"]
+        state = {name.removeprefix("net."): value for name, value in state.items()}
+        row = max(looked, key=lambda row: row["val/score"])
+    else:
+        state, row = learner.net.state_dict(), looked[-1]
+    metrics = {name.removeprefix("val/"): value for name, value in row.items() if name.startswith("val/")}
+    return Trained(
+        {name: value.detach().cpu().contiguous() for name, value in state.items()}, log.rows, metrics
+    )
+
+
+def _not_finite(learner: Learner, batch: Batch | None) -> str:
+    where = f" in the batch of rows {batch['row'].tolist()}" if batch is not None else ""
+    return (
+        f"the loss is not a number any more in epoch {learner.current_epoch}{where}: lower lr (now {learner.settings.lr}) "
+        f"or gradient_clip (now {learner.settings.gradient_clip}), or set precision to 32-true"
+    )

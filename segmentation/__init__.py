@@ -1,0 +1,1 @@
+"""Where is it? A U-Net and its relatives."""

@@ -1,0 +1,75 @@
+"""The decoders of segmentation-models-pytorch on any smp or timm encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import segmentation_models_pytorch as smp
+from torch import nn
+
+from experiments.params import SegmentationSettings
+from experiments.weights import hub_error, load_facts, restore
+from imaging.settings import validate
+
+STRIDE = 32  # five halvings: the encoders' coarsest map
+
+_DECODERS: dict[str, Any] = {
+    "unet": smp.Unet,
+    "unetplusplus": smp.UnetPlusPlus,
+    "fpn": smp.FPN,
+    "deeplabv3plus": smp.DeepLabV3Plus,
+}
+
+
+def build(settings: SegmentationSettings, trained: bool = False) -> nn.Module:
+    """The network that the settings name, one input channel, one logit a pixel, at the input's size.
+
+    `trained`: the weights come from a file next, so that no pretrained ones are fetched. Raises ValueError for an unknown
+    encoder, an image size that the encoder cannot halve five times, or an unreachable hub.
+    """
+    if settings.image_size % STRIDE:
+        nearest = round(settings.image_size / STRIDE) * STRIDE
+        raise ValueError(
+            f"segmentation.image_size {settings.image_size} is not divisible by the encoder's stride {STRIDE}; take {nearest}"
+        )
+    pretrained = settings.pretrained == "imagenet" and not trained
+    try:
+        return _DECODERS[settings.architecture](
+            settings.encoder,
+            encoder_weights="imagenet" if pretrained else None,
+            in_channels=1,
+            classes=1,
+            **_extras(settings),
+        )
+    except KeyError as error:
+        raise ValueError(
+            f"segmentation.encoder {settings.encoder!r} is not an encoder of smp; or write `tu-<timm name>`"
+        ) from error
+    except Exception as error:  # the hub client's errors have no common base
+        if pretrained:
+            raise hub_error("segmentation.pretrained", settings.encoder, error) from error
+        raise ValueError(
+            f"segmentation: {settings.architecture} with encoder {settings.encoder!r} cannot be built: {error}"
+        ) from error
+
+
+def _extras(settings: SegmentationSettings) -> dict[str, Any]:
+    """What only the U-Nets take; asking another decoder for it is an error, not silence."""
+    extras: dict[str, Any] = {}
+    if settings.decoder_channels is not None:
+        extras["decoder_channels"] = tuple(settings.decoder_channels)
+    if settings.attention != "none":
+        extras["decoder_attention_type"] = settings.attention
+    if extras and settings.architecture not in ("unet", "unetplusplus"):
+        raise ValueError(
+            f"segmentation: {settings.architecture} has no {', '.join(extras)}; only unet and unetplusplus do"
+        )
+    return extras
+
+
+def load(path: Path) -> tuple[nn.Module, SegmentationSettings, dict[str, Any]]:
+    """A trained network for prediction, its settings and its sidecar."""
+    facts = load_facts(path)
+    settings = validate(SegmentationSettings, facts["settings"], str(path.with_suffix(".json")))
+    return restore(build(settings, trained=True), path), settings, facts

@@ -1,0 +1,92 @@
+"""Mask probabilities of one model, out of fold and on the hold-out: `python -m segmentation.predict MODEL`.
+
+They are kept as 8 bits, round(255 p): every threshold is then one of 256, so that the searches behind it can be exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from experiments import committee, inference
+from imaging.dataset import Images
+from imaging.files import atomic, write_json
+from imaging.prepared import Prepared
+from segmentation.architectures import load
+from segmentation.metrics import counts, summary
+
+Tasks = list[tuple[int, Path, NDArray[np.int64]]]
+
+
+def quantise(prob: Tensor) -> Tensor:
+    """Probabilities 0..1 to uint8 0..255, rounded to the nearest."""
+    return (prob * 255).round().to(torch.uint8)
+
+
+def batches(tasks: Tasks, prepared: Prepared) -> Iterator[NDArray[np.uint8]]:
+    """8-bit mask probabilities (B, s, s) of every network's rows, in order."""
+    for _, path, rows in tasks:
+        net, settings, facts = load(path)
+        committee.check_same_data(facts, prepared, path)
+        images = Images(prepared, rows, settings.image_size, None, seed=0, masks=False)
+        for prob in inference.over(net, images, settings):
+            yield quantise(prob[:, 0]).numpy()
+
+
+def predict(model: str, part: str, prepared: Prepared) -> Path:
+    """Write maps.npy uint8 (M, s, s) and ids.parquet (image_id, fold), a row for each image and network that predicts it."""
+    tasks = list(committee.tasks("segmentation", model, part, prepared))
+    names = prepared.index["image_id"].to_numpy()
+    ids = pd.concat(
+        [pd.DataFrame({"image_id": names[rows], "fold": fold}) for fold, _, rows in tasks], ignore_index=True
+    )
+    folder = committee.folder_of("segmentation", model, part)
+    with (
+        atomic(folder / "maps.npy") as temporary,
+        tqdm(total=len(ids), desc=f"{model} {part}", disable=None) as bar,
+    ):
+        maps, done = None, 0
+        for batch in batches(tasks, prepared):
+            if maps is None:
+                maps = np.lib.format.open_memmap(
+                    temporary, mode="w+", dtype=np.uint8, shape=(len(ids), *batch.shape[1:])
+                )
+            maps[done : done + len(batch)] = batch
+            done += len(batch)
+            bar.update(len(batch))
+        del maps  # flushes
+    with atomic(folder / "ids.parquet") as temporary:
+        ids.to_parquet(temporary, index=False)
+    return folder
+
+
+def out_of_fold_summary(folder: Path, prepared: Prepared) -> dict[str, float]:
+    """Metrics of the predictions at one half, at the network's size."""
+    maps = np.load(folder / "maps.npy", mmap_mode="r")
+    rows = prepared.rows(pd.read_parquet(folder / "ids.parquet")["image_id"])
+    truth = Images(prepared, rows, maps.shape[1], None, seed=0, masks=True)
+    found = [
+        counts(torch.from_numpy(maps[[i]])[None] / 255, truth[i]["mask"][None]) for i in range(len(rows))
+    ]
+    return summary(torch.cat(found))
+
+
+def main() -> None:
+    """The DVC stage predict_segmentation."""
+    model = committee.argument("segmentation")
+    prepared = Prepared()
+    for part in committee.PARTS:
+        folder = predict(model, part, prepared)
+        if part == "oof":  # the hold-out is for ensemble.evaluate alone
+            write_json(f"reports/segmentation/{model}.json", out_of_fold_summary(folder, prepared))
+
+
+if __name__ == "__main__":
+    main()
