@@ -1,0 +1,74 @@
+"""Read a radiograph from a DICOM file: any single grey frame of 8 to 16 bits, in the transfer syntaxes in use.
+
+Pixels come out as a viewer would first show them, brighter = denser. What cannot be read is refused with a reason;
+nothing is read by half. docs of the parts: dicom_header (what the file says), dicom_frame (decoding), dicom_grey
+(modality, window, inversion), jpeg (the fast path of 8-bit JPEG).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging import dicom_frame, dicom_grey, dicom_header, jpeg
+from imaging.radiograph import Facts, Radiograph, RefusedFile, load, naming, to_uint8
+
+__all__ = [
+    "Facts",
+    "Radiograph",
+    "RefusedFile",
+    "decode",
+    "decode_reduced",
+    "read",
+    "read_reduced",
+    "to_uint8",
+]
+
+
+def read(path: str | Path) -> Radiograph:
+    """Read a DICOM file; RefusedFile (a ValueError) names the file and the reason when it is none of ours.
+
+    Pixels are (H, W), uint8 for up to 8 stored bits without look-up tables in the file, else uint16 over the full range.
+    Applied in this order: modality table or rescale, VOI table or the first window, inversion for MONOCHROME1
+    or the presentation shape INVERSE; pixel padding becomes black. See dicom_grey.table for files without a window.
+    """
+    with naming(path):
+        return decode(load(path))
+
+
+def read_reduced(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]:
+    """Read as uint8 for a use that needs `side` pixels a side, and skip the work for more where that is possible.
+
+    Both sides of the pixels are at least `side`, or the original's where that is smaller; 8-bit JPEG decodes straight to
+    1/2, 1/4 or 1/8. The facts carry the original height and width. Threads run this side by side.
+    """
+    with naming(path):
+        return decode_reduced(load(path), side)
+
+
+def decode(data: bytes) -> Radiograph:
+    """As `read`, from a file's bytes."""
+    header, element = dicom_header.parse(data)
+    shape = dicom_frame.check(header, element)
+    codes = dicom_frame.decode(header, element, shape)
+    grey, notes = dicom_grey.table(header, codes)
+    return Radiograph(dicom_grey.apply(grey, codes), dicom_header.facts(header, *shape, notes))
+
+
+def decode_reduced(data: bytes, side: int) -> tuple[NDArray[np.uint8], Facts]:
+    """As `read_reduced`, from a file's bytes."""
+    header, element = dicom_header.parse(data)
+    shape = dicom_frame.check(header, element)
+    if header.syntax not in dicom_frame.JPEG or dicom_frame.bits(header)[1] > 8:
+        radiograph = decode(data)
+        return to_uint8(radiograph.pixels), radiograph.facts
+    frame = dicom_frame.encoded(element)
+    grey, notes = dicom_grey.table(header)
+    linear = dicom_grey.is_identity(grey) or dicom_grey.is_inversion(grey)
+    if not (linear and dicom_frame.is_plain_jpeg(frame, header, shape)):
+        radiograph = decode(data)
+        return to_uint8(radiograph.pixels), radiograph.facts
+    pixels = dicom_grey.apply(grey, jpeg.decode(frame, side))
+    return to_uint8(pixels), dicom_header.facts(header, *shape, notes)

@@ -1,0 +1,170 @@
+"""The one frame of a DICOM file, decoded to stored pixel values and nothing more."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydicom import uid
+from pydicom.encaps import encapsulate
+from pydicom.pixels import get_decoder
+
+from imaging import jpeg
+from imaging.dicom_header import UNDEFINED, Header, PixelData
+from imaging.radiograph import Pixels, RefusedFile, check_size
+
+NATIVE = (
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+)
+JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
+JPEG_LS = (uid.JPEGLSLossless, uid.JPEGLSNearLossless)
+JPEG_2000 = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
+ENCAPSULATED = (*JPEG, *JPEG_LS, *JPEG_2000, uid.RLELossless)
+
+_ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+
+
+def check(header: Header, data: PixelData) -> tuple[int, int]:
+    """Refuse all but one grey frame in a transfer syntax we read; return its height and width."""
+    samples, photometric = header.integer("SamplesPerPixel"), header.text("PhotometricInterpretation")
+    frames = header.numbers("NumberOfFrames")
+    if frames and frames[0] > 1:
+        raise RefusedFile(f"{frames[0]:.0f} frames; a radiograph has one")
+    if photometric is None:
+        raise RefusedFile(
+            "PhotometricInterpretation is missing: nobody can say whether bright is dense or thin"
+        )
+    if photometric not in ("MONOCHROME1", "MONOCHROME2") or samples not in (1, None):
+        raise RefusedFile(
+            f"a colour picture ({photometric}, {samples} samples a pixel); a radiograph is grey"
+        )
+    height, width = header.integer("Rows"), header.integer("Columns")
+    if height is None or width is None:
+        raise RefusedFile("Rows or Columns is missing")
+    check_size(height, width)
+    _check_bits(header)
+    _check_syntax(header.syntax, data.length)
+    return height, width
+
+
+def bits(header: Header) -> tuple[int, int]:
+    """Return BitsAllocated and BitsStored; the first stands for the second when that is missing."""
+    allocated = header.integer("BitsAllocated") or 0
+    return allocated, header.integer("BitsStored") or allocated
+
+
+def encoded(data: PixelData) -> bytes:
+    """Join the fragments of the one frame (PS3.5 A.4); refuse what is cut off or holds several frames."""
+    parts, value, place = [], data.value, 0
+    while bytes(value[place : place + 4]) == _ITEM:
+        length = int.from_bytes(value[place + 4 : place + 8], "little")
+        part = value[place + 8 : place + 8 + length]
+        if len(part) < length:
+            raise RefusedFile(
+                f"the file is cut off: {len(part):,} of {length:,} bytes of the picture are there"
+            )
+        parts.append(part)
+        place += 8 + length
+    if bytes(value[place : place + 4]) not in (_DELIMITER, b""):
+        raise RefusedFile("the compressed pixel data is damaged")
+    if not parts or len(parts[0]) > 4:
+        raise RefusedFile(
+            "no picture in the pixel data" if not parts else f"{len(parts[0]) // 4} frames; one is read"
+        )
+    if sum(bytes(part[:2]) == b"\xff\xd8" for part in parts[1:]) > 1:
+        raise RefusedFile("several pictures in the pixel data; a radiograph has one")
+    frame = b"".join(parts[1:])
+    if not frame:
+        raise RefusedFile("no picture in the pixel data")
+    return frame
+
+
+def decode(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
+    """Decode to stored values (H, W), uint8 or uint16: the bits as stored, two's complement where signed."""
+    if header.syntax in NATIVE:
+        return _native(header, data, shape)
+    frame = encoded(data)
+    if header.syntax in JPEG and is_plain_jpeg(frame, header, shape):
+        return jpeg.decode(frame)
+    if header.syntax != uid.RLELossless:
+        jpeg.check_end(frame)
+    return _compressed(frame, header, shape)
+
+
+def is_plain_jpeg(frame: bytes, header: Header, shape: tuple[int, int]) -> bool:
+    """Say whether imaging.jpeg decodes this frame; refuse one that contradicts the header."""
+    found = jpeg.frame(frame)
+    if (found.height, found.width) != shape:
+        raise RefusedFile(
+            f"the header says {shape[1]} x {shape[0]} pixels, the JPEG within {found.width} x {found.height}"
+        )
+    if found.components != 1:
+        raise RefusedFile(f"the JPEG has {found.components} components, the header says grey")
+    if found.bits > bits(header)[0]:
+        raise RefusedFile(f"the JPEG has {found.bits} bits a pixel, BitsAllocated is {bits(header)[0]}")
+    return found.plain
+
+
+def _check_bits(header: Header) -> None:
+    allocated, stored = bits(header)
+    if allocated not in (8, 16):
+        raise RefusedFile(f"{allocated} bits a pixel; 8 and 16 are read")
+    if not 1 <= stored <= allocated:
+        raise RefusedFile(f"BitsStored {stored} does not fit into BitsAllocated {allocated}")
+
+
+def _check_syntax(syntax: str, length: int) -> None:
+    name = uid.UID(syntax).name
+    if syntax not in NATIVE + ENCAPSULATED:
+        raise RefusedFile(f"transfer syntax {name} is not supported")
+    if (syntax in NATIVE) == (length == UNDEFINED):
+        kind = "compressed" if length == UNDEFINED else "not compressed"
+        raise RefusedFile(f"transfer syntax {name}, but the pixel data is {kind}; the header is wrong")
+
+
+def _native(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
+    """Take uncompressed pixels as they lie in the file (PS3.5 8.1), unused bits cleared."""
+    allocated, stored = bits(header)
+    count = shape[0] * shape[1]
+    need = count * allocated // 8
+    value = data.value[: data.length]
+    if len(value) < need:
+        raise RefusedFile(f"the pixel data is cut off: {len(value):,} of {need:,} bytes are there")
+    if allocated == 8 and header.order == ">" and data.vr != "OB":  # pairs of pixels in big-endian words
+        words = np.frombuffer(value[: need + need % 2], np.uint16)
+        return words.byteswap().view(np.uint8)[:count].reshape(shape)
+    codes = np.frombuffer(value[:need], f"{header.order}u{allocated // 8}").reshape(shape)
+    high = header.integer("HighBit")
+    shift = max(high - stored + 1, 0) if high is not None and high < allocated else 0
+    native = codes.astype(np.uint8 if allocated == 8 else np.uint16, copy=shift > 0)
+    return native >> shift if shift else native
+
+
+def _compressed(frame: bytes, header: Header, shape: tuple[int, int]) -> Pixels:
+    """Let pydicom's plugins decode one frame."""
+    allocated, stored = bits(header)
+    signed = header.integer("PixelRepresentation") or 0
+    try:
+        pixels, _ = get_decoder(header.syntax).as_array(
+            encapsulate([frame], has_bot=False),
+            raw=True,
+            rows=shape[0],
+            columns=shape[1],
+            number_of_frames=1,
+            samples_per_pixel=1,
+            photometric_interpretation="MONOCHROME2",
+            bits_allocated=allocated,
+            bits_stored=stored,
+            pixel_representation=signed,
+            pixel_keyword="PixelData",
+        )
+    except Exception as error:  # plugins raise whatever they like on damaged data
+        name = uid.UID(header.syntax).name
+        raise RefusedFile(f"the {name} picture cannot be decoded: {_first_line(error)}") from None
+    return pixels.view(np.uint8 if pixels.dtype.itemsize == 1 else np.uint16)
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,111 @@
+"""JPEG with 8-bit grey pixels: one exact decode, or one straight to a half, a quarter or an eighth of the size.
+
+Decoders fill what a cut file lacks with grey and say nothing, so the frame is checked before and after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.radiograph import RefusedFile, check_size
+
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+_SOS = 0xDA
+_SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC share the range (ITU-T T.81 table B.1)
+_REDUCED = {
+    1: cv2.IMREAD_GRAYSCALE,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a JPEG's own header says."""
+
+    process: int
+    """The last four bits of the frame marker: 0 baseline, 1 extended, 2 progressive, 3 lossless, 7 JPEG-LS (0xF7)."""
+    bits: int
+    height: int
+    width: int
+    components: int
+    scan: int
+    """Where the coded pixels of the first scan begin."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether `decode` reads it: sequential, 8 bits, one component."""
+        return self.process in (0, 1) and self.bits == 8 and self.components == 1
+
+
+def frame(data: bytes) -> Frame:
+    """Read the markers up to the first scan (ITU-T T.81 annex B); refuse what is no whole JPEG."""
+    if data[:2] != _START:
+        raise RefusedFile("the compressed picture does not begin as a JPEG does")
+    place, size = 2, None
+    while place + 4 <= len(data):
+        if data[place] != 0xFF:
+            raise RefusedFile("the JPEG's header is damaged")
+        marker = data[place + 1]
+        if marker == 0xFF:  # fill byte
+            place += 1
+            continue
+        length = int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker in _SOF or marker == 0xF7:
+            size = data[place + 4 : place + 10]
+            process = marker & 0xF
+        if marker == _SOS:
+            break
+        place += 2 + length
+    if size is None or len(size) < 6 or place + 4 > len(data):
+        raise RefusedFile("the JPEG is cut off within its header")
+    height, width = int.from_bytes(size[1:3], "big"), int.from_bytes(size[3:5], "big")
+    return Frame(process, size[0], height, width, size[5], place + 2 + length)
+
+
+def check_end(data: bytes, start: int = 0) -> None:
+    """Refuse a JPEG, JPEG-LS or JPEG 2000 stream without its end marker, FFD9 in all three, from `start` on.
+
+    The coded pixels never hold these two bytes, but a thumbnail in the header may: start after it.
+    """
+    if data.rfind(_END, start) < 0:
+        raise RefusedFile("the compressed picture is cut off: its end marker is missing")
+
+
+def decode(data: bytes, side: int | None = None) -> NDArray[np.uint8]:
+    """Decode a plain frame to (H, W) uint8, scaled down while both sides stay at least `side` pixels.
+
+    Scaling happens in the inverse cosine transform (libjpeg's scale_denom), which costs less than decoding in
+    full and differs from an area average by one grey level at most. Threads run this side by side.
+    """
+    header = frame(data)
+    if not header.plain:
+        raise RefusedFile(
+            f"not an 8-bit grey sequential JPEG ({header.bits} bits, {header.components} components)"
+        )
+    check_size(header.height, header.width)
+    check_end(data, header.scan)
+    factor = _factor(header, side)
+    flags = _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise RefusedFile("the JPEG is damaged")
+    if pixels.shape != (-(-header.height // factor), -(-header.width // factor)):
+        raise RefusedFile(f"the JPEG decodes to {pixels.shape[::-1]} pixels, its header says otherwise")
+    return pixels  # type: ignore[return-value]
+
+
+def _factor(header: Frame, side: int | None) -> int:
+    """Return the strongest reduction that leaves both sides at least `side` pixels."""
+    if side is None:
+        return 1
+    shorter = min(header.height, header.width)
+    return next((factor for factor in (8, 4, 2) if -(-shorter // factor) >= side), 1)

@@ -1,0 +1,116 @@
+"""What reading a file gives, whatever its format: pixels and facts, or a refusal with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_SIDE = 12_000
+"""Pixels a side: 43 cm, the largest flat detector, at the 0.05 mm of mammography has 8,600."""
+MAX_BYTES = 2**30
+"""File size: a picture of MAX_SIDE squared with 16 bits a pixel has 0.27 of this."""
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+class RefusedFile(ValueError):
+    """A file that is no radiograph we can read. `reason` is the sentence for people, without the path and without
+    anything about the patient."""
+
+    def __init__(self, reason: str, path: str | Path | None = None) -> None:
+        super().__init__(reason if path is None else f"{path}: {reason}")
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the file says about the picture; None where it says nothing of use."""
+
+    height: int
+    """Rows of the original picture."""
+    width: int
+    """Columns of the original picture."""
+    spacing_mm: tuple[float, float] | None = None
+    """Distance of the rows' and of the columns' centres in millimetres."""
+    patient_id: str | None = field(default=None, repr=False)
+    """For grouping alone: never in a message, a log or a table that is shown."""
+    sex: str | None = None
+    """`M`, `F` or `O`."""
+    age: int | None = None
+    """Whole years."""
+    view: str | None = None
+    """`PA`, `AP`, `LL` …"""
+    study_uid: str | None = None
+    series_uid: str | None = None
+    sop_uid: str | None = None
+    sop_class: str | None = None
+    transfer_syntax: str | None = None
+    photometric: str | None = None
+    bits: int | None = None
+    """Bits of a stored pixel that carry grey."""
+    notes: tuple[str, ...] = ()
+    """What was odd and how it was read, for the dataset card."""
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """One picture, as a viewer would first show it, brighter = denser."""
+
+    pixels: Pixels
+    """(H, W), uint8 0..255 or uint16 0..65535."""
+    facts: Facts
+
+    @property
+    def spacing_mm(self) -> tuple[float, float] | None:
+        """Distance of the rows' and of the columns' centres in millimetres, or None when the file does not say."""
+        return self.facts.spacing_mm
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Add the path to a refusal raised inside."""
+    try:
+        yield
+    except RefusedFile as refusal:
+        raise RefusedFile(refusal.reason, path) from None
+
+
+def load(path: str | Path) -> bytes:
+    """Read a whole ordinary file; a refusal says why not."""
+    path = Path(path)
+    try:
+        if not path.exists():
+            raise RefusedFile("no such file")
+        if not path.is_file():
+            raise RefusedFile("not a file" if not path.is_dir() else "a folder, not a file")
+        size = path.stat().st_size
+        if size == 0:
+            raise RefusedFile("the file is empty")
+        if size > MAX_BYTES:
+            raise RefusedFile(f"{size:,} bytes are more than any radiograph has (at most {MAX_BYTES:,})")
+        return path.read_bytes()
+    except OSError as error:
+        raise RefusedFile(f"cannot be opened: {error.strerror}") from None
+
+
+def check_size(height: int, width: int) -> None:
+    """Refuse a declared size before anything of that size is allocated."""
+    if height < 1 or width < 1:
+        raise RefusedFile(f"the picture is {width} wide and {height} high")
+    if max(height, width) > MAX_SIDE:
+        raise RefusedFile(f"declares {width} x {height} pixels; more than {MAX_SIDE} a side is no radiograph")
+
+
+def to_uint8(pixels: Pixels) -> NDArray[np.uint8]:
+    """Map pixels (H, W) to 0..255: uint8 as it is, uint16 by rounding p / 257 (65535 = 255 * 257)."""
+    if pixels.dtype == np.uint8:
+        return pixels  # type: ignore[return-value]
+    if pixels.dtype != np.uint16:
+        raise ValueError(f"expected uint8 or uint16 pixels, found {pixels.dtype}")
+    return cv2.convertScaleAbs(pixels, alpha=1 / 257)  # type: ignore[return-value]
