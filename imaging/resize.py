@@ -1,0 +1,43 @@
+"""Images and masks of any size as squares, and what that does to them.
+
+The sides are scaled each for itself, so that an image that is not square is squeezed; a mask predicted on
+the square is stretched back to the original sides, where it is decided.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def resize_image(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Scale pixels (H, W) to (size, size): the area's average when it shrinks, linear when a side grows.
+
+    OpenCV's INTER_AREA repeats pixels where it enlarges, hence the change.
+    """
+    return _resize(pixels, size).astype(np.uint8, copy=False)
+
+
+def resize_mask(mask: NDArray[Any], size: int) -> NDArray[np.uint8]:
+    """Scale a mask (H, W), non-zero = inside, to uint8 0/1 (size, size): inside where half of the area or
+    more is.
+
+    A mask that is not empty never becomes empty: when no pixel reaches one half, those with the largest
+    share are kept.
+    """
+    inside = (mask != 0).astype(np.uint8)
+    small = (_resize(inside * np.uint8(255), size) >= 128).astype(np.uint8)  # 127.5 is one half, rounded up
+    if small.any() or not inside.any():
+        return small
+    share = _resize(inside.astype(np.float32), size)
+    return (share == share.max()).astype(np.uint8)
+
+
+def _resize(pixels: NDArray[Any], size: int) -> NDArray[Any]:
+    if pixels.shape == (size, size):
+        return pixels
+    shrinks = min(pixels.shape) >= size
+    return cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

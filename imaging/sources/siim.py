@@ -1,0 +1,179 @@
+"""SIIM-ACR Pneumothorax as Kaggle gave it out: DICOM folders and a CSV of run-length codes, both stages.
+
+    dicom-images-train/<study>/<series>/<id>.dcm  or flat     training files; the name is the id (SOPInstanceUID)
+    dicom-images-test/…  stage_2_images/ID_….dcm              test files
+    train-rle.csv  or  stage_2_train.csv                      ImageId, EncodedPixels; an image may have several rows
+    sample_submission.csv  or  stage_2_sample_submission.csv  the ids to be scored
+    patients.csv                                              image id, patient (optional; Kaggle has none)
+
+Stage 2 released the labels of stage 1's test files, so a labelled file is for training wherever it lies.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from imaging import patients, rle
+from imaging.settings import DataSettings
+from imaging.sources import RECORD_COLUMNS, REJECTED_COLUMNS, Listing
+from imaging.tables import column, read_csv
+
+TRAIN_FOLDER = "dicom-images-train"
+TEST_FOLDER = "dicom-images-test"
+STAGE_2_FOLDER = "stage_2_images"
+LABEL_FILES = (
+    "stage_2_train.csv",
+    "train-rle.csv",
+)  # the first that is there; stage 2's holds all of stage 1's
+_COLUMN = 1024
+SUBMISSION_FILES = ("stage_2_sample_submission.csv", "sample_submission.csv")
+
+
+def list_studies(settings: DataSettings) -> Listing:
+    """List the training and test files with their united codes and patients; ValueError when folder or
+    labels are missing.
+    """
+    folder = _existing(settings)
+    label_file = _first(folder, LABEL_FILES)
+    if label_file is None:
+        raise ValueError(f"{folder}: holds neither {' nor '.join(LABEL_FILES)}; one of them has the labels")
+    labels, rejected, notes = read_labels(label_file)
+    files, doubled, ignored = _list_files(folder)
+    refused_ids = {name for name, _ in rejected}
+    rejected += doubled + _without_file(labels, files, label_file.name)
+
+    to_patient = patients.read(_patients_file(folder, settings.patients))
+    records = [
+        (
+            image_id,
+            str(path),
+            _split(image_id, kind, labels, refused_ids),
+            labels.get(image_id),
+            to_patient.get(image_id),
+        )
+        for image_id, (path, kind) in files.items()
+        if image_id not in refused_ids
+    ]
+    if not any(split == "train" for _, _, split, *_ in records):
+        raise ValueError(f"{folder / TRAIN_FOLDER}: no .dcm file found that can be used for training")
+    frame = pd.DataFrame(records, columns=RECORD_COLUMNS).astype(object).sort_values(["split", "image_id"])
+    frame = frame[RECORD_COLUMNS].where(frame.notna(), None).reset_index(drop=True)
+    return Listing(frame, pd.DataFrame(rejected, columns=REJECTED_COLUMNS), notes + ignored)
+
+
+def submission_ids(folder: str | Path) -> list[str] | None:
+    """The ids that a submission must have, each once, in the sample's order; None when there is no sample
+    file.
+
+    Stage 1's sample repeats an id once for each of its annotations, which leaks the labels of 78 positive
+    images: the counts are thrown away here, before anything can read them.
+    """
+    path = _first(Path(folder), SUBMISSION_FILES)
+    if path is None:
+        return None
+    return list(dict.fromkeys(column(read_csv(path), "ImageId", path)))
+
+
+def read_labels(path: Path) -> tuple[dict[str, str], list[tuple[str, str]], list[str]]:
+    """Read a label file: image id -> united code, the refused ids with their reasons, and notes.
+
+    A code says nothing of the image's size, so that a run past its end is found only when the file is read.
+    """
+    table = read_csv(path)
+    rows: dict[str, list[str]] = {}
+    for image_id, code in zip(
+        column(table, "ImageId", path), column(table, "EncodedPixels", path), strict=True
+    ):
+        rows.setdefault(image_id, []).append(code)
+    if not rows:
+        raise ValueError(f"{path}: no rows")
+    labels, rejected = {}, []
+    for image_id, codes in rows.items():
+        try:
+            labels[image_id] = unite(codes)
+        except ValueError as error:
+            rejected.append((image_id, f"{path.name}: {error}"))
+    several = sum(len(codes) > 1 for codes in rows.values())
+    note = f"{path.name}: {len(table):,} rows, {len(rows):,} images; {several:,} have several rows, which are united."
+    return labels, rejected, [note]
+
+
+def unite(codes: list[str]) -> str:
+    """One code for an image's rows: inside where any of them is, overlaps counted once.
+
+    ValueError when '-1' stands beside a mask (one of the two is wrong), RleError when a row is no code.
+    """
+    empty = [code == rle.EMPTY for code in codes]
+    if all(empty):
+        return rle.EMPTY
+    if any(empty):
+        raise ValueError(
+            "rows contradict each other: '-1' (no pneumothorax) and a mask; correct the label file"
+        )
+    if len(codes) == 1:
+        rle.area(codes[0])  # refuses what is no code
+        return codes[0]
+    # A code counts pixels along one line, which any height cuts into columns: the image's own size is not
+    # needed here.
+    length = max(sum(map(int, code.split())) for code in codes if rle.area(code))
+    return rle.encode(rle.union(codes, (_COLUMN, -(-length // _COLUMN))))
+
+
+def _existing(settings: DataSettings) -> Path:
+    folder = Path(settings.folder)
+    if not folder.is_dir():
+        mend = (
+            "run `python -m imaging.phantom` first" if settings.source == "phantom" else "set `data.folder`"
+        )
+        raise ValueError(f"data.folder {settings.folder!r}: no such folder; {mend}")
+    return folder
+
+
+def _first(folder: Path, names: Iterable[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _patients_file(folder: Path, named: str | None) -> Path | None:
+    return Path(named) if named else _first(folder, ["patients.csv"])
+
+
+def _split(image_id: str, kind: str, labels: dict[str, str], refused: set[str]) -> str:
+    return "train" if kind == "train" or image_id in labels or image_id in refused else "test"
+
+
+def _list_files(folder: Path) -> tuple[dict[str, tuple[Path, str]], list[tuple[str, str]], list[str]]:
+    """All .dcm files: id -> (path, 'train' | 'test'); second files of an id with the reason; notes on
+    ignored files.
+    """
+    stage_2 = (folder / STAGE_2_FOLDER).is_dir()
+    kinds = {TRAIN_FOLDER: "train", TEST_FOLDER: "train" if stage_2 else "test", STAGE_2_FOLDER: "test"}
+    files: dict[str, tuple[Path, str]] = {}
+    doubled, ignored = [], []
+    for path, kind in ((path, kinds[top]) for top in kinds for path in _walk(folder / top)):
+        if path.suffix.lower() != ".dcm" or path.name.startswith(
+            "."
+        ):  # macOS leaves ._name.dcm beside name.dcm
+            ignored.append(path.name)
+        elif path.stem in files:
+            doubled.append((str(path), f"a second file of the id {path.stem}; kept: {files[path.stem][0]}"))
+        else:
+            files[path.stem] = (path, kind)
+    notes = [f"{len(ignored):,} files ignored, no .dcm: {', '.join(ignored[:5])} …"] if ignored else []
+    return files, doubled, notes
+
+
+def _walk(folder: Path) -> list[Path]:
+    """All files below, sorted, since a file system gives them in any order."""
+    return sorted(Path(top, name) for top, _, names in os.walk(folder) for name in names)
+
+
+def _without_file(
+    labels: dict[str, str], files: dict[str, tuple[Path, str]], label_file: str
+) -> list[tuple[str, str]]:
+    return [
+        (name, f"in {label_file}, but there is no file {name}.dcm") for name in labels if name not in files
+    ]

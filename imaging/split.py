@@ -1,0 +1,157 @@
+"""Stage `split`: a locked hold-out and folds, by patient, with equal shares of empty, small and large
+findings.
+
+python -m imaging.split
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from imaging.files import atomic, write_text
+from imaging.prepared import FOLDER, Prepared
+from imaging.settings import SplitSettings, load_section
+
+HOLDOUT = "holdout"
+AREA_QUANTILES = 4
+_ATTEMPTS = 50
+
+
+def main() -> None:
+    """Read params.yaml and the prepared index; write folds.csv and the report."""
+    run(load_section("split", SplitSettings))
+
+
+def run(settings: SplitSettings, folder: str | Path = FOLDER, report: str | Path = "reports/data") -> None:
+    """Write `<folder>/folds.csv` (image_id, patient_id, fold) and `<report>/folds.md`."""
+    index = Prepared(folder).index
+    labelled = index[index["label"].notna()].reset_index(drop=True)
+    folds = assign_folds(labelled, settings)
+    with atomic(Path(folder) / "folds.csv") as temporary:
+        folds.to_csv(temporary, index=False, lineterminator="\n")
+    write_text(Path(report) / "folds.md", describe(labelled.assign(fold=folds["fold"]), settings))
+
+
+def assign_folds(labelled: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
+    """Give every labelled image its part.
+
+    labelled: image_id, patient_id, label (0/1), area_px. Returns image_id, patient_id, fold ('holdout', '0',
+    '1', …) in the same order. The result depends on ids, labels, areas and the seed alone: neither on the
+    order of the rows nor on the release of a library, since a hold-out that moves is none. ValueError when
+    there are too few patients for the parts.
+    """
+    groups = labelled["patient_id" if settings.scheme == "patient" else "image_id"].to_numpy(object)
+    names = [HOLDOUT, *map(str, range(settings.folds))]
+    shares = np.array([settings.holdout] + [(1 - settings.holdout) / settings.folds] * settings.folds)
+    _check_enough(labelled, groups, len(names))
+    table = _strata(labelled).groupby(groups).sum()
+    for attempt in range(_ATTEMPTS):  # the first one serves unless there are hardly more patients than parts
+        parts = _deal(table, shares, f"{settings.seed}/{attempt}")
+        if _complete(table, parts, len(names)):
+            fold = (
+                pd.Series(groups).map(dict(zip(table.index, parts, strict=True))).map(dict(enumerate(names)))
+            )
+            return labelled[["image_id", "patient_id"]].assign(fold=fold.to_numpy())
+    raise ValueError(
+        f"no division into {len(names)} parts gives each a positive and a negative image; lower split.folds"
+        f" ({settings.folds}) or change split.holdout ({settings.holdout})"
+    )
+
+
+def _strata(labelled: pd.DataFrame) -> pd.DataFrame:
+    """Count columns to balance: negatives, positives, and the positives of each area quantile, one row an
+    image.
+    """
+    positive = labelled["label"].astype(int) == 1
+    quantiles = max(1, min(AREA_QUANTILES, int(positive.sum()) // 10))  # fewer would balance noise
+    by_area = labelled[positive].sort_values(["area_px", "image_id"]).index
+    quantile = pd.Series(np.arange(len(by_area)) * quantiles // max(1, len(by_area)), index=by_area).reindex(
+        labelled.index
+    )
+    columns = {"negative": ~positive, "positive": positive}
+    columns |= {f"area{q + 1}": quantile == q for q in range(quantiles) if quantiles > 1}
+    return pd.DataFrame({name: flags.astype(int) for name, flags in columns.items()}, index=labelled.index)
+
+
+def _deal(table: pd.DataFrame, shares: NDArray[np.float64], salt: str) -> NDArray[np.int64]:
+    """Deal groups to parts: those of many images first, each to the part whose counts it brings nearest to
+    its targets.
+
+    The greedy rule of scikit-learn's StratifiedGroupKFold, with targets of unequal size; the cost is
+    chi-square's, sum of (count - target)^2 / target, of which only the increase is computed. Returns the
+    part of each row of the table.
+    """
+    counts = table.to_numpy(np.float64)
+    target = shares[:, None] * counts.sum(axis=0)
+    target = np.where(target > 0, target, 1.0)
+    shuffle = [hashlib.sha256(f"{salt}/{group}".encode()).hexdigest() for group in table.index]
+    order = sorted(range(len(counts)), key=lambda g: (-counts[g, :2].sum(), shuffle[g]))
+    filled, parts = np.zeros_like(target), np.zeros(len(counts), np.int64)
+    for g in order:
+        increase = (counts[g] * (counts[g] + 2 * (filled - target)) / target).sum(axis=1)
+        parts[g] = np.argmin(increase)
+        filled[parts[g]] += counts[g]
+    return parts
+
+
+def _complete(table: pd.DataFrame, parts: NDArray[np.int64], number: int) -> bool:
+    """Has every part a positive and a negative image?"""
+    sums = table[["negative", "positive"]].groupby(parts).sum().reindex(range(number), fill_value=0)
+    return bool((sums > 0).all(axis=None))
+
+
+def _check_enough(labelled: pd.DataFrame, groups: NDArray[np.object_], number: int) -> None:
+    """Each part needs a positive and a negative image, so there must be as many patients of either kind."""
+    for label, word in ((1, "a positive"), (0, "a negative")):
+        having = len(set(groups[(labelled["label"] == label).to_numpy(bool)]))
+        if having < number:
+            raise ValueError(
+                f"{having} patients have {word} image, but the hold-out and {number - 1} folds"
+                f" need one each ({number}); lower split.folds or add data"
+            )
+
+
+def describe(labelled: pd.DataFrame, settings: SplitSettings) -> str:
+    """The report in Markdown: each part's images, patients, prevalence and median area, and whether the
+    scheme leaks.
+
+    labelled: as for `assign_folds`, with the column `fold`.
+    """
+    parts = labelled["fold"].groupby(labelled["patient_id"]).nunique()
+    shared = int((parts > 1).sum())
+    lines = [
+        "# Folds",
+        "",
+        f"Scheme `{settings.scheme}`, {settings.folds} folds and a hold-out of {settings.holdout:.0%},"
+        f" seed {settings.seed}. The hold-out is read by `ensemble.evaluate` alone.",
+        "",
+        "| part | images | patients | positive | prevalence | median area, px |",
+        "|---|---:|---:|---:|---:|---:|",
+        *[_line(name, labelled[labelled["fold"] == name]) for name in sorted(labelled["fold"].unique())],
+        _line("all", labelled),
+        "",
+    ]
+    if shared:
+        lines.append(
+            f"**LEAKS: {shared:,} patients stand in more than one part.** Scores of this division are"
+            " comparable with published ones that divide by image, and say nothing about new patients."
+        )
+    else:
+        lines.append("No patient stands in two parts.")
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, part: pd.DataFrame) -> str:
+    positive = part[part["label"] == 1]
+    area = f"{positive['area_px'].median():,.0f}" if len(positive) else "–"
+    patients, share = part["patient_id"].nunique(), len(positive) / len(part)
+    return f"| {name} | {len(part):,} | {patients:,} | {len(positive):,} | {share:.1%} | {area} |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""CSV files that people made: a byte-order mark, blanks around names and values, semicolons are all
+tolerated.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+SEPARATORS = (",", ";", "\t")
+
+
+def read_csv(path: str | Path) -> pd.DataFrame:
+    """Read a CSV as text, names and values stripped; empty cells are ''. A ValueError names the file and the
+    fault.
+
+    The separator is the one of comma, semicolon and tab that is most frequent in the header line: a
+    spreadsheet in a language with decimal commas saves semicolons.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            header = handle.readline()
+        separator = max(SEPARATORS, key=header.count)
+        table = pd.read_csv(
+            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+        )
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error.reason}); save it again as CSV, UTF-8") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(f"{path}: not a CSV table: {str(error).strip()}") from error
+    table.columns = [str(name).strip() for name in table.columns]
+    return table.fillna("").apply(lambda column: column.str.strip())
+
+
+def column(table: pd.DataFrame, name: str, path: str | Path) -> pd.Series:
+    """The column of this name, in upper or lower case; a ValueError names the file and the columns it has."""
+    found = [own for own in table.columns if own.lower() == name.lower()]
+    if len(found) != 1:
+        state = "twice" if found else "missing"
+        raise ValueError(
+            f"{path}: column {name!r} is {state}; the file has {', '.join(map(repr, table.columns))}"
+        )
+    return table[found[0]]
