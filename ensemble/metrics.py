@@ -1,7 +1,7 @@
 """The measures, said once: per image first, then the mean; never over a batch or over pooled pixels.
 
-Arrays of N images: `dice` float in [0, 1], `label` bool (there is a pneumothorax), `prob` float in [0, 1], `weight` float.
-"""
+Arrays of N images: `dice` float in [0, 1], `label` bool (there is a pneumothorax), `prob` float in [0, 1],
+`weight` float."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def kaggle_dice(predicted: NDArray[Any], truth: NDArray[Any]) -> float:
             f"masks of one image have one size; the prediction is {predicted.shape}, the truth {truth.shape}"
         )
     a, b = predicted != 0, truth != 0
-    return dice_of_counts(np.count_nonzero(a & b), np.count_nonzero(a), np.count_nonzero(b))
+    return dice_of_counts(int((a & b).sum()), int(a.sum()), int(b.sum()))
 
 
 def dice_of_counts(both: int, predicted: int, truth: int) -> float:
     """Dice from pixel counts: in both masks, in the predicted one, in the true one."""
-    return 2 * int(both) / (int(predicted) + int(truth)) if predicted or truth else 1.0
+    return 2 * both / (predicted + truth) if predicted or truth else 1.0
 
 
 def iou_of_dice(dice: Floats) -> Floats:
@@ -43,9 +43,8 @@ def iou_of_dice(dice: Floats) -> Floats:
 class Breakdown:
     """The competition's score and what it is made of: score = (1−π)·TNR + π·D⁺.
 
-    `prevalence` π; `tnr` the share of empty images left empty; `dice_positive` D⁺ the mean Dice of the positive images;
-    `all_empty` = 1−π, what submitting nothing earns. NaN where there is no such image.
-    """
+    `prevalence` π; `tnr` the share of empty images left empty; `dice_positive` D⁺ the mean Dice of the
+    positive images; `all_empty` = 1−π, what submitting nothing earns. NaN where there is no such image."""
 
     score: float
     prevalence: float
@@ -57,7 +56,8 @@ class Breakdown:
 
 
 def breakdown(dice: Floats, label: Bools) -> Breakdown:
-    """Take the score apart; sums are exact (`fsum`), so that a perfect submission scores 1 and not 0.9999…."""
+    """Take the score apart; sums are exact (`fsum`), so that a perfect submission scores 1 and not
+    0.9999…."""
     n, positives = len(dice), int(np.count_nonzero(label))
     if n == 0:
         raise ValueError("no images to score")
@@ -75,13 +75,15 @@ def breakdown(dice: Floats, label: Bools) -> Breakdown:
 
 
 def auroc(label: Bools, prob: Floats) -> float:
-    """Area under the ROC curve: how often a positive image ranks above an empty one, ties counting half; NaN for one class."""
+    """Area under the ROC curve: how often a positive image ranks above an empty one, ties counting half;
+    NaN for one class."""
     fpr, tpr, _ = roc(label, prob)
     return float(np.trapezoid(tpr, fpr))
 
 
 def roc(label: Bools, prob: Floats) -> tuple[Floats, Floats, Floats]:
-    """Points of the ROC curve from the strictest threshold on: false-positive rate, sensitivity, threshold (prob >= t).
+    """Points of the ROC curve from the strictest threshold on: false-positive rate, sensitivity, threshold
+    (prob >= t).
 
     The first point is (0, 0) with threshold +inf; tied probabilities make one step.
     """
@@ -119,7 +121,8 @@ def brier(label: Bools, prob: Floats) -> float:
 
 
 def log_loss(label: NDArray[Any], prob: Floats) -> float:
-    """Mean negative log-likelihood; probabilities are kept 1e-6 from 0 and 1, so that one certain error is not infinite."""
+    """Mean negative log-likelihood; probabilities are kept 1e-6 from 0 and 1, so that one certain error is
+    not infinite."""
     p = np.clip(prob, 1e-6, 1 - 1e-6)
     return float(-np.mean(label * np.log(p) + (1 - label) * np.log1p(-p)))
 
@@ -130,7 +133,8 @@ def bin_of(prob: Floats, bins: int) -> NDArray[np.int64]:
 
 
 def reliability(label: Bools, prob: Floats, bins: int = 15) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """For each equal-width bin: mean probability, share of positives (both NaN if empty), and number of images."""
+    """For each equal-width bin: mean probability, share of positives (both NaN if empty), and number of
+    images."""
     place = bin_of(prob, bins)
     count = np.bincount(place, minlength=bins)
     with np.errstate(invalid="ignore"):
@@ -140,7 +144,8 @@ def reliability(label: Bools, prob: Floats, bins: int = 15) -> tuple[Floats, Flo
 
 
 def expected_calibration_error(label: Bools, prob: Floats, bins: int = 15) -> float:
-    """Mean distance between said and seen frequency over equal-width bins, weighted by images (Guo et al. 2017, eq. 3)."""
+    """Mean distance between said and seen frequency over equal-width bins, weighted by images (Guo et al.
+    2017, eq. 3)."""
     mean, observed, count = reliability(label, prob, bins)
     used = count > 0
     return float(np.sum(np.abs(mean[used] - observed[used]) * count[used]) / count.sum())
@@ -149,6 +154,6 @@ def expected_calibration_error(label: Bools, prob: Floats, bins: int = 15) -> fl
 def _steps(label: Bools, prob: Floats) -> tuple[Floats, Floats, Floats]:
     """Distinct probabilities from high to low, and how many positive and empty images stand at each."""
     threshold, place = np.unique(-prob, return_inverse=True)
-    positive = np.bincount(place, label.astype(float), len(threshold))
-    negative = np.bincount(place, (~label).astype(float), len(threshold))
-    return -threshold, positive, negative
+    total = np.bincount(place, minlength=len(threshold)).astype(np.float64)
+    positive = np.bincount(place[label], minlength=len(threshold)).astype(np.float64)
+    return -threshold, positive, total - positive

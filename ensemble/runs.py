@@ -1,8 +1,8 @@
 """Masks as runs: areas, unions and overlaps counted from the run-length codes, without drawing a mask.
 
-A set of runs is an int64 array (R, 2) of first pixel and first pixel after, sorted and apart from each other, in the code's own
-order of pixels (down the columns). Counting on runs is some hundred times faster than on the 1,048,576 pixels of a radiograph.
-"""
+A set of runs is an int64 array (R, 2) of first pixel and first pixel after, sorted and apart from each
+other, in the code's own order of pixels (down the columns). Counting on runs is some hundred times faster
+than on the 1,048,576 pixels of a radiograph."""
 
 from __future__ import annotations
 

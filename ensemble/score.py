@@ -1,8 +1,9 @@
-"""`python -m ensemble.score SUBMISSION TRUTH`: the official score of any submission file against any label file.
+"""`python -m ensemble.score SUBMISSION TRUTH`: the official score of any submission file against any label
+file.
 
-Both files are tables of image id and run-length code, in Kaggle's first or second form: several rows of an image are united, blanks
-in the header and before `-1` are allowed. Dice is counted on the runs; 12,047 images take seconds.
-"""
+Both files are tables of image id and run-length code, in Kaggle's first or second form: several rows of an
+image are united, blanks in the header and before `-1` are allowed. Dice is counted on the runs; 12,047
+images take seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +14,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ensemble import runs
@@ -25,7 +25,8 @@ SHAPE = (1024, 1024)
 
 
 def read_codes(path: str | Path) -> pd.DataFrame:
-    """Read a table of codes as (image_id, code), one row a code; ValueError names the file and what is wrong with it."""
+    """Read a table of codes as (image_id, code), one row a code; ValueError names the file and what is
+    wrong with it."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except FileNotFoundError as error:
@@ -96,11 +97,12 @@ def score(submission: str | Path, truth: str | Path, shape: tuple[int, int] = SH
 
 def in_words(result: Breakdown) -> str:
     """The decomposition as a few lines of text."""
+    negatives = result.images - result.positives
     parts = f"(1 − {result.prevalence:.4f})·TNR + {result.prevalence:.4f}·D⁺"
     return "\n".join(
         [
             f"score      {result.score:.6f}   = {parts}",
-            f"TNR        {result.tnr:.6f}   share of the {result.images - result.positives:,} empty images left empty",
+            f"TNR        {result.tnr:.6f}   share of the {negatives:,} empty images left empty",
             f"D⁺         {result.dice_positive:.6f}   mean Dice of the {result.positives:,} positive images",
             f"all empty  {result.all_empty:.6f}   what submitting nothing would score",
         ]

@@ -1,0 +1,154 @@
+"""What a rule may look at (`Evidence`) and what it is judged by (`Cases`): tables of N images, no pixels.
+
+Scores are sums of whole numbers: a Dice of 1 is `UNIT`. Whole numbers add up to the same total in any
+order, so a search agrees with brute force to the last bit and a rule fitted on the same images is the same
+file, however they are sorted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ensemble.histograms import LEVELS, NOTHING, Counts
+
+UNIT = 2**40
+"""A Dice of 1 as a whole number: rounds each image at 1e-12, and 8 million images still fit into 64 bits."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of N images without their truth.
+
+    prob: (N,) calibrated probability of a pneumothorax; raw: (N,) the classifier committee's own, not
+    calibrated; members: (N, M) each classifier's own; above: (N, 257) pixels of the mask map at or above
+    each level, at the original resolution; agreement: (N,) soft overlap in [0, 1] of the mask models."""
+
+    prob: Floats
+    raw: Floats
+    members: Floats
+    above: Counts
+    agreement: Floats
+
+    def __post_init__(self) -> None:
+        n = len(self.prob)
+        shapes = {
+            "raw": (n,),
+            "members": (n, self.members.shape[-1]),
+            "above": (n, LEVELS),
+            "agreement": (n,),
+        }
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"evidence of {n} images: `{name}` has shape {getattr(self, name).shape}, not {shape}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.prob)
+
+    @property
+    def pixels(self) -> Ints:
+        """Pixels of each image."""
+        return self.above[:, 0]
+
+    def area(self, level: int, reference: int) -> Ints:
+        """Whole pixels at or above a level, as if the image had `reference` pixels (exact for images of
+        that size)."""
+        return self.above[:, level] * reference // self.pixels
+
+    def take(self, rows: Any) -> Evidence:
+        """The evidence of some images."""
+        names = ("prob", "raw", "members", "above", "agreement")
+        return Evidence(**{name: getattr(self, name)[rows] for name in names})
+
+    def with_prob(self, prob: Floats) -> Evidence:
+        """The same evidence under another probability."""
+        return replace(self, prob=prob)
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Evidence of N labelled images with their truth.
+
+    hit: (N, 257) pixels inside the truth at or above each level (hit[:, 0] is the truth's area); fold: (N,)
+    which fold model predicted it; patient: (N,) whose image it is; image_id: (N,)."""
+
+    evidence: Evidence
+    hit: Counts
+    fold: Ints
+    patient: NDArray[Any]
+    image_id: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        n = len(self.evidence)
+        for name in ("hit", "fold", "patient", "image_id"):
+            if len(getattr(self, name)) != n:
+                raise ValueError(f"{n} images, but `{name}` has {len(getattr(self, name))} rows")
+
+    def __len__(self) -> int:
+        return len(self.evidence)
+
+    @property
+    def label(self) -> NDArray[np.bool_]:
+        """Whether there is a pneumothorax."""
+        return self.hit[:, 0] > 0
+
+    def take(self, rows: Any) -> Cases:
+        """Some of the images."""
+        rest = {name: getattr(self, name)[rows] for name in ("hit", "fold", "patient", "image_id")}
+        return Cases(evidence=self.evidence.take(rows), **rest)
+
+    def with_prob(self, prob: Floats) -> Cases:
+        """The same images under another probability."""
+        return replace(self, evidence=self.evidence.with_prob(prob))
+
+    def dice(self) -> Floats:
+        """Dice (N, 257) at every threshold; both empty 1, one empty 0."""
+        total = self.evidence.above + self.hit[:, :1]
+        return np.where(total > 0, 2 * self.hit / np.maximum(total, 1), 1.0)
+
+    def units(self) -> Ints:
+        """Dice (N, 257) at every threshold in whole units; column 256 is what an empty mask earns."""
+        return np.rint(self.dice() * UNIT).astype(np.int64)
+
+    def gain(self) -> Ints:
+        """What submitting the mask at each threshold 0 … 255 earns over leaving it empty, in whole units
+        (N, 256)."""
+        units = self.units()
+        return units[:, :NOTHING] - units[:, NOTHING:]
+
+    def score(self, threshold: Ints) -> float:
+        """Mean Dice when image i is cut at threshold[i] (256: left empty)."""
+        return int(self.units()[np.arange(len(self)), threshold].sum()) / UNIT / len(self)
+
+
+def concatenate(parts: list[Cases]) -> Cases:
+    """Several sets of images as one."""
+    names = ("prob", "raw", "members", "above", "agreement")
+    evidence = Evidence(
+        **{name: np.concatenate([getattr(p.evidence, name) for p in parts]) for name in names}
+    )
+    rest = {
+        name: np.concatenate([getattr(p, name) for p in parts])
+        for name in ("hit", "fold", "patient", "image_id")
+    }
+    return Cases(evidence=evidence, **rest)
+
+
+def patient_groups(patient: NDArray[Any], groups: int) -> Ints:
+    """Deal patients to `groups` groups by size, largest first: a split that depends on the data alone, not
+    on its order."""
+    size = pd.Series(patient).value_counts()
+    order = sorted(size.items(), key=lambda item: (-item[1], str(item[0])))
+    filled, place = [0] * groups, {}
+    for name, count in order:
+        place[name] = int(np.argmin(filled))
+        filled[place[name]] += count
+    return np.array([place[name] for name in patient], np.int64)

@@ -1,0 +1,117 @@
+"""Many mask maps into one: the mean over fold models, then over models, at the network's size.
+
+Maps are uint8. Three means: of probabilities; of logits; and `centred`, where each fold model's own best
+level is subtracted first (9th place of SIIM-ACR), since networks trained alike still differ in how high
+they call the same edge. A committee of one is its member exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from imaging.settings import Settings
+
+Levels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Maps = Mapping[str, Mapping[int, Levels]]
+"""Maps uint8 (s, s) of one image by model and fold."""
+
+_EDGE = 0.25
+"""Logits of the levels 0 and 255 are taken a quarter of a level inside, so that every level survives there
+and back."""
+_LOGIT: Floats = np.log(
+    np.clip(np.arange(256), _EDGE, 255 - _EDGE) / (255 - np.clip(np.arange(256), _EDGE, 255 - _EDGE))
+)
+_LOGIT = _LOGIT.astype(np.float32)
+_PLAIN: Floats = np.arange(256, dtype=np.float32)
+
+
+class MaskCommittee(Settings):
+    """Which mask models speak, with which weight, and how they are averaged."""
+
+    average: Literal["probability", "logit", "centred"] = "probability"
+    """What is averaged."""
+    weights: dict[str, float] = Field(min_length=1)
+    """Weight of each model; they add up to 1."""
+    best_levels: dict[str, dict[int, int]] = Field(default_factory=dict)
+    """Of each model's folds the best level on its out-of-fold images; `centred` needs them."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> MaskCommittee:
+        if min(self.weights.values()) < 0 or abs(sum(self.weights.values()) - 1) > 1e-6:
+            raise ValueError(f"weights {self.weights} must not be negative and add up to 1")
+        missing = sorted(set(self.weights) - set(self.best_levels)) if self.average == "centred" else []
+        if missing:
+            raise ValueError(f"average 'centred' needs best_levels of {', '.join(missing)}")
+        return self
+
+    @property
+    def centre(self) -> float:
+        """Mean of all best levels: where a centred map keeps its threshold."""
+        return float(np.mean([level for folds in self.best_levels.values() for level in folds.values()]))
+
+    def combine(self, maps: Maps) -> tuple[Levels, float]:
+        """One map uint8 (S, S) at the largest member's size, and the models' agreement in [0, 1].
+
+        Any subset of the folds may be given (out-of-fold predictions have one), but every model must be
+        there."""
+        missing = sorted(set(self.weights) - set(maps))
+        if missing:
+            raise ValueError(
+                f"no maps of {', '.join(missing)}; the decision was fitted with {', '.join(self.weights)}"
+            )
+        side = max(level.shape[0] for name in self.weights for level in maps[name].values())
+        means = {name: self._mean_over_folds(name, maps[name], side) for name in sorted(self.weights)}
+        total = sum(np.float32(self.weights[name]) * mean for name, mean in means.items())
+        return self._back(np.asarray(total)), _agreement([self._back(mean) for mean in means.values()])
+
+    def _mean_over_folds(self, name: str, folds: Mapping[int, Levels], side: int) -> Floats:
+        """Mean (S, S) over one model's fold maps, on the scale that is averaged."""
+        if not folds:
+            raise ValueError(f"no maps of {name}")
+        total = np.zeros((side, side), np.float32)
+        for fold in sorted(folds):
+            total += cv2.LUT(_at_side(folds[fold], side), self._scale(name, fold))
+        return total / np.float32(len(folds))
+
+    def _scale(self, name: str, fold: int) -> Floats:
+        """What each of the 256 levels counts for."""
+        if self.average == "logit":
+            return _LOGIT
+        if self.average == "centred":
+            if fold not in self.best_levels[name]:
+                raise ValueError(
+                    f"no best level of {name} fold {fold}; known folds: {sorted(self.best_levels[name])}"
+                )
+            return _PLAIN - np.float32(self.best_levels[name][fold] - self.centre)
+        return _PLAIN
+
+    def _back(self, mean: Floats) -> Levels:
+        """From the scale that is averaged to levels uint8."""
+        level = 255 / (1 + np.exp(-mean)) if self.average == "logit" else mean
+        return np.clip(np.rint(level), 0, 255).astype(np.uint8)
+
+
+def _at_side(level: Levels, side: int) -> Levels:
+    if level.shape == (side, side):
+        return level
+    return np.asarray(cv2.resize(level, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _agreement(models: list[Levels]) -> float:
+    """Soft intersection over union of the models' maps: Σ min / Σ max; 1 for one model, or where all maps
+    are empty."""
+    if len(models) == 1:
+        return 1.0
+    least, most = np.minimum.reduce(models).sum(dtype=np.int64), np.maximum.reduce(models).sum(dtype=np.int64)
+    return float(least / most) if most else 1.0
+
+
+def equal_weights(names: list[str]) -> dict[str, float]:
+    """The same weight for each model."""
+    return {name: 1 / len(names) for name in names}

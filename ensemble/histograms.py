@@ -1,0 +1,51 @@
+"""Every threshold of a mask at once: one histogram of its 256 levels inside the truth and one outside.
+
+A mask probability is stored as uint8, so it has only 256 thresholds, and the pixels at or above each are a
+cumulative sum. One streaming pass over the maps (memory: one image) replaces all later work on pixels:
+Dice, area and every rule's score follow exactly.
+
+Level t of a table means "pixels with value >= t"; t = 0 is the whole image, t = 256 is nothing.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+LEVELS = 257
+NOTHING = 256
+"""The threshold that no pixel reaches: an empty mask."""
+
+_EXACT_IN_FLOAT32 = 2**24
+"""cv2.calcHist returns float32, which holds every whole number up to here and not all above."""
+
+Counts = NDArray[np.int64]
+Levels = NDArray[np.uint8]
+
+
+def to_original(level: Levels, shape: tuple[int, int]) -> Levels:
+    """Bring a map uint8 (s, s) to an image's own (height, width), linearly, still as uint8.
+
+    All masks of this project are decided there: an area or a threshold then means the same for every
+    network's size."""
+    height, width = shape
+    if level.shape == (height, width):
+        return level
+    return np.asarray(cv2.resize(level, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def histogram(level: Levels, inside: NDArray[np.bool_] | None = None) -> Counts:
+    """Pixels at each of the 256 values of a map uint8 (H, W), or of those inside a mask bool (H, W); int64
+    (256,)."""
+    if level.size >= _EXACT_IN_FLOAT32:
+        return np.bincount((level if inside is None else level[inside]).ravel(), minlength=256)
+    mask = None if inside is None else inside.view(np.uint8)
+    return cv2.calcHist([level], [0], mask, [256], [0, 256]).ravel().astype(np.int64)
+
+
+def above(counts: Counts) -> Counts:
+    """Pixels at or above each threshold 0 … 256, from the last axis' 256 counts."""
+    total = np.zeros((*counts.shape[:-1], LEVELS), np.int64)
+    total[..., :-1] = np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
+    return total

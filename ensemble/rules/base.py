@@ -1,0 +1,81 @@
+"""What every rule is: it gives each image a threshold for its mask, or none (256), and says why."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.cases import UNIT, Cases, Evidence
+from ensemble.histograms import NOTHING, above, histogram
+from imaging.settings import Settings
+
+Ints = NDArray[np.int64]
+
+LEVEL_RADIUS = 8
+"""Neighbourhood of a threshold when a plateau is judged: ±8 of 256 levels, about ±0.03 of probability."""
+
+
+class Rule(Settings):
+    """Base of the rules. All are plain numbers in JSON, fitted by a class method and applied to any number
+    of images."""
+
+    uses_probability: ClassVar[bool] = True
+    """Whether the image's probability matters; only then may a low one rule a mask out beforehand."""
+
+    @classmethod
+    def fit(cls, cases: Cases, reference: int) -> Self:
+        """Fit to labelled images; areas are counted in pixels of an image that has `reference` pixels."""
+        raise NotImplementedError
+
+    def thresholds(self, evidence: Evidence) -> Ints:
+        """The level (N,) at which each image's mask is cut (pixels >= level are inside); 256: no mask."""
+        raise NotImplementedError
+
+    def least_prob(self) -> float:
+        """No image of a lower calibrated probability gets a mask, whatever its map shows."""
+        return 0.0
+
+    def for_batch(self, evidence: Evidence) -> Self:
+        """The rule for a whole batch at once; itself, unless the rule looks at the batch (quota)."""
+        return self
+
+    def reason(self, evidence: Evidence) -> str:
+        """Why the one image of this evidence gets its answer, in words."""
+        raise NotImplementedError
+
+    def apply(self, image_prob: float, mask_prob: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """The mask (H, W) of one image from its calibrated probability and its map uint8 at the original
+        resolution."""
+        level = int(self.thresholds(one_image(image_prob, mask_prob))[0])
+        return mask_prob >= level if level < NOTHING else np.zeros(mask_prob.shape, np.bool_)
+
+
+def one_image(
+    prob: float,
+    mask_prob: NDArray[np.uint8],
+    raw: float | None = None,
+    members: Any = None,
+    agreement: float = 1.0,
+) -> Evidence:
+    """Evidence of one image; what is not given is taken from `prob`, and one mask model agrees with
+    itself."""
+    raw = prob if raw is None else raw
+    return Evidence(
+        prob=np.array([prob], np.float64),
+        raw=np.array([raw], np.float64),
+        members=np.array([[raw] if members is None else members], np.float64),
+        above=above(histogram(mask_prob))[None],
+        agreement=np.array([agreement], np.float64),
+    )
+
+
+def cut_where(passes: NDArray[np.bool_], level: int) -> Ints:
+    """One level for the images that pass, no mask for the others."""
+    return np.where(passes, level, NOTHING).astype(np.int64)
+
+
+def mean_score(surface: NDArray[np.int64], cases: Cases) -> NDArray[np.float64]:
+    """Scores of a surface of gains: what empty masks earn, and the gain on top."""
+    return (surface + cases.units()[:, NOTHING].sum()) / UNIT / len(cases)

@@ -1,0 +1,81 @@
+"""The classifier decides whether, the U-Net decides where: the gate of most published two-stage solutions,
+and its quota form."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from ensemble.cases import Cases, Evidence
+from ensemble.plateau import choose
+from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where, mean_score
+from ensemble.search import gate_surface, quantile_cuts
+
+CUTS = 256
+CUT_RADIUS = 4
+"""Neighbourhood of a cut: ±4 of 256 quantiles, 3 % of the images."""
+
+
+class Gate(Rule):
+    """Submit iff the image's probability reaches a cut; mask: pixels at or above a level."""
+
+    kind: Literal["gate"] = "gate"
+    cut: float = Field(ge=0, le=1)
+    """Least probability for a mask."""
+    level: int = Field(ge=1, le=255)
+    """Level of the mask."""
+
+    @classmethod
+    def fit(cls, cases: Cases, reference: int) -> Self:
+        """All cuts at 256 quantiles with all levels, exactly; from the plateau."""
+        cut, level = _search(cases)
+        return cls(cut=cut, level=level)
+
+    def thresholds(self, evidence: Evidence) -> Ints:
+        """See Rule."""
+        return cut_where(evidence.prob >= self.cut, self.level)
+
+    def least_prob(self) -> float:
+        """See Rule."""
+        return self.cut
+
+    def reason(self, evidence: Evidence) -> str:
+        """See Rule."""
+        return f"{evidence.prob[0]:.2f}, needed {self.cut:.2f}"
+
+
+class Quota(Gate):
+    """Submit for a fixed share of the images, those of highest probability (42nd place: 17 to 18 %).
+
+    Given one image at a time it uses the cut that had this share in fitting; `for_batch` takes the share of
+    the batch itself."""
+
+    kind: Literal["quota"] = "quota"  # type: ignore[assignment]
+    share: float = Field(ge=0, le=1)
+    """Share of images that get a mask."""
+
+    @classmethod
+    def fit(cls, cases: Cases, reference: int) -> Self:
+        """As the gate, then the share that passes."""
+        cut, level = _search(cases)
+        return cls(cut=cut, level=level, share=float(np.mean(cases.evidence.prob >= cut)))
+
+    def for_batch(self, evidence: Evidence) -> Self:
+        """The cut at which this batch has the share; all images of a tie pass together."""
+        count = round(self.share * len(evidence))
+        if count == 0:
+            return self.model_copy(update={"cut": 1.0})
+        return self.model_copy(update={"cut": float(np.sort(evidence.prob)[-count])})
+
+    def reason(self, evidence: Evidence) -> str:
+        """See Rule."""
+        return f"{evidence.prob[0]:.2f}, needed {self.cut:.2f} to be among the highest {self.share:.0%}"
+
+
+def _search(cases: Cases) -> tuple[float, int]:
+    cuts = quantile_cuts(cases.evidence.prob, CUTS)
+    surface = mean_score(gate_surface(cases.evidence.prob, cuts, cases.gain()), cases)
+    cut, level = choose(surface[:, 1:], (CUT_RADIUS, LEVEL_RADIUS))
+    return float(cuts[cut]), level + 1

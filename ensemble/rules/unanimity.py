@@ -1,0 +1,69 @@
+"""The ninth place's rule: every classifier must say yes, or else the mask must be large and certain by
+itself."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from ensemble.cases import Cases, Evidence
+from ensemble.plateau import choose
+from ensemble.rules.base import Ints, Rule, cut_where, mean_score
+from ensemble.rules.triplet import COARSE
+from ensemble.search import area_grid, either_key_surface, quantile_cuts
+
+NEVER = 2**40
+"""An area that no image has: the mask alone then never suffices."""
+
+
+class Unanimity(Rule):
+    """Submit iff every classifier reaches a cut, or at least `area` reference pixels reach `top`; mask at
+    `bottom`.
+
+    Scizzzo, 9th place: every experiment's fold mean above 0.7, united with first-stage masks above 2,000
+    pixels."""
+
+    uses_probability = False
+    kind: Literal["unanimity"] = "unanimity"
+    cut: float = Field(ge=0, le=1)
+    """Least probability that every classifier must give, as it is, not calibrated."""
+    top: int = Field(ge=1, le=255)
+    """Level of certain pixels."""
+    area: int = Field(ge=0)
+    """Number of them that suffices without the classifiers, in reference pixels."""
+    bottom: int = Field(ge=1, le=255)
+    """Level of the mask."""
+    reference: int = Field(ge=1)
+    """Pixels of the image in which `area` is counted."""
+
+    @classmethod
+    def fit(cls, cases: Cases, reference: int) -> Self:
+        """32 cuts, 31 × 31 levels and 16 areas (and none), all together; from the plateau."""
+        evidence, areas = cases.evidence, np.append(area_grid(16), NEVER)
+        least = evidence.members.min(axis=1)
+        cuts = quantile_cuts(least, 32)
+        pixels = np.stack([evidence.area(int(level), reference) for level in COARSE], axis=1)
+        gains = either_key_surface(least, cuts, pixels, areas, cases.gain()[:, COARSE])
+        cut, top, area, bottom = choose(mean_score(gains, cases), (1, 1, 1, 1))
+        return cls(
+            cut=float(cuts[cut]),
+            top=int(COARSE[top]),
+            area=int(areas[area]),
+            bottom=int(COARSE[bottom]),
+            reference=reference,
+        )
+
+    def thresholds(self, evidence: Evidence) -> Ints:
+        """See Rule."""
+        unanimous = evidence.members.min(axis=1) >= self.cut
+        return cut_where(unanimous | (evidence.area(self.top, self.reference) >= self.area), self.bottom)
+
+    def reason(self, evidence: Evidence) -> str:
+        """See Rule."""
+        least, area = evidence.members[0].min(), int(evidence.area(self.top, self.reference)[0])
+        alone = (
+            f"or {self.area:,} pixels at {self.top / 255:.2f} ({area:,} found)" if self.area < NEVER else ""
+        )
+        return f"lowest classifier {least:.2f}, needed {self.cut:.2f} {alone}".rstrip()
