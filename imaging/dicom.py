@@ -1,8 +1,9 @@
-"""Read a radiograph from a DICOM file: any single grey frame of 8 to 16 bits, in the transfer syntaxes in use.
+"""Read a radiograph from a DICOM file: any single grey frame of 8 to 16 bits, in the transfer syntaxes in
+use.
 
-Pixels come out as a viewer would first show them, brighter = denser. What cannot be read is refused with a reason;
-nothing is read by half. docs of the parts: dicom_header (what the file says), dicom_frame (decoding), dicom_grey
-(modality, window, inversion), jpeg (the fast path of 8-bit JPEG).
+Pixels come out as a viewer would first show them, brighter = denser. What cannot be read is refused with a
+reason; nothing is read by half. docs of the parts: dicom_header (what the file says), dicom_frame (decoding),
+dicom_grey (modality, window, inversion), jpeg (the fast path of 8-bit JPEG).
 """
 
 from __future__ import annotations
@@ -30,19 +31,21 @@ __all__ = [
 def read(path: str | Path) -> Radiograph:
     """Read a DICOM file; RefusedFile (a ValueError) names the file and the reason when it is none of ours.
 
-    Pixels are (H, W), uint8 for up to 8 stored bits without look-up tables in the file, else uint16 over the full range.
-    Applied in this order: modality table or rescale, VOI table or the first window, inversion for MONOCHROME1
-    or the presentation shape INVERSE; pixel padding becomes black. See dicom_grey.table for files without a window.
+    Pixels are (H, W), uint8 for up to 8 stored bits without look-up tables in the file, else uint16 over the
+    full range. Applied in this order: modality table or rescale, VOI table or the first window, inversion for
+    MONOCHROME1 or the presentation shape INVERSE; pixel padding becomes black. See dicom_grey.table for files
+    without a window.
     """
     with naming(path):
         return decode(load(path))
 
 
 def read_reduced(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]:
-    """Read as uint8 for a use that needs `side` pixels a side, and skip the work for more where that is possible.
+    """Read as uint8 for a use that needs `side` pixels a side, and skip the work for more where that is
+    possible.
 
-    Both sides of the pixels are at least `side`, or the original's where that is smaller; 8-bit JPEG decodes straight to
-    1/2, 1/4 or 1/8. The facts carry the original height and width. Threads run this side by side.
+    Both sides of the pixels are at least `side`, or the original's where that is smaller; 8-bit JPEG decodes
+    straight to 1/2, 1/4 or 1/8. The facts carry the original height and width. Threads run this side by side.
     """
     with naming(path):
         return decode_reduced(load(path), side)

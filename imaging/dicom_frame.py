@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from pydicom import uid
 from pydicom.encaps import encapsulate
@@ -135,30 +137,31 @@ def _native(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
         words = np.frombuffer(value[: need + need % 2], np.uint16)
         return words.byteswap().view(np.uint8)[:count].reshape(shape)
     codes = np.frombuffer(value[:need], f"{header.order}u{allocated // 8}").reshape(shape)
+    native = codes.astype(
+        codes.dtype.newbyteorder("=")
+    )  # a copy, since the file's bytes cannot be written to
     high = header.integer("HighBit")
     shift = max(high - stored + 1, 0) if high is not None and high < allocated else 0
-    native = codes.astype(np.uint8 if allocated == 8 else np.uint16, copy=shift > 0)
     return native >> shift if shift else native
 
 
 def _compressed(frame: bytes, header: Header, shape: tuple[int, int]) -> Pixels:
     """Let pydicom's plugins decode one frame."""
     allocated, stored = bits(header)
-    signed = header.integer("PixelRepresentation") or 0
+    options: dict[str, Any] = {
+        "rows": shape[0],
+        "columns": shape[1],
+        "number_of_frames": 1,
+        "samples_per_pixel": 1,
+        "photometric_interpretation": "MONOCHROME2",
+        "bits_allocated": allocated,
+        "bits_stored": stored,
+        "pixel_representation": header.integer("PixelRepresentation") or 0,
+        "pixel_keyword": "PixelData",
+    }
     try:
-        pixels, _ = get_decoder(header.syntax).as_array(
-            encapsulate([frame], has_bot=False),
-            raw=True,
-            rows=shape[0],
-            columns=shape[1],
-            number_of_frames=1,
-            samples_per_pixel=1,
-            photometric_interpretation="MONOCHROME2",
-            bits_allocated=allocated,
-            bits_stored=stored,
-            pixel_representation=signed,
-            pixel_keyword="PixelData",
-        )
+        decoder = get_decoder(header.syntax)
+        pixels, _ = decoder.as_array(encapsulate([frame], has_bot=False), raw=True, **options)
     except Exception as error:  # plugins raise whatever they like on damaged data
         name = uid.UID(header.syntax).name
         raise RefusedFile(f"the {name} picture cannot be decoded: {_first_line(error)}") from None

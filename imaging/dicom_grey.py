@@ -1,8 +1,9 @@
-"""From stored values to the greys that a viewer shows first (PS3.3 C.7.6.3, C.11.1, C.11.2, C.11.6; PS3.4 N.2).
+"""From stored values to the greys that a viewer shows first (PS3.3 C.7.6.3, C.11.1, C.11.2, C.11.6; PS3.4
+N.2).
 
-Modality transformation, then the value-of-interest window, then the photometric interpretation: each is a function of the
-stored value alone, and a stored value has at most 16 bits. So all of it is worked out once for each possible value, and the
-picture takes one look-up.
+Modality transformation, then the value-of-interest window, then the photometric interpretation: each is a
+function of the stored value alone, and a stored value has at most 16 bits. So all of it is worked out once
+for each possible value, and the picture takes one look-up.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ def table(header: Header, codes: Pixels | None = None) -> tuple[Pixels, tuple[st
     """Return the grey of each stored value, (2**BitsStored,) uint8 or uint16, and notes on what was odd.
 
     uint8 for at most 8 bits and no look-up table in the file, else uint16 over the full range. Where the file
-    has no window: 8 bits keep their full range; for more, the darkest and brightest of `codes` become black and white,
-    since 12 or 16 bits are seldom filled.
+    has no window: 8 bits keep their full range; for more, the darkest and brightest of `codes` become black
+    and white, since 12 or 16 bits are seldom filled.
     """
     notes: list[str] = []
     stored = _stored_values(header)
@@ -40,7 +41,8 @@ def table(header: Header, codes: Pixels | None = None) -> tuple[Pixels, tuple[st
 
 
 def apply(grey: Pixels, codes: Pixels) -> Pixels:
-    """Look up stored values (H, W) in a table of greys; bits above BitsStored are ignored (they may hold overlays)."""
+    """Look up stored values (H, W) in a table of greys; bits above BitsStored are ignored (they may hold
+    overlays)."""
     if len(grey) == 256 and codes.dtype == np.uint8 and is_identity(grey):
         return codes
     return np.take(grey, codes & (len(grey) - 1))
@@ -57,7 +59,8 @@ def is_inversion(grey: Pixels) -> bool:
 
 
 def _stored_values(header: Header) -> Values:
-    """Return the number that each code of BitsStored bits means: itself, or its two's complement when signed."""
+    """Return the number that each code of BitsStored bits means: itself, or its two's complement when
+    signed."""
     count = 2 ** bits(header)[1]
     values = np.arange(count, dtype=np.float64)
     if header.integer("PixelRepresentation") == 1:
@@ -66,7 +69,8 @@ def _stored_values(header: Header) -> Values:
 
 
 def _padding(header: Header, stored: Values) -> NDArray[np.bool_]:
-    """Mark the stored values that mean "outside the picture" (C.7.5.1.1.2): one value, or a range with its limit."""
+    """Mark the stored values that mean "outside the picture" (C.7.5.1.1.2): one value, or a range with its
+    limit."""
     signed = header.integer("PixelRepresentation") == 1
     value = header.integers("PixelPaddingValue", signed)
     if not value:
@@ -77,7 +81,8 @@ def _padding(header: Header, stored: Values) -> NDArray[np.bool_]:
 
 
 def _modality(header: Header, values: Values) -> tuple[Values, bool]:
-    """Apply the modality look-up table or rescale slope and intercept (C.11.1); say whether it was a table."""
+    """Apply the modality look-up table or rescale slope and intercept (C.11.1); say whether it was a
+    table."""
     for item in header.items("ModalityLUTSequence"):
         first, entries, _ = _lut(item, header.integer("PixelRepresentation") == 1)
         return _look_up(values, first, entries), True
@@ -86,7 +91,8 @@ def _modality(header: Header, values: Values) -> tuple[Values, bool]:
 
 
 def _window(header: Header, values: Values, notes: list[str]) -> tuple[Values | None, bool]:
-    """Apply the first VOI table, or else the first window (C.11.2): greys 0..1, or None when there is neither."""
+    """Apply the first VOI table, or else the first window (C.11.2): greys 0..1, or None when there is
+    neither."""
     for item in header.items("VOILUTSequence"):
         first, entries, depth = _lut(item, bool(values.min() < 0))
         return np.clip(_look_up(values, first, entries) / (2**depth - 1), 0, 1), True
@@ -131,7 +137,8 @@ def _full_range(values: Values, seen: NDArray[np.bool_]) -> Values:
 
 
 def _inverted(header: Header) -> bool:
-    """Say whether low values are shown bright. MONOCHROME1 and the shape INVERSE say the same thing (C.11.6), not twice."""
+    """Say whether low values are shown bright. MONOCHROME1 and the shape INVERSE say the same thing (C.11.6),
+    not twice."""
     return (
         header.text("PhotometricInterpretation") == "MONOCHROME1"
         or header.text("PresentationLUTShape") == "INVERSE"

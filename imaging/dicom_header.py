@@ -1,8 +1,8 @@
 """The header of a DICOM file: read without decoding pixels, without warnings, without trusting it.
 
-pydicom finds the elements. Their values are taken raw: real archives hold invalid UIDs and ages, over which pydicom's
-conversion warns or stops, while all that is needed here is a stripped text or a little number. Warnings could only
-be silenced process-wide, which is not safe with threads.
+pydicom finds the elements. Their values are taken raw: real archives hold invalid UIDs and ages, over which
+pydicom's conversion warns or stops, while all that is needed here is a stripped text or a little number.
+Warnings could only be silenced process-wide, which is not safe with threads.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ def is_dicom(data: bytes) -> bool:
 
 
 def _read(data: bytes, stop_when: Any) -> tuple[Dataset, str, bytes, int]:
-    """Read the data set up to the pixel data: data set, transfer syntax, bytes it was read from, place of the stop."""
+    """Read the data set up to the pixel data: data set, transfer syntax, bytes it was read from, place of the
+    stop."""
     body = _inflate(data)
     if body is not None:
         buffer = BytesIO(body)
@@ -205,7 +206,8 @@ def facts(header: Header, height: int, width: int, notes: tuple[str, ...]) -> Fa
 
 
 def age_in_years(text: str | None) -> int | None:
-    """Read an age string (AS, `018M`) or a bare number of years as SIIM has it; None when it is no age of a person."""
+    """Read an age string (AS, `018M`) or a bare number of years as SIIM has it; None when it is no age of a
+    person."""
     if not text:
         return None
     number, unit = (text[:-1], text[-1].upper()) if text[-1].isalpha() else (text, "Y")
@@ -217,7 +219,8 @@ def age_in_years(text: str | None) -> int | None:
 
 
 def spacing_mm(header: Header) -> tuple[float, float] | None:
-    """Row and column spacing: in the patient where calibrated (PixelSpacing), else at the detector (ImagerPixelSpacing)."""
+    """Row and column spacing: in the patient where calibrated (PixelSpacing), else at the detector
+    (ImagerPixelSpacing)."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         values = header.numbers(keyword)
         if len(values) == 2 and min(values) > 0:

@@ -1,4 +1,5 @@
-"""JPEG with 8-bit grey pixels: one exact decode, or one straight to a half, a quarter or an eighth of the size.
+"""JPEG with 8-bit grey pixels: one exact decode, or one straight to a half, a quarter or an eighth of the
+size.
 
 Decoders fill what a cut file lacks with grey and say nothing, so the frame is checked before and after.
 """
@@ -6,16 +7,20 @@ Decoders fill what a cut file lacks with grey and say nothing, so the frame is c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging import jpeg_scan
 from imaging.radiograph import RefusedFile, check_size
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _SOS = 0xDA
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC share the range (ITU-T T.81 table B.1)
+_BLOCK = 8
+_FILLED = 128
 _REDUCED = {
     1: cv2.IMREAD_GRAYSCALE,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -29,7 +34,8 @@ class Frame:
     """What a JPEG's own header says."""
 
     process: int
-    """The last four bits of the frame marker: 0 baseline, 1 extended, 2 progressive, 3 lossless, 7 JPEG-LS (0xF7)."""
+    """The last four bits of the frame marker: 0 baseline, 1 extended, 2 progressive, 3 lossless, 7 JPEG-LS
+    (0xF7)."""
     bits: int
     height: int
     width: int
@@ -100,7 +106,24 @@ def decode(data: bytes, side: int | None = None) -> NDArray[np.uint8]:
         raise RefusedFile("the JPEG is damaged")
     if pixels.shape != (-(-header.height // factor), -(-header.width // factor)):
         raise RefusedFile(f"the JPEG decodes to {pixels.shape[::-1]} pixels, its header says otherwise")
+    if _ends_grey(pixels, header, factor) and jpeg_scan.count_blocks(data) < _blocks(header):
+        raise RefusedFile("the JPEG is cut off: its last rows are missing")
     return pixels  # type: ignore[return-value]
+
+
+def _blocks(header: Frame) -> int:
+    return -(-header.height // _BLOCK) * -(-header.width // _BLOCK)
+
+
+def _ends_grey(pixels: NDArray[Any], header: Frame, factor: int) -> bool:
+    """Say whether the last block is all mid grey, which libjpeg fills in for blocks that are missing."""
+    corner = pixels[_last(header.height) // factor :, _last(header.width) // factor :]
+    return bool((corner == _FILLED).all())
+
+
+def _last(side: int) -> int:
+    """Return where the last block of a side begins."""
+    return (side - 1) // _BLOCK * _BLOCK
 
 
 def _factor(header: Frame, side: int | None) -> int:

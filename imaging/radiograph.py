@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,12 +17,13 @@ MAX_SIDE = 12_000
 MAX_BYTES = 2**30
 """File size: a picture of MAX_SIDE squared with 16 bits a pixel has 0.27 of this."""
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+Pixels = NDArray[np.unsignedinteger[Any]]
+"""uint8 or uint16."""
 
 
 class RefusedFile(ValueError):
-    """A file that is no radiograph we can read. `reason` is the sentence for people, without the path and without
-    anything about the patient."""
+    """A file that is no radiograph we can read. `reason` is the sentence for people, without the path and
+    without anything about the patient."""
 
     def __init__(self, reason: str, path: str | Path | None = None) -> None:
         super().__init__(reason if path is None else f"{path}: {reason}")
@@ -68,7 +70,8 @@ class Radiograph:
 
     @property
     def spacing_mm(self) -> tuple[float, float] | None:
-        """Distance of the rows' and of the columns' centres in millimetres, or None when the file does not say."""
+        """Distance of the rows' and of the columns' centres in millimetres, or None when the file does not
+        say."""
         return self.facts.spacing_mm
 
 
@@ -110,7 +113,7 @@ def check_size(height: int, width: int) -> None:
 def to_uint8(pixels: Pixels) -> NDArray[np.uint8]:
     """Map pixels (H, W) to 0..255: uint8 as it is, uint16 by rounding p / 257 (65535 = 255 * 257)."""
     if pixels.dtype == np.uint8:
-        return pixels  # type: ignore[return-value]
+        return pixels.astype(np.uint8, copy=False)
     if pixels.dtype != np.uint16:
         raise ValueError(f"expected uint8 or uint16 pixels, found {pixels.dtype}")
     return cv2.convertScaleAbs(pixels, alpha=1 / 257)  # type: ignore[return-value]

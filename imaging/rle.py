@@ -1,11 +1,12 @@
 """The competition's run-length code: a mask as text, column by column.
 
-A code is `gap length gap length …`: how many pixels outside, then how many inside, from the end of the previous run
-on (relative, so the first gap counts from pixel 0). Pixels are counted down the columns, left to right. `-1` is the empty
-mask. The organisers' own functions, copied in most public solutions, lose a run that reaches the last pixel
-and garble masks of 0 and 1; these do not. benchmarks/rle.py measures both.
+A code is `gap length gap length …`: how many pixels outside, then how many inside, from the end of the
+previous run on (relative, so the first gap counts from pixel 0). Pixels are counted down the columns, left to
+right. `-1` is the empty mask. The organisers' own functions, copied in most public solutions, lose a run that
+reaches the last pixel and garble masks of 0 and 1; these do not. benchmarks/rle.py measures both.
 
-Everything works on the band of columns that the mask touches: most masks are narrow, and transposing is what takes the time.
+Everything works on the band of columns that the mask touches: most masks are narrow, and transposing is what
+takes the time.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def decode(code: str, shape: tuple[int, int]) -> NDArray[np.bool_]:
 def union(codes: Iterable[str], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Draw several codes of one image into one mask of `shape` (height, width): inside where any of them is.
 
-    SIIM gives 624 images in several rows, 183 of which overlap; adding them up would count the shared pixels twice.
+    SIIM gives 624 images in several rows, 183 of which overlap; adding them up would count the shared pixels
+    twice.
     """
     mask = np.zeros(shape, np.bool_)
     for code in codes:
