@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
@@ -61,6 +62,11 @@ class SiimFolder:
 
 def write_dicom(path: Path, sop_uid: str, pixels: np.ndarray, **header: Any) -> None:
     """An uncompressed 8-bit grey DICOM file; header: further elements by keyword."""
+    with config.disable_value_validation():  # ids such as `a` are no UIDs
+        _write_dicom(path, sop_uid, pixels, header)
+
+
+def _write_dicom(path: Path, sop_uid: str, pixels: np.ndarray, header: dict[str, Any]) -> None:
     d = Dataset()
     d.file_meta = FileMetaDataset()
     d.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
