@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging import dicom_frame, dicom_grey, dicom_header, jpeg
+from imaging import dicom_frame, dicom_grey, dicom_header
 from imaging.radiograph import Facts, Radiograph, RefusedFile, load, naming, to_uint8
 
 __all__ = [
@@ -53,25 +53,20 @@ def read_reduced(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]
 
 def decode(data: bytes) -> Radiograph:
     """As `read`, from a file's bytes."""
-    header, element = dicom_header.parse(data)
-    shape = dicom_frame.check(header, element)
-    codes = dicom_frame.decode(header, element, shape)
-    grey, notes = dicom_grey.table(header, codes)
-    return Radiograph(dicom_grey.apply(grey, codes), dicom_header.facts(header, *shape, notes))
+    return _decode(data, None)
 
 
 def decode_reduced(data: bytes, side: int) -> tuple[NDArray[np.uint8], Facts]:
     """As `read_reduced`, from a file's bytes."""
+    radiograph = _decode(data, side)
+    return to_uint8(radiograph.pixels), radiograph.facts
+
+
+def _decode(data: bytes, side: int | None) -> Radiograph:
     header, element = dicom_header.parse(data)
     shape = dicom_frame.check(header, element)
-    if header.syntax not in dicom_frame.JPEG or dicom_frame.bits(header)[1] > 8:
-        radiograph = decode(data)
-        return to_uint8(radiograph.pixels), radiograph.facts
-    frame = dicom_frame.encoded(element)
-    grey, notes = dicom_grey.table(header)
-    linear = dicom_grey.is_identity(grey) or dicom_grey.is_inversion(grey)
-    if not (linear and dicom_frame.is_plain_jpeg(frame, header, shape)):
-        radiograph = decode(data)
-        return to_uint8(radiograph.pixels), radiograph.facts
-    pixels = dicom_grey.apply(grey, jpeg.decode(frame, side))
-    return to_uint8(pixels), dicom_header.facts(header, *shape, notes)
+    if not dicom_grey.is_plain(header):
+        side = None  # averages of stored values are averages of greys only where the one is proportional to the other
+    codes = dicom_frame.decode(header, element, shape, side)
+    pixels, notes = dicom_grey.show(header, codes)
+    return Radiograph(pixels, dicom_header.facts(header, *shape, notes))

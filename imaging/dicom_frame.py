@@ -22,7 +22,15 @@ NATIVE = (
 JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
 JPEG_LS = (uid.JPEGLSLossless, uid.JPEGLSNearLossless)
 JPEG_2000 = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
-ENCAPSULATED = (*JPEG, *JPEG_LS, *JPEG_2000, uid.RLELossless)
+PLUGINS: dict[str, str] = {
+    **dict.fromkeys((*JPEG, *JPEG_2000), "pylibjpeg"),
+    **dict.fromkeys(JPEG_LS, "pyjpegls"),
+    uid.RLELossless: "pydicom",
+}
+"""Who decodes which transfer syntax; left to itself pydicom takes whatever else happens to be installed."""
+
+NO_PICTURES = (uid.SegmentationStorage, uid.RTDoseStorage, uid.ParametricMapStorage)
+"""SOP classes with pixel data that is no picture."""
 
 _ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
@@ -30,7 +38,9 @@ _ITEM, _DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 def check(header: Header, data: PixelData) -> tuple[int, int]:
     """Refuse all but one grey frame in a transfer syntax we read; return its height and width."""
     samples, photometric = header.integer("SamplesPerPixel"), header.text("PhotometricInterpretation")
-    frames = header.numbers("NumberOfFrames")
+    frames, sop_class = header.numbers("NumberOfFrames"), header.text("SOPClassUID")
+    if sop_class in NO_PICTURES:
+        raise RefusedFile(f"holds no picture ({uid.UID(sop_class).name})")
     if frames and frames[0] > 1:
         raise RefusedFile(f"{frames[0]:.0f} frames; a radiograph has one")
     if photometric is None:
@@ -82,21 +92,26 @@ def encoded(data: PixelData) -> bytes:
     return frame
 
 
-def decode(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
-    """Decode to stored values (H, W), uint8 or uint16: the bits as stored, two's complement where signed."""
+def decode(header: Header, data: PixelData, shape: tuple[int, int], side: int | None = None) -> Pixels:
+    """Decode to stored values (H, W), uint8 or uint16: the bits as stored, two's complement where signed.
+
+    With `side`, 8-bit JPEG comes scaled down while both sides stay at least so long; all else at full size.
+    """
     if header.syntax in NATIVE:
         return _native(header, data, shape)
     frame = encoded(data)
-    if header.syntax in JPEG and is_plain_jpeg(frame, header, shape):
-        return jpeg.decode(frame)
-    if header.syntax != uid.RLELossless:
-        jpeg.check_end(frame)
+    if header.syntax == uid.RLELossless:
+        return _compressed(frame, header, shape)
+    found = jpeg.frame_2000(frame) if header.syntax in JPEG_2000 else jpeg.frame(frame)
+    _check_frame(found, header, shape)
+    if header.syntax in JPEG and found.plain:
+        return jpeg.decode(frame, side)
+    jpeg.check_end(frame, found.scan)
     return _compressed(frame, header, shape)
 
 
-def is_plain_jpeg(frame: bytes, header: Header, shape: tuple[int, int]) -> bool:
-    """Say whether imaging.jpeg decodes this frame; refuse one that contradicts the header."""
-    found = jpeg.frame(frame)
+def _check_frame(found: jpeg.Frame, header: Header, shape: tuple[int, int]) -> None:
+    """Refuse a compressed frame that contradicts the header, before a decoder allocates what it claims."""
     if (found.height, found.width) != shape:
         raise RefusedFile(
             f"the header says {shape[1]} x {shape[0]} pixels, the JPEG within {found.width} x {found.height}"
@@ -105,7 +120,6 @@ def is_plain_jpeg(frame: bytes, header: Header, shape: tuple[int, int]) -> bool:
         raise RefusedFile(f"the JPEG has {found.components} components, the header says grey")
     if found.bits > bits(header)[0]:
         raise RefusedFile(f"the JPEG has {found.bits} bits a pixel, BitsAllocated is {bits(header)[0]}")
-    return found.plain
 
 
 def _check_bits(header: Header) -> None:
@@ -118,7 +132,7 @@ def _check_bits(header: Header) -> None:
 
 def _check_syntax(syntax: str, length: int) -> None:
     name = uid.UID(syntax).name
-    if syntax not in NATIVE + ENCAPSULATED:
+    if syntax not in NATIVE and syntax not in PLUGINS:
         raise RefusedFile(f"transfer syntax {name} is not supported")
     if (syntax in NATIVE) == (length == UNDEFINED):
         kind = "compressed" if length == UNDEFINED else "not compressed"
@@ -133,6 +147,8 @@ def _native(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
     value = data.value[: data.length]
     if len(value) < need:
         raise RefusedFile(f"the pixel data is cut off: {len(value):,} of {need:,} bytes are there")
+    if len(value) - need >= max(need // shape[0], 2):
+        raise RefusedFile(f"{len(value):,} bytes of pixel data where the header's size needs {need:,}")
     if allocated == 8 and header.order == ">" and data.vr != "OB":  # pairs of pixels in big-endian words
         words = np.frombuffer(value[: need + need % 2], np.uint16)
         return words.byteswap().view(np.uint8)[:count].reshape(shape)
@@ -142,7 +158,7 @@ def _native(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
     )  # a copy, since the file's bytes cannot be written to
     high = header.integer("HighBit")
     shift = max(high - stored + 1, 0) if high is not None and high < allocated else 0
-    return native >> shift if shift else native
+    return np.right_shift(native, shift, dtype=native.dtype) if shift else native
 
 
 def _compressed(frame: bytes, header: Header, shape: tuple[int, int]) -> Pixels:
@@ -161,7 +177,9 @@ def _compressed(frame: bytes, header: Header, shape: tuple[int, int]) -> Pixels:
     }
     try:
         decoder = get_decoder(header.syntax)
-        pixels, _ = decoder.as_array(encapsulate([frame], has_bot=False), raw=True, **options)
+        pixels, _ = decoder.as_array(
+            encapsulate([frame], has_bot=False), raw=True, decoding_plugin=PLUGINS[header.syntax], **options
+        )
     except Exception as error:  # plugins raise whatever they like on damaged data
         name = uid.UID(header.syntax).name
         raise RefusedFile(f"the {name} picture cannot be decoded: {_first_line(error)}") from None

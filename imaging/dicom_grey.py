@@ -18,12 +18,38 @@ from imaging.radiograph import Pixels, RefusedFile
 Values = NDArray[np.float64]
 
 
-def table(header: Header, codes: Pixels | None = None) -> tuple[Pixels, tuple[str, ...]]:
+_SHAPES_GREY = (
+    "ModalityLUTSequence",
+    "VOILUTSequence",
+    "WindowWidth",
+    "PixelPaddingValue",
+)
+
+
+def show(header: Header, codes: Pixels) -> tuple[Pixels, tuple[str, ...]]:
+    """Turn stored values (H, W) into greys, uint8 or uint16, and notes on what was odd.
+
+    Bits above BitsStored are ignored (they may hold overlays).
+    """
+    if is_plain(header):
+        return (~codes if _inverted(header) else codes), ()
+    grey, notes = table(header, codes)
+    return np.take(grey, codes & codes.dtype.type(len(grey) - 1)), notes
+
+
+def is_plain(header: Header) -> bool:
+    """Say whether the stored values are 8-bit greys already, or their inverse."""
+    if bits(header) != (8, 8) or header.integer("PixelRepresentation") == 1:
+        return False
+    return _rescale(header) == (1, 0) and not any(header.has(keyword) for keyword in _SHAPES_GREY)
+
+
+def table(header: Header, codes: Pixels) -> tuple[Pixels, tuple[str, ...]]:
     """Return the grey of each stored value, (2**BitsStored,) uint8 or uint16, and notes on what was odd.
 
     uint8 for at most 8 bits and no look-up table in the file, else uint16 over the full range. Where the file
-    has no window: 8 bits keep their full range; for more, the darkest and brightest of `codes` become black
-    and white, since 12 or 16 bits are seldom filled.
+    has no window: 8 bits keep their full range; for more, the darkest and brightest of `codes` become black and
+    white, since 12 or 16 bits are seldom filled.
     """
     notes: list[str] = []
     stored = _stored_values(header)
@@ -38,24 +64,6 @@ def table(header: Header, codes: Pixels | None = None) -> tuple[Pixels, tuple[st
     if len(stored) <= 256 and not (modality_lut or voi_lut):
         return np.rint(grey * 255).astype(np.uint8), tuple(notes)
     return np.rint(grey * 65535).astype(np.uint16), tuple(notes)
-
-
-def apply(grey: Pixels, codes: Pixels) -> Pixels:
-    """Look up stored values (H, W) in a table of greys; bits above BitsStored are ignored (they may hold
-    overlays)."""
-    if len(grey) == 256 and codes.dtype == np.uint8 and is_identity(grey):
-        return codes
-    return np.take(grey, codes & (len(grey) - 1))
-
-
-def is_identity(grey: Pixels) -> bool:
-    """Say whether 8-bit values stay what they are."""
-    return grey.dtype == np.uint8 and np.array_equal(grey, np.arange(256))
-
-
-def is_inversion(grey: Pixels) -> bool:
-    """Say whether 8-bit values v become 255 - v."""
-    return grey.dtype == np.uint8 and np.array_equal(grey, np.arange(255, -1, -1))
 
 
 def _stored_values(header: Header) -> Values:
@@ -86,8 +94,13 @@ def _modality(header: Header, values: Values) -> tuple[Values, bool]:
     for item in header.items("ModalityLUTSequence"):
         first, entries, _ = _lut(item, header.integer("PixelRepresentation") == 1)
         return _look_up(values, first, entries), True
+    slope, intercept = _rescale(header)
+    return values * slope + intercept, False
+
+
+def _rescale(header: Header) -> tuple[float, float]:
     slope, intercept = header.numbers("RescaleSlope"), header.numbers("RescaleIntercept")
-    return values * (slope or [1.0])[0] + (intercept or [0.0])[0], False
+    return (slope or [1.0])[0], (intercept or [0.0])[0]
 
 
 def _window(header: Header, values: Values, notes: list[str]) -> tuple[Values | None, bool]:
@@ -121,9 +134,9 @@ def window(values: Values, centre: float, width: float, function: str = "LINEAR"
     return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
 
 
-def _seen(count: int, codes: Pixels | None, padding: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _seen(count: int, codes: Pixels, padding: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark the codes that define black and white: all of 8 bits, those that occur for more."""
-    if codes is None or count <= 256:
+    if count <= 256:
         return np.ones(count, np.bool_)
     seen = np.bincount((codes & (count - 1)).ravel(), minlength=count) > 0
     seen &= ~padding

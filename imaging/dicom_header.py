@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -18,7 +19,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset, read_partial
 from pydicom.sequence import Sequence
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 
 from imaging.radiograph import MAX_BYTES, Facts, RefusedFile
 
@@ -30,6 +31,11 @@ _LONG_HEADERS = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR
 """Value representations whose length has four bytes in explicit encoding (PS3.5 7.1.2)."""
 
 
+@cache
+def _tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
+
+
 @dataclass(frozen=True)
 class Header:
     """Elements of a data set, by keyword, as texts and numbers."""
@@ -37,9 +43,13 @@ class Header:
     dataset: Dataset
     syntax: str = ""
 
+    def has(self, keyword: str) -> bool:
+        """Say whether the element is there, with a value or without."""
+        return _tag(keyword) in self.dataset
+
     def raw(self, keyword: str) -> bytes:
         """Return the value as stored; empty when absent."""
-        element = self.dataset.get_item(keyword)
+        element = self.dataset.get_item(_tag(keyword))
         value = getattr(element, "value", None)
         if isinstance(value, str):  # pydicom itself has converted the transfer syntax
             return value.encode()
@@ -80,7 +90,7 @@ class Header:
     def items(self, keyword: str) -> Iterator[Header]:
         """Yield the items of a sequence."""
         try:
-            sequence = self.dataset[keyword].value if keyword in self.dataset else []
+            sequence = self.dataset[keyword].value if self.has(keyword) else []
         except Exception as error:  # a damaged sequence fails anywhere within pydicom
             raise RefusedFile(f"{keyword} is damaged ({type(error).__name__})") from None
         for item in sequence if isinstance(sequence, Sequence) else []:
@@ -109,11 +119,12 @@ def parse(data: bytes) -> tuple[Header, PixelData]:
     found: list[tuple[str | None, int]] = []
 
     def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
-        if tag in FLOAT_PIXEL_DATA:
+        number = int(tag)  # comparing tags as such takes a tenth of the reading time
+        if number in FLOAT_PIXEL_DATA:
             raise RefusedFile("floating-point pixels; a radiograph has whole numbers")
-        if tag == PIXEL_DATA:
+        if number == PIXEL_DATA:
             found.append((vr, length))
-        return tag == PIXEL_DATA
+        return number == PIXEL_DATA
 
     try:
         dataset, syntax, data, place = _read(data, at_pixels)

@@ -17,6 +17,9 @@ from imaging import jpeg_scan
 from imaging.radiograph import RefusedFile, check_size
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
+_SIZE_2000 = b"\xff\x4f\xff\x51"
+"""Start of a JPEG 2000 code stream and of its size segment."""
+_PROCESS_2000 = 16
 _SOS = 0xDA
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC share the range (ITU-T T.81 table B.1)
 _BLOCK = 8
@@ -72,6 +75,18 @@ def frame(data: bytes) -> Frame:
         raise RefusedFile("the JPEG is cut off within its header")
     height, width = int.from_bytes(size[1:3], "big"), int.from_bytes(size[3:5], "big")
     return Frame(process, size[0], height, width, size[5], place + 2 + length)
+
+
+def frame_2000(data: bytes) -> Frame:
+    """Read the size segment of a JPEG 2000 code stream, bare or in a file's boxes (ITU-T T.800 annex A.5.1)."""
+    start = data.find(_SIZE_2000)
+    if start < 0 or len(data) < start + 43:
+        raise RefusedFile("the compressed picture does not begin as JPEG 2000 does")
+    right, bottom, left, top = (
+        int.from_bytes(data[start + 8 + i : start + 12 + i], "big") for i in range(0, 16, 4)
+    )
+    components, bits = int.from_bytes(data[start + 40 : start + 42], "big"), (data[start + 42] & 0x7F) + 1
+    return Frame(_PROCESS_2000, bits, bottom - top, right - left, components, start)
 
 
 def check_end(data: bytes, start: int = 0) -> None:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from imaging import jpeg
 from imaging.radiograph import Facts, Pixels, Radiograph, RefusedFile, check_size, load, naming, to_uint8
@@ -99,7 +100,8 @@ def _grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         notes.append("transparency is ignored")
     if picture.mode in _GREY16:
-        return _sixteen_bits(np.asarray(picture)), tuple(notes)
+        pixels = _sixteen_bits(np.asarray(picture))
+        return (~pixels if _white_is_zero(picture) else pixels), tuple(notes)
     if picture.mode in _TO_GREY:
         return np.asarray(picture.convert("L")), tuple(notes)
     if picture.mode not in _TO_RGB:
@@ -111,6 +113,11 @@ def _grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
     if spread > GREY_ENOUGH:
         notes.append(f"colour (channels differ by up to {spread}) is turned into luma")
     return cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY), tuple(notes)  # type: ignore[return-value]
+
+
+def _white_is_zero(picture: Image.Image) -> bool:
+    """Say whether a TIFF counts from white; Pillow turns 8 bits round itself, but not 16."""
+    return isinstance(picture, TiffImageFile) and picture.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
 
 
 def _sixteen_bits(values: NDArray[np.generic]) -> NDArray[np.uint16]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import dicom, pictures
+from imaging.dicom_header import is_dicom
 from imaging.radiograph import Facts, Radiograph, load, naming
 
 
@@ -32,4 +33,9 @@ def read_reduced(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]
 
 def decode(data: bytes) -> Radiograph:
     """As `read`, from a file's bytes, such as an upload."""
-    return pictures.decode(data) if pictures.kind(data) else dicom.decode(data)
+    return pictures.decode(data) if _is_picture(data) else dicom.decode(data)
+
+
+def _is_picture(data: bytes) -> bool:
+    """Tell the two apart; a DICOM file may begin as a TIFF, so that viewers of either read it (PS3.10 7.1)."""
+    return pictures.kind(data) is not None and not is_dicom(data)
