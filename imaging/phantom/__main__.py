@@ -1,0 +1,35 @@
+"""Stage `phantom`: write the generated data set to data/phantom, or say that the settings do not ask for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from imaging.files import write_text
+from imaging.phantom.dataset import NOTE, check_replaceable, replace, write
+from imaging.settings import DataSettings, PhantomSettings, load_section
+
+FOLDER = Path("data/phantom")
+
+
+def main() -> None:
+    """Run the stage."""
+    data = load_section("data", DataSettings)
+    settings = load_section("phantom", PhantomSettings)
+    if data.source == "phantom":
+        write(FOLDER, settings)
+    else:
+        leave_note(FOLDER, data)
+
+
+def leave_note(folder: Path, data: DataSettings) -> None:
+    """The stage's output must exist; say in it why it is empty."""
+    check_replaceable(folder)
+    part = folder.with_name(f".{folder.name}.part")
+    write_text(
+        part / NOTE, f"No phantoms: data.source is {data.source!r} and the images come from {data.folder}.\n"
+    )
+    replace(part, folder)
+
+
+if __name__ == "__main__":
+    main()

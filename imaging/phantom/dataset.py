@@ -1,0 +1,122 @@
+"""A folder of phantoms in SIIM-ACR's exact form: files, names, labels, patients, and their oddities.
+
+dicom-images-train/<study uid>/<series uid>/<sop uid>.dcm
+dicom-images-test/ID_xxxxxxxxx.dcm      flat, irregular headers
+train-rle.csv                           header with a blank, several rows for some images, some overlapping
+patients.csv                            image id, and a file name whose first eight digits are the patient
+sample_submission.csv                   every test image as empty
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from imaging import rle
+from imaging.files import write_text
+from imaging.phantom.dicom_file import image_id, location, save
+from imaging.phantom.plan import Case, cases
+from imaging.phantom.radiograph import render
+from imaging.settings import PhantomSettings
+
+NOTE = "README.txt"
+"""A file that marks the folder as ours, so that writing again may replace it."""
+
+TEXT = """Generated chest phantoms in the form of the SIIM-ACR Pneumothorax data. No patient is shown here.
+Made by `python -m imaging.phantom` from the section `phantom` of params.yaml; see docs/phantom.md.
+"""
+
+
+def write(folder: str | Path, settings: PhantomSettings, workers: int | None = None) -> None:
+    """Write the whole data set to `folder`, which appears complete or not at all.
+
+    ValueError when the folder holds something that this function has not written. `workers` defaults to the number of cores.
+    """
+    folder = Path(folder)
+    check_replaceable(folder)
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    plan = cases(settings, settings.seed)
+    codes = _render_all(part, settings, plan, workers)
+    write_text(part / "train-rle.csv", label_table(plan, codes, settings.seed))
+    write_text(part / "patients.csv", patient_table(plan, settings.seed))
+    write_text(part / "sample_submission.csv", submission_table(plan, settings.seed))
+    write_text(part / NOTE, TEXT)
+    replace(part, folder)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse a folder with foreign content."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / NOTE).exists():
+        raise ValueError(f"{folder}: holds files that are no phantoms; choose another folder or empty it")
+
+
+def replace(part: Path, folder: Path) -> None:
+    """Put a finished folder in its place."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(part, folder)
+
+
+def _render_all(
+    part: Path, settings: PhantomSettings, plan: tuple[Case, ...], workers: int | None
+) -> list[list[str]]:
+    workers = workers or len(os.sched_getaffinity(0))
+    jobs = [(part, settings, index) for index in range(len(plan))]
+    return list(tqdm(_in_order(jobs, workers), total=len(jobs), desc="phantoms", unit="image", disable=None))
+
+
+def _in_order(jobs: list[tuple[Path, PhantomSettings, int]], workers: int) -> Iterator[list[str]]:
+    if workers == 1:
+        yield from map(_one, jobs)
+        return
+    fresh = multiprocessing.get_context("spawn")  # a fork would inherit OpenCV's locked thread pool and hang
+    with ProcessPoolExecutor(workers, fresh, _single_thread) as pool:
+        yield from pool.map(_one, jobs, chunksize=8)
+
+
+def _single_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+def _one(job: tuple[Path, PhantomSettings, int]) -> list[str]:
+    """Render and save one image; return the codes of its masks."""
+    part, settings, index = job
+    phantom = render(settings.seed, index, settings)
+    save(part / location(settings.seed, index, phantom.facts.case.split), phantom, settings.seed)
+    return [rle.encode(mask) for mask in phantom.masks]
+
+
+def label_table(plan: tuple[Case, ...], codes: list[list[str]], seed: int) -> str:
+    """train-rle.csv: one row a mask, ` -1` for a negative, the rows of one image apart; blanks as in the original."""
+    rows = [
+        f"{image_id(seed, case.index, case.split)}, {code}"
+        for case, found in zip(plan, codes, strict=True)
+        if case.split == "train" and case.labelled
+        for code in (found or [rle.EMPTY])
+    ]
+    order = np.random.Generator(np.random.PCG64([seed, 404])).permutation(len(rows))
+    return "\n".join(["ImageId, EncodedPixels", *(rows[i] for i in order)]) + "\n"
+
+
+def patient_table(plan: tuple[Case, ...], seed: int) -> str:
+    """patients.csv: image id and `<patient>_<number of the image>.png` for the labelled images."""
+    train = [case for case in plan if case.split == "train" and case.labelled]
+    numbers = {
+        patient: number for number, patient in enumerate(sorted({case.patient for case in train}), start=1)
+    }
+    rows = [f"{image_id(seed, c.index, c.split)},{numbers[c.patient]:08d}_{c.visit:03d}.png" for c in train]
+    return "\n".join(["Kaggle_ID,NIH_ID", *rows]) + "\n"
+
+
+def submission_table(plan: tuple[Case, ...], seed: int) -> str:
+    """sample_submission.csv: all test images, empty."""
+    ids = sorted(image_id(seed, case.index, "test") for case in plan if case.split == "test")
+    return "\n".join(["ImageId,EncodedPixels", *(f"{name},{rle.EMPTY}" for name in ids)]) + "\n"

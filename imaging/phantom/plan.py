@@ -1,0 +1,107 @@
+"""Who is in the data set: patients, their images, and which of them show a pneumothorax.
+
+The shape follows SIIM-ACR (counted in its label file and the NIH names behind it): 12,047 images of 6,171 patients; 68 % of the
+patients have one image, the others 4.0 on average, at most 61; a patient's images share the label often (3.3 positive images a positive
+patient). A split by image therefore leaks here as it does there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from imaging.settings import PhantomSettings
+
+SINGLE = 0.684
+"""Share of patients with one image: 4,219 of 6,171."""
+MOST_IMAGES = 61
+"""The most images that one patient has."""
+UNLABELLED = 0.0035
+"""Share of training files without a row in the CSV: 42 of 12,089."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image to be made; `label` is None where the CSV has no row for it."""
+
+    index: int
+    split: str
+    patient: int
+    visit: int
+    positive: bool
+    labelled: bool
+    sick: bool
+    """The patient has a pneumothorax on some image: such patients carry chest tubes also on their other images."""
+
+
+def total(settings: PhantomSettings) -> int:
+    """Number of images: labelled, test, and the few without a row."""
+    return settings.train + settings.test + unlabelled(settings)
+
+
+def unlabelled(settings: PhantomSettings) -> int:
+    """Number of training files without a row in the CSV, at least two."""
+    return max(2, round(settings.train * UNLABELLED))
+
+
+@lru_cache(maxsize=8)
+def cases(settings: PhantomSettings, seed: int) -> tuple[Case, ...]:
+    """All images in the order of their index: labelled training, test, unlabelled training."""
+    groups = (
+        ("train", settings.train, True),
+        ("test", settings.test, True),
+        ("train", unlabelled(settings), False),
+    )
+    made: list[Case] = []
+    for number, (split, count, labelled) in enumerate(groups):
+        rng = np.random.Generator(np.random.PCG64([seed, 101, number]))
+        patients = _patients(rng, count)
+        positive = _positive(rng, patients, round(settings.prevalence * count))
+        sick = np.isin(patients, patients[positive])
+        visits = _visits(patients)
+        for row in range(count):
+            identity = int(patients[row]) + 1_000_000 * number
+            made.append(
+                Case(
+                    len(made),
+                    split,
+                    identity,
+                    int(visits[row]),
+                    bool(positive[row]),
+                    labelled,
+                    bool(sick[row]),
+                )
+            )
+    return tuple(made)
+
+
+def _patients(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Patient number of each image, (count,) int; the images of one patient are apart as in the real files."""
+    sizes = np.where(rng.random(count) < SINGLE, 1, 2 + np.floor(rng.pareto(1.6, count) * 1.3)).astype(int)
+    owner = np.repeat(np.arange(count), np.minimum(sizes, MOST_IMAGES))[:count]
+    return rng.permutation(owner)
+
+
+def _positive(rng: np.random.Generator, patients: np.ndarray, count: int) -> np.ndarray:
+    """Choose exactly `count` images, patient by patient: the more images a patient has, the likelier he is sick."""
+    size = np.bincount(patients)
+    sick = 1 - np.exp(
+        -0.030 * size**2.0
+    )  # 2.6 % of the patients with 1 image, 14 % with 2, 30 % with 3, 50 % with 4
+    propensity = np.where(rng.random(len(size)) < sick, rng.beta(2.0, 1.6, len(size)), 1e-3)
+    propensity[size == 1] = np.where(propensity[size == 1] > 0.01, 0.97, 1e-3)
+    score = np.log(propensity[patients] / (1 - propensity[patients])) + rng.logistic(size=len(patients))
+    chosen = np.zeros(len(patients), bool)
+    chosen[np.argsort(-score, kind="stable")[:count]] = True
+    return chosen
+
+
+def _visits(patients: np.ndarray) -> np.ndarray:
+    seen: dict[int, int] = {}
+    visits = np.zeros(len(patients), int)
+    for row, patient in enumerate(patients.tolist()):
+        visits[row] = seen.get(patient, 0)
+        seen[patient] = visits[row] + 1
+    return visits
