@@ -118,7 +118,7 @@ def cross_fitted(name: str, cases: Cases, group: Ints) -> Floats:
 
 def candidates(settings: EnsembleSettings) -> list[str]:
     """Names of the models of the probability that the settings allow, simplest first."""
-    simple = list(calibration.NAMES) if settings.calibration == "auto" else [settings.calibration]
+    simple: list[str] = list(calibration.NAMES) if settings.calibration == "auto" else [settings.calibration]
     if settings.image_score == "stacked":
         return ["stacked"]
     return simple if settings.image_score == "classifier" else [*simple, "stacked"]

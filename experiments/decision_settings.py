@@ -21,14 +21,19 @@ class EnsembleSettings(Settings):
     weights: Literal["equal", "learned"] = "learned"
     """Weights of the models in a committee: all equal, or learned on out-of-fold predictions."""
     shrinkage: float = Field(default=0.1, ge=0)
-    """Pull of the learned weights towards equal ones, relative to the loss of equal weights; 0 trusts the data alone."""
+    """Pull of the learned weights towards equal ones, relative to the loss of equal weights; 0 trusts the
+    data alone."""
     average: Literal["probability", "logit", "centred"] = "probability"
-    """How masks of fold models are averaged. `centred`: after each fold's own best threshold is subtracted."""
+    """How masks of fold models are averaged. `centred`: after each fold's own best threshold is
+    subtracted."""
     calibration: Literal["auto", "none", "temperature", "platt", "isotonic"] = "auto"
     """Calibration of the classifier committee; `auto`: the one with the lowest cross-fitted log loss."""
     image_score: Literal["classifier", "stacked", "auto"] = "auto"
-    """What the rules take for the probability of a pneumothorax: the calibrated classifier committee alone, or stacked with
-    what the masks show; `auto`: the one with the lower cross-fitted log loss."""
+    """What the rules take for the probability of a pneumothorax: the calibrated classifier committee alone,
+    or stacked with what the masks show; `auto`: the one with the lower cross-fitted log loss."""
+    cascade: bool = True
+    """Never submit below the lowest classifier probability at which any out-of-fold image got a mask; the mask models need
+    not run there. (What the rule itself rules out is skipped in any case.)"""
     reference_side: int = Field(default=1024, ge=32)
     """Areas are counted in pixels of an image of this side, and rescaled to each image's own size."""
     min_component: int = Field(default=0, ge=0)

@@ -1,0 +1,110 @@
+"""Stage `fit_ensemble`: learn from out-of-fold predictions how the two stages are combined, and write decision.json.
+
+python -m ensemble.fit
+Reads the out-of-fold predictions of all models and the prepared tables; never the locked part's predictions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ensemble import crossfit, figures, fit_report, members, predictions
+from ensemble.bootstrap import PatientDraws
+from ensemble.cases import Cases
+from ensemble.decision import PATH, Decision
+from ensemble.gather import check_part, gather
+from ensemble.rules import RULES
+from ensemble.tables import compare, dice_at, submitted_at
+from experiments.decision_settings import EnsembleSettings, EvaluationSettings
+from imaging.files import atomic, write_text
+from imaging.prepared import FOLDER, Prepared
+from imaging.settings import load_section
+
+REPORTS = Path("reports/ensemble")
+
+
+def main() -> None:
+    """Read params.yaml and fit."""
+    names = {stage: sorted(predictions.model_names(stage)) for stage in predictions.STAGES}
+    run(load_section("ensemble", EnsembleSettings), load_section("evaluation", EvaluationSettings), names)
+
+
+def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[str, list[str]]) -> Decision:
+    """Fit all rules, measure them nested, write the chosen decision and the reports."""
+    prepared = Prepared(FOLDER)
+    found = predictions.read("oof", names["classification"], names["segmentation"])
+    check_part(found, prepared, locked=False)
+    masks = members.fit(found, prepared, settings)
+    equal = {name: 1 / len(names["classification"]) for name in names["classification"]}
+    cases = gather(found, equal, masks, prepared, "out-of-fold masks")
+    check_both_kinds(cases)
+
+    kinds = list(RULES)
+    decisions, losses = crossfit.fit(cases, names["classification"], kinds, masks, settings)
+    levels, prob = crossfit.nested(cases, names["classification"], kinds, masks, settings)
+    chosen = (
+        max(kinds, key=lambda kind: cases.score(levels[kind])) if settings.rule == "best" else settings.rule
+    )
+    draws = PatientDraws(cases.patient, evaluation.draws, evaluation.seed)
+    table = table_of_rules(cases, decisions, levels, chosen, draws)
+
+    decision = decisions[chosen].model_copy(update={"fitted": facts(cases, prepared, table, chosen)})
+    decision.save(PATH)
+    raw = crossfit.reweighted(cases, decision.classifier_weights).evidence.raw
+    with atomic(REPORTS / "rules.csv") as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+    write_text(
+        REPORTS / "rules.md",
+        fit_report.describe(table, decision, losses, cases, {"before": raw, "after": prob}),
+    )
+    figures.plateau(cases, decisions["triplet"].rule, settings.reference_pixels, REPORTS / "plateau.png")
+    figures.reliability(
+        cases.label, {"before": raw, "after": prob}, evaluation.bins, REPORTS / "reliability.png"
+    )
+    return decision
+
+
+def check_both_kinds(cases: Cases) -> None:
+    """A decision needs images with and without a finding."""
+    positives = int(cases.label.sum())
+    if min(positives, len(cases) - positives) < 5:
+        raise ValueError(
+            f"{len(cases)} out-of-fold images, {positives} with a pneumothorax: "
+            "at least 5 with and 5 without are needed to fit a decision"
+        )
+
+
+def table_of_rules(
+    cases: Cases,
+    decisions: dict[str, Decision],
+    levels: dict[str, crossfit.Ints],
+    chosen: str,
+    draws: PatientDraws,
+) -> pd.DataFrame:
+    """Nested score of every rule, and beside it the in-sample one; their difference is the optimism of the latter."""
+    dice = {kind: dice_at(cases, level) for kind, level in levels.items()}
+    table = compare(
+        dice, {kind: submitted_at(level, cases) for kind, level in levels.items()}, cases, chosen, draws
+    )
+    apparent = {kind: cases.score(crossfit.apply(decision, cases)[0]) for kind, decision in decisions.items()}
+    table["apparent"] = table["rule"].map(apparent)
+    return table.assign(optimism=table["apparent"] - table["score"])
+
+
+def facts(cases: Cases, prepared: Prepared, table: pd.DataFrame, chosen: str) -> dict[str, object]:
+    """On what the decision was fitted, and what it was worth there, nested."""
+    row = table[table["rule"] == chosen].iloc[0]
+    return {
+        "images": len(cases),
+        "positives": int(cases.label.sum()),
+        "patients": len(set(cases.patient)),
+        "folds": sorted({int(fold) for fold in cases.fold}),
+        "data_fingerprint": prepared.fingerprint,
+        "nested_score": {"value": float(row["score"]), "low": float(row["low"]), "high": float(row["high"])},
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""From prediction files to cases: one streaming pass over the maps, one image in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ensemble.cases import Cases, Evidence
+from ensemble.committee import Maps, MaskCommittee
+from ensemble.features import logit
+from ensemble.histograms import LEVELS, Levels, above, histogram, to_original
+from ensemble.predictions import Predictions
+from ensemble.probability import committee as committee_probability
+from imaging import rle
+from imaging.prepared import Prepared
+
+Floats = NDArray[np.float64]
+
+
+def fold_mean(prob: Floats) -> float:
+    """One model's probability from its fold models': the mean in logits; of one fold, itself exactly."""
+    if len(prob) == 1:
+        return float(prob[0])
+    return float(1 / (1 + np.exp(-logit(np.asarray(prob, np.float64)).mean())))
+
+
+def member_probabilities(predictions: Predictions, names: list[str]) -> Floats:
+    """Each classifier's probability (N, M) of the sorted images, in the order of `names`."""
+    columns = []
+    for name in names:
+        by_image = predictions.classification[name].groupby("image_id", sort=True)["prob"]
+        columns.append(by_image.apply(lambda prob: fold_mean(prob.to_numpy())).to_numpy(np.float64))
+    return np.stack(columns, axis=1)
+
+
+def maps_of_images(predictions: Predictions) -> Iterator[tuple[str, Maps]]:
+    """(image id, its maps by model and fold), sorted by id; the maps are read one image at a time."""
+    rows = {name: _rows_by_image(masks.table) for name, masks in predictions.segmentation.items()}
+    for image_id in predictions.ids:
+        yield (
+            image_id,
+            {
+                name: {
+                    fold: np.asarray(predictions.segmentation[name].maps[row])
+                    for fold, row in rows[name][image_id]
+                }
+                for name in rows
+            },
+        )
+
+
+def original_maps(
+    predictions: Predictions, committee: MaskCommittee, prepared: Prepared
+) -> Iterator[tuple[str, Levels, float]]:
+    """(image id, committee's map uint8 (H, W) at the original resolution, agreement), sorted by id."""
+    shape = _shapes(prepared)
+    for image_id, maps in maps_of_images(predictions):
+        level, agreement = committee.combine(maps)
+        yield image_id, to_original(level, shape[image_id]), agreement
+
+
+def gather(
+    predictions: Predictions,
+    classifiers: dict[str, float],
+    committee: MaskCommittee,
+    prepared: Prepared,
+    what: str,
+) -> Cases:
+    """Cases of all predicted images, sorted by id; `prob` is still the raw committee probability.
+
+    classifiers: weight of each classifier. `fold` is the fold model that predicted the image, or -1 where
+    several did."""
+    ids = predictions.ids
+    members = member_probabilities(predictions, list(classifiers))
+    raw = committee_probability(members, np.array(list(classifiers.values())))
+    totals, hits = np.zeros((2, len(ids), LEVELS), np.int64)
+    agreement = np.ones(len(ids))
+    stream = original_maps(predictions, committee, prepared)
+    for i, (image_id, level, agreed) in enumerate(tqdm(stream, what, len(ids), disable=None)):
+        totals[i], hits[i] = counts(level, prepared.truth[image_id])
+        agreement[i] = agreed
+    evidence = Evidence(prob=raw, raw=raw, members=members, above=totals, agreement=agreement)
+    rows = prepared.index.iloc[prepared.rows(ids)]
+    return Cases(
+        evidence=evidence,
+        hit=hits,
+        fold=_fold_of(predictions),
+        patient=rows["patient_id"].to_numpy(),
+        image_id=np.array(ids, dtype=object),
+    )
+
+
+def counts(level: Levels, code: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pixels (257,) at or above each level of a map: in the whole image, and inside the truth given as a
+    code."""
+    total = above(histogram(level))
+    if code == rle.EMPTY:
+        return total, np.zeros(LEVELS, np.int64)
+    return total, above(histogram(level, rle.decode(code, level.shape)))
+
+
+def check_part(predictions: Predictions, prepared: Prepared, locked: bool) -> None:
+    """Refuse predictions of images that have no label, or that stand on the wrong side of the lock."""
+    part = prepared.folds.reindex(predictions.ids)
+    if part.isna().any():
+        raise ValueError(
+            f"predictions: image {part.index[part.isna()][0]} has no label or fold; predict again"
+        )
+    wrong = part.index[(part == "holdout") != locked]
+    if len(wrong):
+        side = "was trained on" if locked else "is locked away for the evaluation"
+        raise ValueError(
+            f"predictions: {len(wrong)} images stand on the wrong side, {wrong[0]} {side}; predict again"
+        )
+
+
+def _rows_by_image(table: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:
+    """image id -> [(fold, row)]."""
+    rows: dict[str, list[tuple[int, int]]] = {}
+    for row, (image_id, fold) in enumerate(zip(table["image_id"], table["fold"], strict=True)):
+        rows.setdefault(image_id, []).append((int(fold), row))
+    return rows
+
+
+def _shapes(prepared: Prepared) -> dict[str, tuple[int, int]]:
+    """image id -> (height, width) of the original."""
+    index = prepared.index
+    return {
+        name: (int(h), int(w))
+        for name, h, w in zip(index["image_id"], index["height"], index["width"], strict=True)
+    }
+
+
+def _fold_of(predictions: Predictions) -> NDArray[np.int64]:
+    table = next(iter(predictions.classification.values()))
+    grouped = table.groupby("image_id", sort=True)["fold"]
+    return np.where(grouped.size() == 1, grouped.first(), -1).astype(np.int64)

@@ -1,0 +1,126 @@
+"""The two stages' predictions as they lie on the disk: checked, and opened without being read whole.
+
+predictions/classification/<model>/<part>/predictions.parquet: image_id, fold, prob.
+predictions/segmentation/<model>/<part>/: ids.parquet (image_id, fold), whose row j belongs to maps.npy[j],
+uint8 (n, s, s)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from imaging.settings import read_yaml
+
+FOLDER = "predictions"
+STAGES = ("classification", "segmentation")
+
+
+@dataclass(frozen=True)
+class MaskMaps:
+    """Mask probabilities of one model: table (image_id, fold) and maps uint8 (n, s, s), read where they are
+    asked for."""
+
+    table: pd.DataFrame
+    maps: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """All models' predictions for the same images: classifiers' tables (image_id, fold, prob), and mask
+    maps, by model."""
+
+    classification: dict[str, pd.DataFrame]
+    segmentation: dict[str, MaskMaps]
+
+    @property
+    def ids(self) -> list[str]:
+        """Image ids, sorted."""
+        return sorted(next(iter(self.classification.values()))["image_id"].unique())
+
+
+def model_names(stage: str, params: str | Path = "params.yaml") -> list[str]:
+    """Names of a stage's models from the params file; ValueError when they are not a list of different
+    names."""
+    names = read_yaml(params).get(stage, {}).get("models")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{params}: `{stage}.models` must be a list of names, found {names!r}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{params}: `{stage}.models` names a model twice: {', '.join(names)}")
+    return names
+
+
+def read(
+    part: str, classifiers: list[str], segmenters: list[str], folder: str | Path = FOLDER
+) -> Predictions:
+    """Open all predictions of one part; ValueError unless every model predicts the same images by the same
+    folds."""
+    root = Path(folder)
+    images = {name: read_images(root / STAGES[0] / name / part) for name in classifiers}
+    masks = {name: read_maps(root / STAGES[1] / name / part) for name in segmenters}
+    tables = {f"{STAGES[0]}/{name}": table for name, table in images.items()}
+    tables |= {f"{STAGES[1]}/{name}": maps.table for name, maps in masks.items()}
+    _check_same(tables, root)
+    return Predictions(images, masks)
+
+
+def read_images(folder: Path) -> pd.DataFrame:
+    """Read one classifier's probabilities."""
+    path = folder / "predictions.parquet"
+    table = _table(path, ["image_id", "fold", "prob"])
+    prob = table["prob"].to_numpy(np.float64)
+    bad = ~((prob >= 0) & (prob <= 1))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"{path}: probability {prob[row]} of image {table['image_id'][row]} is not between 0 and 1"
+        )
+    return table.assign(prob=prob)
+
+
+def read_maps(folder: Path) -> MaskMaps:
+    """Open one segmentation model's maps."""
+    path = folder / "maps.npy"
+    table = _table(folder / "ids.parquet", ["image_id", "fold"])
+    try:
+        maps = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file; run `dvc repro predict_segmentation`") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: not a NumPy array: {error}") from error
+    if maps.dtype != np.uint8 or maps.ndim != 3 or maps.shape[1] != maps.shape[2] or len(maps) != len(table):
+        raise ValueError(
+            f"{path}: expected uint8 ({len(table)}, s, s) as ids.parquet says, found {maps.dtype} {maps.shape}"
+        )
+    return MaskMaps(table, maps)
+
+
+def _table(path: Path, columns: list[str]) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file; run `dvc repro` for the predict stages") from error
+    missing = [name for name in columns if name not in table.columns]
+    if missing or not len(table):
+        raise ValueError(f"{path}: " + (f"column {missing[0]} is missing" if missing else "no rows"))
+    twice = table.duplicated(["image_id", "fold"])
+    if twice.any():
+        row = table[twice].iloc[0]
+        raise ValueError(f"{path}: image {row['image_id']} is predicted twice by fold {row['fold']}")
+    return table[columns].reset_index(drop=True)
+
+
+def _check_same(tables: dict[str, pd.DataFrame], root: Path) -> None:
+    """Every model predicts the same images, each by the same folds."""
+    pairs = {name: set(zip(t["image_id"], t["fold"], strict=True)) for name, t in tables.items()}
+    first, wanted = next(iter(pairs.items()))
+    for name, found in pairs.items():
+        if found != wanted:
+            image, fold = sorted(found ^ wanted)[0]
+            raise ValueError(
+                f"{root}: {first} and {name} predict different images ({len(found ^ wanted)} differ, for example image {image} "
+                f"of fold {fold}); run the predict stages again for the same folds"
+            )

@@ -1,0 +1,165 @@
+"""Generated predictions in the files' own form: lesions are disks, classifiers and mask models err as drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from ensemble.cases import Cases, Evidence
+from ensemble.histograms import above, histogram
+from imaging import rle
+
+
+def disk(shape: tuple[int, int], x: float, y: float, radius: float) -> np.ndarray:
+    """A disk, all in shares of the image's sides, as float32 0 … 1 with a soft edge."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    distance = np.hypot((columns + 0.5) / shape[1] - x, (rows + 0.5) / shape[0] - y)
+    return 1 / (1 + np.exp(np.clip((distance - radius) * 60, -40, 40)))
+
+
+class World:
+    """A folder with data/prepared and predictions, and what was drawn."""
+
+    def __init__(
+        self, root: Path, images: int, seed: int, shape: tuple[int, int] = (64, 64), size: int = 32
+    ) -> None:
+        self.root, self.shape, self.size = root, shape, size
+        self.random = np.random.Generator(np.random.PCG64(seed))
+        self.table = pd.DataFrame(
+            {
+                "image_id": [f"img{i:05d}" for i in range(images)],
+                "patient_id": [f"p{i // 2:05d}" for i in range(images)],
+                "label": (self.random.random(images) < 0.35).astype(int),
+                "x": self.random.uniform(0.3, 0.7, images),
+                "y": self.random.uniform(0.3, 0.7, images),
+                "radius": self.random.uniform(0.06, 0.25, images),
+            }
+        )
+        parts = np.array(["holdout", "0", "1", "2"])[(np.arange(images) // 2) % 4]
+        self.table["fold"] = parts
+
+    def truth(self, row: pd.Series) -> np.ndarray:
+        """The true mask at the original resolution."""
+        if not row["label"]:
+            return np.zeros(self.shape, bool)
+        return disk(self.shape, row["x"], row["y"], row["radius"]) >= 0.5
+
+    def write_prepared(self) -> None:
+        folder = self.root / "data" / "prepared"
+        folder.mkdir(parents=True)
+        masks = [self.truth(row) for _, row in self.table.iterrows()]
+        label = self.table["label"].to_numpy()
+        index = self.table[["image_id", "patient_id", "label"]].assign(
+            path="x.dcm",
+            width=self.shape[1],
+            height=self.shape[0],
+            sex=np.where(np.arange(len(label)) % 2, "F", "M"),
+            age=20 + np.arange(len(label)) % 60,
+            view=np.where(np.arange(len(label)) % 3, "PA", "AP"),
+            spacing_mm=0.14,
+            area_px=[int(mask.sum()) for mask in masks],
+            mask_row=np.where(label == 1, np.cumsum(label) - 1, -1),
+            sha256=[f"{i:064x}" for i in range(len(label))],
+            split="train",
+        )
+        index["label"] = index["label"].astype("Int8")
+        small = [
+            cv2.resize(m.astype(np.uint8) * 255, (self.size, self.size), interpolation=cv2.INTER_AREA)
+            for m in masks
+        ]
+        images = self.random.integers(40, 120, (len(label), self.size, self.size)).astype(np.uint8)
+        np.save(folder / "images.npy", images)
+        np.save(
+            folder / "masks.npy",
+            np.stack([s >= 128 for s, one in zip(small, label, strict=True) if one]).astype(np.uint8),
+        )
+        index.to_parquet(folder / "index.parquet", index=False)
+        self.table[["image_id", "patient_id", "fold"]].to_csv(folder / "folds.csv", index=False)
+        codes = [rle.encode(mask) for mask in masks]
+        pd.DataFrame({"ImageId": index["image_id"], "EncodedPixels": codes}).to_csv(
+            folder / "truth.csv", index=False
+        )
+
+    def write_predictions(self, classifiers: list[str], segmenters: list[str]) -> None:
+        for part in ("oof", "holdout"):
+            pairs = self.pairs(part)
+            for name in classifiers:
+                folder = self.root / "predictions" / "classification" / name / part
+                folder.mkdir(parents=True)
+                prob = [self.probability(row) for _, row, _ in pairs]
+                table = self.ids(pairs).assign(prob=np.array(prob, np.float32))
+                table.to_parquet(folder / "predictions.parquet", index=False)
+            for name in segmenters:
+                folder = self.root / "predictions" / "segmentation" / name / part
+                folder.mkdir(parents=True)
+                self.ids(pairs).to_parquet(folder / "ids.parquet", index=False)
+                np.save(folder / "maps.npy", np.stack([self.map(row) for _, row, _ in pairs]))
+
+    def pairs(self, part: str) -> list[tuple[str, pd.Series, int]]:
+        """(image id, row, fold) in the order of the files."""
+        rows = []
+        for fold in (0, 1, 2):
+            wanted = self.table["fold"] == ("holdout" if part == "holdout" else str(fold))
+            rows += [(row["image_id"], row, fold) for _, row in self.table[wanted].iterrows()]
+        return rows
+
+    def ids(self, pairs: list[tuple[str, pd.Series, int]]) -> pd.DataFrame:
+        return pd.DataFrame({"image_id": [p[0] for p in pairs], "fold": [p[2] for p in pairs]})
+
+    def probability(self, row: pd.Series) -> float:
+        logit = 2.2 * (2 * row["label"] - 1) + self.random.normal(0, 2) - 0.5
+        return 1 / (1 + np.exp(-logit))
+
+    def map(self, row: pd.Series) -> np.ndarray:
+        x, y, radius = row["x"], row["y"], row["radius"] * self.random.uniform(0.7, 1.2)
+        x, y = x + self.random.normal(0, 0.02), y + self.random.normal(0, 0.02)
+        height = self.random.beta(6, 2) if row["label"] else self.random.beta(1.2, 4)
+        return np.rint(255 * height * disk((self.size, self.size), x, y, radius)).astype(np.uint8)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """160 images of 80 patients, a quarter of them locked, two classifiers and two mask models; cwd is its folder."""
+    made = World(tmp_path, images=160, seed=3)
+    made.write_prepared()
+    made.write_predictions(["a", "b"], ["u", "v"])
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+@pytest.fixture
+def make_cases() -> Callable[..., Cases]:
+    """Random cases with real histograms of small maps."""
+
+    def make(images: int = 60, seed: int = 0, side: int = 24, members: int = 2) -> Cases:
+        random = np.random.Generator(np.random.PCG64(seed))
+        label = random.random(images) < 0.4
+        totals, hits = np.zeros((2, images, 257), np.int64)
+        for i in range(images):
+            level = np.rint(255 * random.beta(2, 3) * disk((side, side), 0.5, 0.5, random.uniform(0.1, 0.4)))
+            truth = (disk((side, side), 0.5, 0.5, random.uniform(0.1, 0.4)) > 0.5) & bool(label[i])
+            totals[i] = above(histogram(level.astype(np.uint8)))
+            hits[i] = above(histogram(level.astype(np.uint8), truth))
+        probs = 1 / (1 + np.exp(-(3.0 * label[:, None] - 1.5 + random.normal(0, 1.5, (images, members)))))
+        evidence = Evidence(
+            prob=probs.mean(axis=1),
+            raw=probs.mean(axis=1),
+            members=probs,
+            above=totals,
+            agreement=random.uniform(0.3, 1, images),
+        )
+        names = np.array([f"i{k:04d}" for k in range(images)], dtype=object)
+        return Cases(
+            evidence,
+            hits,
+            np.arange(images) % 4,
+            np.array([f"p{k // 2}" for k in range(images)], object),
+            names,
+        )
+
+    return make
