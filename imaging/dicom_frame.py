@@ -10,7 +10,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 
 from imaging import jpeg
-from imaging.dicom_header import UNDEFINED, Header, PixelData
+from imaging.dicom_header import UNDEFINED, Header, PixelData, uid_name
 from imaging.radiograph import Pixels, RefusedFile, check_size
 
 NATIVE = (
@@ -40,7 +40,7 @@ def check(header: Header, data: PixelData) -> tuple[int, int]:
     samples, photometric = header.integer("SamplesPerPixel"), header.text("PhotometricInterpretation")
     frames, sop_class = header.numbers("NumberOfFrames"), header.text("SOPClassUID")
     if sop_class in NO_PICTURES:
-        raise RefusedFile(f"holds no picture ({uid.UID(sop_class).name})")
+        raise RefusedFile(f"holds no picture ({uid_name(sop_class)})")
     if frames and frames[0] > 1:
         raise RefusedFile(f"{frames[0]:.0f} frames; a radiograph has one")
     if photometric is None:
@@ -131,7 +131,7 @@ def _check_bits(header: Header) -> None:
 
 
 def _check_syntax(syntax: str, length: int) -> None:
-    name = uid.UID(syntax).name
+    name = uid_name(syntax)
     if syntax not in NATIVE and syntax not in PLUGINS:
         raise RefusedFile(f"transfer syntax {name} is not supported")
     if (syntax in NATIVE) == (length == UNDEFINED):
@@ -181,7 +181,7 @@ def _compressed(frame: bytes, header: Header, shape: tuple[int, int]) -> Pixels:
             encapsulate([frame], has_bot=False), raw=True, decoding_plugin=PLUGINS[header.syntax], **options
         )
     except Exception as error:  # plugins raise whatever they like on damaged data
-        name = uid.UID(header.syntax).name
+        name = uid_name(header.syntax)
         raise RefusedFile(f"the {name} picture cannot be decoded: {_first_line(error)}") from None
     return pixels.view(np.uint8 if pixels.dtype.itemsize == 1 else np.uint16)
 

@@ -2,11 +2,13 @@
 
 pydicom finds the elements. Their values are taken raw: real archives hold invalid UIDs and ages, over which
 pydicom's conversion warns or stops, while all that is needed here is a stripped text or a little number.
-Warnings could only be silenced process-wide, which is not safe with threads.
 """
 
 from __future__ import annotations
 
+import logging
+import re
+import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +24,11 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
 from imaging.radiograph import MAX_BYTES, Facts, RefusedFile
+
+# pydicom quotes header values in its warnings, patients' names among them: they do not belong in a log or a
+# notebook. For the process as a whole, since switching within a call is not safe with threads.
+warnings.filterwarnings("ignore", module=r"pydicom\b")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 PIXEL_DATA = 0x7FE00010
 FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
@@ -181,11 +188,19 @@ def _inflate(data: bytes) -> bytes | None:
     return body
 
 
+def uid_name(text: str) -> str:
+    """Return what a UID stands for, or the UID itself, or a word for what is none (it may be any part of the
+    file)."""
+    if not re.fullmatch(r"[0-9.]{1,64}", text):
+        return "with an invalid UID"
+    return uid.UID_dictionary[text][0] if text in uid.UID_dictionary else text
+
+
 def _why_no_pixels(header: Header, data: bytes) -> str:
     kind = header.text("SOPClassUID")
     if header.text("SOPInstanceUID") is None and header.integer("Rows") is None and not is_dicom(data):
         return "not a DICOM file"
-    name = uid.UID(kind).name if kind else "no SOP class"
+    name = uid_name(kind) if kind else "no SOP class"
     if header.integer("Rows") is not None:
         return f"the pixel data is missing ({name}); is the file cut off?"
     return f"holds no picture ({name})"

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from imaging import jpeg
@@ -23,6 +23,17 @@ FORMATS = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*
 
 GREY_ENOUGH = 8
 """Grey levels by which the channels of a grey picture may differ: JPEG's chroma rounding stays below it."""
+
+_UNTURN = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""What undoes each orientation: Pillow turns TIFFs, and no other format, while it loads them."""
 
 _GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _TO_RGB = ("RGB", "RGBA", "P", "PA", "RGBX")
@@ -86,12 +97,13 @@ def _open(data: bytes) -> Image.Image:
         check_size(picture.height, picture.width)
         if getattr(picture, "n_frames", 1) > 1:
             raise RefusedFile(f"{picture.n_frames} pages or frames; a radiograph has one")  # type: ignore[attr-defined]
+        orientation = picture.getexif().get(ExifTags.Base.Orientation) if name == "TIFF" else None
         picture.load()
     except RefusedFile:
         raise
     except Exception as error:  # Pillow's formats raise whatever they like on damaged data
         raise RefusedFile(f"the {name} picture is damaged: {error}") from None
-    return picture
+    return picture.transpose(_UNTURN[orientation]) if orientation in _UNTURN else picture
 
 
 def _grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
