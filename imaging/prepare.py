@@ -68,7 +68,9 @@ def run(settings: DataSettings, folder: str | Path = FOLDER, report: str | Path 
     _write_csv(folder / "truth.csv", pd.DataFrame(read.truth, columns=["ImageId", "EncodedPixels"]))
     _write_csv(folder / "rejected.csv", rejected)
     notes = [*listing.notes, *owners.notes, *read.notes]
-    card.write(report, settings, index, listing, rejected, owners.source, notes, folder)
+    images, masks = (np.load(folder / name, mmap_mode="r") for name in ("images.npy", "masks.npy"))
+    tests = int((listing.records["split"] == "test").sum())
+    card.write(report, card.Dataset(settings, index, images, masks, tests, rejected, owners.source, notes))
     with atomic(folder / "index.parquet") as temporary:
         index.to_parquet(temporary, index=False)
 

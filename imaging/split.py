@@ -90,11 +90,13 @@ def _deal(table: pd.DataFrame, shares: NDArray[np.float64], salt: str) -> NDArra
     target = shares[:, None] * counts.sum(axis=0)
     target = np.where(target > 0, target, 1.0)
     shuffle = [hashlib.sha256(f"{salt}/{group}".encode()).hexdigest() for group in table.index]
-    order = sorted(range(len(counts)), key=lambda g: (-counts[g, :2].sum(), shuffle[g]))
+    # Sizes in powers of two, so that the seed has a say among patients of many images too.
+    scale = np.frexp(counts[:, :2].sum(axis=1))[1]
+    order = sorted(range(len(counts)), key=lambda g: (-scale[g], shuffle[g]))
     filled, parts = np.zeros_like(target), np.zeros(len(counts), np.int64)
     for g in order:
         increase = (counts[g] * (counts[g] + 2 * (filled - target)) / target).sum(axis=1)
-        parts[g] = np.argmin(increase)
+        parts[g] = np.argmin(increase.round(9))  # equal costs stay equal on every machine: the first part wins
         filled[parts[g]] += counts[g]
     return parts
 

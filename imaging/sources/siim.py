@@ -98,7 +98,7 @@ def read_labels(path: Path) -> tuple[dict[str, str], list[tuple[str, str]], list
         except ValueError as error:
             rejected.append((image_id, f"{path.name}: {error}"))
     several = sum(len(codes) > 1 for codes in rows.values())
-    note = f"{path.name}: {len(table):,} rows, {len(rows):,} images; {several:,} have several rows, which are united."
+    note = f"{path.name}: {len(table):,} rows, {len(rows):,} images; {several:,} with several rows, united."
     return labels, rejected, [note]
 
 

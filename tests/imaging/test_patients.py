@@ -26,7 +26,7 @@ def test_read_knows_nih_names_and_takes_others_as_they_are(tmp_path):
     ],
 )
 def test_read_refuses(tmp_path, text, message):
-    with pytest.raises(ValueError, match="patients.csv") as caught:
+    with pytest.raises(ValueError, match=r"patients\.csv") as caught:
         read(write(tmp_path, text))
     assert message in str(caught.value)
 

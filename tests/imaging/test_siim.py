@@ -66,7 +66,7 @@ def test_label_files_in_many_forms(tmp_path, text):
 def test_label_files_that_are_none(tmp_path, content, message):
     path = tmp_path / "train-rle.csv"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="train-rle.csv") as caught:
+    with pytest.raises(ValueError, match=r"train-rle\.csv") as caught:
         read_labels(path)
     assert message in str(caught.value)
 
@@ -158,7 +158,7 @@ def test_patients_come_with_the_records(siim, tmp_path):
     [("siim", "no such folder; set `data.folder`"), ("phantom", "run `python -m imaging.phantom` first")],
 )
 def test_missing_folder(siim, source, message):
-    with pytest.raises(ValueError, match="data.folder") as caught:
+    with pytest.raises(ValueError, match=r"data\.folder") as caught:
         list_studies(siim.settings(source=source))
     assert message in str(caught.value)
 
@@ -188,7 +188,7 @@ def test_the_public_label_file(real_siim):
     assert not rejected
     assert len(labels) == IMAGES
     assert sum(code != "-1" for code in labels.values()) == POSITIVE
-    assert f"{ROWS:,} rows, {IMAGES:,} images; {SEVERAL}" in notes[0]
+    assert f"{ROWS:,} rows, {IMAGES:,} images; {SEVERAL} with" in notes[0]
 
     table = pd.read_csv(path, skipinitialspace=True)
     rows = table[table["EncodedPixels"].str.strip() != "-1"].groupby("ImageId")["EncodedPixels"].agg(list)
