@@ -100,7 +100,7 @@ def shape(polygon: Points, size: int = WORK) -> Layer:
 
 def scaled(layer: Layer, mm: float) -> Depth:
     """Turn a layer (0..255) into attenuation with `mm` of water at 255."""
-    return _line_table(round(mm * MM))[layer]
+    return cv2.LUT(layer, _line_table(round(mm * MM)))
 
 
 @lru_cache(maxsize=1024)
@@ -137,12 +137,27 @@ def resize(values: NDArray, size: int) -> NDArray:
 
 def times(depth: Depth, weight: Layer) -> Depth:
     """`depth` scaled by `weight` / 255."""
-    return ((depth.astype(np.uint32) * weight + 127) // 255).astype(np.uint16)
+    return ((depth.astype(np.uint32) * weight) >> 8).astype(np.uint16)
+
+
+def add(first: Depth, second: Depth) -> Depth:
+    """Sum of two depths, at most 65535."""
+    return cv2.add(first, second)
+
+
+def invert(layer: Layer) -> Layer:
+    """255 - layer."""
+    return cv2.bitwise_not(layer)
+
+
+def tint(field: NDArray[np.int16]) -> Depth:
+    """A noise field as uint16, 1024 in the middle, so that it can be resized."""
+    return (field + np.int16(1024)).astype(np.uint16)
 
 
 def noise(rng: np.random.Generator, size: int, cell: int) -> NDArray[np.int16]:
-    """Smooth random field with grains of about `cell` pixels, mean 0 and about ±500 (int16, size x size)."""
-    coarse = rng.integers(0, 2048, (size // cell + 3, size // cell + 3), dtype=np.uint16)
-    side = (size // cell + 3) * cell
-    field = resize(blur(coarse, 0.8), side)[cell : cell + size, cell : cell + size]
+    """Smooth random field (size, size) with grains of about `cell` pixels, mean 0, standard deviation near 300."""
+    cells = size // cell + 3
+    coarse = rng.integers(0, 2048, (cells, cells), dtype=np.uint16)
+    field = resize(blur(coarse, 0.6), cells * cell)[cell : cell + size, cell : cell + size]
     return field.astype(np.int16) - np.int16(1024)

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from imaging.phantom.anatomy import Chest
-from imaging.phantom.canvas import FULL, Layer, Points, blank, ellipse, fill, fixed, open_curve, stroke
+from imaging.phantom.canvas import FULL, Layer, blank, blur, ellipse, fill, fixed, open_curve, stroke
+from imaging.phantom.plan import Case
 
 
 def _draw(layer: Layer, chest: Chest, points: list[tuple[float, float]], value: int, thickness: int) -> None:
@@ -74,7 +75,7 @@ def pacemaker(layer: Layer, chest: Chest, rng: np.random.Generator) -> None:
         )
 
 
-def letters(layer: Layer, rng: np.random.Generator, view: str) -> None:
+def letters(layer: Layer, rng: np.random.Generator, view: str) -> Layer:
     """Side marker in an upper corner, and on bedside films the words of the technician."""
     font = cv2.FONT_HERSHEY_SIMPLEX if rng.random() < 0.5 else cv2.FONT_HERSHEY_DUPLEX
     right = rng.random() < 0.75
@@ -97,22 +98,41 @@ def letters(layer: Layer, rng: np.random.Generator, view: str) -> None:
             cv2.putText(
                 layer, word, (left, y + 60 + row * int(rng.integers(30, 60))), font, 0.75, 255, 2, cv2.LINE_AA
             )
+    return layer
 
 
-def skin_fold(chest: Chest, rng: np.random.Generator) -> tuple[Layer, Points]:
-    """A fold of skin: a band that brightens slowly towards one sharp edge; vessels run on beyond it and nothing is lucent.
-
-    Returns the wedge (FULL, 0..255) and its edge in pixels.
-    """
+def skin_fold(chest: Chest, rng: np.random.Generator) -> Layer:
+    """A fold of skin (FULL, 0..255): brightens slowly towards one sharp edge; vessels run on beyond it, nothing is lucent."""
     side = 1 if rng.random() < 0.5 else -1
-    x0, lean = rng.uniform(0.45, 0.85), rng.normal(0, 0.18)
+    x0, lean, phase = rng.uniform(0.5, 0.88), rng.normal(0, 0.18), rng.uniform(0, 6)
     y = np.linspace(rng.uniform(0.1, 0.5), rng.uniform(1.1, 2.0), 7)
-    edge = np.stack([side * (x0 + lean * (y - 0.8) + 0.05 * np.sin(3 * y + rng.uniform(0, 6))), y], 1)
-    wedge = blank(FULL)
+    edge = np.stack([side * (x0 + lean * (y - 0.8) + 0.04 * np.sin(3 * y + phase)), y], 1)
     line = open_curve(chest.to_pixels(edge, FULL), 10)
-    inward = -side * chest.radius(1.0, FULL)
-    steps = 14
+    width = np.array([-side * chest.radius(0.16, FULL), 0.0])
+    wedge, steps = blank(FULL), 14
     for step in range(steps, 0, -1):
-        polygon = np.vstack([line, (line + (inward * 0.16 * step / steps, 0))[::-1]])
+        polygon = np.concatenate([line, (line + width * step / steps)[::-1]])
         fill(wedge, polygon, 255 * (steps - step + 1) // steps)
-    return wedge, line
+    return blur(wedge, 1.0)
+
+
+def hardware(chest: Chest, case: Case, side: int, rng: np.random.Generator) -> Layer:
+    """All devices of one image (FULL, 0..255); `side` is the pneumothorax's, 0 without one.
+
+    A tube is commoner with a pneumothorax, but patients who had one carry it also on images without: a model that finds
+    tubes instead of air is wrong there.
+    """
+    layer = blank(FULL)
+    bedside = chest.pose.view == "AP"
+    tube, wires, line, airway = rng.random(4)
+    if tube < (0.34 if side else (0.2 if case.sick else 0.03)):
+        chest_tube(layer, chest, rng, side or (-1 if rng.random() < 0.5 else 1))
+    if wires < (0.45 if bedside else 0.06):
+        electrodes(layer, chest, rng)
+    if line < (0.4 if bedside else 0.08):
+        catheter(layer, chest, rng)
+    if bedside and airway < 0.3:
+        airway_tube(layer, chest, rng)
+    if chest.build.implant:
+        pacemaker(layer, chest, rng)
+    return layer

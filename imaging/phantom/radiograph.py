@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.phantom import acquisition, devices, disease, skeleton, tissue
-from imaging.phantom.anatomy import Build, Chest, Pose, sample_build, sample_pose
-from imaging.phantom.canvas import FULL, MM, Depth, Layer, Points, blank, blur, resize, scaled, times
+from imaging.phantom.anatomy import Chest
+from imaging.phantom.canvas import FULL, Depth, Points, add, blank, blur, invert, scaled, times
+from imaging.phantom.opacity import opacities
+from imaging.phantom.patient import Build, Pose, sample_build, sample_pose
 from imaging.phantom.plan import Case, cases
+from imaging.phantom.vessels import vessels
 from imaging.settings import PhantomSettings
 
 
@@ -51,85 +54,68 @@ def render(seed: int, index: int, settings: PhantomSettings) -> Phantom:
     pose = sample_pose(rng, build)
     chest = Chest(build, pose)
     lungs = tissue.lungs(chest)
-    found = (
-        disease.sample_pneumothorax(chest, rng, settings.difficulty, lungs.field) if case.positive else None
-    )
-    depth = _anatomy(chest, lungs, found, rng)
-    exposure = acquisition.sample_exposure(rng, pose.view)
-    depth = resize(acquisition.enhance(depth, exposure.detail), FULL)
-    depth = _fine(depth, chest, case, found, rng)
-    field = cv2.max(lungs.field[-1], lungs.field[1])
-    grey = acquisition.finish(depth, exposure, field, rng)
-    marks = blank(FULL)
-    devices.letters(marks, rng, pose.view)
+    found = disease.sample(chest, rng, settings.difficulty, lungs.field) if case.positive else None
+    pixels = _expose(_anatomy(chest, lungs, found, rng), chest, lungs, case, found, rng)
+    masks = disease.annotate(chest, found, rng) if found else []
     facts = Facts(
         case, build, pose, round(chest.mm, 3), found.kind if found else "", found.side if found else 0
     )
-    return Phantom(acquisition.to_bytes(grey, marks), disease.annotate(found, rng) if found else [], facts)
+    return Phantom(pixels, masks, facts)
 
 
 def _anatomy(
     chest: Chest, lungs: tissue.Lungs, found: disease.Pneumothorax | None, rng: np.random.Generator
 ) -> Depth:
     """Attenuation of the patient on the WORK grid."""
-    density = disease.opacities(chest, rng, tissue.parenchyma(chest, rng))
-    trunk = tissue.body(chest, rng)
-    tree = tissue.vessels(chest, rng, found.retract if found else _healthy)
-    lung = cv2.max(lungs.field[-1], lungs.field[1])
-    tree = times(tree, lung)
+    density = opacities(chest, rng, tissue.parenchyma(chest, rng))
+    tree = times(vessels(chest, rng, found.retract if found else _stay), lungs.visible)
     if found:
-        density = disease.apply_density(density, found, lungs.envelope[found.side])
-        tree = times(tree, cv2.bitwise_not(found.space))
+        density = disease.collapse(density, found, lungs.envelope[found.side])
+        tree = times(tree, invert(found.space))
     air = lungs.air.astype(np.int32)
-    total = trunk.astype(np.int32) - air + (air * np.clip(density, 0, 256) >> 8)
-    for part in (
-        tissue.breasts(chest),
-        tree,
-        skeleton.rib_layers(chest),
-        skeleton.girdle(chest),
-        skeleton.spine(chest),
-    ):
-        total += part
-    total -= tissue.airways(chest)
-    total -= tissue.bowel_gas(chest, rng)
-    return np.clip(total, 0, 65535).astype(np.uint16)
+    lost = (air * (256 - np.minimum(density, 256)) >> 8).astype(np.uint16)
+    dense = add(
+        add(tissue.body(chest, rng), tissue.front(chest)),
+        add(skeleton.girdle(chest), skeleton.spine(chest)),
+    )
+    ribs = times(
+        skeleton.rib_layers(chest), cv2.max(lungs.visible, 120.0)
+    )  # scatter veils them elsewhere
+    dense = add(dense, add(tree, ribs))
+    return cv2.subtract(dense, add(lost, add(tissue.airways(chest), tissue.bowel_gas(chest, rng))))
 
 
-def _healthy(side: int, points: Points) -> Points:
+def _stay(side: int, points: Points) -> Points:
     return points
 
 
-def _fine(
-    depth: Depth, chest: Chest, case: Case, found: disease.Pneumothorax | None, rng: np.random.Generator
-) -> Depth:
-    """Add on the FULL grid what is thin: pleural line, skin fold, tubes and wires."""
+def _expose(
+    depth: Depth,
+    chest: Chest,
+    lungs: tissue.Lungs,
+    case: Case,
+    found: disease.Pneumothorax | None,
+    rng: np.random.Generator,
+) -> NDArray[np.uint8]:
+    """Attenuation to pixels, with what is thin (pleura, skin fold, tubes, letters) drawn at full size."""
+    exposure = acquisition.sample_exposure(rng, chest.pose.view)
+    grey = acquisition.show(acquisition.enhance(depth, exposure.detail), exposure, lungs.visible)
+    per_mm = (
+        (1 + exposure.detail) * (exposure.dense - exposure.lung) / 90.0
+    )  # grey levels a millimetre of water makes
+    thin = devices.hardware(chest, case, found.side if found else 0, rng)
+    grey = add(grey, _grey(blur(thin, 0.8), 28.0, per_mm))
     if found:
-        line = blur(disease.pleural_line(found, blank(FULL)), 0.8)
-        depth = cv2.add(depth, scaled(line, 3.0 + 4.0 * found.strength))
+        line = disease.pleural_line(chest, found, blank(FULL))
+        grey = add(grey, _grey(blur(line, 0.9), found.pleura, per_mm))
     if rng.random() < (0.22 if chest.pose.view == "AP" else 0.06):
-        wedge, _ = devices.skin_fold(chest, rng)
-        depth = cv2.add(depth, scaled(blur(wedge, 1.0), rng.uniform(4, 9)))
-    return cv2.add(depth, scaled(blur(_hardware(chest, case, found, rng), 0.7), 40.0))
+        fold = devices.skin_fold(chest, rng)
+        grey = add(grey, _grey(fold, float(rng.uniform(4, 9)), per_mm))
+    pixels = acquisition.to_bytes(acquisition.quantum(grey, exposure.noise, rng))
+    marked = cv2.max(pixels, devices.letters(blank(FULL), rng, chest.pose.view))
+    return acquisition.collimate(marked, exposure, rng)
 
 
-def _hardware(
-    chest: Chest, case: Case, found: disease.Pneumothorax | None, rng: np.random.Generator
-) -> Layer:
-    layer = blank(FULL)
-    bedside = chest.pose.view == "AP"
-    draws = rng.random(5)
-    tube = 0.34 if found else (0.18 if case.sick else 0.03)
-    if draws[0] < tube:
-        devices.chest_tube(layer, chest, rng, found.side if found else (-1 if rng.random() < 0.5 else 1))
-    if draws[1] < (0.45 if bedside else 0.06):
-        devices.electrodes(layer, chest, rng)
-    if draws[2] < (0.4 if bedside else 0.08):
-        devices.catheter(layer, chest, rng)
-    if draws[3] < (0.3 if bedside else 0.0):
-        devices.airway_tube(layer, chest, rng)
-    if chest.build.implant:
-        devices.pacemaker(layer, chest, rng)
-    return layer
-
-
-__all__ = ["MM", "Facts", "Phantom", "render"]
+def _grey(layer: NDArray[np.uint8], mm: float, per_mm: float) -> Depth:
+    """A thin structure as an addition to the grey, in 1/64."""
+    return scaled(layer, mm * per_mm * acquisition.GREY / 32)

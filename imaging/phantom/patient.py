@@ -1,0 +1,96 @@
+"""Who is exposed and how: what stays the same on all images of a patient, and what is drawn anew for each image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imaging.phantom.canvas import WORK
+
+
+@dataclass(frozen=True)
+class Build:
+    """What stays the same on all images of a patient."""
+
+    sex: str
+    age: int
+    stout: float
+    """0 slim .. 1 obese."""
+    lung: float
+    """Height of the lungs relative to the standard outline."""
+    heart: float
+    """Width of the heart relative to the standard outline."""
+    rib_slope: float
+    """How far the ribs run down, relative to the standard."""
+    breast: float
+    """0 flat .. 1 large."""
+    muscle: float
+    """Thickness of the chest muscles, relative to the standard."""
+    scoliosis: float
+    implant: bool
+    """Carries a pacemaker."""
+    bone: float
+    """Mineral of the bones, 1 in a young man."""
+    shape: tuple[float, ...]
+    """Sixteen numbers around 0 by which the outlines differ from the standard ones."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How this one image was taken."""
+
+    view: str
+    """PA or AP."""
+    supine: bool
+    unit: float
+    """Pixels of the WORK grid in one anatomical unit."""
+    x: float
+    y: float
+    angle: float
+    inspiration: float
+    """1 full .. 0.6 shallow."""
+    shoulders: float
+    """0 rolled forward (shoulder blades off the lungs, PA) .. 1 hanging (over the lungs, AP)."""
+    turned: float
+    """Rotation of the patient about his long axis: shift of the front against the back, in anatomical units."""
+
+
+def sample_build(rng: np.random.Generator) -> Build:
+    """Draw a patient."""
+    sex = "M" if rng.random() < 0.56 else "F"
+    age = int(np.clip(rng.normal(47, 17), 4, 90))
+    woman = sex == "F" and age > 14
+    return Build(
+        sex=sex,
+        age=age,
+        stout=float(rng.beta(1.6, 3.2)),
+        lung=float(np.clip(rng.normal(1.0, 0.07), 0.82, 1.16)),
+        heart=float(np.clip(rng.normal(1.0, 0.13) + max(age - 55, 0) * 0.004, 0.75, 1.4)),
+        rib_slope=float(np.clip(rng.normal(1.0, 0.14), 0.65, 1.35)),
+        breast=float(rng.uniform(0.25, 1.0) if woman else rng.uniform(0, 0.12)),
+        muscle=float(rng.uniform(0.1, 0.6) if woman else rng.uniform(0.3, 1.3)),
+        scoliosis=float(rng.normal(0, 0.025)),
+        implant=bool(rng.random() < 0.03 + 0.05 * (age > 60)),
+        bone=float(np.clip(rng.normal(1.0, 0.15) - max(age - 60, 0) * 0.008, 0.6, 1.3)),
+        shape=tuple(np.clip(rng.normal(0, 1, 16), -2.2, 2.2).tolist()),
+    )
+
+
+def sample_pose(rng: np.random.Generator, build: Build) -> Pose:
+    """Draw the circumstances of one exposure."""
+    upright = rng.random() < 0.62  # PA in SIIM-ACR: 62 % of the sample at hand
+    size = 0.93 if build.age < 16 else 1.0
+    unit = (rng.normal(0.425, 0.022) if upright else rng.normal(0.375, 0.035)) * WORK * size
+    lean, off, drop = (0.018, 0.018, 0.085) if upright else (0.045, 0.035, 0.15)
+    return Pose(
+        view="PA" if upright else "AP",
+        supine=not upright and bool(rng.random() < 0.5),
+        unit=float(np.clip(unit, 0.29 * WORK, 0.455 * WORK)),
+        x=float(WORK * (0.5 + rng.normal(0, off))),
+        y=float(WORK * np.clip(rng.normal(drop, 0.03), 0.03, 0.26)),
+        angle=float(np.clip(rng.normal(0, lean), -0.14, 0.14)),
+        inspiration=float(np.clip(rng.normal(1.0 if upright else 0.84, 0.07), 0.62, 1.12)),
+        shoulders=float(rng.beta(1.3, 4) if upright else rng.beta(4, 1.5)),
+        turned=float(rng.normal(0, 0.02 if upright else 0.05)),
+    )
