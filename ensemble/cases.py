@@ -7,6 +7,7 @@ file, however they are sorted."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -109,24 +110,25 @@ class Cases:
         """The same images under another probability."""
         return replace(self, evidence=self.evidence.with_prob(prob))
 
+    @cached_property
     def dice(self) -> Floats:
         """Dice (N, 257) at every threshold; both empty 1, one empty 0."""
         total = self.evidence.above + self.hit[:, :1]
         return np.where(total > 0, 2 * self.hit / np.maximum(total, 1), 1.0)
 
+    @cached_property
     def units(self) -> Ints:
         """Dice (N, 257) at every threshold in whole units; column 256 is what an empty mask earns."""
-        return np.rint(self.dice() * UNIT).astype(np.int64)
+        return np.rint(self.dice * UNIT).astype(np.int64)
 
     def gain(self) -> Ints:
         """What submitting the mask at each threshold 0 … 255 earns over leaving it empty, in whole units
         (N, 256)."""
-        units = self.units()
-        return units[:, :NOTHING] - units[:, NOTHING:]
+        return self.units[:, :NOTHING] - self.units[:, NOTHING:]
 
     def score(self, threshold: Ints) -> float:
         """Mean Dice when image i is cut at threshold[i] (256: left empty)."""
-        return int(self.units()[np.arange(len(self)), threshold].sum()) / UNIT / len(self)
+        return int(self.units[np.arange(len(self)), threshold].sum()) / UNIT / len(self)
 
 
 def concatenate(parts: list[Cases]) -> Cases:

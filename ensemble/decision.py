@@ -28,7 +28,8 @@ from ensemble.rules.base import one_image
 from imaging.files import read_json, write_json
 from imaging.settings import Settings, validate
 
-PATH = "models/ensemble/decision.json"
+FOLDER = "models/ensemble"
+PATH = f"{FOLDER}/decision.json"
 
 
 @dataclass(frozen=True)

@@ -1,139 +1,138 @@
-"""Pictures of the decision: the plateau of a search, reliability, ROC, precision and recall, Dice by area."""
+"""Pictures of the decision and of its evaluation; each function returns a figure, `imaging.figures.save` writes it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from ensemble import metrics
 from ensemble.cases import Cases
 from ensemble.rules import Rule
 from ensemble.rules.triplet import ORDERED, Triplet, scores
-from imaging.files import atomic
+from imaging.figures import FAINT, INK, NEGATIVE, POSITIVE, UNLABELLED, new_figure
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-INK, BLUE, ORANGE, GREY = "#222222", "#2f6db3", "#d9752b", "#b8bcc2"
 
-
-def new_figure(width: float = 5.2, height: float = 4.4, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure with `columns` axes in a row, in the project's plain style."""
-    figure = Figure(figsize=(width * columns, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = [figure.add_subplot(1, columns, k + 1) for k in range(columns)]
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(color="#e8e8ea", linewidth=0.7)
-        axis.set_axisbelow(True)
-    return figure, axes
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a PNG whole or not at all, without a date in it, so that equal pictures are equal files."""
-    with atomic(path) as temporary:
-        figure.savefig(temporary, metadata={"Software": None})
-
-
-def plateau(cases: Cases, rule: Rule, reference: int, path: str | Path) -> None:
-    """Score over the triplet's top and bottom level at the chosen area; the peak and the chosen setting are marked."""
+def plateau(cases: Cases, rule: Rule) -> Figure:
+    """Score over a triplet's top and bottom level at its area; the peak and the chosen setting are marked."""
     if not isinstance(rule, Triplet):
-        raise ValueError(f"the plateau is drawn of the triplet, not of {type(rule).__name__}")
-    surface = scores(cases, reference, np.array([rule.area]))[:, 0, :]
+        raise ValueError(f"the plateau is drawn of a triplet, not of {type(rule).__name__}")
+    surface = scores(cases, rule.reference, np.array([rule.area]))[:, 0, :]
     surface = np.where(ORDERED[:, 0, :], surface, np.nan)
-    figure, (axis,) = new_figure(6.2, 5.0)
-    best, empty = np.nanmax(surface), float(np.mean(~cases.label))
+    best, empty, chosen = np.nanmax(surface), float(np.mean(~cases.label)), surface[rule.top, rule.bottom]
+    figure, (axes,) = new_figure(6.4, 5.2)
     low = max(float(np.nanmin(surface)), best - 0.05)
-    image = axis.imshow(surface.T, origin="lower", extent=(0, 1, 0, 1), cmap="viridis", vmin=low, vmax=best)
-    axis.contour(surface.T, levels=[best - 0.003], colors="white", linewidths=1.0, extent=(0, 1, 0, 1))
+    extent = (0.0, 1.0, 0.0, 1.0)
+    shown = axes.imshow(surface.T, origin="lower", extent=extent, cmap="viridis", vmin=low, vmax=best)
+    axes.contour(surface.T, levels=[best - 0.003], colors="white", linewidths=1.0, extent=extent)
     top, bottom = np.unravel_index(np.nanargmax(surface), surface.shape)
-    axis.plot(top / 255, bottom / 255, "x", color="white", markersize=9, mew=2, label=f"peak {best:.4f}")
-    chosen = surface[rule.top, rule.bottom]
-    axis.plot(
+    axes.plot(
+        top / 255, bottom / 255, "X", color=NEGATIVE, mec="white", markersize=9, label=f"peak {best:.4f}"
+    )
+    axes.plot(
         rule.top / 255,
         rule.bottom / 255,
         "o",
-        color=ORANGE,
+        color=POSITIVE,
         mec="white",
         markersize=9,
         label=f"chosen {chosen:.4f}",
     )
-    axis.set(
-        xlabel="top level",
-        ylabel="bottom level",
-        title=f"Score, at least {rule.area:,} pixels above the top level",
-    )
-    axis.legend(loc="upper left", frameon=False, labelcolor=INK)
-    bar = figure.colorbar(image, ax=axis, extend="min", shrink=0.9)
+    axes.plot([], [], color="white", label="within 0.003 of the peak", markeredgecolor=INK)
+    axes.set(xlabel="top level", ylabel="bottom level")
+    axes.set_title(f"Score of the triplet with at least {rule.area:,} pixels above the top level")
+    legend = axes.legend(loc="upper left", facecolor=FAINT, frameon=True, edgecolor="none")
+    legend.set_zorder(5)
+    bar = figure.colorbar(shown, ax=axes, extend="min", shrink=0.9)
     bar.set_label(f"score (all empty: {empty:.4f})")
-    axis.grid(False)
-    save(figure, path)
+    axes.grid(False)
+    return figure
 
 
-def reliability(label: Bools, probs: dict[str, Floats], bins: int, path: str | Path) -> None:
+def reliability(label: Bools, probs: dict[str, Floats], bins: int) -> Figure:
     """Said against seen frequency for each set of probabilities, over how many images each is based on."""
-    figure, axes = new_figure(4.6, 4.4, len(probs))
-    for axis, (name, prob) in zip(axes, probs.items(), strict=True):
+    figure, panels = new_figure(4.6 * len(probs), 4.4, 1, len(probs))
+    for axes, (name, prob) in zip(panels, probs.items(), strict=True):
         mean, observed, count = metrics.reliability(label, prob, bins)
         used = count > 0
-        axis.bar(
-            (np.arange(bins) + 0.5) / bins,
-            count / count.sum(),
-            width=0.9 / bins,
-            color=GREY,
-            label="share of images",
+        place = (np.arange(bins) + 0.5) / bins
+        axes.bar(place, count / count.sum(), width=0.9 / bins, color=FAINT, label="share of images")
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
+        spread = np.sqrt(observed * (1 - observed) / np.maximum(count, 1))
+        axes.errorbar(
+            mean[used], observed[used], spread[used], fmt="o-", color=NEGATIVE, markersize=5, elinewidth=1
         )
-        axis.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
-        axis.plot(mean[used], observed[used], "o-", color=BLUE, label="observed")
         ece = metrics.expected_calibration_error(label, prob, bins)
-        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability said", ylabel="share with a pneumothorax")
-        axis.set_title(f"{name}: calibration error {ece:.3f}")
-        axis.legend(loc="upper left", frameon=False)
-    save(figure, path)
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability said", ylabel="share with a pneumothorax")
+        axes.set_title(f"{name}: calibration error {ece:.3f}")
+        axes.legend(loc="upper left")
+    return figure
 
 
-def roc(label: Bools, prob: Floats, title: str, path: str | Path) -> None:
-    """ROC curve, with the point at 95 % specificity."""
+def roc(label: Bools, prob: Floats, auroc: str) -> Figure:
+    """ROC curve, with the point at 95 % specificity; `auroc` in words for the title."""
     fpr, tpr, _ = metrics.roc(label, prob)
     at = metrics.sensitivity_at_specificity(label, prob)
-    figure, (axis,) = new_figure()
-    axis.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
-    axis.plot(fpr, tpr, color=BLUE)
-    axis.plot(0.05, at, "o", color=ORANGE, label=f"sensitivity {at:.2f} at 95 % specificity")
-    axis.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="1 − specificity", ylabel="sensitivity", title=title)
-    axis.legend(loc="lower right", frameon=False)
-    save(figure, path)
+    figure, (axes,) = new_figure(5.2, 4.8)
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
+    axes.plot(fpr, tpr, color=NEGATIVE)
+    axes.plot(0.05, at, "o", color=POSITIVE, label=f"sensitivity {at:.2f} at 95 % specificity", clip_on=False)
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1.01),
+        xlabel="1 − specificity",
+        ylabel="sensitivity",
+        title=f"ROC: area {auroc}",
+    )
+    axes.legend(loc="lower right")
+    return figure
 
 
-def precision_recall(label: Bools, prob: Floats, title: str, path: str | Path) -> None:
-    """Precision over recall; the dashed line is what guessing gives."""
-    precision, recall, _ = metrics.precision_recall(label, prob)
-    figure, (axis,) = new_figure()
-    axis.axhline(
+def precision_recall(label: Bools, prob: Floats, precision: str) -> Figure:
+    """Precision over recall, and what guessing gives; `precision` is the average precision in words."""
+    value, recall, _ = metrics.precision_recall(label, prob)
+    figure, (axes,) = new_figure(5.2, 4.8)
+    axes.axhline(
         label.mean(), color=INK, linewidth=0.8, linestyle="--", label=f"prevalence {label.mean():.2f}"
     )
-    axis.step(recall, precision, where="pre", color=BLUE)
-    axis.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="recall", ylabel="precision", title=title)
-    axis.legend(loc="lower left", frameon=False)
-    save(figure, path)
-
-
-def dice_by_area(area: Floats, dice: Floats, submitted: Bools, path: str | Path) -> None:
-    """Dice of the positive images over their lesion's area; missed ones in grey, with the running median."""
-    figure, (axis,) = new_figure(6.4, 4.2)
-    axis.scatter(
-        area[submitted], dice[submitted], s=9, color=BLUE, alpha=0.5, linewidths=0, label="mask submitted"
+    axes.step(recall, value, where="pre", color=NEGATIVE)
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1.01),
+        xlabel="recall",
+        ylabel="precision",
+        title=f"Average precision {precision}",
     )
-    axis.scatter(area[~submitted], dice[~submitted], s=9, color=GREY, linewidths=0, label="left empty")
-    order = np.argsort(area)
-    for rows in np.array_split(order, min(10, max(len(order) // 20, 1))):
-        axis.hlines(np.median(dice[rows]), area[rows].min(), area[rows].max(), color=ORANGE, linewidth=2.2)
-    axis.plot([], [], color=ORANGE, label="median of equally many images")
-    axis.set(xscale="log", ylim=(-0.02, 1), xlabel="area of the lesion (pixels)", ylabel="Dice")
-    axis.legend(loc="lower right", frameon=False)
-    save(figure, path)
+    axes.legend(loc="lower left")
+    return figure
+
+
+def dice_by_area(share: Floats, dice: Floats, submitted: Bools) -> Figure:
+    """Dice of the positive images over their lesion's share of the image, with medians of equally many images."""
+    figure, (axes,) = new_figure(6.8, 4.2)
+    axes.scatter(
+        share[submitted],
+        dice[submitted],
+        s=12,
+        color=NEGATIVE,
+        alpha=0.55,
+        linewidths=0,
+        label="mask submitted",
+    )
+    axes.scatter(
+        share[~submitted], dice[~submitted], s=12, color=UNLABELLED, linewidths=0, label="left empty"
+    )
+    for rows in np.array_split(np.argsort(share), min(8, max(len(share) // 12, 1))):
+        axes.hlines(
+            np.median(dice[rows]), share[rows].min(), share[rows].max(), color=POSITIVE, linewidth=2.4
+        )
+    axes.plot([], [], color=POSITIVE, label="median of a group")
+    axes.set(xscale="log", ylim=(-0.03, 1.02), xlabel="area of the lesion, share of the image", ylabel="Dice")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axes.set_title(f"Dice of the {len(dice):,} positive images")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    return figure

@@ -13,11 +13,13 @@ import pandas as pd
 from ensemble import crossfit, figures, fit_report, members, predictions
 from ensemble.bootstrap import PatientDraws
 from ensemble.cases import Cases
+from ensemble.decision import FOLDER as DECISIONS
 from ensemble.decision import PATH, Decision
 from ensemble.gather import check_part, gather
 from ensemble.rules import RULES
 from ensemble.tables import compare, dice_at, submitted_at
 from experiments.decision_settings import EnsembleSettings, EvaluationSettings
+from imaging.figures import save
 from imaging.files import atomic, write_text
 from imaging.prepared import FOLDER, Prepared
 from imaging.settings import load_section
@@ -52,17 +54,15 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
 
     decision = decisions[chosen].model_copy(update={"fitted": facts(cases, prepared, table, chosen)})
     decision.save(PATH)
+    for kind, other in decisions.items():  # `evaluate` compares them on the hold-out
+        other.save(f"{DECISIONS}/rules/{kind}.json")
     raw = crossfit.reweighted(cases, decision.classifier_weights).evidence.raw
+    probs = {"before": raw, "after": prob}
     with atomic(REPORTS / "rules.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
-    write_text(
-        REPORTS / "rules.md",
-        fit_report.describe(table, decision, losses, cases, {"before": raw, "after": prob}),
-    )
-    figures.plateau(cases, decisions["triplet"].rule, settings.reference_pixels, REPORTS / "plateau.png")
-    figures.reliability(
-        cases.label, {"before": raw, "after": prob}, evaluation.bins, REPORTS / "reliability.png"
-    )
+    write_text(REPORTS / "rules.md", fit_report.describe(table, decision, losses, cases, probs))
+    save(figures.plateau(cases, decisions["triplet"].rule), REPORTS / "plateau.png")
+    save(figures.reliability(cases.label, probs, evaluation.bins), REPORTS / "reliability.png")
     return decision
 
 

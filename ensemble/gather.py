@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import numpy as np
 import pandas as pd
@@ -37,10 +37,11 @@ def member_probabilities(predictions: Predictions, names: list[str]) -> Floats:
     return np.stack(columns, axis=1)
 
 
-def maps_of_images(predictions: Predictions) -> Iterator[tuple[str, Maps]]:
-    """(image id, its maps by model and fold), sorted by id; the maps are read one image at a time."""
+def maps_of_images(predictions: Predictions, ids: Container[str] | None = None) -> Iterator[tuple[str, Maps]]:
+    """(image id, its maps by model and fold), sorted by id; of some images or all, read one image at a time."""
+    wanted = predictions.ids if ids is None else [image_id for image_id in predictions.ids if image_id in ids]
     rows = {name: _rows_by_image(masks.table) for name, masks in predictions.segmentation.items()}
-    for image_id in predictions.ids:
+    for image_id in wanted:
         yield (
             image_id,
             {
@@ -54,11 +55,11 @@ def maps_of_images(predictions: Predictions) -> Iterator[tuple[str, Maps]]:
 
 
 def original_maps(
-    predictions: Predictions, committee: MaskCommittee, prepared: Prepared
+    predictions: Predictions, committee: MaskCommittee, prepared: Prepared, ids: Container[str] | None = None
 ) -> Iterator[tuple[str, Levels, float]]:
-    """(image id, committee's map uint8 (H, W) at the original resolution, agreement), sorted by id."""
+    """(image id, committee's map uint8 (H, W) at the original resolution, agreement), sorted by id; of some images or all."""
     shape = _shapes(prepared)
-    for image_id, maps in maps_of_images(predictions):
+    for image_id, maps in maps_of_images(predictions, ids):
         level, agreement = committee.combine(maps)
         yield image_id, to_original(level, shape[image_id]), agreement
 

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 def dice_at(cases: Cases, level: Ints) -> Floats:
     """Dice (N,) of masks cut at these levels."""
-    return np.asarray(cases.dice()[np.arange(len(cases)), level])
+    return np.asarray(cases.dice[np.arange(len(cases)), level])
 
 
 def rule_row(

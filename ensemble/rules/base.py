@@ -78,4 +78,4 @@ def cut_where(passes: NDArray[np.bool_], level: int) -> Ints:
 
 def mean_score(surface: NDArray[np.int64], cases: Cases) -> NDArray[np.float64]:
     """Scores of a surface of gains: what empty masks earn, and the gain on top."""
-    return (surface + cases.units()[:, NOTHING].sum()) / UNIT / len(cases)
+    return (surface + cases.units[:, NOTHING].sum()) / UNIT / len(cases)

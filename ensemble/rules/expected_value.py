@@ -46,7 +46,7 @@ class ExpectedValue(Rule):
     @classmethod
     def fit(cls, cases: Cases, reference: int) -> Self:
         """For each level fit D on the positive images and score the rule; the level from the plateau."""
-        sums, dice = map_sums(cases.evidence), cases.dice()
+        sums, dice = map_sums(cases.evidence), cases.dice
         rules = [cls(level=int(k), dice=_fit_dice(cases, dice, int(k), sums)) for k in LEVELS]
         score = [cases.score(rule._thresholds(cases.evidence, sums)) for rule in rules]
         return rules[choose(np.array(score), (LEVEL_RADIUS // 4,))[0]]
@@ -84,7 +84,7 @@ class ExpectedValuePerImage(Rule):
     @classmethod
     def fit(cls, cases: Cases, reference: int) -> Self:
         """One regression on every positive image at every level where it has a mask."""
-        evidence, sums, dice = cases.evidence, map_sums(cases.evidence), cases.dice()
+        evidence, sums, dice = cases.evidence, map_sums(cases.evidence), cases.dice
         tables, targets = [], []
         for level in FEW:
             rows = np.flatnonzero(cases.label & (evidence.above[:, level] > 0))

@@ -1,0 +1,224 @@
+"""Stage `evaluate`: what the fitted decision is worth on the locked hold-out, which nothing before has seen.
+
+python -m ensemble.evaluate
+Applies decision.json to the hold-out's predictions and writes reports/evaluation/. No other module reads these predictions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ensemble import crossfit, evaluation_report, figures, metrics, predictions, sheets, subgroups
+from ensemble.bootstrap import PatientDraws, with_interval
+from ensemble.cases import Cases
+from ensemble.decision import FOLDER as DECISIONS
+from ensemble.decision import PATH, Decision
+from ensemble.gather import check_part, gather, original_maps
+from ensemble.histograms import NOTHING
+from ensemble.predictions import Predictions
+from ensemble.tables import compare, dice_at, submitted_at
+from experiments.decision_settings import EvaluationSettings
+from imaging import rle
+from imaging.figures import save
+from imaging.files import atomic, write_json, write_text
+from imaging.prepared import FOLDER, Prepared
+from imaging.settings import SplitSettings, load_section
+
+PART = "holdout"
+REPORTS = Path("reports/evaluation")
+
+Measured = dict[str, dict[str, float | None]]
+
+
+def main() -> None:
+    """Read params.yaml and evaluate."""
+    run(load_section("evaluation", EvaluationSettings), load_section("split", SplitSettings).scheme)
+
+
+def run(settings: EvaluationSettings, scheme: str) -> Measured:
+    """Measure the decision on the hold-out; write metrics.json, tables, plots, pictures and report.md."""
+    prepared, decision = Prepared(FOLDER), Decision.load(PATH)
+    check_same_data(decision, prepared, scheme)
+    found = predictions.read(PART, list(decision.classifiers), list(decision.masks.weights))
+    check_part(found, prepared, locked=True)
+    cases = gather(found, decision.classifiers, decision.masks, prepared, "hold-out masks")
+
+    table = per_image(decision, cases, found, prepared)
+    draws = PatientDraws(cases.patient, settings.draws, settings.seed)
+    measured = measure(table, draws, settings.bins)
+    rules = rules_on_holdout(decision, cases, draws)
+    groups = subgroups.report(table, draws)
+
+    write_json(REPORTS / "metrics.json", measured)
+    for name, frame in {
+        "per_image": table,
+        "rules": rules,
+        "subgroups": groups,
+        **plots(table, settings.bins),
+    }.items():
+        with atomic(REPORTS / f"{name}.csv") as temporary:
+            frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+    pictures(table, measured, settings)
+    overlays(table, decision, found, prepared, settings.examples)
+    write_text(
+        REPORTS / "report.md",
+        evaluation_report.describe(measured, rules, groups, table, decision, cases, scheme),
+    )
+    return measured
+
+
+def check_same_data(decision: Decision, prepared: Prepared, scheme: str) -> None:
+    """Refuse a decision fitted on other data, and a hold-out that shares patients with the training part."""
+    fitted = decision.fitted.get("data_fingerprint")
+    if fitted != prepared.fingerprint:
+        raise ValueError(
+            f"{PATH}: fitted on data {fitted}, the prepared data is {prepared.fingerprint}; run `python -m ensemble.fit`"
+        )
+    patient = prepared.index.set_index("image_id")["patient_id"].reindex(prepared.folds.index)
+    shared = set(patient[prepared.folds == PART]) & set(patient[prepared.folds != PART])
+    if shared and scheme == "patient":
+        raise ValueError(
+            f"{FOLDER}/folds.csv: {len(shared)} patients stand both in the hold-out and in training; split again"
+        )
+
+
+def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Prepared) -> pd.DataFrame:
+    """One row an image: its facts, its probabilities, what was submitted and how well it fits."""
+    level, prob = crossfit.apply(decision, cases)
+    rows = prepared.index.iloc[prepared.rows(cases.image_id)].reset_index(drop=True)
+    said = cases.evidence.above[np.arange(len(cases)), level]
+    dice = dice_at(cases, level)
+    if not decision.finish.idle:
+        said, dice = finished(decision, level, said, dice, cases, found, prepared)
+    return pd.DataFrame(
+        {
+            "image_id": cases.image_id,
+            "patient_id": cases.patient,
+            "sex": rows["sex"],
+            "age": rows["age"],
+            "view": rows["view"],
+            "label": cases.label.astype(int),
+            "raw": cases.evidence.raw,
+            "prob": prob,
+            "skipped": cases.evidence.raw < decision.lower_bound(),
+            "submitted": said > 0,
+            "level": level,
+            "true_area": cases.hit[:, 0],
+            "said_area": said,
+            "true_share": cases.hit[:, 0] / cases.evidence.pixels,
+            "agreement": cases.evidence.agreement,
+            "dice": dice,
+            "iou": metrics.iou_of_dice(dice),
+        }
+    )
+
+
+def finished(
+    decision: Decision,
+    level: NDArray[np.int64],
+    said: NDArray[np.int64],
+    dice: NDArray[np.float64],
+    cases: Cases,
+    found: Predictions,
+    prepared: Prepared,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Area and Dice (N,) after the last touches, which histograms cannot tell: on the pixels of the submitted masks."""
+    place = {image_id: i for i, image_id in enumerate(cases.image_id)}
+    submitted = {image_id for image_id, i in place.items() if level[i] < NOTHING}
+    said, dice = said.copy(), dice.copy()
+    for image_id, pixels, _ in original_maps(found, decision.masks, prepared, submitted):
+        i = place[image_id]
+        mask = decision.finish(pixels >= level[i])
+        said[i] = mask.sum()
+        dice[i] = metrics.kaggle_dice(mask, rle.decode(prepared.truth[image_id], pixels.shape))
+    return said, dice
+
+
+def measure(table: pd.DataFrame, draws: PatientDraws, bins: int) -> Measured:
+    """The hold-out's figures, each with its 95 % interval over patients."""
+    label, dice, prob = table["label"].to_numpy(bool), table["dice"].to_numpy(), table["prob"].to_numpy()
+    parts, ranks = metrics.breakdown(dice, label), draws.rank_measures(label, prob)
+    iou = float(np.mean(table["iou"].to_numpy()[label])) if label.any() else float("nan")
+    sensitivity = "sensitivity_at_95_specificity"
+    return {
+        "kaggle_dice": with_interval(parts.score, draws.mean(dice)),
+        "tnr": with_interval(parts.tnr, draws.ratio(dice * ~label, ~label)),
+        "dice_positive": with_interval(parts.dice_positive, draws.ratio(dice * label, label)),
+        "prevalence": with_interval(parts.prevalence, draws.mean(label)),
+        "all_empty": with_interval(parts.all_empty, draws.mean(~label)),
+        "auroc": with_interval(metrics.auroc(label, prob), ranks["auroc"]),
+        "average_precision": with_interval(
+            metrics.average_precision(label, prob), ranks["average_precision"]
+        ),
+        "ece": with_interval(
+            metrics.expected_calibration_error(label, prob, bins), draws.calibration_error(label, prob, bins)
+        ),
+        sensitivity: with_interval(metrics.sensitivity_at_specificity(label, prob), ranks[sensitivity]),
+        "iou_positive": with_interval(iou, draws.ratio(table["iou"].to_numpy() * label, label)),
+    }
+
+
+def rules_on_holdout(decision: Decision, cases: Cases, draws: PatientDraws) -> pd.DataFrame:
+    """All rules that were fitted with the chosen one, on the hold-out, with paired differences to it."""
+    others = {path.stem: Decision.load(path) for path in sorted(Path(DECISIONS).glob("rules/*.json"))}
+    levels = {kind: crossfit.apply(other, cases)[0] for kind, other in others.items()}
+    levels[decision.rule.kind] = crossfit.apply(decision, cases)[0]
+    dice = {kind: dice_at(cases, level) for kind, level in levels.items()}
+    submitted = {kind: submitted_at(level, cases) for kind, level in levels.items()}
+    return compare(dice, submitted, cases, decision.rule.kind, draws)
+
+
+def plots(table: pd.DataFrame, bins: int) -> dict[str, pd.DataFrame]:
+    """The curves as tables, for `dvc plots`."""
+    label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy()
+    fpr, tpr, _ = metrics.roc(label, prob)
+    precision, recall, _ = metrics.precision_recall(label, prob)
+    mean, observed, count = metrics.reliability(label, prob, bins)
+    positive = table[table["label"] == 1].sort_values("true_area")
+    return {
+        "roc": pd.DataFrame({"fpr": fpr, "tpr": tpr}),
+        "precision_recall": pd.DataFrame({"recall": recall, "precision": precision}),
+        "calibration": pd.DataFrame({"said": mean, "observed": observed, "images": count})[count > 0],
+        "dice_by_area": positive[["image_id", "true_area", "dice"]],
+    }
+
+
+def pictures(table: pd.DataFrame, measured: Measured, settings: EvaluationSettings) -> None:
+    """The curves as pictures."""
+    label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy()
+    words = evaluation_report.in_words
+    save(figures.roc(label, prob, words(measured["auroc"])), REPORTS / "roc.png")
+    save(figures.precision_recall(label, prob, words(measured["average_precision"])), REPORTS / "pr.png")
+    save(figures.reliability(label, {"hold-out": prob}, settings.bins), REPORTS / "calibration.png")
+    positive = table[table["label"] == 1]
+    share, dice = positive["true_share"].to_numpy(), positive["dice"].to_numpy()
+    save(
+        figures.dice_by_area(share, dice, positive["submitted"].to_numpy(bool)), REPORTS / "dice_by_area.png"
+    )
+
+
+def overlays(
+    table: pd.DataFrame, decision: Decision, found: Predictions, prepared: Prepared, examples: int
+) -> None:
+    """Sheets of radiographs with the annotated and the submitted outline."""
+    chosen = sheets.choose(table, examples)
+    wanted = {image_id for ids in chosen.values() for image_id in ids}
+    rows = table.set_index("image_id")
+    pictures = {}
+    for image_id, level, _ in original_maps(found, decision.masks, prepared, wanted):
+        true = rle.decode(prepared.truth[image_id], level.shape)
+        cut = int(rows["level"][image_id])
+        said = decision.finish(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
+        pictures[image_id] = sheets.draw(prepared.images[int(prepared.rows([image_id])[0])], true, said)
+    for name, ids in chosen.items():
+        captions = {i: evaluation_report.caption(*rows.loc[i, ["prob", "label", "dice"]]) for i in ids}
+        drawn = {i: pictures[i] for i in ids}
+        save(sheets.sheet(drawn, captions, evaluation_report.SHEETS[name]), REPORTS / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
