@@ -137,12 +137,12 @@ def _rows(index: pd.DataFrame, name: str, values: pd.Series) -> list[str]:
     counts = values.value_counts()
     common = counts.index[:MANY] if len(counts) > MANY + 1 else counts.index
     values = values.where(values.isin(common), "other")
-    groups = index["label"].astype("Float64").groupby(values)
+    label = index["label"].astype("Float64")
     lines = []
     for value in sorted(values.value_counts().index, key=lambda v: ordered.index(v) if v in ordered else 99):
-        label = groups.get_group(value)
-        share = f"{label.mean():.1%}" if label.notna().any() else "–"
-        lines.append(f"| {name} | {value} | {len(label):,} | {share} |")
+        known = label[values == value].dropna()
+        share = f"{known.mean():.1%}" if len(known) else "–"
+        lines.append(f"| {name} | {value} | {(values == value).sum():,} | {share} |")
     return lines
 
 

@@ -13,8 +13,8 @@ from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from imaging import rle
-from imaging.settings import DataSettings
+from imaging import prepare, rle, split
+from imaging.settings import DataSettings, SplitSettings
 
 
 @dataclass
@@ -86,6 +86,26 @@ def _write_dicom(path: Path, sop_uid: str, pixels: np.ndarray, header: dict[str,
 def siim(tmp_path: Path) -> SiimFolder:
     """An empty folder to be filled."""
     return SiimFolder(tmp_path / "siim")
+
+
+@pytest.fixture(scope="session")
+def prepared_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared and split folder, not to be changed: see `make_prepared`."""
+    return make_prepared(tmp_path_factory.mktemp("prepared_once"))
+
+
+def make_prepared(folder: Path) -> Path:
+    """Twelve labelled images of 64 px, every second with a square of 20 px, and one unlabelled, prepared with 32 px."""
+    source = SiimFolder(folder / "siim")
+    for number in range(12):
+        mask = np.zeros((64, 64), np.uint8)
+        mask[:20, number : number + 20] = number % 2
+        source.add(f"i{number:02}", rle.encode(mask), patient=f"p{number}")
+    source.add("unlabelled", None)
+    source.write_labels()
+    prepare.run(source.settings(), folder / "prepared", folder / "reports")
+    split.run(SplitSettings(folds=2), folder / "prepared", folder / "reports")
+    return folder / "prepared"
 
 
 @pytest.fixture(scope="session")

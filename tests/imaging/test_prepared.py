@@ -7,23 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imaging import prepare, rle, split
+from imaging import rle, split
 from imaging.prepared import Prepared
 from imaging.settings import SplitSettings
 
 
 @pytest.fixture
-def folder(siim, tmp_path):
-    """Twelve labelled images, six of them positive with a square mask, and one unlabelled, prepared and split."""
-    for number in range(12):
-        mask = np.zeros((64, 64), np.uint8)
-        mask[:20, number : number + 20] = number % 2
-        siim.add(f"i{number:02}", rle.encode(mask), patient=f"p{number}")
-    siim.add("unlabelled", None)
-    siim.write_labels()
-    prepare.run(siim.settings(), tmp_path / "prepared", tmp_path / "reports")
-    split.run(SplitSettings(folds=2), tmp_path / "prepared", tmp_path / "reports")
-    return tmp_path / "prepared"
+def folder(prepared_once):
+    return prepared_once
+
+
+@pytest.fixture
+def own(prepared_once, tmp_path):
+    """A copy that a test may change."""
+    return shutil.copytree(prepared_once, tmp_path / "prepared")
 
 
 def test_rows_images_masks_and_truth_belong_together(folder):
@@ -65,21 +62,21 @@ def test_pickling_carries_the_folder_alone(folder):
     np.testing.assert_array_equal(pickle.loads(sent).images, data.images)
 
 
-def test_faults_are_named(folder, tmp_path):
-    data = Prepared(folder)
+def test_faults_are_named(own, tmp_path):
+    data = Prepared(own)
     with pytest.raises(ValueError, match="no image 'nobody'"):
         data.rows(["i01", "nobody"])
     with pytest.raises(ValueError, match=r"run `python -m imaging\.prepare`"):
         Prepared(tmp_path / "nowhere")
-    (folder / "folds.csv").write_text("image_id,patient_id,fold\ni01,p1,0\n")
+    (own / "folds.csv").write_text("image_id,patient_id,fold\ni01,p1,0\n")
     with pytest.raises(ValueError, match="made for other images"):
         _ = data.folds
-    (folder / "folds.csv").unlink()
+    (own / "folds.csv").unlink()
     with pytest.raises(ValueError, match=r"run `python -m imaging\.split`"):
-        _ = Prepared(folder).folds
-    np.save(folder / "images.npy", np.zeros((3, 32, 32), np.uint8))
+        _ = Prepared(own).folds
+    np.save(own / "images.npy", np.zeros((3, 32, 32), np.uint8))
     with pytest.raises(ValueError, match=r"3 rows, index\.parquet says 13"):
-        _ = Prepared(folder).images
+        _ = Prepared(own).images
 
 
 def _relabel(folder):
@@ -104,10 +101,8 @@ def _other_file(folder):
 
 
 @pytest.mark.parametrize("change", [_relabel, _redraw, _refold, _other_file])
-def test_fingerprint_follows_the_data(folder, tmp_path, change):
+def test_fingerprint_follows_the_data(folder, own, change):
     before = Prepared(folder).fingerprint
-    copied = tmp_path / "elsewhere"
-    shutil.copytree(folder, copied)
-    assert Prepared(copied).fingerprint == before
-    change(copied)
-    assert Prepared(copied).fingerprint != before
+    assert Prepared(own).fingerprint == before
+    change(own)
+    assert Prepared(own).fingerprint != before
