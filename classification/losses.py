@@ -1,18 +1,31 @@
-"""The classifier's loss: alpha * focal(gamma) + (1 - alpha) * cross-entropy."""
+"""The classifier's loss: alpha * focal(gamma) + (1 - alpha) * cross-entropy, and what a localising head adds to it."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import adaptive_max_pool2d, binary_cross_entropy_with_logits
+
+from experiments.overlap import log_dice
 
 
 def mixed(logit: Tensor, label: Tensor, alpha: float, gamma: float) -> Tensor:
     """Loss of each image (B,) from logits (B,) and labels 0/1 (B,).
 
-    focal(gamma) = -(1 - p_t)^gamma log p_t (Lin 2017) without class weights: alpha mixes it with plain cross-entropy, which
-    keeps the probabilities near calibrated. alpha 0 or gamma 0 is cross-entropy.
+    focal(gamma) = -(1 - p_t)^gamma log p_t (Lin 2017) without class weights: alpha mixes it with plain cross-entropy,
+    which keeps the probabilities near calibrated. alpha 0 or gamma 0 is cross-entropy.
     """
     entropy = binary_cross_entropy_with_logits(logit, label, reduction="none")
     focal = (1 - torch.exp(-entropy)) ** gamma * entropy
     return alpha * focal + (1 - alpha) * entropy
+
+
+def where(cells: Tensor, mask: Tensor) -> Tensor:
+    """Loss of each image (B,) of the cells' logits (B, 1, h, w) against the mask 0/1 (B, 1, H, W).
+
+    A cell is positive when the mask touches it; cross-entropy alone would drown the few positive cells, so -log(dice)
+    is added.
+    """
+    touched = adaptive_max_pool2d(mask.float(), cells.shape[-2:])
+    entropy = binary_cross_entropy_with_logits(cells, touched, reduction="none").mean(dim=(1, 2, 3))
+    return entropy + log_dice(cells, touched)

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import timm
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from experiments.params import ClassificationSettings
 from experiments.weights import hub_error, load_facts, restore
 from imaging.settings import validate
+
+# Sharpness r of the log-sum-exp pooling, between the mean (0) and the maximum (infinity); Wang 2017 (ChestX-ray8) found
+# values around 5 to 10 best for chest radiographs.
+POOLING_SHARPNESS = 5.0
+
+
+class Localising(nn.Module):
+    """A timm backbone whose last map gives a logit for each cell; the image's logit is their log-sum-exp pooling.
+
+    Trained with the masks (classification.losses.where), it learns from few images what a mean over the whole map hides.
+    Pooling: Pinheiro and Collobert 2015, Wang 2017.
+    """
+
+    def __init__(self, backbone: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.cell = nn.Conv2d(channels, 1, kernel_size=1)
+        # An image's logit is a stretched and shifted pooling: how many cells must speak is learned.
+        self.scale, self.shift = nn.Parameter(torch.ones(())), nn.Parameter(torch.zeros(()))
+        assert self.cell.bias is not None
+        nn.init.constant_(self.cell.bias, -2.0)  # most cells are empty: start near their share
+
+    def forward(self, image: Tensor) -> Any:
+        """float (B, 1, H, W) to logits (B, 1); in training mode to (logits, cells' logits (B, 1, h, w))."""
+        cells = self.cell(self.backbone(image))
+        flat = POOLING_SHARPNESS * cells.flatten(1)
+        pooled = (torch.logsumexp(flat, dim=1, keepdim=True) - math.log(flat.shape[1])) / POOLING_SHARPNESS
+        logit = self.scale * pooled + self.shift
+        return (logit, cells) if self.training else logit
 
 
 def build(settings: ClassificationSettings, trained: bool = False) -> nn.Module:
@@ -19,27 +50,21 @@ def build(settings: ClassificationSettings, trained: bool = False) -> nn.Module:
     `trained`: the weights come from a file next, so that no pretrained ones are fetched. timm sums the three colour
     filters of a pretrained stem into one. Raises ValueError for an unknown architecture or an unreachable hub.
     """
-    pretrained = settings.pretrained == "imagenet" and not trained
-    if not timm.is_model(settings.architecture):
-        close = (
-            ", ".join(timm.list_models(f"*{settings.architecture.split('_')[0]}*")[:5])
-            or "timm.list_models() lists all"
-        )
-        raise ValueError(
-            f"classification.architecture {settings.architecture!r} is not a timm model; close to it: {close}"
-        )
+    name, pretrained = settings.architecture, settings.pretrained == "imagenet" and not trained
+    if not timm.is_model(name):
+        close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5]) or "timm.list_models() lists all"
+        raise ValueError(f"classification.architecture {name!r} is not a timm model; close to it: {close}")
+    head: dict[str, Any] = {"num_classes": 1}
+    if settings.head == "localising":
+        head = {"num_classes": 0, "global_pool": ""}
+        head |= {} if settings.output_stride == 32 else {"output_stride": settings.output_stride}
     try:
-        return timm.create_model(
-            settings.architecture,
-            pretrained=pretrained,
-            in_chans=1,
-            num_classes=1,
-            drop_rate=settings.dropout,
-        )
+        net = timm.create_model(name, pretrained=pretrained, in_chans=1, drop_rate=settings.dropout, **head)
     except Exception as error:  # the hub client's errors have no common base
         if pretrained:
-            raise hub_error("classification.pretrained", settings.architecture, error) from error
-        raise
+            raise hub_error("classification.pretrained", name, error) from error
+        raise ValueError(f"classification: {name} with {head} cannot be built: {error}") from error
+    return Localising(net, _map_channels(net, settings)) if settings.head == "localising" else net
 
 
 def load(path: Path) -> tuple[nn.Module, ClassificationSettings, dict[str, Any]]:
@@ -47,3 +72,17 @@ def load(path: Path) -> tuple[nn.Module, ClassificationSettings, dict[str, Any]]
     facts = load_facts(path)
     settings = validate(ClassificationSettings, facts["settings"], str(path.with_suffix(".json")))
     return restore(build(settings, trained=True), path), settings, facts
+
+
+@torch.no_grad()
+def _map_channels(net: nn.Module, settings: ClassificationSettings) -> int:
+    """Channels of the last map; a ValueError when the architecture gives tokens and not a (B, C, h, w) map."""
+    side = settings.image_size
+    shape = net.eval()(torch.zeros(1, 1, side, side)).shape
+    net.train()
+    if len(shape) != 4 or shape[2] != shape[3] or shape[2] < 2:
+        raise ValueError(
+            f"classification.head localising needs a map of at least 2 x 2 cells, {settings.architecture} at "
+            f"image_size {side} gives {tuple(shape)}; take a convolutional architecture, larger images, or head: plain"
+        )
+    return shape[1]

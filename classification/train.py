@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from classification.losses import mixed
+from classification.losses import mixed, where
 from classification.metrics import summary
 from classification.model import build
 from experiments import fold
@@ -15,18 +17,22 @@ from imaging.settings import load_section
 
 
 class Objective:
-    """Mixed loss; validated by AUROC, average precision and Brier score."""
+    """Mixed loss, and with a localising head the cells' loss; validated by AUROC, average precision and Brier score."""
 
     def __init__(self, settings: ClassificationSettings) -> None:
         self.settings = settings
 
-    def loss(self, logit: Tensor, batch: Batch) -> Tensor:
-        """Scalar loss of logits (B, 1)."""
-        return mixed(logit[:, 0], batch["label"], self.settings.alpha, self.settings.gamma).mean()
+    def loss(self, output: Any, batch: Batch) -> Tensor:
+        """Scalar loss of logits (B, 1), or of (logits, cells' logits (B, 1, h, w))."""
+        logit, cells = output if isinstance(output, tuple) else (output, None)
+        each = mixed(logit[:, 0].float(), batch["label"], self.settings.alpha, self.settings.gamma)
+        if cells is not None:
+            each = each + self.settings.mask_weight * where(cells.float(), batch["mask"])
+        return each.mean()
 
-    def evidence(self, logit: Tensor, batch: Batch) -> Tensor:
+    def evidence(self, output: Tensor, batch: Batch) -> Tensor:
         """(B, 2): probability and label."""
-        return torch.stack([logit[:, 0].sigmoid(), batch["label"]], dim=1)
+        return torch.stack([output[:, 0].float().sigmoid(), batch["label"]], dim=1)
 
     def summary(self, evidence: Tensor) -> dict[str, float]:
         """The metrics; `score` is the negative log loss, which unlike AUROC is never saturated."""

@@ -58,5 +58,5 @@ class EvaluationSettings(Settings):
     """Seed of the bootstrap."""
     bins: int = Field(default=15, ge=2, le=100)
     """Equal-width bins of the expected calibration error (15 as in Guo et al. 2017)."""
-    examples: int = Field(default=8, ge=1, le=40)
-    """Images on each overlay sheet."""
+    examples: int = Field(default=4, ge=1, le=12)
+    """Images in each row of the overlay sheets."""

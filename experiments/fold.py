@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from experiments import tracking, training, tuned, weights
+from experiments.imports import closure
 from experiments.params import TrainingSettings, for_model
 from imaging import augment
 from imaging.dataset import Images
@@ -42,27 +43,21 @@ def training_rows(prepared: Prepared, fold: int) -> NDArray[np.int64]:
     return np.sort(prepared.rows(prepared.folds.index[inside]))
 
 
-def code_of(*packages: str) -> list[str]:
-    """Contents of all modules of these packages: a changed line is another training."""
-    files = sorted(path for package in packages for path in Path(package).rglob("*.py"))
-    return [fingerprint(path) for path in files]
+def code_of(stage: str) -> list[str]:
+    """Fingerprints of all modules that a training loads: a changed line is another training."""
+    return [fingerprint(path) for path in sorted(closure(Path(stage, "train.py")))]
 
 
-def datasets(prepared: Prepared, fold: int, settings: TrainingSettings, masks: bool) -> tuple[Images, Images]:
-    """Augmented training images of all other folds, and the fold's own as they are."""
+def datasets(
+    prepared: Prepared, fold: int, settings: TrainingSettings, share: float = 1.0
+) -> tuple[Images, Images]:
+    """Augmented training images of all other folds, or a random share of them, and the fold's own as they are."""
+    rows = training_rows(prepared, fold)
+    rows = np.sort(np.random.default_rng(settings.seed).permutation(rows)[: round(share * len(rows))])
     change = augment.build(settings.augment, settings.image_size)
     return (
-        Images(
-            prepared,
-            training_rows(prepared, fold),
-            settings.image_size,
-            change,
-            seed=settings.seed,
-            masks=masks,
-        ),
-        Images(
-            prepared, prepared.fold_rows(fold), settings.image_size, None, seed=settings.seed, masks=masks
-        ),
+        Images(prepared, rows, settings.image_size, change, seed=settings.seed),
+        Images(prepared, prepared.fold_rows(fold), settings.image_size, None, seed=settings.seed),
     )
 
 
@@ -78,13 +73,11 @@ def train(
     settings = for_model(section, model, tuned.values(stage))
     settings = settings.model_copy(update={"seed": settings.seed + fold})
     prepared = Prepared()
-    state = fingerprint(
-        settings.model_dump(mode="json"), prepared.fingerprint, code_of("imaging", "experiments", stage)
-    )
+    state = fingerprint(settings.model_dump(mode="json"), prepared.fingerprint, code_of(stage))
     resume = RESUME / f"{stage}-{model}-fold{fold}-{state}"
     torch.manual_seed(settings.seed)
     net = build(settings)
-    train_set, validation = datasets(prepared, fold, settings, masks=stage == "segmentation")
+    train_set, validation = datasets(prepared, fold, settings)
     tags = {
         "stage": f"train_{stage}",
         "model": model,

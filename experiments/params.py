@@ -109,6 +109,13 @@ class ClassificationSettings(TrainingSettings):
 
     architecture: str = "resnet18"
     """Any timm model name."""
+    head: Literal["plain", "localising"] = "plain"
+    """`plain`: timm's own pooling and linear layer. `localising`: a logit for each cell of the last map, trained with
+    the masks and pooled by log-sum-exp (Wang 2017); learns from fewer images, convolutional architectures only."""
+    mask_weight: float = Field(default=1.0, ge=0)
+    """Weight of the cells' loss; with head localising alone."""
+    output_stride: Literal[8, 16, 32] = 32
+    """Image pixels a cell's side; with head localising alone. Smaller is finer and slower."""
     alpha: float = Field(default=0.3, ge=0, le=1)
     """Share of the focal term."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -205,7 +212,8 @@ class Params(Settings):
                 size = for_model(settings, name).image_size
                 if size > self.data.image_size:
                     raise ValueError(
-                        f"{stage}.image_size {size} of {name} is above data.image_size {self.data.image_size}; prepare larger images or train on smaller ones"
+                        f"{stage}.image_size {size} of {name} is above data.image_size {self.data.image_size}; "
+                        "prepare larger images or train on smaller ones"
                     )
         for stage, study, settings in (
             ("classification", self.tune_classification, self.classification),

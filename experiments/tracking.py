@@ -6,6 +6,7 @@ MLFLOW_TRACKING_URI names a server instead. Run ids never go into DVC's outputs:
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import time
@@ -23,6 +24,10 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+
+# On first use MLflow tells of every step of its database's making.
+for _name in ("mlflow.store.db.utils", "alembic"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 EXPERIMENT = "pneumothorax"
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,6 +7,7 @@ an epoch ends with the same weights, bit for bit on a CPU, as one that was not.
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import time
@@ -30,15 +31,17 @@ from imaging.sampling import EpochSampler
 # ImageNet's mean and standard deviation, averaged over its three channels: pretrained one-channel stems expect grey images so.
 NORMALISATION = {"mean": 0.449, "std": 0.226}
 Batch = dict[str, Tensor]
+# Lightning's advice about hardware and hubs; what goes wrong is raised.
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 
 class Objective(Protocol):
     """What a stage wants of its network."""
 
-    def loss(self, logit: Tensor, batch: Batch) -> Tensor:
-        """Scalar training loss of a batch."""
+    def loss(self, output: Any, batch: Batch) -> Tensor:
+        """Scalar training loss of a batch from the network's output in training mode."""
 
-    def evidence(self, logit: Tensor, batch: Batch) -> Tensor:
+    def evidence(self, output: Any, batch: Batch) -> Tensor:
         """(B, K) numbers noted for each validation image, on the device."""
 
     def summary(self, evidence: Tensor) -> dict[str, float]:
@@ -100,30 +103,22 @@ class Learner(pl.LightningModule):
         self.net = net.to(memory_format=torch.channels_last)
         self.objective = objective
         self.settings = settings
-        self._losses: list[Tensor] = []
         self._evidence: list[Tensor] = []
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Any:
         return self.net(normalise(image).contiguous(memory_format=torch.channels_last))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        loss = self.objective.loss(self(batch["image"]).float(), batch)
-        self._losses.append(loss.detach())
+        loss = self.objective.loss(self(batch["image"]), batch)
         if loss.device.type == "cpu" and not torch.isfinite(
             loss
-        ):  # on a GPU once an epoch: a look each step would wait for it
-            raise FloatingPointError(_not_finite(self, batch))
+        ):  # on a GPU each look would wait for it: see EpochLog
+            raise FloatingPointError(not_finite(self.settings, self.current_epoch, batch["row"].tolist()))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["image"]))
         return loss
 
-    def on_train_epoch_end(self) -> None:
-        mean = torch.stack(self._losses).mean().item()
-        self._losses.clear()
-        if not math.isfinite(mean):
-            raise FloatingPointError(_not_finite(self, None))
-        self.log("train/loss", mean)
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evidence.append(self.objective.evidence(self(batch["image"]).float(), batch))
+        self._evidence.append(self.objective.evidence(self(batch["image"]), batch))
 
     def on_validation_epoch_end(self) -> None:
         summary = self.objective.summary(torch.cat(self._evidence).cpu())
@@ -147,8 +142,7 @@ class EpochLog(Callback):
     ) -> None:
         self.title, self.sampler, self.report = title, sampler, report
         self.rows: list[dict[str, float]] = []
-        self._start = 0.0
-        self._images = 0
+        self._start, self._images, self._rate = 0.0, 0, 0.0
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -168,17 +162,25 @@ class EpochLog(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         self._images += len(batch["image"])
+        if batch_idx + 1 == trainer.num_training_batches:
+            self._rate = self._images / max(1e-9, time.perf_counter() - self._start)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        looked = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        epoch, values = (
+            trainer.current_epoch,
+            {name: float(value) for name, value in trainer.callback_metrics.items()},
+        )
+        if not math.isfinite(values["train/loss"]):
+            raise FloatingPointError(not_finite(pl_module.settings, epoch))  # type: ignore[arg-type]
+        looked = (epoch + 1) % (
+            trainer.check_val_every_n_epoch or 1
+        ) == 0  # else callback_metrics holds an older look
         row = {name: value for name, value in values.items() if looked or name.startswith("train/")}
-        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
-        row["images_per_second"] = self._images / max(1e-9, time.perf_counter() - self._start)
-        self.rows.append({"epoch": trainer.current_epoch, **row})
-        self.report(row, trainer.current_epoch)
+        row |= {"lr": trainer.optimizers[0].param_groups[0]["lr"], "images_per_second": self._rate}
+        self.rows.append({"epoch": epoch, **row})
+        self.report(row, epoch)
         shown = "  ".join(f"{name.replace('train/', '')} {value:.4g}" for name, value in row.items())
-        print(f"{self.title}  epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {shown}", flush=True)
+        print(f"{self.title}  epoch {epoch + 1}/{trainer.max_epochs}  {shown}", flush=True)
 
 
 def fit(
@@ -277,9 +279,10 @@ def _kept(learner: Learner, log: EpochLog, settings: TrainingSettings, resume: P
     )
 
 
-def _not_finite(learner: Learner, batch: Batch | None) -> str:
-    where = f" in the batch of rows {batch['row'].tolist()}" if batch is not None else ""
+def not_finite(settings: TrainingSettings, epoch: int, rows: list[int] | None = None) -> str:
+    """What a user reads when the loss is not a number."""
+    where = f" in the batch of rows {rows}" if rows else ""
     return (
-        f"the loss is not a number any more in epoch {learner.current_epoch}{where}: lower lr (now {learner.settings.lr}) "
-        f"or gradient_clip (now {learner.settings.gradient_clip}), or set precision to 32-true"
+        f"the loss is not a number any more in epoch {epoch + 1}{where}: lower lr (now {settings.lr}) or "
+        f"gradient_clip (now {settings.gradient_clip}), or set precision to 32-true"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from imaging.files import read_json
+from imaging.files import read_json, write_json
 
 
 def path_of(stage: str) -> Path:
@@ -19,3 +19,8 @@ def values(stage: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path_of(stage)}: no `values`; run `python -m {stage}.tune` again")
     return found
+
+
+def pass_through(stage: str) -> None:
+    """The result of a study without trials: no value is changed."""
+    write_json(path_of(stage), {"values": {}, "trials": 0})

@@ -49,7 +49,8 @@ def load_state(path: Path) -> dict[str, Tensor]:
     found = sha256(path)
     if found != facts["weights_sha256"]:
         raise ValueError(
-            f"{path}: SHA-256 {found[:12]}… is not the {facts['weights_sha256'][:12]}… of its .json: the file is cut, changed or swapped"
+            f"{path}: SHA-256 {found[:12]}… is not the {facts['weights_sha256'][:12]}… of its .json: "
+            "the file is cut, changed or swapped"
         )
     return load_file(path)
 

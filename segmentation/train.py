@@ -20,12 +20,13 @@ class Objective:
     def __init__(self, settings: SegmentationSettings) -> None:
         self.settings = settings
 
-    def loss(self, logit: Tensor, batch: Batch) -> Tensor:
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Scalar loss of logits (B, 1, H, W)."""
-        return self._each(logit, batch).mean()
+        return self._each(output.float(), batch).mean()
 
-    def evidence(self, logit: Tensor, batch: Batch) -> Tensor:
+    def evidence(self, output: Tensor, batch: Batch) -> Tensor:
         """(B, 4): pixels of intersection, prediction and truth, and the image's loss."""
+        logit = output.float()
         return torch.cat([counts(logit.sigmoid(), batch["mask"]), self._each(logit, batch)[:, None]], dim=1)
 
     def summary(self, evidence: Tensor) -> dict[str, float]:

@@ -1,0 +1,28 @@
+"""The study of the segmentation settings: `python -m segmentation.tune`.
+
+Space, trials and proxy are the params section `tune_segmentation`.
+"""
+
+from __future__ import annotations
+
+from experiments import tuned
+from experiments.params import SegmentationSettings, TuneSettings
+from imaging.settings import load_section
+
+
+def main() -> None:
+    """The DVC stage tune_segmentation."""
+    study = load_section("tune_segmentation", TuneSettings)
+    if study.trials == 0:
+        return tuned.pass_through("segmentation")
+    # Imported here, since without trials the ten seconds that torch and its friends take are not needed.
+    from experiments import tuning
+    from segmentation.architectures import build
+    from segmentation.train import Objective
+
+    settings = load_section("segmentation", SegmentationSettings)
+    return tuning.tune("segmentation", settings, study, build, Objective)
+
+
+if __name__ == "__main__":
+    main()
