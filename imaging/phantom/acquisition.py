@@ -49,7 +49,7 @@ def sample_exposure(rng: np.random.Generator, view: str) -> Exposure:
         bend=float(rng.uniform(1.0, 2.0)),
         detail=float(rng.uniform(0.4, 1.2)),
         noise=float(rng.uniform(1.2, 3.2) if bedside else rng.uniform(0.8, 2.2)),
-        blur=float(rng.uniform(0.4, 0.75) if bedside else rng.uniform(0.3, 0.55)),
+        blur=float(rng.uniform(0.35, 0.65) if bedside else rng.uniform(0.3, 0.45)),
         frame=float(rng.normal(0, 2.5)) if bedside and rng.random() < 0.22 else None,
     )
 
@@ -97,8 +97,10 @@ def _grain() -> NDArray[np.int16]:
     """One large field of noise for all images, standard deviation 48, neighbours correlated by a half (the detector's blur)."""
     rng = np.random.Generator(np.random.PCG64(7))
     white = rng.integers(0, 256, (2, FULL + 257, FULL + 257), dtype=np.uint8).astype(np.int32).sum(0) - 255
-    mixed = white[:-1, :-1] + white[1:, 1:] + white[1:, :-1]
-    return (mixed * 48 * 256 // 181 >> 8).astype(np.int16)  # 181: standard deviation of the sum of six bytes
+    mixed = white[:-1, :-1] + white[1:, 1:] + white[1:, :-1] + white[:-1, 1:]
+    return (mixed * 48 * 256 // 209 >> 8).astype(
+        np.int16
+    )  # 209: standard deviation of the sum of eight bytes
 
 
 def quantum(grey: Depth, level: float, rng: np.random.Generator) -> Depth:

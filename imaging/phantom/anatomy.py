@@ -107,8 +107,8 @@ class Chest:
         wide = (1.15 if self.pose.view == "AP" else 1.0) * (1 + self.vary(10, 0.07))
         knob = 0.035 * np.clip((self.build.age - 40) / 30, -1, 1.3) + self.vary(11, 0.015)
         outline = points(
-            "-.1 -.6, .1 -.6, .1 .05, .12 .3, .185 .42, .23 .52, .2 .63, .17 .74, .18 1.0, -.17 1.0,"
-            "-.185 .8, -.175 .5, -.15 .25, -.12 0"
+            "-.1 -.6, .1 -.6, .1 .05, .12 .3, .185 .42, .23 .52, .2 .63, .19 .74, .22 .9, .1 1.15, -.08 1.15,"
+            "-.18 .78, -.175 .5, -.15 .25, -.12 0"
         )
         outline[4:7, 0] += knob
         return closed_curve(outline * (wide, self.height) + (self.pose.turned, 0))

@@ -33,14 +33,15 @@ _SHIFT = 4
 
 def closed_curve(points: Points, steps: int = 8) -> Points:
     """Smooth closed curve through (N, 2) points: Catmull-Rom spline with `steps` points a segment, (N * steps, 2)."""
-    return _spline(np.roll(points, 1, 0), points, np.roll(points, -1, 0), np.roll(points, -2, 0), steps)
+    around = np.concatenate([points[-1:], points, points[:2]])
+    return _spline(around[:-3], points, around[2:-1], around[3:], steps)
 
 
 def open_curve(points: Points, steps: int = 8) -> Points:
     """Smooth curve from the first to the last of (N, 2) points, ((N - 1) * steps + 1, 2)."""
     first, last = 2 * points[0] - points[1], 2 * points[-1] - points[-2]
-    padded = np.vstack([first, points, last])
-    return np.vstack([_spline(padded[:-3], padded[1:-2], padded[2:-1], padded[3:], steps), points[-1]])
+    padded = np.concatenate([[first], points, [last]])
+    return np.concatenate([_spline(padded[:-3], padded[1:-2], padded[2:-1], padded[3:], steps), points[-1:]])
 
 
 def _spline(before: Points, start: Points, end: Points, after: Points, steps: int) -> Points:
@@ -52,13 +53,12 @@ def _spline(before: Points, start: Points, end: Points, after: Points, steps: in
 
 def band(line: Points, width: float | Points) -> Points:
     """Outline of a line (N, 2) of the given half-width (number or one a point): a closed polygon (2N, 2)."""
-    along = np.gradient(line, axis=0)
-    along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)[:, None]
-    across = (
-        np.stack([-along[:, 1], along[:, 0]], 1)
-        * np.broadcast_to(np.asarray(width, float), len(line))[:, None]
-    )
-    return np.vstack([line + across, (line - across)[::-1]])
+    along = np.empty_like(line)
+    along[1:-1] = line[2:] - line[:-2]
+    along[0], along[-1] = line[1] - line[0], line[-1] - line[-2]
+    along *= (width / np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9))[:, None]
+    across = along[:, ::-1] * (-1, 1)
+    return np.concatenate([line + across, (line - across)[::-1]])
 
 
 def ellipse(

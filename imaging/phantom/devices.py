@@ -1,4 +1,7 @@
-"""What lies on or in the patient besides himself: tubes, wires, electrodes, pacemaker, letters, and skin folds that look like a pleura."""
+"""What lies on or in the patient besides himself: tubes, wires, electrodes, pacemaker, letters.
+
+And skin folds, which look like a pleural line and are none.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """DICOM files with the header fields, and the oddities, of SIIM-ACR's.
 
 Training files carry full UIDs and a patient id that is different on every image, so it groups nothing. Test files carry
-blank study, series and patient ids and an SOPInstanceUID `ID_xxxxxxxxx` that is no valid UID. One field says what they really are:
-QualityControlImage (0028,0300) is YES, DICOM's flag for phantoms (PS3.3 C.7.6.1).
+blank study, series and patient ids and an SOPInstanceUID `ID_xxxxxxxxx` that is no valid UID. One field says what they
+really are: QualityControlImage (0028,0300) is YES, DICOM's flag for phantoms.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def _form(
     )  # deep and narrow would be a bite, not a collapse
     if supine and draw < 0.25:
         return "basal", (rng.normal(0.85, 0.12), -1.0), (0.3, 0.3), 0.0
-    if area < 3000 or draw < 0.60:
+    if area < 3000 or (draw < 0.60 and area < 30000):
         return "apical", (up, -0.1), (narrow, 0.3), 0.0
     if draw < 0.72:
         return "lateral", (rng.normal(-0.25, 0.25), -1.2), (narrow + 0.05, 0.3), 0.0
@@ -194,7 +194,7 @@ def _parts(mask: NDArray[np.bool_], found: Pneumothorax, rng: np.random.Generato
     kept = [labels == part + 1 for part in range(count - 1) if sizes[part] >= SMALLEST_PART]
     if not kept:  # thinner than the reader's error: he would still outline it
         return [cv2.resize(found.space, (FULL, FULL), interpolation=cv2.INTER_NEAREST) > 0]
-    if len(kept) == 1 and rng.random() < 0.14:
+    if len(kept) == 1 and rng.random() < 0.2:
         return _split(kept[0], rng)
     return kept
 

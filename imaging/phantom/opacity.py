@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.phantom.anatomy import Chest
-from imaging.phantom.canvas import WORK, Layer, blank, blur, fill, noise, open_curve, resize, tint, times
+from imaging.phantom.canvas import WORK, Layer, blank, blur, fill, noise, open_curve, resize, times, tint
 from imaging.phantom.tissue import SIDES, blob
 
 

@@ -1,8 +1,8 @@
 """Who is in the data set: patients, their images, and which of them show a pneumothorax.
 
-The shape follows SIIM-ACR (counted in its label file and the NIH names behind it): 12,047 images of 6,171 patients; 68 % of the
-patients have one image, the others 4.0 on average, at most 61; a patient's images share the label often (3.3 positive images a positive
-patient). A split by image therefore leaks here as it does there.
+The shape follows SIIM-ACR (counted in its label file and the NIH names behind it): 12,047 images of 6,171 patients; 68 %
+of the patients have one image, the others 4.0 on average, at most 61; the images of a patient often share the label (3.3
+positive images a positive patient). A split by image therefore leaks here as it does there.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _positive(rng: np.random.Generator, patients: np.ndarray, count: int) -> np.
     sick = 1 - np.exp(
         -0.030 * size**2.0
     )  # 2.6 % of the patients with 1 image, 14 % with 2, 30 % with 3, 50 % with 4
-    propensity = np.where(rng.random(len(size)) < sick, rng.beta(2.0, 1.6, len(size)), 1e-3)
+    propensity = np.where(rng.random(len(size)) < sick, rng.beta(1.6, 1.6, len(size)), 1e-3)
     propensity[size == 1] = np.where(propensity[size == 1] > 0.01, 0.97, 1e-3)
     score = np.log(propensity[patients] / (1 - propensity[patients])) + rng.logistic(size=len(patients))
     chosen = np.zeros(len(patients), bool)

@@ -79,7 +79,7 @@ def _anatomy(
         add(skeleton.girdle(chest), skeleton.spine(chest)),
     )
     ribs = times(
-        skeleton.rib_layers(chest), cv2.max(lungs.visible, 120.0)
+        skeleton.rib_layers(chest), np.maximum(lungs.visible, np.uint8(120))
     )  # scatter veils them elsewhere
     dense = add(dense, add(tree, ribs))
     return cv2.subtract(dense, add(lost, add(tissue.airways(chest), tissue.bowel_gas(chest, rng))))
@@ -104,7 +104,8 @@ def _expose(
         (1 + exposure.detail) * (exposure.dense - exposure.lung) / 90.0
     )  # grey levels a millimetre of water makes
     thin = devices.hardware(chest, case, found.side if found else 0, rng)
-    grey = add(grey, _grey(blur(thin, 0.8), 28.0, per_mm))
+    if thin.any():
+        grey = add(grey, _grey(blur(thin, 0.8), 28.0, per_mm))
     if found:
         line = disease.pleural_line(chest, found, blank(FULL))
         grey = add(grey, _grey(blur(line, 0.9), found.pleura, per_mm))

@@ -54,17 +54,27 @@ def rib_layers(chest: Chest) -> Depth:
             line, width = rib(chest, side, number)
             outline, turn = chest.to_pixels(line), int(len(line) * TURN)
             half = width * chest.pose.unit
-            _bone(behind, band(outline[: turn + 2], half[: turn + 2]), 135, 255)
-            _bone(before, band(outline[turn:], half[turn:]), 135, 225)
+            _tube(behind, outline[: turn + 1], half[: turn + 1], 135, 255)
+            _tube(before, outline[turn - 1 :], half[turn - 1 :], 135, 225)
     young = 0.75 if chest.build.age < 14 else 1.0
     strength = young * chest.build.bone
     return add(scaled(blur(behind, 0.8), 14.0 * strength), scaled(blur(before, 1.0), 8.5 * strength))
 
 
 def _bone(layer: Layer, polygon: Points, inside: int, cortex: int, thickness: int = 1) -> None:
-    """A tube in projection: fill, then a bright border."""
+    """A closed bone in projection: fill, then a bright border."""
     fill(layer, polygon, inside)
     stroke(layer, np.concatenate([polygon, polygon[:1]]), cortex, thickness)
+
+
+def _tube(
+    layer: Layer, line: Points, width: Points | float, inside: int, cortex: int, thickness: int = 1
+) -> None:
+    """A long bone that goes on beyond what is drawn: its two ends have no border."""
+    outline = band(line, width)
+    fill(layer, outline, inside)
+    stroke(layer, outline[: len(line)], cortex, thickness)
+    stroke(layer, outline[len(line) :], cortex, thickness)
 
 
 def girdle(chest: Chest) -> Depth:
@@ -86,7 +96,9 @@ def _clavicle(layer: Layer, chest: Chest, side: int) -> None:
     points[:, 0] = points[:, 0] * side + chest.pose.turned
     line = open_curve(points)
     along = np.linspace(0, 1, len(line))
-    width = np.interp(along, [0, 0.15, 0.5, 0.9, 1], [0.062, 0.045, 0.038, 0.048, 0.055])
+    width = np.interp(
+        along, [0, 0.04, 0.15, 0.5, 0.9, 0.97, 1], [0.03, 0.058, 0.046, 0.038, 0.048, 0.04, 0.01]
+    )
     _bone(layer, chest.to_pixels(band(line, width)), 140, 255)
 
 
@@ -107,14 +119,15 @@ def _blade(layer: Layer, chest: Chest, side: int) -> None:
     points[:, 0] -= over * pull
     _bone(layer, chest.to_pixels(closed_curve(points) * (side, 1)), 60, 200)
     ridge = np.array([[1.02 - over, 0.32], [1.2 - over * 0.5, 0.15], [1.42, 0.0], [1.53, 0.04]])
-    _bone(layer, chest.to_pixels(band(open_curve(ridge), 0.042) * (side, 1)), 170, 255)
+    width = np.concatenate([np.linspace(0.006, 0.042, 10), np.full(9, 0.042), np.linspace(0.04, 0.01, 6)])
+    _bone(layer, chest.to_pixels(band(open_curve(ridge), width) * (side, 1)), 150, 230)
     _bone(layer, chest.to_pixels(ellipse((side * 1.28, 0.14), (0.06, 0.05))), 170, 255)
 
 
 def _upper_arm(layer: Layer, chest: Chest, side: int) -> None:
     out = 0.3 * (1 - chest.pose.shoulders)
     shaft = open_curve(np.array([[1.5, 0.26], [1.56 + out * 0.6, 0.9], [1.56 + out, 1.9]])) * (side, 1)
-    _bone(layer, chest.to_pixels(band(shaft, 0.075)), 110, 235, 2)
+    _tube(layer, chest.to_pixels(shaft), chest.radius(0.075), 110, 235, 2)
     _bone(layer, chest.to_pixels(ellipse((side * 1.48, 0.22), (0.16, 0.165))), 165, 230)
 
 

@@ -24,8 +24,8 @@ from imaging.phantom.canvas import (
     resize,
     scaled,
     shape,
-    tint,
     times,
+    tint,
 )
 
 AERATED = 0.26
@@ -83,7 +83,7 @@ def lungs(chest: Chest) -> Lungs:
         spaces.append(times(depth, blur(fill(np.full((WORK, WORK), 255, np.uint8), below, 26), 0.6)))
     heart = _part(chest, chest.heart(), 0.26, 130)
     pedicle = _part(chest, chest.mediastinum(), 0.11, 160)
-    solid = resize(cv2.max(heart, pedicle), WORK)
+    solid = resize(blur(cv2.max(heart, pedicle), 1.0), WORK)
     return Lungs(cv2.subtract(cv2.max(*spaces), solid), envelope, field)
 
 
@@ -97,7 +97,7 @@ def visible_lung(chest: Chest, side: int, size: int = WORK, outline: Points | No
 
 def front(chest: Chest) -> Depth:
     """Chest muscles, and breasts whose lower border shows and whose upper one does not."""
-    depth = np.zeros((WORK // 2, WORK // 2), np.uint16)
+    depth: Depth = np.zeros((WORK // 2, WORK // 2), np.uint16)
     muscle = blank(WORK // 2)
     for side in SIDES:
         depth = cv2.max(depth, _part(chest, chest.breast(side), 0.42, 50 * chest.build.breast))
@@ -145,7 +145,7 @@ def blob(centre: tuple[float, float], radius: float, flat: float, rng: np.random
 def parenchyma(chest: Chest, rng: np.random.Generator) -> NDArray[np.int32]:
     """Density of the lung on the WORK grid, 256 = water: aerated, denser in the lower parts, with a coarse and a fine grain."""
     crowded = AERATED * (1 + 0.5 * (1 - chest.pose.inspiration))
-    rough = round(256 * rng.uniform(0.25, 0.9))
+    rough = round(256 * rng.uniform(0.6, 1.8))
     coarse = resize(tint(noise(rng, WORK // 4, 16)), WORK).astype(np.int32)
     fine = noise(rng, WORK, 3).astype(np.int32) + noise(rng, WORK, 6)
     grain = coarse + (fine * rough >> 9) - 1024

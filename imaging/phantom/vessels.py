@@ -31,13 +31,13 @@ def vessels(chest: Chest, rng: np.random.Generator, retract: Callable[[int, Poin
 
     `retract(side, points)` moves points in pixels as a collapsing lung does (disease.py); the identity in a healthy one.
     """
-    layer = blank()
+    layer, hila = blank(), blank()
     for side in (-1, 1):
         lines, radius = _tree(chest, side, rng)
         pixels = retract(side, chest.to_pixels(lines.reshape(-1, 2))).reshape(lines.shape)
         _draw(layer, pixels, radius * chest.pose.unit)
-        _hilum(layer, chest, side, rng)
-    return scaled(blur(layer, 0.7), 15.0)
+        _hilum(hila, chest, side, rng)
+    return cv2.add(scaled(blur(layer, 0.5), 17.0), scaled(blur(hila, 3.0), 40.0))
 
 
 def _draw(layer: Layer, lines: Points, radius: Points) -> None:
@@ -53,15 +53,10 @@ def _draw(layer: Layer, lines: Points, radius: Points) -> None:
 def _hilum(layer: Layer, chest: Chest, side: int, rng: np.random.Generator) -> None:
     """The knot of large vessels and nodes, without a sharp border."""
     x, y = chest.hilum(side)
-    blob = blank()
-    for _ in range(6):
-        centre = (x + side * rng.uniform(-0.05, 0.08), y + rng.uniform(-0.14, 0.16))
-        fill(
-            blob,
-            chest.to_pixels(ellipse(centre, (rng.uniform(0.02, 0.05), rng.uniform(0.04, 0.1)), side * -0.4)),
-            170,
-        )
-    np.maximum(layer, blur(blob, 2.5), out=layer)
+    for _ in range(9):
+        centre = (x + side * rng.uniform(-0.12, 0.1), y + rng.normal(0, 0.13))
+        size = (rng.uniform(0.02, 0.05), rng.uniform(0.04, 0.09))
+        fill(layer, chest.to_pixels(ellipse(centre, size, side * -0.4)), int(rng.integers(90, 200)))
 
 
 def _tree(chest: Chest, side: int, rng: np.random.Generator) -> tuple[Points, Points]:
