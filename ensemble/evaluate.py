@@ -206,7 +206,7 @@ def overlays(
 ) -> None:
     """Sheets of radiographs with the annotated and the submitted outline."""
     chosen = sheets.choose(table, examples)
-    wanted = {image_id for ids in chosen.values() for image_id in ids}
+    wanted = {image_id for sheet in chosen.values() for ids in sheet.values() for image_id in ids}
     rows = table.set_index("image_id")
     pictures = {}
     for image_id, level, _ in original_maps(found, decision.masks, prepared, wanted):
@@ -214,10 +214,9 @@ def overlays(
         cut = int(rows["level"][image_id])
         said = decision.finish(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
         pictures[image_id] = sheets.draw(prepared.images[int(prepared.rows([image_id])[0])], true, said)
-    for name, ids in chosen.items():
-        captions = {i: evaluation_report.caption(*rows.loc[i, ["prob", "label", "dice"]]) for i in ids}
-        drawn = {i: pictures[i] for i in ids}
-        save(sheets.sheet(drawn, captions, evaluation_report.SHEETS[name]), REPORTS / f"{name}.png")
+    captions = {i: evaluation_report.caption(*rows.loc[i, ["prob", "label", "dice"]]) for i in wanted}
+    for name, sheet in chosen.items():
+        save(sheets.sheet(sheet, pictures, captions, evaluation_report.SHEETS[name]), REPORTS / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def describe(
     lines += [LEAKS, ""] if scheme == "image" else []
     lines += [
         f"{len(table):,} images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} with a "
-        "pneumothorax. Neither training, nor the choice of rule and thresholds has seen them. Intervals: 95 %, drawn over patients.",
+        "pneumothorax. Neither training nor the choice of rule and thresholds has seen them. Intervals: 95 %, over patients.",
         "",
         "| measure | value (95 % interval) |",
         "|---|---|",
@@ -80,7 +80,8 @@ def describe(
         *_pictures(),
         "## All rules",
         "",
-        "Fitted on the same out-of-fold predictions, applied to the same hold-out; `against` is the paired difference.",
+        "Fitted on the same out-of-fold predictions, applied to the same hold-out, before any last touches to the masks; "
+        "`against` is the paired difference.",
         "",
         to_markdown(rules, decision.rule.kind, flattery=False),
         "",
@@ -109,8 +110,8 @@ def _nested(decision: Decision, value: Mapping[str, float | None]) -> str:
     """Beside the nested out-of-fold score, and why the two are not the same quantity."""
     nested = decision.fitted.get("nested_score", {}).get("value", float("nan"))
     return (
-        f"Nested out of fold the rule `{decision.rule.kind}` scored {nested:.4f}. The two differ in kind: out of fold each image is "
-        "seen by one fold's networks, here by the mean over all folds', which is usually the better predictor; the decision's "
+        f"Nested out of fold the rule `{decision.rule.kind}` scored {nested:.4f}. The two differ in kind: out of fold each "
+        "image is seen by one fold's networks, here by the mean over all folds', usually the better predictor; the decision's "
         "thresholds and calibration were fitted to single folds' outputs, which are more extreme than a mean."
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from ensemble import metrics
@@ -132,7 +132,9 @@ def dice_by_area(share: Floats, dice: Floats, submitted: Bools) -> Figure:
         )
     axes.plot([], [], color=POSITIVE, label="median of a group")
     axes.set(xscale="log", ylim=(-0.03, 1.02), xlabel="area of the lesion, share of the image", ylabel="Dice")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.set_title(f"Dice of the {len(dice):,} positive images")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

@@ -56,9 +56,7 @@ def united(table: pd.DataFrame, pixels: int, path: str | Path) -> dict[str, Runs
         except RleError as error:
             raise ValueError(f"{path}: image {image_id}: {error}") from error
         if len(parts) > 1 and any(len(part) == 0 for part in parts):
-            raise ValueError(
-                f"{path}: image {image_id} is said to be empty (-1) in one of its {len(parts)} rows only"
-            )
+            raise ValueError(f"{path}: image {image_id} has -1 beside a mask in its {len(parts)} rows")
         found[str(image_id)] = runs.union(parts)
     return found
 
@@ -69,7 +67,7 @@ def compare_ids(submission: dict[str, Runs], truth: dict[str, Runs], path: str |
     for names, word in ((missing, "missing from the submission"), (extra, "not in the label file")):
         if names:
             some = ", ".join(sorted(names)[:3]) + (" …" if len(names) > 3 else "")
-            raise ValueError(f"{path}: {len(names)} images are {word}: {some}")
+            raise ValueError(f"{path}: {word}: {some} ({len(names)} in all)")
 
 
 def dice_table(submission: dict[str, Runs], truth: dict[str, Runs]) -> pd.DataFrame:

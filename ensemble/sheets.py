@@ -20,18 +20,17 @@ SIDE = 512
 """Pictures are drawn at this side, so that outlines are thin on small images too."""
 
 
-def choose(table: pd.DataFrame, examples: int) -> dict[str, list[str]]:
-    """Image ids for each sheet from per_image's columns (image_id, label, submitted, dice, prob); sheets may be empty.
+Rows = dict[str, list[str]]
+"""Image ids by the name of their row."""
 
-    Best, median and worst among positive images that got a mask; false alarms and misses with the surest first.
+
+def choose(table: pd.DataFrame, examples: int) -> dict[str, Rows]:
+    """Image ids for each sheet and row, from per_image's columns (image_id, label, submitted, dice, prob).
+
+    Best, middle and worst among the positive images that got a mask; false alarms and misses, the surest first.
     """
     found = table[(table["label"] == 1) & table["submitted"]].sort_values(
         ["dice", "image_id"], ascending=[False, True]
-    )
-    third = max(examples // 3, 1)
-    middle = max(len(found) // 2 - third // 2, 0)
-    picked = pd.concat([found[:third], found[middle : middle + third], found[-third:]]).drop_duplicates(
-        "image_id"
     )
     alarms = table[(table["label"] == 0) & table["submitted"]].sort_values(
         ["prob", "image_id"], ascending=[False, True]
@@ -39,11 +38,19 @@ def choose(table: pd.DataFrame, examples: int) -> dict[str, list[str]]:
     misses = table[(table["label"] == 1) & ~table["submitted"]].sort_values(
         ["prob", "image_id"], ascending=[True, True]
     )
+    ids = found["image_id"].tolist()
+    middle = max((len(ids) - examples) // 2, 0)
+    rows = {"best": ids[:examples], "middle": ids[middle : middle + examples], "worst": ids[-examples:]}
     return {
-        "overlays": picked["image_id"].tolist(),
-        "false_positives": alarms["image_id"].tolist()[:examples],
-        "false_negatives": misses["image_id"].tolist()[:examples],
+        "overlays": {name: row for name, row in rows.items() if row},
+        "false_positives": _in_rows(alarms["image_id"].tolist(), examples),
+        "false_negatives": _in_rows(misses["image_id"].tolist(), examples),
     }
+
+
+def _in_rows(ids: list[str], examples: int) -> Rows:
+    """The first images in at most two rows, whose names are blank."""
+    return {" " * k: ids[k * examples : (k + 1) * examples] for k in range(2) if ids[k * examples :]}
 
 
 def draw(
@@ -60,19 +67,22 @@ def draw(
     return np.asarray(picture, np.uint8)
 
 
-def sheet(pictures: Mapping[str, NDArray[np.uint8]], captions: Mapping[str, str], title: str) -> Figure:
-    """A grid of drawn pictures with a caption each; a sheet without pictures says so."""
-    columns = max(min(4, len(pictures)), 1)
-    rows = max(-(-len(pictures) // columns), 1)
-    figure, panels = new_figure(max(2.7 * columns, 5.0), 3.05 * rows + 0.7, rows, columns)
+def sheet(
+    rows: Rows, pictures: Mapping[str, NDArray[np.uint8]], captions: Mapping[str, str], title: str
+) -> Figure:
+    """A grid of drawn pictures, a caption over each and a name beside each row; a sheet without pictures says so."""
+    columns = max((len(ids) for ids in rows.values()), default=1)
+    figure, panels = new_figure(max(2.6 * columns, 6.0), 2.85 * len(rows) + 0.8, max(len(rows), 1), columns)
     for axes in panels:
         picture_axes(axes)
-    for axes, (name, picture) in zip(panels, pictures.items(), strict=False):
-        axes.imshow(picture)
-        axes.set_title(captions[name], fontsize=8.5, fontweight="normal", pad=4)
-    figure.suptitle(
-        title if pictures else f"{title}: none", fontsize=11, fontweight="bold", x=0.02, ha="left"
-    )
+    for r, (name, ids) in enumerate(rows.items()):
+        for axes, image_id in zip(panels[r * columns :], ids, strict=False):
+            axes.imshow(pictures[image_id])
+            axes.set_title(captions[image_id], fontsize=8.5, fontweight="normal", pad=4)
+        panels[r * columns].text(
+            -0.04, 0.5, name, transform=panels[r * columns].transAxes, rotation=90, ha="right", va="center"
+        )
+    figure.suptitle(title if rows else f"{title}: none", fontsize=11, fontweight="bold", x=0.02, ha="left")
     handles = [
         Line2D([], [], color=OUTLINE, label="annotated"),
         Line2D([], [], color=SAID, label="submitted"),

@@ -12,6 +12,7 @@ from ensemble.metrics import auroc, breakdown
 Floats = NDArray[np.float64]
 
 NO_LESION = "none"
+QUARTERS = {1: "1 smallest quarter", 2: "2 second", 3: "3 third", 4: "4 largest quarter"}
 AGES = ((0, 40, "under 40"), (40, 60, "40 to 59"), (60, 200, "60 and over"))
 
 
@@ -35,13 +36,10 @@ def age_band(age: float) -> str:
 
 def area_quarter(table: pd.DataFrame) -> pd.Series:
     """Quarter of the positive images by their lesion's share of the image, smallest first; others have none."""
-    names = pd.Series(NO_LESION, index=table.index)
     positive = table["label"] == 1
-    rank = table.loc[positive, "true_share"].rank(method="first")
-    quarter = np.ceil(rank / max(len(rank), 1) * 4).astype(int)
-    words = {1: "1 smallest quarter", 2: "2 second", 3: "3 third", 4: "4 largest quarter"}
-    names[positive] = [words[k] for k in quarter]
-    return names
+    rank = table["true_share"].where(positive).rank(method="first")  # NaN where there is no lesion
+    quarter = np.ceil(rank / max(int(positive.sum()), 1) * 4)
+    return pd.Series([QUARTERS.get(k, NO_LESION) for k in quarter], index=table.index)
 
 
 def report(table: pd.DataFrame, draws: PatientDraws) -> pd.DataFrame:

@@ -137,8 +137,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return made
 
 
-@pytest.fixture
-def make_cases() -> Callable[..., Cases]:
+@pytest.fixture(scope="session")
+def random_cases() -> Callable[..., Cases]:
     """Random cases with real histograms of small maps."""
 
     def make(images: int = 60, seed: int = 0, side: int = 24, members: int = 2) -> Cases:
