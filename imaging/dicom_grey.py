@@ -48,8 +48,8 @@ def table(header: Header, codes: Pixels) -> tuple[Pixels, tuple[str, ...]]:
     """Return the grey of each stored value, (2**BitsStored,) uint8 or uint16, and notes on what was odd.
 
     uint8 for at most 8 bits and no look-up table in the file, else uint16 over the full range. Where the file
-    has no window: 8 bits keep their full range; for more, the darkest and brightest of `codes` become black and
-    white, since 12 or 16 bits are seldom filled.
+    has no window: 8 bits keep their full range; for more, the darkest and brightest of `codes` become black
+    and white, since 12 or 16 bits are seldom filled.
     """
     notes: list[str] = []
     stored = _stored_values(header)

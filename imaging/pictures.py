@@ -57,8 +57,7 @@ def read(path: str | Path) -> Radiograph:
 
 
 def read_reduced(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]:
-    """Read as uint8; both sides are at least `side`, or the original's where that is smaller. See
-    imaging.dicom."""
+    """Read as uint8; both sides are at least `side`, or the original's where that is smaller."""
     with naming(path):
         return decode_reduced(load(path), side)
 
@@ -66,27 +65,32 @@ def read_reduced(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]
 def decode(data: bytes) -> Radiograph:
     """As `read`, from a file's bytes."""
     if kind(data) == "JPEG" and (frame := jpeg.frame(data)).plain:
-        return Radiograph(
-            jpeg.decode(data), Facts(frame.height, frame.width, photometric="MONOCHROME2", bits=8)
-        )
-    pixels, notes = _grey(_open(data))
+        return Radiograph(jpeg.decode(data), _facts(frame.height, frame.width, 8))
+    picture, orientation = _open(data)
+    pixels, notes = _grey(picture)
+    if orientation in _UNTURN:
+        pixels = np.array(Image.fromarray(pixels).transpose(_UNTURN[orientation]))
     bits = 8 * pixels.dtype.itemsize
-    height, width = pixels.shape
-    return Radiograph(pixels, Facts(height, width, photometric="MONOCHROME2", bits=bits, notes=notes))
+    return Radiograph(pixels, _facts(pixels.shape[0], pixels.shape[1], bits, notes))
 
 
 def decode_reduced(data: bytes, side: int) -> tuple[NDArray[np.uint8], Facts]:
     """As `read_reduced`, from a file's bytes."""
     if kind(data) == "JPEG" and (frame := jpeg.frame(data)).plain:
-        facts = Facts(frame.height, frame.width, photometric="MONOCHROME2", bits=8)
-        return jpeg.decode(data, side), facts
+        return jpeg.decode(data, side), _facts(frame.height, frame.width, 8)
     radiograph = decode(data)
     return to_uint8(radiograph.pixels), radiograph.facts
 
 
-def _open(data: bytes) -> Image.Image:
-    """Open and decode the single page of a picture; Pillow checks sizes before it allocates, and
-    checksums."""
+def _facts(height: int, width: int, bits: int, notes: tuple[str, ...] = ()) -> Facts:
+    return Facts(height, width, photometric="MONOCHROME2", bits=bits, notes=notes)
+
+
+def _open(data: bytes) -> tuple[Image.Image, int | None]:
+    """Open and decode the single page of a picture; return it with the orientation that Pillow has applied.
+
+    Pillow checks the size before it allocates, and checksums.
+    """
     name = kind(data)
     if name is None:
         raise RefusedFile("neither DICOM nor a PNG, JPEG, TIFF or BMP picture")
@@ -103,7 +107,7 @@ def _open(data: bytes) -> Image.Image:
         raise
     except Exception as error:  # Pillow's formats raise whatever they like on damaged data
         raise RefusedFile(f"the {name} picture is damaged: {error}") from None
-    return picture.transpose(_UNTURN[orientation]) if orientation in _UNTURN else picture
+    return picture, orientation
 
 
 def _grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
@@ -115,11 +119,9 @@ def _grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
         pixels = _sixteen_bits(np.asarray(picture))
         return (~pixels if _white_is_zero(picture) else pixels), tuple(notes)
     if picture.mode in _TO_GREY:
-        return np.asarray(picture.convert("L")), tuple(notes)
+        return np.array(picture.convert("L")), tuple(notes)
     if picture.mode not in _TO_RGB:
-        raise RefusedFile(
-            f"pixels of kind {picture.mode}; grey or RGB of 8 bits and grey of 16 bits are read"
-        )
+        raise RefusedFile(f"pixels of kind {picture.mode}; 8-bit grey or RGB and 16-bit grey are read")
     colours = np.asarray(picture.convert("RGB"))
     spread = int((colours.max(axis=2) - colours.min(axis=2)).max())
     if spread > GREY_ENOUGH:

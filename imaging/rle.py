@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 EMPTY = "-1"
 
-_PLAIN = re.compile(r"[0-9\s]+", re.ASCII)
+_PLAIN = b"0123456789 \t\r\n"
 _MOST_PIXELS = 2**31
 """No image here has so many pixels; below it sums of gaps and lengths cannot overflow 64 bits."""
 
@@ -78,18 +78,20 @@ def _draw(mask: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
     height, width = mask.shape
     if not len(counts):
         return
-    edges = np.cumsum(counts)
-    if edges[-1] > height * width:
+    end = int(counts.sum())
+    if end > height * width:
         raise RleError(
-            f"a run ends at pixel {edges[-1]}, past the {height * width} of an image {height} high and {width} wide; "
+            f"a run ends at pixel {end}, past the {height * width} of an image {height} high and {width} wide; "
             "are the gaps absolute starts, or is the image another size?"
         )
-    first, last = int(edges[0]) // height, (int(edges[-1]) - 1) // height + 1
-    inside = np.zeros(len(counts) + 1, np.uint8)
-    inside[1::2] = 1
-    lengths = np.append(counts, last * height - edges[-1])
+    first, last = int(counts[0]) // height, (end - 1) // height + 1
+    lengths = np.empty(len(counts) + 1, np.int64)
+    lengths[:-1], lengths[-1] = counts, last * height - end
     lengths[0] -= first * height
-    mask[:, first:last] = cv2.transpose(np.repeat(inside, lengths).reshape(last - first, height))
+    inside = np.zeros(len(lengths), np.uint8)
+    inside[1::2] = 1
+    band = np.repeat(inside, lengths).reshape(last - first, height)
+    cv2.transpose(band, mask[:, first:last])  # straight into the mask: a third faster than by a copy
 
 
 def _counts(code: str) -> NDArray[np.int64]:
@@ -101,14 +103,14 @@ def _counts(code: str) -> NDArray[np.int64]:
     code = code.strip()
     if code == EMPTY:
         return np.empty(0, np.int64)
-    if not _PLAIN.fullmatch(code):
+    if not code or code.encode().translate(None, _PLAIN):
         raise RleError(_strange_word(code))
     counts = np.fromstring(code, dtype=np.int64, sep=" ")  # ten times faster than split() and int()
     if len(counts) % 2:
         raise RleError(f"a code has pairs of gap and length, this one has {len(counts)} numbers")
     if counts.max() > _MOST_PIXELS:
         raise RleError(f"the number {counts.max()} is larger than any image")
-    if not counts[1::2].all():
+    if np.count_nonzero(counts[1::2]) < len(counts) // 2:
         raise RleError(f"run {int(np.argmin(counts[1::2])) + 1} has length 0; lengths are positive")
     return counts
 

@@ -112,6 +112,11 @@ def test_orientation_is_ignored(tmp_path, suffix, orientation):
     assert pictures.read_reduced(path, 48)[0].shape in ((48, 60), (96, 120))
 
 
+def test_a_turned_tiff_that_counts_from_white(tmp_path):
+    path = saved(tmp_path, GREY16, "a.tif", tiffinfo={262: 0, 274: 6})
+    np.testing.assert_array_equal(pictures.read(path).pixels, ~GREY16)
+
+
 def refused(path, reason):
     for read in (pictures.read, reading.read, lambda path: reading.read_reduced(path, 8)):
         with pytest.raises(RefusedFile, match=reason) as caught:
