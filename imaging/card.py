@@ -126,8 +126,16 @@ def _facts(index: pd.DataFrame) -> str:
     named = ages.cat.rename_categories(["under 18", "18–39", "40–59", "60–79", "80 and over"])
     lines += _rows(index, "age", named)
     lines += _rows(index, "size, px", index["width"].astype(str) + " x " + index["height"].astype(str))
-    lines += _rows(index, "spacing, mm", index["spacing_mm"].round(3).astype("Float64").astype("string"))
+    lines += _rows(index, "spacing, mm", _few(index["spacing_mm"].round(3)))
     return "\n".join(lines)
+
+
+def _few(numbers: pd.Series) -> pd.Series:
+    """The numbers themselves when there are few different ones, else quarters of their range of ranks."""
+    if numbers.nunique() <= MANY:
+        return numbers.astype("Float64").astype("string")
+    quarters = pd.qcut(numbers, 4, duplicates="drop")
+    return quarters.cat.rename_categories([f"{q.left:g}–{q.right:g}" for q in quarters.cat.categories])
 
 
 def _rows(index: pd.DataFrame, name: str, values: pd.Series) -> list[str]:

@@ -58,22 +58,22 @@ def area_histogram(index: pd.DataFrame) -> Figure:
     axes.grid(axis="x", visible=False)
     axes.set_ylim(0, axes.get_ylim()[1] * 1.25)  # room for the words above the bars
     for quantile, name in ((0.05, "5th percentile"), (0.5, "median"), (0.95, "95th percentile")):
-        _mark(axes, float(np.quantile(share, quantile)), name, left=quantile > 0.5)
+        _mark(axes, float(np.quantile(share, quantile)), name)
+    axes.set_xlim(10**low, max(10**high, 3 * np.quantile(share, 0.95)))  # and beside the last line
     axes.set(xlabel="area of the mask, share of the image", ylabel="images")
     axes.set_title(f"Pneumothorax area in {len(share):,} positive images")
     return figure
 
 
-def _mark(axes: Axes, at: float, name: str, left: bool) -> None:
-    """A dashed line with words at its top, on its left or right side."""
+def _mark(axes: Axes, at: float, name: str) -> None:
+    """A dashed line with words at its top, on its right side."""
     axes.axvline(at, color=figures.INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
         f"{name}\n{at:.2g} %",
         (at, 1),
-        (-4 if left else 4, -2),
+        (4, -2),
         xycoords=("data", "axes fraction"),
         textcoords="offset points",
-        ha="right" if left else "left",
         va="top",
         fontsize=8.5,
     )
@@ -120,7 +120,7 @@ def _ring(axes: Axes, values: list[float], colours: list[str], names: list[str],
         labels=names,
         startangle=90,
         counterclock=False,
-        wedgeprops={"width": 0.34, "edgecolor": "white", "linewidth": 1.5},
+        wedgeprops={"width": 0.34, "edgecolor": "white", "linewidth": 0.6},
         textprops={"fontsize": 9.5},
         labeldistance=1.15,
     )

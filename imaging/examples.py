@@ -55,8 +55,7 @@ def _read(record: dict[str, Any], size: int) -> Example:
     data = load(record["path"])  # read once: for the picture and for the checksum
     pixels, about = dicom.decode_reduced(data, size)
     image = resize_image(pixels, size)
-    mask = None if record["rle"] is None else rle.decode(record["rle"], (about.height, about.width))
-    area = None if mask is None else int(np.count_nonzero(mask))
+    area, mask = _mask(record["rle"], (about.height, about.width), size)
     facts = {
         "image_id": record["image_id"],
         "path": record["path"],
@@ -71,10 +70,19 @@ def _read(record: dict[str, Any], size: int) -> Example:
         "sha256": hashlib.sha256(data).hexdigest(),
         "split": record["split"],
     }
-    small = resize_mask(mask, size) if mask is not None and area else None
     renamed = about.sop_uid != record["image_id"]
     oddities = (
         *about.notes,
         *(["file name is not its SOPInstanceUID; labels go by name"] if renamed else []),
     )
-    return Example(image, small, record["rle"], difference_hash(image), facts, about.patient_id, oddities)
+    return Example(image, mask, record["rle"], difference_hash(image), facts, about.patient_id, oddities)
+
+
+def _mask(code: str | None, shape: tuple[int, int], size: int) -> tuple[int | None, NDArray[np.uint8] | None]:
+    """Area at the original shape (None: unlabelled), and the mask (size, size) of a positive."""
+    if code is None:
+        return None, None
+    if code == rle.EMPTY:
+        return 0, None
+    mask = rle.decode(code, shape)
+    return int(np.count_nonzero(mask)), resize_mask(mask, size)

@@ -66,7 +66,7 @@ def assign(
     alone = [position for position, name in enumerate(names) if name is None]
     if alone and source != "image clusters":
         notes.append(
-            f"{len(alone):,} images have no patient in the {source}; each counts as a patient of its own."
+            f"{len(alone):,} images have no patient in {source}; each counts as a patient of its own."
         )
     ids = [
         name if name is not None else f"image:{image_id}"

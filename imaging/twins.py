@@ -2,8 +2,8 @@
 
 Candidates agree in their difference hash (which of two neighbouring cells of a 16 x 16 grid is brighter); a
 pair counts when its 64 x 64 miniatures correlate as well. Chest radiographs resemble each other: among 53 of
-different patients of SIIM-ACR the closest two differ in 36 of 256 bits and correlate .93, while noise, JPEG
-and gamma change at most 14 bits and leave a correlation above .99. Hence the two limits.
+different patients of SIIM-ACR the closest two differ in 34 of 256 bits and correlate .93, while noise, JPEG
+and gamma change at most 13 bits and leave a correlation above .99. Hence the two limits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BLOCK = 1024
 
 def difference_hash(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """256 bits of an image (H, W), packed as uint8 (32,): is a cell brighter than its left neighbour?"""
-    cells = cv2.resize(image, (_GRID + 1, _GRID), interpolation=cv2.INTER_AREA)
+    cells = cv2.resize(_miniature(image), (_GRID + 1, _GRID), interpolation=cv2.INTER_AREA)
     return np.packbits(cells[:, 1:] > cells[:, :-1])
 
 
@@ -49,9 +49,12 @@ def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     """
     if np.array_equal(one, other):
         return 1.0
-    a, b = (
-        cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float64) for image in (one, other)
-    )
+    a, b = (_miniature(image).astype(np.float64) for image in (one, other))
     a, b = a - a.mean(), b - b.mean()
     norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
     return float((a * b).sum()) / norm if norm else 0.0
+
+
+def _miniature(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """64 x 64; from sides that are multiples of it, in a fraction of the time that an odd factor takes."""
+    return np.asarray(cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA), np.uint8)

@@ -92,6 +92,10 @@ def test_rare_values_are_summed_up():
     text = card.text(data, [])
     assert text.count("| size, px |") == card.MANY + 1
     assert "| size, px | other | 20 | 50.0% |" in text
+    data.index["spacing_mm"] = np.arange(40) / 100
+    text = card.text(data, [])
+    assert "| spacing, mm | -0.001–0.0975 | 10 | 50.0% |" in text
+    assert "| spacing, mm | 0.292–0.39 | 10 | 50.0% |" in text
 
 
 @pytest.mark.parametrize(

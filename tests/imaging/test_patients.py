@@ -40,7 +40,7 @@ def test_patients_csv_comes_first_and_gaps_are_told():
     assert found.ids == ["p", "p", "image:c", "q"]
     assert found.source == "patients.csv"
     assert found.notes == [
-        "1 images have no patient in the patients.csv; each counts as a patient of its own."
+        "1 images have no patient in patients.csv; each counts as a patient of its own."
     ]
 
 
