@@ -70,7 +70,7 @@ def picture_axes(axes: Axes) -> None:
     axes.set_aspect("equal")
 
 
-def save(figure: Figure, path: str | Path) -> None:
+def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
     """Write a PNG whole or not at all; no date and no version in it, so that equal figures are equal files."""
     with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=150, facecolor="white", metadata={"Software": None})
+        figure.savefig(temporary, dpi=dpi, facecolor="white", metadata={"Software": None})

@@ -102,7 +102,7 @@ def test_what_comes_in_at_the_border_is_black(mask):
     assert sum(count > 100 for _, count in outside) > 20
     for values, count in outside:
         if count > 100:
-            assert np.median(values) < 51 + 15  # black, brightened by 0.2 at most, and noise
+            assert np.median(values) < 26 + 15  # black, brightened by 0.1 at most, and noise
 
 
 def test_another_side_is_refused(image):
