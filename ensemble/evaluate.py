@@ -29,7 +29,9 @@ from imaging.prepared import FOLDER, Prepared
 from imaging.settings import SplitSettings, load_section
 
 PART = "holdout"
-REPORTS = Path("reports/evaluation")
+METRICS = Path("reports/evaluation/metrics.json")
+REPORT = METRICS.parent / "report"
+"""Apart from the metrics, which git keeps and DVC does not store."""
 
 Measured = dict[str, dict[str, float | None]]
 
@@ -53,19 +55,19 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     rules = rules_on_holdout(decision, cases, draws)
     groups = subgroups.report(table, draws)
 
-    write_json(REPORTS / "metrics.json", measured)
+    write_json(METRICS, measured)
     for name, frame in {
         "per_image": table,
         "rules": rules,
         "subgroups": groups,
         **plots(table, settings.bins),
     }.items():
-        with atomic(REPORTS / f"{name}.csv") as temporary:
+        with atomic(REPORT / f"{name}.csv") as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     pictures(table, measured, settings)
     overlays(table, decision, found, prepared, settings.examples)
     write_text(
-        REPORTS / "report.md",
+        REPORT / "report.md",
         evaluation_report.describe(measured, rules, groups, table, decision, cases, scheme),
     )
     return measured
@@ -191,14 +193,12 @@ def pictures(table: pd.DataFrame, measured: Measured, settings: EvaluationSettin
     """The curves as pictures."""
     label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy()
     words = evaluation_report.in_words
-    save(figures.roc(label, prob, words(measured["auroc"])), REPORTS / "roc.png")
-    save(figures.precision_recall(label, prob, words(measured["average_precision"])), REPORTS / "pr.png")
-    save(figures.reliability(label, {"hold-out": prob}, settings.bins), REPORTS / "calibration.png")
+    save(figures.roc(label, prob, words(measured["auroc"])), REPORT / "roc.png")
+    save(figures.precision_recall(label, prob, words(measured["average_precision"])), REPORT / "pr.png")
+    save(figures.reliability(label, {"hold-out": prob}, settings.bins), REPORT / "calibration.png")
     positive = table[table["label"] == 1]
     share, dice = positive["true_share"].to_numpy(), positive["dice"].to_numpy()
-    save(
-        figures.dice_by_area(share, dice, positive["submitted"].to_numpy(bool)), REPORTS / "dice_by_area.png"
-    )
+    save(figures.dice_by_area(share, dice, positive["submitted"].to_numpy(bool)), REPORT / "dice_by_area.png")
 
 
 def overlays(
@@ -216,7 +216,7 @@ def overlays(
         pictures[image_id] = sheets.draw(prepared.images[int(prepared.rows([image_id])[0])], true, said)
     captions = {i: evaluation_report.caption(*rows.loc[i, ["prob", "label", "dice"]]) for i in wanted}
     for name, sheet in chosen.items():
-        save(sheets.sheet(sheet, pictures, captions, evaluation_report.SHEETS[name]), REPORTS / f"{name}.png")
+        save(sheets.sheet(sheet, pictures, captions, evaluation_report.SHEETS[name]), REPORT / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""reports/evaluation/report.md in words."""
+"""The evaluation's report.md in words."""
 
 from __future__ import annotations
 

@@ -127,14 +127,24 @@ class World:
         return np.rint(255 * height * disk((self.size, self.size), x, y, radius)).astype(np.uint8)
 
 
+@pytest.fixture(scope="session")
+def make_world() -> Callable[[Path], World]:
+    """160 images of 80 patients, a quarter of them locked, two classifiers and two mask models, in a given folder."""
+
+    def make(root: Path) -> World:
+        made = World(root, images=160, seed=3)
+        made.write_prepared()
+        made.write_predictions(["a", "b"], ["u", "v"])
+        return made
+
+    return make
+
+
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """160 images of 80 patients, a quarter of them locked, two classifiers and two mask models; cwd is its folder."""
-    made = World(tmp_path, images=160, seed=3)
-    made.write_prepared()
-    made.write_predictions(["a", "b"], ["u", "v"])
+def world(make_world: Callable[[Path], World], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Such a world as the working folder."""
     monkeypatch.chdir(tmp_path)
-    return made
+    return make_world(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,136 @@
+"""decision.json: written, read, refused; and the promise that skipping the mask models changes no answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ensemble import crossfit
+from ensemble.committee import MaskCommittee
+from ensemble.decision import Decision
+from ensemble.features import logit
+from ensemble.histograms import NOTHING
+from ensemble.rules import RULES
+from experiments.decision_settings import EnsembleSettings
+
+MASKS = MaskCommittee(weights={"u": 1.0})
+KINDS = list(RULES)
+
+
+@pytest.fixture(scope="module")
+def cases(random_cases):
+    return random_cases(images=120, seed=6)
+
+
+@pytest.fixture(scope="module", params=["stacked", "classifier"])
+def decisions(request, cases) -> dict[str, Decision]:
+    settings = EnsembleSettings(image_score=request.param)
+    return crossfit.fit(cases, ["a", "b"], KINDS, MASKS, settings)[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_read_as_written(tmp_path: Path, decisions, kind, cases) -> None:
+    decision, path = decisions[kind], tmp_path / "decision.json"
+    decision.save(path)
+    first = path.read_bytes()
+    again = Decision.load(path)
+    assert again == decision
+    again.save(path)
+    assert path.read_bytes() == first
+    assert np.array_equal(crossfit.apply(again, cases)[0], crossfit.apply(decision, cases)[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_skipping_changes_no_answer(decisions, kind) -> None:
+    """Any map at all, the worst included, below the bound: no mask. With the floor taken away the proof alone must hold."""
+    random = np.random.default_rng(1)
+    for decision in (decisions[kind], decisions[kind].model_copy(update={"floor": 0.0})):
+        bound = decision.lower_bound()
+        proven = decision.model_copy(update={"floor": 0.0})
+        for raw in np.append(random.uniform(0, bound, 40), [0.0, np.nextafter(bound, 0)]):
+            if raw >= bound:
+                continue
+            level = np.clip(random.normal(random.integers(0, 300), 50, (16, 16)), 0, 255).astype(np.uint8)
+            members = np.array([raw, raw])
+            asked = proven if decision.floor == 0 else decision
+            answer = asked.answer_map(members, float(raw), level, float(random.random()))
+            assert answer.level == NOTHING
+            assert not answer.mask.any()
+
+
+def test_bound_is_tight_for_a_calibrated_gate(random_cases) -> None:
+    cases = random_cases(images=120, seed=6)
+    settings = EnsembleSettings(image_score="classifier", calibration="platt", cascade=False)
+    gate = crossfit.fit(cases, ["a", "b"], ["gate"], MASKS, settings)[0]["gate"]
+    level, _ = crossfit.apply(gate, cases)
+    raw = crossfit.reweighted(cases, gate.classifier_weights).evidence.raw
+    assert raw[level < NOTHING].min() - gate.lower_bound() < 0.1
+    above = gate.lower_bound() + 1e-6
+    full = np.full((8, 8), 255, np.uint8)
+    assert gate.answer_map(np.array([above, above]), above, full, 1.0).mask.all()
+
+
+def test_floor_takes_no_mask_away_where_it_was_fitted(decisions, cases) -> None:
+    for decision in decisions.values():
+        level, _ = crossfit.apply(decision, cases)
+        without, _ = crossfit.apply(decision.model_copy(update={"floor": 0.0}), cases)
+        assert (
+            (without < NOTHING) & (level == NOTHING)
+        ).sum() <= 2  # in-sample and cross-fitted probability differ a little
+
+
+def test_answer_from_probabilities_and_maps(decisions) -> None:
+    decision = decisions["gate"]
+    level = np.full((8, 8), 255, np.uint8)
+    sure = {"a": [0.999, 0.998], "b": [0.997]}
+    answer = decision.answer(sure, {"u": {0: level, 1: level}}, (12, 20))
+    assert answer.mask.shape == (12, 20)
+    assert answer.mask.all()
+    assert not answer.skipped
+    assert "needed" in answer.reason
+    members = decision.members(sure)
+    assert logit(members[:1])[0] == pytest.approx(logit(np.array([0.999, 0.998])).mean())
+    doubtful = decision.answer({"a": [0.0001], "b": [0.0001]}, {}, (12, 20))  # maps are not even needed
+    assert doubtful.skipped
+    assert not doubtful.mask.any()
+    assert "rules a mask out" in doubtful.reason
+
+
+def test_vector_and_single_answers_agree(decisions, cases) -> None:
+    decision = decisions["expected_value"]
+    seen = crossfit.reweighted(cases, decision.classifier_weights)
+    level, prob = crossfit.apply(decision, cases)
+    for i in range(0, len(cases), 7):
+        counts = seen.evidence.above[i, :-1] - seen.evidence.above[i, 1:]
+        pixels = np.repeat(np.arange(256), counts).astype(np.uint8).reshape(24, 24)
+        raw, agreement = float(seen.evidence.raw[i]), float(seen.evidence.agreement[i])
+        answer = decision.answer_map(seen.evidence.members[i], raw, pixels, agreement)
+        assert answer.level == level[i]
+        assert answer.prob == pytest.approx(prob[i])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 2}, "reads decisions of version 1, found 2"),
+        ({"rule": {"kind": "oracle"}}, "rule"),
+        ({"rule": {"kind": "gate", "cut": 1.5, "level": 9}}, r"rule\.gate\.cut` is 1\.5"),
+        ({"surprise": 1}, "unknown key `surprise`"),
+        ({"classifiers": {"a": 0.3}}, "add up to 1"),
+    ],
+)
+def test_damaged_files_are_refused_by_name(tmp_path: Path, decisions, change, message) -> None:
+    path = tmp_path / "decision.json"
+    decisions["gate"].save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ValueError, match=r"decision\.json: ") as error:
+        Decision.load(path)
+    error.match(message)
+
+
+def test_missing_classifier_is_named(decisions) -> None:
+    with pytest.raises(ValueError, match="no probability of b; the decision was fitted with a, b"):
+        decisions["gate"].raw({"a": [0.5]})

@@ -1,0 +1,170 @@
+"""The evaluation on generated files: figures that add up, and what it refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ensemble import evaluate, fit, sheets, subgroups
+from ensemble.bootstrap import PatientDraws
+from ensemble.decision import Decision
+from ensemble.gather import original_maps
+from ensemble.metrics import kaggle_dice
+from ensemble.predictions import read
+from experiments.decision_settings import EnsembleSettings, EvaluationSettings
+from imaging import rle
+from imaging.prepared import Prepared
+
+FAST = EvaluationSettings(draws=100, examples=3)
+NAMES = {"classification": ["a", "b"], "segmentation": ["u", "v"]}
+REPORT = evaluate.REPORT
+KEYS = [
+    "kaggle_dice",
+    "tnr",
+    "dice_positive",
+    "prevalence",
+    "all_empty",
+    "auroc",
+    "average_precision",
+    "ece",
+    "sensitivity_at_95_specificity",
+    "iou_positive",
+]
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory, make_world) -> Path:
+    """A folder with a decision and its evaluation; masks are finished, so that pixels and histograms part."""
+    root = tmp_path_factory.mktemp("evaluated")
+    make_world(root)
+    with contextlib.chdir(root):
+        fit.run(EnsembleSettings(fill_holes=True, min_component=300), FAST, NAMES)
+        evaluate.run(FAST, "patient")
+    return root
+
+
+@pytest.fixture
+def here(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of it as the working folder."""
+    shutil.copytree(evaluated, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+
+
+@pytest.mark.usefixtures("here")
+def test_figures_add_up() -> None:
+    measured = json.loads(evaluate.METRICS.read_text())
+    assert sorted(measured) == sorted(KEYS)
+    for name, measure in measured.items():
+        assert set(measure) == {"value", "low", "high"}
+        assert measure["low"] - 1e-9 <= measure["value"] <= measure["high"] + 1e-9, name
+    value = {name: measure["value"] for name, measure in measured.items()}
+    parts = (1 - value["prevalence"]) * value["tnr"] + value["prevalence"] * value["dice_positive"]
+    assert value["kaggle_dice"] == pytest.approx(parts)
+    table = pd.read_csv(REPORT / "per_image.csv")
+    assert len(table) == 40
+    assert table["dice"].mean() == pytest.approx(value["kaggle_dice"], abs=1e-6)
+    names = ["rules", "subgroups", "roc", "precision_recall", "calibration", "dice_by_area"]
+    assert all(len(pd.read_csv(REPORT / f"{name}.csv")) for name in names)
+    pictures = {path.stem for path in REPORT.glob("*.png")}
+    assert pictures == {
+        "roc",
+        "pr",
+        "calibration",
+        "dice_by_area",
+        "overlays",
+        "false_positives",
+        "false_negatives",
+    }
+    report = (REPORT / "report.md").read_text()
+    assert "leaks" not in report
+    assert "mean over all folds'" in report
+    assert all(f"({name}.png)" in report for name in pictures)
+
+
+@pytest.mark.usefixtures("here")
+def test_dice_of_each_image_is_that_of_its_answer() -> None:
+    """The tables' shortcut against the plain way: one image after the other, on masks."""
+    table = pd.read_csv(REPORT / "per_image.csv").set_index("image_id")
+    decision, prepared, found = Decision.load(), Prepared(), read("holdout", ["a", "b"], ["u", "v"])
+    for image_id, level, agreement in original_maps(found, decision.masks, prepared):
+        probs = {
+            name: t.loc[t["image_id"] == image_id, "prob"].tolist()
+            for name, t in found.classification.items()
+        }
+        answer = decision.answer_map(decision.members(probs), decision.raw(probs), level, agreement)
+        dice = kaggle_dice(answer.mask, rle.decode(prepared.truth[image_id], level.shape))
+        assert table["dice"][image_id] == pytest.approx(dice, abs=1e-6)
+        assert table["prob"][image_id] == pytest.approx(answer.prob, abs=1e-5)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_leaking_split_is_marked() -> None:
+    evaluate.run(FAST, "image")
+    assert "**The split leaks.**" in (REPORT / "report.md").read_text()
+
+
+@pytest.mark.usefixtures("here")
+def test_shared_patients_are_refused_unless_the_split_is_by_image() -> None:
+    index = Path("data/prepared/index.parquet")
+    pd.read_parquet(index).assign(patient_id="p0").to_parquet(index, index=False)
+    with pytest.raises(
+        ValueError, match=r"folds\.csv: 1 patients stand both in the hold-out and in training"
+    ):
+        evaluate.check_same_data(Decision.load(), Prepared(), "patient")
+    evaluate.check_same_data(Decision.load(), Prepared(), "image")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_decision_of_other_data_is_refused() -> None:
+    folds = Path("data/prepared/folds.csv")
+    folds.write_text(folds.read_text() + "\n")
+    with pytest.raises(ValueError, match=r"decision\.json: fitted on data .* run `python -m ensemble\.fit`"):
+        evaluate.run(FAST, "patient")
+
+
+def test_subgroups_by_hand() -> None:
+    table = pd.DataFrame(
+        {
+            "sex": ["F", "F", "M", None],
+            "age": [39, 40, np.nan, 300],
+            "view": ["PA", "AP", "PA", ""],
+            "label": [1, 0, 1, 1],
+            "true_share": [0.1, 0.0, 0.2, 0.3],
+            "prob": [0.9, 0.1, 0.8, 0.2],
+            "dice": [0.5, 1.0, 0.8, 0.0],
+        }
+    )
+    report = subgroups.report(table, PatientDraws(np.array(list("abcd")), 100, 0)).set_index(
+        ["kind", "group"]
+    )
+    assert report["images"].loc["age"].to_dict() == {"40 to 59": 1, "under 40": 1, "unknown": 2}
+    assert report["images"].loc["view"].to_dict() == {"AP": 1, "PA": 2, "unknown": 1}
+    assert report.loc[("sex", "F"), "score"] == 0.75
+    assert report.loc[("sex", "F"), "auroc"] == 1.0
+    assert report["dice_positive"].loc["lesion"].tolist() == [0.0, 0.5, 0.8] or len(report.loc["lesion"]) == 3
+    assert "–" in subgroups.to_markdown(report.reset_index())
+
+
+def test_sheets_show_extremes_first() -> None:
+    table = pd.DataFrame(
+        {
+            "image_id": list("abcdef"),
+            "label": [1, 1, 1, 0, 0, 1],
+            "submitted": [True, True, True, True, False, False],
+            "dice": [0.9, 0.1, 0.5, 0.0, 1.0, 0.0],
+            "prob": [0.9, 0.8, 0.7, 0.6, 0.1, 0.2],
+        }
+    )
+    chosen = sheets.choose(table, 1)
+    assert chosen["overlays"] == {"best": ["a"], "middle": ["c"], "worst": ["b"]}
+    assert list(chosen["false_positives"].values()) == [["d"]]
+    assert list(chosen["false_negatives"].values()) == [["f"]]
+    drawn = sheets.draw(np.zeros((8, 8), np.uint8), np.eye(8, dtype=bool), np.zeros((8, 8), bool))
+    assert drawn.shape == (512, 512, 3)
+    assert drawn.any()
