@@ -1,9 +1,8 @@
-"""Read a radiograph from a DICOM file: any single grey frame of 8 to 16 bits, in the transfer syntaxes in
-use.
+"""Read a radiograph from a DICOM file: one grey frame of up to 16 bits, in the transfer syntaxes in use.
 
 Pixels come out as a viewer would first show them, brighter = denser. What cannot be read is refused with a
-reason; nothing is read by half. docs of the parts: dicom_header (what the file says), dicom_frame (decoding),
-dicom_grey (modality, window, inversion), jpeg (the fast path of 8-bit JPEG).
+reason; nothing is read by half. Parts: dicom_file, dicom_header and dicom_facts (what the file says),
+dicom_frame (decoding), dicom_grey (modality, window, inversion), jpeg (the fast path of 8-bit JPEG).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging import dicom_frame, dicom_grey, dicom_header
+from imaging import dicom_facts, dicom_file, dicom_frame, dicom_grey
 from imaging.radiograph import Facts, Radiograph, RefusedFile, load, naming, to_uint8
 
 __all__ = [
@@ -41,8 +40,7 @@ def read(path: str | Path) -> Radiograph:
 
 
 def read_reduced(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]:
-    """Read as uint8 for a use that needs `side` pixels a side, and skip the work for more where that is
-    possible.
+    """Read as uint8 for a use that needs `side` pixels a side, without the work for more where possible.
 
     Both sides of the pixels are at least `side`, or the original's where that is smaller; 8-bit JPEG decodes
     straight to 1/2, 1/4 or 1/8. The facts carry the original height and width. Threads run this side by side.
@@ -63,10 +61,10 @@ def decode_reduced(data: bytes, side: int) -> tuple[NDArray[np.uint8], Facts]:
 
 
 def _decode(data: bytes, side: int | None) -> Radiograph:
-    header, element = dicom_header.parse(data)
+    header, element = dicom_file.parse(data)
     shape = dicom_frame.check(header, element)
     if not dicom_grey.is_plain(header):
         side = None  # averages of stored values are averages of greys only where the one is proportional to the other
     codes = dicom_frame.decode(header, element, shape, side)
     pixels, notes = dicom_grey.show(header, codes)
-    return Radiograph(pixels, dicom_header.facts(header, *shape, notes))
+    return Radiograph(pixels, dicom_facts.facts(header, *shape, notes))

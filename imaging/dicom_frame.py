@@ -10,7 +10,8 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 
 from imaging import jpeg
-from imaging.dicom_header import UNDEFINED, Header, PixelData, uid_name
+from imaging.dicom_file import UNDEFINED, PixelData
+from imaging.dicom_header import Header, uid_name
 from imaging.radiograph import Pixels, RefusedFile, check_size
 
 NATIVE = (

@@ -1,5 +1,4 @@
-"""From stored values to the greys that a viewer shows first (PS3.3 C.7.6.3, C.11.1, C.11.2, C.11.6; PS3.4
-N.2).
+"""From stored values to the greys that a viewer shows first (PS3.3 C.11.1, C.11.2, C.11.6; PS3.4 N.2).
 
 Modality transformation, then the value-of-interest window, then the photometric interpretation: each is a
 function of the stored value alone, and a stored value has at most 16 bits. So all of it is worked out once
@@ -67,8 +66,7 @@ def table(header: Header, codes: Pixels) -> tuple[Pixels, tuple[str, ...]]:
 
 
 def _stored_values(header: Header) -> Values:
-    """Return the number that each code of BitsStored bits means: itself, or its two's complement when
-    signed."""
+    """Return the number each code of BitsStored bits means: itself, or its two's complement if signed."""
     count = 2 ** bits(header)[1]
     values = np.arange(count, dtype=np.float64)
     if header.integer("PixelRepresentation") == 1:
@@ -77,8 +75,7 @@ def _stored_values(header: Header) -> Values:
 
 
 def _padding(header: Header, stored: Values) -> NDArray[np.bool_]:
-    """Mark the stored values that mean "outside the picture" (C.7.5.1.1.2): one value, or a range with its
-    limit."""
+    """Mark the stored values that mean "outside the picture" (C.7.5.1.1.2): one value, or a range."""
     signed = header.integer("PixelRepresentation") == 1
     value = header.integers("PixelPaddingValue", signed)
     if not value:
@@ -89,8 +86,7 @@ def _padding(header: Header, stored: Values) -> NDArray[np.bool_]:
 
 
 def _modality(header: Header, values: Values) -> tuple[Values, bool]:
-    """Apply the modality look-up table or rescale slope and intercept (C.11.1); say whether it was a
-    table."""
+    """Apply the modality table, or else slope and intercept (C.11.1); say whether it was a table."""
     for item in header.items("ModalityLUTSequence"):
         first, entries, _ = _lut(item, header.integer("PixelRepresentation") == 1)
         return _look_up(values, first, entries), True
@@ -104,8 +100,7 @@ def _rescale(header: Header) -> tuple[float, float]:
 
 
 def _window(header: Header, values: Values, notes: list[str]) -> tuple[Values | None, bool]:
-    """Apply the first VOI table, or else the first window (C.11.2): greys 0..1, or None when there is
-    neither."""
+    """Apply the first VOI table, or else the first window (C.11.2): greys 0..1; None for neither."""
     for item in header.items("VOILUTSequence"):
         first, entries, depth = _lut(item, bool(values.min() < 0))
         return np.clip(_look_up(values, first, entries) / (2**depth - 1), 0, 1), True
@@ -150,8 +145,7 @@ def _full_range(values: Values, seen: NDArray[np.bool_]) -> Values:
 
 
 def _inverted(header: Header) -> bool:
-    """Say whether low values are shown bright. MONOCHROME1 and the shape INVERSE say the same thing (C.11.6),
-    not twice."""
+    """Say whether low values are bright; MONOCHROME1 and the shape INVERSE say it once (C.11.6)."""
     return (
         header.text("PhotometricInterpretation") == "MONOCHROME1"
         or header.text("PresentationLUTShape") == "INVERSE"

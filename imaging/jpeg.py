@@ -37,8 +37,10 @@ class Frame:
     """What a JPEG's own header says."""
 
     process: int
-    """The last four bits of the frame marker: 0 baseline, 1 extended, 2 progressive, 3 lossless, 7 JPEG-LS
-    (0xF7)."""
+    """Low half of the frame marker: 0 baseline, 1 extended, 2 progressive, 3 lossless, 7 JPEG-LS (F7).
+
+    16 stands for JPEG 2000, which has no such marker.
+    """
     bits: int
     height: int
     width: int

@@ -28,8 +28,7 @@ Steps = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def count_blocks(data: bytes) -> int:
-    """Return the number of whole 8x8 blocks in the scan of a sequential JPEG with one component and 8
-    bits."""
+    """Return the number of whole 8x8 blocks in the scan of a sequential 8-bit JPEG of one component."""
     tables, (dc, ac), start = _tables(data)
     if dc not in tables or 0x10 | ac not in tables:
         raise RefusedFile("the JPEG lacks the Huffman tables of its scan")
@@ -52,8 +51,7 @@ def _tables(data: bytes) -> tuple[dict[int, Steps], tuple[int, int], int]:
 
 
 def _read_tables(segment: bytes) -> dict[int, Steps]:
-    """Read the tables of one DHT segment: for each next 16 bits the code's length and the symbol it stands
-    for."""
+    """Read the tables of a DHT segment: for any 16 bits the length of the code ahead, and its symbol."""
     tables = {}
     while len(segment) >= 17:
         lengths = np.zeros(1 << _LONGEST, np.int64)

@@ -22,8 +22,10 @@ Pixels = NDArray[np.unsignedinteger[Any]]
 
 
 class RefusedFile(ValueError):
-    """A file that is no radiograph we can read. `reason` is the sentence for people, without the path and
-    without anything about the patient."""
+    """A file that is no radiograph we can read.
+
+    `reason` is the sentence for people, without the path and without anything about the patient.
+    """
 
     def __init__(self, reason: str, path: str | Path | None = None) -> None:
         super().__init__(reason if path is None else f"{path}: {reason}")
@@ -70,8 +72,7 @@ class Radiograph:
 
     @property
     def spacing_mm(self) -> tuple[float, float] | None:
-        """Distance of the rows' and of the columns' centres in millimetres, or None when the file does not
-        say."""
+        """Distance of the rows' and of the columns' centres in millimetres; None if the file is silent."""
         return self.facts.spacing_mm
 
 

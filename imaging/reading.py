@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import dicom, pictures
-from imaging.dicom_header import is_dicom
+from imaging.dicom_file import is_dicom
 from imaging.radiograph import Facts, Radiograph, load, naming
 
 
@@ -22,8 +22,7 @@ def read(path: str | Path) -> Radiograph:
 
 
 def read_reduced(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]:
-    """Read as uint8 with both sides at least `side`, or the original's where that is smaller; see
-    imaging.dicom."""
+    """Read as uint8 with both sides at least `side`, or the original's where that is smaller."""
     with naming(path):
         data = load(path)
         return (

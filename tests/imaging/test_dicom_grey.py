@@ -12,6 +12,8 @@ from imaging.dicom import RefusedFile
 from imaging.dicom_grey import window
 from tests.imaging import dicom_files as files
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, over the table of 65,536 entries
+
 
 def shown(tmp_path, values, kind=np.uint8, stored=None, **elements):
     """Write one row of stored values and read the greys back."""

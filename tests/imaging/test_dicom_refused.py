@@ -17,6 +17,8 @@ from imaging.dicom import RefusedFile
 from tests.imaging import dicom_files as files
 from tests.imaging.test_dicom import random_pixels, smooth_picture
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pytest undoes the reader's own filter
+
 
 def refused(path, reason):
     for read in (dicom.read, lambda path: dicom.read_reduced(path, 16)):
@@ -68,6 +70,24 @@ def test_headers(tmp_path, elements, reason):
 )
 def test_files_of_other_makers(name, reason):
     refused(get_testdata_file(name, download=False), reason)
+
+
+def test_floating_point_pixels(tmp_path):
+    path = files.write(tmp_path / "a.dcm", random_pixels())
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"\xe0\x7f\x10\x00OB", b"\xe0\x7f\x08\x00OF"))
+    refused(path, "floating-point")
+
+
+def test_nothing_of_a_header_reaches_the_terminal():
+    """pydicom warns about this file's encoding, and quotes what it reads in other warnings."""
+    path = get_testdata_file("SC_rgb_jpeg.dcm", download=False)
+    code = (
+        f"from imaging import dicom\ntry: dicom.read({path!r})\nexcept ValueError as refusal: print(refusal)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "colour" in done.stdout
+    assert done.stderr == ""
 
 
 def test_what_is_no_file(tmp_path):
@@ -192,7 +212,7 @@ def test_a_claimed_size_is_refused_before_memory_is_taken(tmp_path):
 
 
 def test_a_deflated_bomb_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr("imaging.dicom_header.MAX_BYTES", 2**20)
+    monkeypatch.setattr("imaging.dicom_file.MAX_BYTES", 2**20)
     path = files.write(tmp_path / "a.dcm", random_pixels(), uid.DeflatedExplicitVRLittleEndian)
     data = path.read_bytes()
     end = 144 + int.from_bytes(data[140:144], "little")
