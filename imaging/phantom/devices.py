@@ -108,10 +108,11 @@ def skin_fold(chest: Chest, rng: np.random.Generator) -> Layer:
     """A fold of skin (FULL, 0..255): brightens slowly towards one sharp edge; vessels run on beyond it, nothing is lucent."""
     side = 1 if rng.random() < 0.5 else -1
     x0, lean, phase = rng.uniform(0.5, 0.88), rng.normal(0, 0.18), rng.uniform(0, 6)
-    y = np.linspace(rng.uniform(0.1, 0.5), rng.uniform(1.1, 2.0), 7)
+    y = np.linspace(rng.uniform(0.1, 0.5), rng.uniform(1.0, 1.6), 7)
     edge = np.stack([side * (x0 + lean * (y - 0.8) + 0.04 * np.sin(3 * y + phase)), y], 1)
     line = open_curve(chest.to_pixels(edge, FULL), 10)
-    width = np.array([-side * chest.radius(0.16, FULL), 0.0])
+    fade = np.sin(np.linspace(0, np.pi, len(line))) ** 0.7
+    width = np.outer(fade, [-side * chest.radius(0.16, FULL), 0.0])
     wedge, steps = blank(FULL), 14
     for step in range(steps, 0, -1):
         polygon = np.concatenate([line, (line + width * step / steps)[::-1]])

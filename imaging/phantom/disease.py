@@ -1,13 +1,12 @@
-"""Pneumothorax: where it lies, what it changes, and how a reader would outline it.
+"""Pneumothorax: what it changes in the picture, and how a reader would outline it.
 
-A pneumothorax is the space between the chest wall and the retracted lung. The lung's outline shrinks towards its hilum by a
-share c(angle); c has one or two bumps (apical, lateral, basal) whose height is solved for the wanted area, so that the areas
-follow SIIM-ACR's. The space holds air and no vessels; its inner border is the fine bright visceral pleura.
+The space between the chest wall and the retracted lung (retraction.py) holds air and no vessels; its inner border is the fine
+bright visceral pleura; the lung that gave way is a little denser.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from imaging.phantom.anatomy import Chest
 from imaging.phantom.canvas import FULL, WORK, Layer, Points, blur, fill, stroke
+from imaging.phantom.retraction import Retraction, sample_caps, solve
 from imaging.phantom.tissue import visible_lung
 
 AREA_SHARES = (0.0, 0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99, 1.0)
@@ -22,34 +22,6 @@ AREA_PIXELS = (400, 567, 1364, 2006, 4059, 8630, 18388, 33433, 45772, 80416, 161
 """Quantiles of a positive image's area in pixels at 1024 x 1024, counted in SIIM-ACR's labels (where the least is 55)."""
 SMALLEST_PART = 60
 """Parts of fewer pixels than this are not outlined."""
-HIGHEST = 0.78
-"""The most that a lung retracts: it never vanishes behind the hilum."""
-
-
-@dataclass(frozen=True)
-class Retraction:
-    """How far the lung's surface moves towards `centre` (pixels of the WORK grid), by direction."""
-
-    side: int
-    centre: Points
-    angles: tuple[float, float]
-    """Directions of the two bumps: 0 lateral, -pi/2 up."""
-    spread: tuple[float, float]
-    heights: tuple[float, float]
-
-    def share(self, points: Points) -> Points:
-        """Share of the way to the centre, 0..0.78, for points (N, 2) of the WORK grid."""
-        offset = (points - self.centre) * (self.side, 1)
-        angle = np.arctan2(offset[:, 1], offset[:, 0])
-        total = np.zeros(len(points))
-        for middle, width, height in zip(self.angles, self.spread, self.heights, strict=True):
-            away = (angle - middle + np.pi) % (2 * np.pi) - np.pi
-            total += height * np.exp(-(away**2) / (2 * width**2))
-        return np.clip(total, 0, HIGHEST)
-
-    def move(self, points: Points) -> Points:
-        """Points of the healthy lung at their place in the collapsed one."""
-        return points + (self.centre - points) * self.share(points)[:, None]
 
 
 @dataclass(frozen=True)
@@ -79,89 +51,34 @@ def sample_area(rng: np.random.Generator) -> float:
 def sample(
     chest: Chest, rng: np.random.Generator, difficulty: float, field: dict[int, Layer]
 ) -> Pneumothorax:
-    """Draw a pneumothorax; `field` is the visible lung by side (tissue.Lungs.field); `difficulty` 0..1 lowers its contrast."""
+    """Draw a pneumothorax; `field` is the visible lung by side (tissue.Lungs.field), `difficulty` 0..1 lowers the contrast."""
     side = (
         -1 if rng.random() < 0.59 else 1
     )  # SIIM-ACR: 59 % of the centroids are in the left half of the picture
     area = sample_area(rng)
-    kind, angles, spread, second = _form(rng, area, chest.pose.supine)
-    centre = chest.to_pixels(np.array([chest.hilum(side)]) + np.array([side * 0.06, 0.05]))[0]
-    shape = Retraction(side, centre, angles, spread, (1.0, second))
-    outline = chest.to_pixels(chest.envelope(side))
-    shape = solve(shape, outline, field[side], area * (WORK / FULL) ** 2)
+    kind, caps = sample_caps(rng, area, chest.pose.supine)
+    healthy = Retraction(chest.to_pixels(chest.envelope(side)), caps)
+    drawn = 1.06 * area + 200  # readers stay off the wall, so the mask is a little smaller than the space
+    shape = solve(healthy, field[side], drawn * (WORK / FULL) ** 2)
     hard = float(np.clip(rng.normal(difficulty, 0.22), 0, 1))
-    return Pneumothorax(
-        side,
-        kind,
-        shape,
-        space(shape, outline, field[side]),
-        1.0 - 0.72 * hard,
-        7.0 - 4.5 * hard * rng.random(),
-    )
-
-
-def space(shape: Retraction, outline: Points, field: Layer) -> Layer:
-    """The visible lung less the retracted one."""
-    return fill(field.copy(), shape.move(outline), 0)
-
-
-def solve(shape: Retraction, outline: Points, field: Layer, area: float) -> Retraction:
-    """Scale the bumps by bisection until the space has `area` pixels of the WORK grid (or the lung is as small as it gets)."""
-    low, high = 0.0, HIGHEST
-    for _ in range(9):
-        middle = (low + high) / 2
-        tried = replace(shape, heights=(middle, middle * shape.heights[1]))
-        if cv2.sumElems(space(tried, outline, field))[0] < area * 255:
-            low = middle
-        else:
-            high = middle
-    return replace(shape, heights=(high, high * shape.heights[1]))
-
-
-def _form(
-    rng: np.random.Generator, area: float, supine: bool
-) -> tuple[str, tuple[float, float], tuple[float, float], float]:
-    """Which border of the lung retracts: name, directions and widths of two bumps, relative height of the second."""
-    draw = rng.random()
-    up = rng.normal(-1.2, 0.12)
-    narrow = (
-        rng.uniform(0.18, 0.3) + 0.2 * (area / 15000) ** 0.5
-    )  # deep and narrow would be a bite, not a collapse
-    if supine and draw < 0.25:
-        return "basal", (rng.normal(0.85, 0.12), -1.0), (0.3, 0.3), 0.0
-    if area < 3000 or (draw < 0.60 and area < 30000):
-        return "apical", (up, -0.1), (narrow, 0.3), 0.0
-    if draw < 0.72:
-        return "lateral", (rng.normal(-0.25, 0.25), -1.2), (narrow + 0.05, 0.3), 0.0
-    if draw < 0.84:
-        return (
-            "two-part",
-            (up, rng.normal(0.7, 0.1)),
-            (narrow, rng.uniform(0.14, 0.24)),
-            rng.uniform(0.5, 1.0),
-        )
-    return (
-        "large",
-        (up, rng.normal(0.1, 0.2)),
-        (rng.uniform(0.4, 0.6), rng.uniform(0.5, 0.7)),
-        rng.uniform(0.4, 0.9),
-    )
+    pleura = 7.0 - 4.5 * hard * rng.random()
+    return Pneumothorax(side, kind, shape, shape.space(field[side]), 1.0 - 0.72 * hard, pleura)
 
 
 def collapse(density: NDArray[np.int32], found: Pneumothorax, envelope: Layer) -> NDArray[np.int32]:
     """Density of the lungs (256 = water) with the collapse in it: thin air in the space, denser lung beside it."""
     soft = blur(found.space, 0.6).astype(np.int32)
-    crowd = round(256 * (1 + 0.9 * max(found.retraction.heights)))
+    lost = cv2.countNonZero(found.space) / max(cv2.countNonZero(envelope), 1)
+    crowd = round(256 * (1 + 1.2 * lost))  # what left the space is in the rest of the lung
     denser = np.where(envelope > 127, density * crowd >> 8, density)
     return denser - (denser * (soft * round(255 * found.strength) >> 8) >> 8)
 
 
 def pleural_line(chest: Chest, found: Pneumothorax, layer: Layer) -> Layer:
     """Draw the visceral pleura on a FULL layer, where it stands off the wall."""
-    outline = chest.to_pixels(chest.envelope(found.side))
-    line = found.retraction.move(outline) * (FULL / WORK)
-    apart = found.retraction.share(outline) > 0.012
-    for piece in _runs(line, apart):
+    line = found.retraction.surface()
+    apart = np.hypot(*(line - found.retraction.outline).T) > 2.0
+    for piece in _runs(line * (FULL / WORK), apart):
         stroke(layer, piece, 255, 2)
     return cv2.min(layer, visible_lung(chest, found.side, FULL))
 
@@ -178,20 +95,22 @@ def _runs(points: Points, wanted: NDArray[np.bool_]) -> list[Points]:
 
 def annotate(chest: Chest, found: Pneumothorax, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
     """The masks (FULL, FULL) that a reader would draw: the space with a slightly wrong border, at times in several parts."""
-    outline = chest.to_pixels(chest.envelope(found.side))
-    wobble = np.interp(np.arange(len(outline)) / len(outline), np.linspace(0, 1, 24), rng.normal(0, 0.7, 24))
-    inset = outline + (found.retraction.centre - outline) * (0.004 + 0.001 * wobble[:, None])
-    error = 1 + 0.06 * np.roll(wobble, 40)
-    moved = outline + (found.retraction.centre - outline) * (found.retraction.share(outline) * error)[:, None]
-    layer = visible_lung(chest, found.side, FULL, inset * (FULL / WORK))
-    mask = fill(layer, moved * (FULL / WORK), 0) > 127
-    return _parts(mask, found, rng)
+    outline = found.retraction.outline
+    around = np.arange(len(outline)) / len(outline)
+    wobble = np.interp(around, np.linspace(0, 1, 24), rng.normal(0, 1, 24))[:, None]
+    inwards = (outline.mean(0) - outline) * (0.004 + 0.001 * wobble)  # readers stay just off the wall
+    surface = (
+        found.retraction.surface(float(rng.normal(0, 0.04))) + (outline.mean(0) - outline) * 0.003 * wobble
+    )
+    layer = visible_lung(chest, found.side, FULL, (outline + inwards) * (FULL / WORK))
+    return _parts(fill(layer, surface * (FULL / WORK), 0) > 127, found, rng)
 
 
 def _parts(mask: NDArray[np.bool_], found: Pneumothorax, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     sizes = stats[1:, cv2.CC_STAT_AREA]
-    kept = [labels == part + 1 for part in range(count - 1) if sizes[part] >= SMALLEST_PART]
+    largest = int(sizes.max(initial=0))
+    kept = [labels == n + 1 for n in range(count - 1) if sizes[n] >= max(SMALLEST_PART, largest // 20)]
     if not kept:  # thinner than the reader's error: he would still outline it
         return [cv2.resize(found.space, (FULL, FULL), interpolation=cv2.INTER_NEAREST) > 0]
     if len(kept) == 1 and rng.random() < 0.2:

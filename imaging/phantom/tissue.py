@@ -65,10 +65,10 @@ def body(chest: Chest, rng: np.random.Generator) -> Depth:
     return resize((depth * (16384 + lumps) >> 14).astype(np.uint16), WORK)
 
 
-def _part(chest: Chest, polygon: Points, radius: float, mm: float) -> Depth:
+def _part(chest: Chest, polygon: Points, radius: float, mm: float, flatness: float = 2.0) -> Depth:
     """One rounded part at half the WORK resolution."""
     half = WORK // 2
-    return bulge(shape(chest.to_pixels(polygon, half), half), chest.radius(radius, half), mm)
+    return bulge(shape(chest.to_pixels(polygon, half), half), chest.radius(radius, half), mm, flatness)
 
 
 def lungs(chest: Chest) -> Lungs:
@@ -79,7 +79,7 @@ def lungs(chest: Chest) -> Lungs:
         below = chest.to_pixels(chest.below_diaphragm(side))
         envelope[side] = shape(chest.to_pixels(chest.envelope(side)))
         field[side] = visible_lung(chest, side)
-        depth = resize(_part(chest, chest.envelope(side), 0.40, full), WORK)
+        depth = resize(_part(chest, chest.envelope(side), 0.38, full, 3.0), WORK)
         spaces.append(times(depth, blur(fill(np.full((WORK, WORK), 255, np.uint8), below, 26), 0.6)))
     heart = _part(chest, chest.heart(), 0.26, 130)
     pedicle = _part(chest, chest.mediastinum(), 0.11, 160)
