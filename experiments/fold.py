@@ -97,9 +97,15 @@ def train(
             report=run.metrics,
         )
         facts = {
-            "stage": stage, "model": model, "fold": fold, "settings": settings.model_dump(mode="json"), "metrics": done.metrics,
-            "normalisation": training.NORMALISATION, "data_fingerprint": prepared.fingerprint,
-        }  # fmt: skip
+            "stage": stage,
+            "model": model,
+            "fold": fold,
+            "settings": settings.model_dump(mode="json"),
+            "metrics": done.metrics,
+            "normalisation": training.NORMALISATION,
+            "data_fingerprint": prepared.fingerprint,
+            "prepared_size": prepared.size,
+        }
         weights.save(weights.path_of(stage, model, fold), done.state, facts)
         with atomic(history_of(stage, model, fold)) as temporary:
             pd.DataFrame(done.history).drop(columns="images_per_second").to_csv(temporary, index=False)

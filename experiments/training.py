@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from timm.optim import param_groups_weight_decay
@@ -135,7 +136,7 @@ class Learner(pl.LightningModule):
 
 
 class EpochLog(Callback):
-    """Seeds each epoch, keeps one row an epoch, prints it as one line and hands it to `report`."""
+    """Seeds each step, keeps one row an epoch, prints it as one line and hands it to `report`."""
 
     def __init__(
         self, title: str, sampler: EpochSampler, report: Callable[[dict[str, float], int], None]
@@ -157,6 +158,13 @@ class EpochLog(Callback):
         )  # dropout and the like: the same after a resume
         self.sampler.set_epoch(epoch)  # Lightning does so itself, but not in the first epoch after a resume
         self._start, self._images = time.perf_counter(), 0
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        # Dropout and the like: the same after a resume, and however many numbers the loaders drew in between.
+        state = np.random.SeedSequence((self.sampler.seed, trainer.current_epoch, batch_idx)).generate_state(1)
+        torch.manual_seed(int(state[0]))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int

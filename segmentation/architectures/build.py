@@ -61,6 +61,11 @@ def _extras(settings: SegmentationSettings) -> dict[str, Any]:
         extras["decoder_channels"] = tuple(settings.decoder_channels)
     if settings.attention != "none":
         extras["decoder_attention_type"] = settings.attention
+    if settings.attention == "scse" and min(settings.decoder_channels or [16]) < 16:
+        raise ValueError(
+            "segmentation.attention scse with decoder_channels "
+            f"{settings.decoder_channels}: scSE squeezes to a sixteenth: all must be at least 16"
+        )
     if extras and settings.architecture not in ("unet", "unetplusplus"):
         raise ValueError(
             f"segmentation: {settings.architecture} has no {', '.join(extras)}; only unet and unetplusplus do"

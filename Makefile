@@ -1,0 +1,54 @@
+# Two commands do everything: `make repro` and `make test`. The rest is listed by `make help`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# A stage's command is `python -m …`: let that be the one of .venv, here and in everything started from here.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test test-slow lint ui bench requirements clean
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.venv/ready: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 …")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+repro: .venv/ready ## the whole pipeline on params.yaml; RECIPE=name takes experiments/recipes/name.yaml first, DATA=folder its data
+ifdef RECIPE
+	python -m experiments.recipe $(RECIPE) $(if $(DATA),--data $(DATA))
+endif
+	@touch .venv/started
+	dvc repro
+	@test reports/summary.md -nt .venv/started || cat reports/summary.md
+
+test: .venv/ready ## unit and end-to-end tests
+	pytest -m "not slow"
+
+test-slow: .venv/ready ## kills, fuzzing, long runs
+	pytest -m slow
+
+lint: .venv/ready ## style, types, the arrows between packages
+	ruff check .
+	ruff format --check .
+	mypy
+	python -m experiments.imports
+
+ui: .venv/ready ## compare the runs in MLflow, http://127.0.0.1:5000
+	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port 5000
+
+bench: .venv/ready ## speed against the usual ways, as ratios
+	for script in benchmarks/*.py; do echo "== $$script"; python $$script || exit 1; done
+
+requirements: .venv/ready ## compile requirements.txt from pyproject.toml (needs uv: pip install uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-annotate --no-header --extra dev pyproject.toml --output-file requirements.txt
+
+clean: ## remove what runs have made (data, models, reports, studies; not the MLflow database)
+	rm -rf data models predictions reports studies .resume submission.csv

@@ -1,0 +1,166 @@
+"""Score studies with the trained networks and write a submission.
+
+    python -m ensemble.submit                                 the configured test set, into submission.csv
+    python -m ensemble.submit --images FOLDER --output FILE   any folder of DICOM, PNG or JPEG files
+
+A submission has one row an image, `ImageId,EncodedPixels`, the mask as a run-length code in the image's own size, `-1` for
+none. An image that could not be read is written as `refused`, never as empty; reports/submission/studies.csv says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ensemble.cases import Evidence
+from ensemble.decision import Answer
+from ensemble.histograms import LEVELS
+from ensemble.predictor import Predictor
+from ensemble.rules.gate import Quota
+from experiments.params import SubmitSettings
+from imaging import rle
+from imaging.files import atomic
+from imaging.settings import DataSettings, load_section
+from imaging.sources import list_studies, siim
+from imaging.tables import read_csv
+
+REFUSED = "refused"
+STUDIES = Path("reports/submission/studies.csv")
+
+
+def main() -> None:
+    """The DVC stage submit, or a folder named on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m ensemble.submit", description="Write a submission.")
+    parser.add_argument(
+        "--images", type=Path, help="folder of DICOM, PNG or JPEG files (default: the configured test set)"
+    )
+    parser.add_argument("--output", type=Path, default=Path("submission.csv"), help="the file to write")
+    given = parser.parse_args()
+    files = files_in(given.images) if given.images else test_files()
+    studies = STUDIES if given.output == Path("submission.csv") else given.output.with_suffix(".studies.csv")
+    try:
+        table = score(Predictor.load(), files)
+        write(table, given.output, studies)
+    except ValueError as error:
+        sys.exit(str(error))
+    read, refused = int((table["verdict"] == "read").sum()), int((table["verdict"] == REFUSED).sum())
+    masks = int((table["area_px"] > 0).sum())
+    print(
+        f"{read} read, {refused} refused; {masks} with a mask. Written: {given.output}; each study's verdict: {studies}"
+    )
+
+
+def files_in(folder: Path) -> dict[str, Path | None]:
+    """Image id (the file's name without its ending) and path of every file below a folder.
+
+    Two files of one name would be one row: a ValueError names them.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"--images {folder}: no such folder")
+    paths = sorted(path for path in folder.rglob("*") if not path.is_dir() and not path.name.startswith("."))
+    doubled = [name for name, count in Counter(path.stem for path in paths).items() if count > 1]
+    if doubled:
+        both = ", ".join(str(path) for path in paths if path.stem == doubled[0])
+        raise ValueError(
+            f"--images {folder}: several files are called {doubled[0]!r} ({both}); rename, or score folder by folder"
+        )
+    if not paths:
+        raise ValueError(f"--images {folder}: no files")
+    return {path.stem: path for path in paths}
+
+
+def test_files() -> dict[str, Path | None]:
+    """Ids and files of the configured test set, in the order of the sample submission; None where a file is missing."""
+    settings, data = load_section("submit", SubmitSettings), load_section("data", DataSettings)
+    if settings.images:
+        found = files_in(Path(settings.images))
+    else:
+        records = list_studies(data).records
+        tests = records[records["split"] == "test"]
+        found = {name: Path(path) for name, path in zip(tests["image_id"], tests["path"], strict=True)}
+    ids = sample_ids(settings.sample) if settings.sample else siim.submission_ids(data.folder)
+    if not (ids or found):
+        raise ValueError(
+            f"data.folder {data.folder!r}: no test studies; set `submit.images` to a folder of them"
+        )
+    return found if ids is None else {name: found.get(name) for name in ids}
+
+
+def sample_ids(path: str) -> list[str]:
+    """The ids of a sample submission, each once."""
+    return list(dict.fromkeys(siim.column(read_csv(path), "ImageId", path)))
+
+
+def score(predictor: Predictor, files: dict[str, Path | None]) -> pd.DataFrame:
+    """One row an id: image_id, verdict (read or refused), reason, prob, area_px, height, width, code."""
+    present = {path: name for name, path in files.items() if path is not None}
+    if isinstance(predictor.decision.rule, Quota):  # the share is one of this whole set: look at it first
+        predictor = _with_quota(predictor, present)
+    rows = {name: _refused(name, "in the sample submission, but there is no such file") for name in files}
+    for file in tqdm(predictor.files(present), "score", len(present), disable=None, unit="image"):
+        name = present[file.path]
+        rows[name] = (
+            _read(name, file.answer)
+            if file.answer
+            else _refused(name, file.refusal.reason if file.refusal else "")
+        )
+    return pd.DataFrame(rows.values())
+
+
+def write(table: pd.DataFrame, output: Path, studies: Path) -> None:
+    """Write the submission and each study's verdict; the submission is read back and checked before it takes its name."""
+    with atomic(output) as temporary:
+        submission = table[["image_id", "code"]].set_axis(["ImageId", "EncodedPixels"], axis=1)
+        submission.to_csv(temporary, index=False, lineterminator="\n")
+        check(temporary, table)
+    with atomic(studies) as temporary:
+        table.drop(columns="code").to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def check(path: Path, table: pd.DataFrame) -> None:
+    """A ValueError when the file does not hold each id once, with a code of its mask's very area."""
+    found = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(found["ImageId"]) != list(table["image_id"]) or not found["ImageId"].is_unique:
+        raise ValueError(f"{path}: the ids read back are not those written, each once")
+    for row, code in zip(table.to_dict("records"), found["EncodedPixels"], strict=True):
+        if code != REFUSED and int(rle.decode(code, (row["height"], row["width"])).sum()) != row["area_px"]:
+            raise ValueError(f"{path}: the code of {row['image_id']} does not give back its mask")
+
+
+def _with_quota(predictor: Predictor, files: Iterable[Path]) -> Predictor:
+    """The cut at which this very set of studies has the rule's share: one pass with every image let through."""
+    rule = predictor.decision.rule
+    open_to_all = predictor.decision.model_copy(
+        update={"rule": rule.model_copy(update={"cut": 0.0}), "floor": 0.0}
+    )
+    everyone = Predictor(open_to_all, predictor.classifiers, predictor.masks, predictor.side)
+    prob = np.array([file.answer.prob for file in everyone.files(files) if file.answer])
+    flat = Evidence(prob, prob, prob[:, None], np.zeros((len(prob), LEVELS), np.int64), np.ones_like(prob))
+    decision = predictor.decision.for_batch(flat).model_copy(update={"floor": 0.0})
+    return Predictor(decision, predictor.classifiers, predictor.masks, predictor.side)
+
+
+def _read(name: str, answer: Answer) -> dict[str, object]:
+    height, width = answer.mask.shape
+    return {
+        "image_id": name, "verdict": "read", "reason": answer.reason, "prob": answer.prob,
+        "area_px": int(answer.mask.sum()), "height": height, "width": width, "code": rle.encode(answer.mask),
+    }  # fmt: skip
+
+
+def _refused(name: str, reason: str) -> dict[str, object]:
+    return {
+        "image_id": name, "verdict": REFUSED, "reason": reason, "prob": float("nan"),
+        "area_px": 0, "height": 0, "width": 0, "code": REFUSED,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""What a run found and where to look, in a dozen lines: `python -m ensemble.summary`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from imaging.files import read_json, write_text
+from imaging.settings import DataSettings, load_section
+
+OUTPUT = Path("reports/summary.md")
+ROWS = [
+    ("kaggle_dice", "Kaggle Dice"),
+    ("all_empty", "  if every mask were empty"),
+    ("tnr", "  empty images left empty"),
+    ("dice_positive", "  Dice of the positive images"),
+    ("auroc", "AUROC"),
+    ("sensitivity_at_95_specificity", "Sensitivity at 95 % specificity"),
+    ("ece", "Expected calibration error"),
+]
+
+
+def describe(metrics: dict[str, dict[str, float]], studies: pd.DataFrame, source: str) -> str:
+    """The summary as text; metrics as in reports/evaluation/metrics.json."""
+    what = "These are generated phantoms, not patients." if source == "phantom" else f"Source: {source}."
+    lines = ["Hold-out, with 95 % intervals over patients", ""]
+    lines += [f"  {name:<34} {_number(metrics[key])}" for key, name in ROWS]
+    gain = metrics["kaggle_dice"]["value"] - metrics["all_empty"]["value"]
+    masks = int((studies["area_px"] > 0).sum())
+    refused = int((studies["verdict"] == "refused").sum())
+    lines += [
+        "",
+        f"  {gain:+.4f} over the all-empty baseline. {what}",
+        "",
+        f"Submission: submission.csv, {len(studies)} studies, {masks} with a mask, {refused} refused",
+        "Report:     reports/evaluation/report.md (figures beside it; the data: reports/data/dataset_card.md)",
+        "Runs:       make ui, or `mlflow ui`, then http://127.0.0.1:5000",
+        "",
+        "For research, not for diagnosis.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _number(measured: dict[str, float]) -> str:
+    return f"{measured['value']:.3f}  [{measured['low']:.3f}, {measured['high']:.3f}]"
+
+
+def main() -> None:
+    """The DVC stage summary."""
+    metrics, studies = (
+        read_json("reports/evaluation/metrics.json"),
+        pd.read_csv("reports/submission/studies.csv"),
+    )
+    text = describe(metrics, studies, load_section("data", DataSettings).source)
+    write_text(OUTPUT, text)
+    print(f"\n{text}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""params.yaml: what is valid, and one clear message for each fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from experiments import params
+from experiments.params import ClassificationSettings, Params, SegmentationSettings, for_model
+from experiments.recipe import FOLDER, names, text_of
+from imaging.settings import validate
+
+SMALL = {
+    "train_folds": [0, 1],
+    "split": {"folds": 2},
+    "data": {"image_size": 64},
+    "classification": {"models": ["a"], "image_size": 32},
+    "segmentation": {"models": ["u"], "image_size": 64},
+}
+
+
+def changed(path: str, value: object) -> dict:
+    content = yaml.safe_load(yaml.safe_dump(SMALL))
+    *sections, key = path.split(".")
+    place = content
+    for section in sections:
+        place = place.setdefault(section, {})
+    place[key] = value
+    return content
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_recipe_is_valid(name: str) -> None:
+    params.load(FOLDER / f"{name}.yaml")
+
+
+def test_the_file_in_the_root_is_the_phantom_recipe() -> None:
+    mine, recipe = (yaml.safe_load(Path(p).read_text()) for p in ("params.yaml", FOLDER / "phantom.yaml"))
+    assert mine == recipe
+
+
+def test_the_small_params_are_valid() -> None:
+    assert validate(Params, SMALL, "").classification.lr == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("classification.learning_rate", 0.1, "unknown key `classification.learning_rate`.*known here:.*lr"),
+        ("segmentation.lr", "fast", "`segmentation.lr` is 'fast'"),
+        ("segmentation.lr", -1.0, "`segmentation.lr` is -1.0: .*greater than 0"),
+        ("split.holdout", 1.5, "`split.holdout` is 1.5"),
+        ("split.folds", 1, "`split.folds` is 1"),
+        ("train_folds", [0, 2], r"train_folds \[0, 2\] must be different numbers from 0 to 1"),
+        ("train_folds", [1, 1], r"train_folds \[1, 1\]"),
+        ("segmentation.image_size", 128, "segmentation.image_size 128 of u is above data.image_size 64"),
+        ("segmentation.models", ["u", "u"], "models names u twice"),
+        ("segmentation.models", ["../u"], "cannot be a folder's name"),
+        ("segmentation.variants", {"v": {}}, "variants names v, not among models"),
+        ("classification.patience", 3, "patience 3 needs `keep: best`"),
+        ("classification.validate_every", 3, "epochs 10 must be a multiple of validate_every 3"),
+        ("classification.sampling", {"scheme": "natural", "positive_share": 0.8}, "positive_share 0.8 has no effect"),
+        ("tune_segmentation", {"space": {"glamma": {"low": 0, "high": 1}}}, "names glamma, which segmentation does not have"),
+        ("tune_segmentation", {"space": {"gamma": {"low": 2, "high": 1}}}, "low 2.0 must be below high 1.0"),
+        ("tune_segmentation", {"trials": 1, "fold": 5}, "tune_segmentation.fold 5 is not among train_folds"),
+    ],
+)
+def test_a_fault_is_named_with_key_value_and_mend(key: str, value: object, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        validate(Params, changed(key, value), "")
+
+
+def test_every_fault_of_a_file_is_told_at_once() -> None:
+    content = changed("segmentation.lr", -1)
+    content["split"]["holdout"] = 2
+    with pytest.raises(ValueError, match=r"(?s)split\.holdout.*segmentation\.lr"):
+        validate(Params, content, "")
+
+
+def test_a_member_gets_the_section_then_the_tuned_values_then_its_own() -> None:
+    section = SegmentationSettings(models=["u", "v"], lr=0.1, gamma=1.0, variants={"v": {"gamma": 3.0}})
+    assert for_model(section, "u", {"lr": 0.2}).model_dump(include={"lr", "gamma"}) == {"lr": 0.2, "gamma": 1.0}
+    assert for_model(section, "v", {"lr": 0.2, "gamma": 9.0}).gamma == 3.0
+    with pytest.raises(ValueError, match="'w' is not among models: u, v"):
+        for_model(section, "w")
+
+
+def test_a_variant_is_validated_too() -> None:
+    section = ClassificationSettings(models=["a"], variants={"a": {"epoch": 3}})
+    with pytest.raises(ValueError, match=r"unknown key `variants\.a\.epoch`"):
+        for_model(section, "a")
+
+
+def test_a_recipe_takes_the_users_folder(tmp_path: Path) -> None:
+    assert yaml.safe_load(text_of("siim-smoke", str(tmp_path)))["data"]["folder"] == str(tmp_path)
+    with pytest.raises(ValueError, match="no such folder"):
+        text_of("siim-smoke", str(tmp_path / "none"))
+    with pytest.raises(ValueError, match="no recipe 'sim'; there are .*siim"):
+        text_of("sim")

@@ -1,0 +1,133 @@
+"""The loop: learning rates by hand, two runs agree, a killed run ends as one that was not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from classification.train import Objective
+from experiments import fold, training
+from experiments.params import ClassificationSettings
+from experiments.training import Trained, fit, make_optimiser, normalise, rate
+from imaging.prepared import Prepared
+from tests.imaging.conftest import make_prepared
+
+SETTINGS: dict[str, Any] = {"models": ["c"], "image_size": 32, "epochs": 4, "batch_size": 2, "seed": 5}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return Prepared(make_prepared(tmp_path_factory.mktemp("training")))
+
+
+def network() -> torch.nn.Module:
+    torch.manual_seed(1)
+    layers = [torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Dropout(0.3)]
+    return torch.nn.Sequential(*layers, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 1))
+
+
+class Quits(Callback):
+    """Ends the process' work as a kill between two batches would, in the middle of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        if trainer.current_epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def run(prepared: Prepared, resume: Path, callbacks: list[Callback] | None = None, **changes: Any) -> Trained:
+    settings = ClassificationSettings(**{**SETTINGS, **changes})
+    train, validation = fold.datasets(prepared, 0, settings)
+    return fit(network(), Objective(settings), train, validation, settings, title="test", resume=resume, callbacks=callbacks)
+
+
+def same(one: Trained, two: Trained) -> bool:
+    return all(torch.equal(one.state[name], two.state[name]) for name in one.state)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "expected"),
+    [
+        ("constant", 0, 1 / 3),  # two of ten steps of warm-up: (0 + 1) / (2 + 1)
+        ("constant", 1, 2 / 3),
+        ("constant", 9, 1.0),
+        ("cosine", 2, 1.0),
+        ("cosine", 6, 0.5),
+        ("cosine", 10, 0.0),
+        ("poly", 6, 0.5**0.9),
+        ("poly", 10, 0.0),
+    ],
+)
+def test_learning_rate_of_ten_steps(schedule: str, step: int, expected: float) -> None:
+    assert rate(schedule, step, steps=10, warmup=0.2) == pytest.approx(expected)
+
+
+def test_normalise_centres_the_mean_grey() -> None:
+    image = torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 1, 2)
+    assert normalise(image).flatten().tolist() == pytest.approx([-0.449 / 0.226, (1 - 0.449) / 0.226])
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "radam", "sgd"])
+def test_biases_and_norms_are_not_decayed(name: str) -> None:
+    settings = ClassificationSettings(**SETTINGS, optimiser=name, weight_decay=0.1)
+    groups = make_optimiser(network(), settings).param_groups
+    decay = {group["weight_decay"]: sum(p.numel() for p in group["params"]) for group in groups}
+    assert decay == {0.0: 4 + 4 + 4 + 1, 0.1: 36 + 4}
+
+
+def test_two_runs_agree_bit_for_bit_and_another_seed_differs(prepared: Prepared, tmp_path: Path) -> None:
+    one, two = run(prepared, tmp_path / "a"), run(prepared, tmp_path / "b", workers=2)
+    assert same(one, two)
+    assert not same(one, run(prepared, tmp_path / "c", seed=6))
+
+
+@pytest.mark.parametrize("quits", [1, 3])
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_a_killed_run_ends_as_one_that_was_not(prepared: Prepared, tmp_path: Path, quits: int, keep: str) -> None:
+    whole = run(prepared, tmp_path / "whole", keep=keep)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        run(prepared, tmp_path / "killed", [Quits(quits)], keep=keep)
+    resumed = run(prepared, tmp_path / "killed", keep=keep)
+    assert same(whole, resumed)
+    assert [row["epoch"] for row in resumed.history] == [0, 1, 2, 3]
+    assert [row["train/loss"] for row in resumed.history] == [row["train/loss"] for row in whole.history]
+
+
+def test_history_has_the_look_at_the_validation_fold(prepared: Prepared, tmp_path: Path) -> None:
+    rows = run(prepared, tmp_path / "r", validate_every=2).history
+    assert ["val/auroc" in row for row in rows] == [False, True, False, True]
+    assert all(row["train/loss"] > 0 and row["lr"] >= 0 for row in rows)
+
+
+def test_early_stop(prepared: Prepared, tmp_path: Path) -> None:
+    done = run(prepared, tmp_path / "r", keep="best", patience=1, lr=1e-9, epochs=8, weight_decay=0)
+    assert len(done.history) < 8
+
+
+def test_a_loss_that_is_no_number_stops_with_the_rows(prepared: Prepared, tmp_path: Path) -> None:
+    settings = ClassificationSettings(**SETTINGS, lr=0.5)
+    net = network()
+    torch.nn.init.constant_(net[0].weight, float("nan"))
+    train, validation = fold.datasets(prepared, 0, settings)
+    with pytest.raises(FloatingPointError, match=r"epoch 1 in the batch of rows \[\d+, \d+\]: lower lr \(now 0\.5\)"):
+        fit(net, Objective(settings), train, validation, settings, title="test", resume=tmp_path / "r")
+
+
+@pytest.mark.parametrize("wish", ["32-true", "bf16-mixed", "16-mixed"])
+def test_a_named_precision_is_taken(wish: str) -> None:
+    assert training.choose_precision(wish) == wish
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes fp16 or bf16")
+def test_a_cpu_without_bf16_computes_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda self: "flags: avx2 avx512f")
+    assert training.choose_precision("auto") == "32-true"
+    monkeypatch.setattr(Path, "read_text", lambda self: "flags: avx512_bf16 amx_bf16")
+    assert training.choose_precision("auto") == "bf16-mixed"
