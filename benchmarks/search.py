@@ -86,10 +86,7 @@ def hoisted(maps: Maps, grid: Grid) -> np.ndarray:
 def searched(maps: Maps, grid: Grid) -> np.ndarray:
     """Totals (T1, A, T2) from histograms."""
     tops, areas, bottoms = grid
-    counts = [
-        (histogram(level), histogram(level, truth) if truth.any() else np.zeros(256, np.int64))
-        for level, truth in maps
-    ]
+    counts = [(histogram(level), histogram(level, truth)) for level, truth in maps]
     total, hit = (above(np.stack(part)) for part in zip(*counts, strict=True))
     size = total + hit[:, :1]
     units = np.rint(np.where(size > 0, 2 * hit / np.maximum(size, 1), 1.0) * UNIT).astype(np.int64)
@@ -128,12 +125,15 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=8, help="triplets tried on the pixels")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    maps = generated(options.maps, 256)
+    maps = generated(500, 256)
     print(timing.machine(), f"{options.rounds} rounds", sep=", ")
     levels = np.arange(6, 256, 13)[:20]
     areas = np.unique(np.geomspace(1, 4000, 20).astype(np.int64))
     areas = np.append(areas, np.arange(4001, 4001 + 20 - len(areas)))
-    compare("20 × 20 × 20", maps[:500], (levels, areas, levels), options.sample, options.rounds)
+    compare("20 × 20 × 20", maps, (levels, areas, levels), options.sample, options.rounds)
+    maps = (generated(200, 512) * (options.maps // 200 + 1))[
+        : options.maps
+    ]  # each several times, to spare memory
     grid = (np.arange(60, 252, 16), areas[4:12], np.arange(20, 220, 20))
     compare("12 × 8 × 10", maps, grid, options.sample, options.rounds)
     everything = (

@@ -118,3 +118,14 @@ def test_maps_keep_their_values_at_their_own_size() -> None:
     large = to_original(level, (16, 24))
     assert large.shape == (16, 24)
     assert large.dtype == np.uint8
+
+
+@pytest.mark.parametrize("shape", [(5, 16), (9, 7), (1, 1), (16, 8)])
+@pytest.mark.parametrize("filled", [0.0, 0.02, 1.0])
+def test_histogram_equals_plain_counting(shape, filled) -> None:
+    random = np.random.default_rng(3)
+    level = (random.integers(1, 256, shape) * (random.random(shape) < filled)).astype(np.uint8)
+    inside = random.random(shape) < filled
+    for image, mask in ((level, inside), (level.T, inside.T)):  # the second is not contiguous
+        assert np.array_equal(histogram(image), np.bincount(image.ravel(), minlength=256))
+        assert np.array_equal(histogram(image, mask), np.bincount(image[mask], minlength=256))
