@@ -9,8 +9,9 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from pydicom import uid
+from pydicom import dcmread, uid
 from pydicom.data import get_testdata_file
+from pydicom.encaps import generate_frames
 
 from imaging import dicom
 from imaging.dicom import RefusedFile
@@ -170,23 +171,35 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, syntax):
     else:
         path = files.write(tmp_path / "a.dcm", picture, syntax)
     data = path.read_bytes()
+    picture_starts = data.index(b"\xfe\xff\x00\xe0", data.index(b"\xe0\x7f\x10\x00")) + 16
     for end in range(8, len(data) - 9, max(1, len(data) // 60)):  # the last 8 bytes only close the sequence
         path.write_bytes(data[:end])
-        refused(path, ".")
+        refused(path, "the file is cut off" if end > picture_starts else ".")
+
+
+def encoded_frame(path, picture, syntax):
+    if syntax == uid.JPEGLossless:
+        return files.jpeg_lossless(picture, 8)
+    data = dcmread(files.write(path, picture, syntax)).PixelData
+    return next(generate_frames(data, number_of_frames=1))
 
 
 @pytest.mark.parametrize(
-    "syntax", [uid.RLELossless, uid.JPEG2000Lossless, uid.JPEGLSLossless], ids=lambda s: s.name
+    ("syntax", "reason"),
+    [
+        (uid.RLELossless, "cannot be decoded"),
+        (uid.JPEG2000Lossless, "end marker is missing"),
+        (uid.JPEGLSLossless, "end marker is missing"),
+        (uid.JPEGLossless, "end marker is missing"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
 )
-def test_a_cut_frame_in_a_whole_file_is_refused(tmp_path, syntax):
+def test_a_cut_frame_in_a_whole_file_is_refused(tmp_path, syntax, reason):
     picture = smooth_picture()
-    data = files.write(tmp_path / "a.dcm", picture, syntax).read_bytes()
-    start = data.index(b"\xfe\xff\x00\xe0", data.index(b"\xe0\x7f\x10\x00")) + 8
-    length = int.from_bytes(data[start + 4 : start + 8], "little")
-    frame = data[start + 8 : start + 8 + length]
+    frame = encoded_frame(tmp_path / "a.dcm", picture, syntax)
     for share in (0.3, 0.7, 0.95):
-        cut = frame[: int(length * share) // 2 * 2]
-        refused(files.write_frame(tmp_path / "b.dcm", cut, syntax, picture), ".")
+        cut = frame[: int(len(frame) * share) // 2 * 2]
+        refused(files.write_frame(tmp_path / "b.dcm", cut, syntax, picture), reason)
 
 
 def test_a_jpeg_2000_that_claims_another_size_is_not_decoded(tmp_path):
