@@ -56,9 +56,10 @@ def run(settings: DataSettings, folder: str | Path = FOLDER, report: str | Path 
     _check_refused(listing.rejected, len(train), settings.refused_share, folder)
     _check_room(folder, train["rle"], settings.image_size)
 
-    (folder / "index.parquet").unlink(
-        missing_ok=True
-    )  # written last: while it is missing, nothing here is valid
+    for leftover in folder.glob(".*.part.*"):  # gigabytes, when an earlier run was killed
+        leftover.unlink()
+    # Written last: while it is missing, nothing here is valid.
+    (folder / "index.parquet").unlink(missing_ok=True)
     read = _read_all(train, settings.image_size, folder)
     rejected = pd.concat([listing.rejected, read.rejected], ignore_index=True)
     _check_refused(rejected, len(read.facts), settings.refused_share, folder)
@@ -132,9 +133,10 @@ def _check_refused(rejected: pd.DataFrame, kept: int, allowed: float, folder: Pa
         return
     _write_csv(folder / "rejected.csv", rejected)
     examples = "\n".join(f"  {row.input}: {row.reason}" for row in rejected.head(5).itertuples())
+    mend = f"more than data.refused_share {allowed} allows; mend them or raise it to {np.ceil(share * 1000) / 1000:.3f}"
     raise ValueError(
-        f"{len(rejected):,} of {len(rejected) + kept:,} training inputs refused, more than data.refused_share"
-        f" {allowed} allows; mend them or raise it to {np.ceil(share * 1000) / 1000:.3f}."
+        f"{len(rejected):,} of {len(rejected) + kept:,} training inputs refused,"
+        f" {mend if kept else 'which leaves nothing to prepare; mend them'}."
         f" {folder / 'rejected.csv'} lists all of them; the first:\n{examples}"
     )
 

@@ -29,7 +29,7 @@ def resize_mask(mask: NDArray[Any], size: int) -> NDArray[np.uint8]:
     share are kept.
     """
     if mask.shape == (size, size):
-        return _full(mask) & 1
+        return _full(mask) & np.uint8(1)
     inside = _full(mask)
     # 127.5 is one half; OpenCV rounds it up to 128. A single pass each: this runs once for every positive of
     # a large set.

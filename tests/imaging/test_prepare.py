@@ -110,6 +110,12 @@ def test_allowed_refusals_are_left_out_and_listed(siim, run, tmp_path):
     assert len(pd.read_csv(tmp_path / "prepared" / "rejected.csv")) == 3
 
 
+def test_nothing_left_is_an_error_whatever_is_allowed(siim, run):
+    siim.add("outside", "0 5000")
+    with pytest.raises(ValueError, match="1 of 1 training inputs refused, which leaves nothing"):
+        run(refused_share=1)
+
+
 def test_unlabelled_images_are_no_refusals(siim, run):
     siim.add("a", "-1")
     siim.add("b", None)
@@ -124,6 +130,14 @@ def test_a_failed_run_invalidates_the_old_data(siim, run, tmp_path):
         run()
     with pytest.raises(ValueError, match="no prepared data"):
         Prepared(tmp_path / "prepared")
+
+
+def test_leftovers_of_a_killed_run_go(siim, run, tmp_path):
+    siim.add("a", "-1")
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared" / ".images.4711.part.npy").write_bytes(b"half")
+    run()
+    assert not list((tmp_path / "prepared").glob(".*"))
 
 
 def test_the_same_picture_under_two_ids_is_one_patient(siim, run, tmp_path):

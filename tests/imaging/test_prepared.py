@@ -31,6 +31,7 @@ def test_rows_images_masks_and_truth_belong_together(folder):
     assert data.rows(["i03", "i01"]).tolist() == [3, 1]
     assert data.mask(3).sum() == 10 * 11  # 20 x 20 at half the side; columns 3 to 22 fill half of 1 and of 11
     assert data.mask(2).shape == (32, 32)
+    assert data.mask(1).sum() == 10 * 11
     assert not data.mask(2).any()
     assert not data.mask(12).any()
     assert len(data.truth) == 12

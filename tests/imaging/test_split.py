@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -178,13 +180,11 @@ def test_the_real_labels_divide_evenly(real_siim):
     assert table.drop("holdout")["sum"].between(426, 428).all()
 
 
-def test_run_writes_the_labelled_images_only(tmp_path):
-    index = images(60, alone=True).assign(label=lambda table: table["label"].astype("Int8"))
-    index.loc[5, "label"] = pd.NA
-    index.to_parquet(tmp_path / "index.parquet")
-    split.run(SplitSettings(folds=2), tmp_path, tmp_path / "reports")
-    folds = pd.read_csv(tmp_path / "folds.csv", dtype=str)
+def test_run_writes_the_labelled_images_only(prepared_once, tmp_path):
+    folder = shutil.copytree(prepared_once, tmp_path / "prepared")
+    split.run(SplitSettings(folds=3), folder, tmp_path / "reports")
+    folds = pd.read_csv(folder / "folds.csv", dtype=str)
     assert folds.columns.tolist() == ["image_id", "patient_id", "fold"]
-    assert folds["image_id"].tolist() == index["image_id"].drop(5).tolist()
-    assert set(folds["fold"]) == {"holdout", "0", "1"}
+    assert folds["image_id"].tolist() == [f"i{number:02}" for number in range(12)]
+    assert set(folds["fold"]) == {"holdout", "0", "1", "2"}
     assert (tmp_path / "reports" / "folds.md").read_text().startswith("# Folds")
