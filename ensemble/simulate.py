@@ -7,9 +7,12 @@ sample and judged on another, by their expectation."""
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.special import expit
 
@@ -17,6 +20,7 @@ from ensemble.cases import Cases, Evidence
 from ensemble.histograms import LEVELS, NOTHING
 from ensemble.rules import RULES
 from ensemble.rules.expected_value import worth_it
+from imaging.figures import INK, NEGATIVE, POSITIVE, UNLABELLED, new_figure, save
 
 Floats = NDArray[np.float64]
 
@@ -84,13 +88,55 @@ def compare(images: int, seed: int) -> pd.DataFrame:
     return table.assign(behind=best - table["expected score"])
 
 
+def picture(table: pd.DataFrame, images: int, seed: int) -> Figure:
+    """Left: which images deserve a mask, with the curve that parts them. Right: how far each rule stays behind."""
+    cases, mean = sample(images, seed)
+    prob, worth = cases.evidence.prob, worth_it(cases.evidence.prob, mean)
+    figure, (left, right) = new_figure(10.5, 4.3, 1, 2)
+    label: dict[str, Any] = {
+        "ha": "center",
+        "bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2.5},
+    }
+    for chosen, colour, words, at in (
+        (worth, POSITIVE, "submit", (0.75, 0.8)),
+        (~worth, NEGATIVE, "leave empty", (0.5, 0.3)),
+    ):
+        left.scatter(mean[chosen], prob[chosen], s=6, color=colour, alpha=0.35, linewidths=0)
+        left.text(*at, words, color=colour, fontweight="bold", **label)
+    dice = np.linspace(0, 1, 200)
+    left.plot(dice, 1 / (1 + dice), color=INK)
+    left.text(0.36, 0.87, "p = 1/(1 + D)", **label)
+    left.set(
+        xlim=(0, 1),
+        ylim=(0, 1),
+        xlabel="expected Dice D of the mask",
+        ylabel="probability p of a pneumothorax",
+    )
+    left.set_title("A doubtful mask needs a surer image")
+    rules = table[~table["rule"].str.startswith("(")].sort_values("behind", ascending=False)
+    own = rules["rule"].str.startswith("expected")
+    lost = 1000 * rules["behind"]
+    bars = right.barh(
+        rules["rule"].str.replace("_", " "), lost, color=[POSITIVE if o else UNLABELLED for o in own]
+    )
+    right.bar_label(bars, fmt="%.1f", padding=3)
+    right.grid(axis="y", visible=False)
+    right.set(xlabel="thousandths of the score", xlim=(0, lost.max() * 1.12))
+    right.set_title("Lost to the best possible rule")
+    return figure
+
+
 def main() -> None:
-    """Print the comparison."""
+    """Print the comparison; with --figure also draw it."""
     parser = argparse.ArgumentParser(prog="python -m ensemble.simulate", description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--figure", type=Path, help="PNG to write")
     options = parser.parse_args()
-    print(compare(options.images, options.seed).to_string(index=False, float_format="%.4f"))
+    table = compare(options.images, options.seed)
+    print(table.to_string(index=False, float_format="%.4f"))
+    if options.figure:
+        save(picture(table, 3000, options.seed), options.figure)
 
 
 if __name__ == "__main__":
