@@ -58,7 +58,7 @@ def sample(
     area = sample_area(rng)
     kind, caps = sample_caps(rng, area, chest.pose.supine)
     healthy = Retraction(chest.to_pixels(chest.envelope(side)), caps)
-    drawn = 1.06 * area + 200  # readers stay off the wall, so the mask is a little smaller than the space
+    drawn = 1.03 * area + 160  # readers stay off the wall, so the mask is a little smaller than the space
     shape = solve(healthy, field[side], drawn * (WORK / FULL) ** 2)
     hard = float(np.clip(rng.normal(difficulty, 0.22), 0, 1))
     pleura = 7.0 - 4.5 * hard * rng.random()

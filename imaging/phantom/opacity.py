@@ -44,8 +44,8 @@ def _consolidations(chest: Chest, rng: np.random.Generator) -> Layer:
 
 
 def _nodules(chest: Chest, rng: np.random.Generator) -> Layer:
-    layer = blank()
-    for _ in range(rng.poisson(0.12)):
+    layer, count = blank(), rng.poisson(0.12)
+    for _ in range(count):
         spot = (
             (1 if rng.random() < 0.5 else -1) * rng.uniform(0.3, 0.8),
             rng.uniform(0.3, 1.5) * chest.height,
@@ -53,7 +53,7 @@ def _nodules(chest: Chest, rng: np.random.Generator) -> Layer:
         fill(
             layer, chest.to_pixels(blob(spot, rng.uniform(0.025, 0.06), 1.0, rng)), int(rng.integers(50, 110))
         )
-    return blur(layer, 2.0)
+    return blur(layer, 2.0) if count else layer
 
 
 def _effusion(chest: Chest, side: int, rng: np.random.Generator) -> Layer:
@@ -62,5 +62,5 @@ def _effusion(chest: Chest, side: int, rng: np.random.Generator) -> Layer:
     points = np.array([[0.0, 0.12], [0.35, 0.1], [0.65, 0.04], [0.88, -0.12], [1.05, -0.4], [1.1, -0.45]])
     surface = open_curve(points + np.array([0.0, level])) * (side, 1)
     outline = np.concatenate([surface, [[side * 1.2, 3.0], [0.0, 3.0]]])
-    layer = fill(blank(), chest.to_pixels(outline), 110 if chest.pose.supine else 235)
-    return blur(layer, 14.0 if chest.pose.supine else 3.0)
+    layer = fill(blank(WORK // 2), chest.to_pixels(outline, WORK // 2), 110 if chest.pose.supine else 235)
+    return resize(blur(layer, 7.0 if chest.pose.supine else 1.6), WORK)

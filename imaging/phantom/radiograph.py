@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imaging.phantom import acquisition, devices, disease, skeleton, tissue
 from imaging.phantom.anatomy import Chest
-from imaging.phantom.canvas import FULL, Depth, Points, add, blank, blur, invert, scaled, times
+from imaging.phantom.canvas import FULL, MM, Depth, Points, add, blank, blur, invert, scaled, times
 from imaging.phantom.opacity import opacities
 from imaging.phantom.patient import Build, Pose, sample_build, sample_pose
 from imaging.phantom.plan import Case, cases
@@ -72,10 +72,11 @@ def _anatomy(
     if found:
         density = disease.collapse(density, found, lungs.envelope[found.side])
         tree = times(tree, invert(found.space))
-    air = lungs.air.astype(np.int32)
+    trunk = tissue.body(chest, rng)
+    air = cv2.min(lungs.air, cv2.subtract(trunk, np.full_like(trunk, tissue.WALL_MM * MM))).astype(np.int32)
     lost = (air * (256 - np.minimum(density, 256)) >> 8).astype(np.uint16)
     dense = add(
-        add(tissue.body(chest, rng), tissue.front(chest)),
+        add(trunk, tissue.front(chest)),
         add(skeleton.girdle(chest), skeleton.spine(chest)),
     )
     ribs = times(

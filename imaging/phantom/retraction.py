@@ -93,15 +93,15 @@ def sample_caps(rng: np.random.Generator, area: float, supine: bool) -> tuple[st
 
     Most are apical, as in SIIM-ACR (median height of the centroids .22); air of a lying patient may gather at the base.
     """
-    draw, flat = rng.random(), rng.uniform(0.5, 1.05)
+    draw, flat = rng.random(), rng.uniform(0.4, 0.95)
     apex = Cap(-rng.uniform(14, 40), rng.uniform(62, 82), flat)
     base = Cap(rng.uniform(46, 56), rng.uniform(92, 100), flat)
     if supine and draw < 0.25 and area > 1500:
         return "basal", (base,)
     if area > 33000:
         return "large", (Cap(-rng.uniform(36, 50), rng.uniform(82, 92), rng.uniform(0.5, 1.1)),)
-    if draw < 0.66 or area < 2000:
+    if draw < 0.60 or area < 2000:
         return "apical", (apex,)
-    if draw < 0.82 or area < 5000:
+    if draw < 0.80 or area < 5000:
         return "lateral", (Cap(rng.uniform(1, 10), rng.uniform(66, 82), rng.uniform(0.8, 1.6)),)
     return "two-part", (apex, base)

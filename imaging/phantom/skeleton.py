@@ -79,14 +79,13 @@ def _tube(
 
 def girdle(chest: Chest) -> Depth:
     """Clavicles, shoulder blades and upper arms."""
-    clavicles, blades, arms = blank(), blank(), blank()
+    strong, thin = blank(), blank()
     for side in (-1, 1):
-        _clavicle(clavicles, chest, side)
-        _blade(blades, chest, side)
-        _upper_arm(arms, chest, side)
+        _blade(thin, chest, side)
+        _upper_arm(strong, chest, side)
+        _clavicle(strong, chest, side)
     strength = chest.build.bone
-    thin = add(scaled(blur(clavicles, 0.8), 30.0 * strength), scaled(blur(blades, 0.9), 18.0 * strength))
-    return add(thin, scaled(blur(arms, 1.0), 34.0 * strength))
+    return add(scaled(blur(strong, 0.8), 30.0 * strength), scaled(blur(thin, 0.9), 18.0 * strength))
 
 
 def _clavicle(layer: Layer, chest: Chest, side: int) -> None:

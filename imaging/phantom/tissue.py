@@ -32,6 +32,8 @@ AERATED = 0.26
 """Density of an aerated lung relative to water (ICRU report 44)."""
 LUNG_DEPTH = 150.0
 """Depth of the lung in millimetres, front to back, where it is thickest."""
+WALL_MM = 55
+"""The least that skin, muscle and ribs add to the lung, front and back together."""
 SIDES = (-1, 1)
 
 

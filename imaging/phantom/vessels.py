@@ -9,9 +9,21 @@ import cv2
 import numpy as np
 
 from imaging.phantom.anatomy import Chest
-from imaging.phantom.canvas import Depth, Layer, Points, blank, blur, ellipse, fill, fixed, scaled
+from imaging.phantom.canvas import (
+    WORK,
+    Depth,
+    Layer,
+    Points,
+    blank,
+    blur,
+    ellipse,
+    fill,
+    fixed,
+    resize,
+    scaled,
+)
 
-GENERATIONS = 7
+GENERATIONS = 6
 """Branchings from the hilum to the last visible twig."""
 LEVELS = 24
 """Steps of brightness; vessels of one step are drawn by one call."""
@@ -31,13 +43,13 @@ def vessels(chest: Chest, rng: np.random.Generator, retract: Callable[[int, Poin
 
     `retract(side, points)` moves points in pixels as a collapsing lung does (disease.py); the identity in a healthy one.
     """
-    layer, hila = blank(), blank()
+    layer, hila = blank(), blank(WORK // 2)
     for side in (-1, 1):
         lines, radius = _tree(chest, side, rng)
         pixels = retract(side, chest.to_pixels(lines.reshape(-1, 2))).reshape(lines.shape)
         _draw(layer, pixels, radius * chest.pose.unit)
         _hilum(hila, chest, side, rng)
-    return cv2.add(scaled(blur(layer, 0.5), 17.0), scaled(blur(hila, 3.0), 40.0))
+    return cv2.add(scaled(blur(layer, 0.5), 17.0), scaled(resize(blur(hila, 1.6), WORK), 40.0))
 
 
 def _draw(layer: Layer, lines: Points, radius: Points) -> None:
@@ -56,7 +68,9 @@ def _hilum(layer: Layer, chest: Chest, side: int, rng: np.random.Generator) -> N
     for _ in range(9):
         centre = (x + side * rng.uniform(-0.12, 0.1), y + rng.normal(0, 0.13))
         size = (rng.uniform(0.02, 0.05), rng.uniform(0.04, 0.09))
-        fill(layer, chest.to_pixels(ellipse(centre, size, side * -0.4)), int(rng.integers(90, 200)))
+        fill(
+            layer, chest.to_pixels(ellipse(centre, size, side * -0.4), WORK // 2), int(rng.integers(90, 200))
+        )
 
 
 def _tree(chest: Chest, side: int, rng: np.random.Generator) -> tuple[Points, Points]:
