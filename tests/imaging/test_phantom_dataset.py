@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 
 from imaging import rle
-from imaging.phantom import dataset
+from imaging.phantom import __main__ as stage
+from imaging.phantom import dataset, sheet
 from imaging.settings import PhantomSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR")
@@ -115,3 +117,27 @@ def test_foreign_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"holds files that are no phantoms"):
         dataset.write(tmp_path, SETTINGS, workers=1)
     assert (tmp_path / "mine.dcm").exists()
+
+
+def params(folder: Path, source: str) -> None:
+    (folder / "params.yaml").write_text(
+        f"data: {{source: {source}, folder: somewhere}}\nphantom: {{train: 20, test: 1}}\n"
+    )
+
+
+def test_stage_leaves_a_note_where_no_phantoms_are_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params(tmp_path, "siim")
+    monkeypatch.chdir(tmp_path)
+    stage.main()
+    stage.main()  # a second run may replace its own note
+    assert [path.name for path in (tmp_path / "data/phantom").iterdir()] == ["README.txt"]
+    assert "somewhere" in (tmp_path / "data/phantom/README.txt").read_text()
+
+
+def test_sheet_has_three_rows() -> None:
+    picture = sheet.sheet(PhantomSettings(train=20, test=1, prevalence=0.5), 1)
+    assert picture.shape == (720, 240, 3)
+    np.testing.assert_array_equal(picture[:480].min(2), picture[:480].max(2))  # grey
+    assert (picture[480:].min(2) != picture[480:].max(2)).any()  # the outline is red
