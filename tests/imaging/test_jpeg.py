@@ -65,6 +65,7 @@ def test_every_lost_byte_loses_blocks():
     assert counts[0] == 12 * 15
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] < 90
+    assert jpeg_scan.count_blocks(data[:-5] + b"\xff\xd9") == 12 * 15 - 1  # three bytes of the last block
 
 
 @pytest.mark.parametrize("side", [None, 48, 24, 12])

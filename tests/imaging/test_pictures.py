@@ -154,6 +154,9 @@ def test_cut_files(tmp_path, name):
     for share in (0.1, 0.5, 0.9):
         path.write_bytes(data[: int(len(data) * share)])
         refused(path, ".")
+    if name.endswith("jpg"):
+        path.write_bytes(data[:-2])
+        refused(path, "end marker")
 
 
 def test_a_changed_byte_breaks_the_checksum(tmp_path):
