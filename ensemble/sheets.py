@@ -72,7 +72,9 @@ def sheet(
 ) -> Figure:
     """A grid of drawn pictures, a caption over each and a name beside each row; a sheet without pictures says so."""
     columns = max((len(ids) for ids in rows.values()), default=1)
-    figure, panels = new_figure(max(2.6 * columns, 6.0), 2.85 * len(rows) + 0.8, max(len(rows), 1), columns)
+    figure, panels = new_figure(
+        max(2.6 * columns, 6.0), 2.85 * max(len(rows), 0.4) + 0.8, max(len(rows), 1), columns
+    )
     for axes in panels:
         picture_axes(axes)
     for r, (name, ids) in enumerate(rows.items()):

@@ -14,6 +14,7 @@ from ensemble.decision import Decision
 from ensemble.features import logit
 from ensemble.histograms import NOTHING
 from ensemble.rules import RULES
+from ensemble.rules.base import one_image
 from experiments.decision_settings import EnsembleSettings
 
 MASKS = MaskCommittee(weights={"u": 1.0})
@@ -45,20 +46,34 @@ def test_read_as_written(tmp_path: Path, decisions, kind, cases) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_skipping_changes_no_answer(decisions, kind) -> None:
-    """Any map at all, the worst included, below the bound: no mask. With the floor taken away the proof alone must hold."""
+    """Below the proven bound the rule itself, asked without any bound, gives no mask: whatever the map, the worst included."""
     random = np.random.default_rng(1)
-    for decision in (decisions[kind], decisions[kind].model_copy(update={"floor": 0.0})):
-        bound = decision.lower_bound()
-        proven = decision.model_copy(update={"floor": 0.0})
-        for raw in np.append(random.uniform(0, bound, 40), [0.0, np.nextafter(bound, 0)]):
-            if raw >= bound:
-                continue
+    decision = decisions[kind].model_copy(update={"floor": 0.0})
+    bound = decision.lower_bound()
+    for raw in (random.uniform(0, bound, 60), np.full(20, np.nextafter(bound, 0))):
+        for value in raw[raw < bound]:
             level = np.clip(random.normal(random.integers(0, 300), 50, (16, 16)), 0, 255).astype(np.uint8)
-            members = np.array([raw, raw])
-            asked = proven if decision.floor == 0 else decision
-            answer = asked.answer_map(members, float(raw), level, float(random.random()))
-            assert answer.level == NOTHING
-            assert not answer.mask.any()
+            evidence = one_image(value, level, value, [value, value], random.random())
+            evidence = evidence.with_prob(decision.probability(evidence))
+            assert decision.rule.thresholds(evidence)[0] == NOTHING
+
+
+def test_a_stacked_bound_holds_at_the_worst_features(decisions) -> None:
+    """The map that the regression likes best may not lift an image below the bound over the rule's least probability."""
+    decision = decisions["gate"].model_copy(update={"floor": 0.0})
+    bound = decision.lower_bound()
+    assert decision.probability.highest(bound) <= decision.rule.least_prob()
+    if bound < 1 - 1e-6:
+        assert decision.probability.highest(bound + 1e-6) >= decision.rule.least_prob() - 1e-4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_are_empty_below_the_bound_and_the_floor(decisions, kind) -> None:
+    decision = decisions[kind]
+    below = np.nextafter(decision.lower_bound(), 0)
+    if below > 0:
+        full = np.full((8, 8), 255, np.uint8)
+        assert not decision.answer_map(np.array([below, below]), below, full, 1.0).mask.any()
 
 
 def test_bound_is_tight_for_a_calibrated_gate(random_cases) -> None:

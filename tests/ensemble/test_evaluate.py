@@ -44,7 +44,7 @@ def evaluated(tmp_path_factory, make_world) -> Path:
     root = tmp_path_factory.mktemp("evaluated")
     make_world(root)
     with contextlib.chdir(root):
-        fit.run(EnsembleSettings(fill_holes=True, min_component=300), FAST, NAMES)
+        fit.run(EnsembleSettings(fill_holes=True, min_component=40_000), FAST, NAMES)
         evaluate.run(FAST, "patient")
     return root
 
