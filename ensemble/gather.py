@@ -1,4 +1,4 @@
-"""From prediction files to cases: one streaming pass over the maps, one image in memory at a time."""
+"""From prediction files to cases: one streaming pass over the maps, a few images in memory at a time."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ensemble.histograms import LEVELS, Levels, above, histogram, to_original
 from ensemble.predictions import Predictions
 from ensemble.probability import committee as committee_probability
 from imaging import rle
+from imaging.parallel import cores, ordered_map
 from imaging.prepared import Prepared
 
 Floats = NDArray[np.float64]
@@ -80,10 +81,16 @@ def gather(
     raw = committee_probability(members, np.array(list(classifiers.values())))
     totals, hits = np.zeros((2, len(ids), LEVELS), np.int64)
     agreement = np.ones(len(ids))
-    stream = original_maps(predictions, committee, prepared)
-    for i, (image_id, level, agreed) in enumerate(tqdm(stream, what, len(ids), disable=None)):
-        totals[i], hits[i] = counts(level, prepared.truth[image_id])
-        agreement[i] = agreed
+    shape, truth = _shapes(prepared), prepared.truth
+
+    def look(item: tuple[str, Maps]) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], float]:
+        image_id, maps = item
+        level, agreed = committee.combine(maps)
+        return counts(to_original(level, shape[image_id]), truth[image_id]), agreed
+
+    looks = ordered_map(look, maps_of_images(predictions), cores())
+    for i, (found, agreed) in enumerate(tqdm(looks, what, len(ids), disable=None)):
+        (totals[i], hits[i]), agreement[i] = found, agreed
     evidence = Evidence(prob=raw, raw=raw, members=members, above=totals, agreement=agreement)
     rows = prepared.index.iloc[prepared.rows(ids)]
     return Cases(
