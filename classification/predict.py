@@ -43,6 +43,7 @@ def main() -> None:
         if part == "oof":  # the hold-out is for ensemble.evaluate alone
             label = prepared.index["label"].iloc[prepared.rows(table["image_id"])]
             write_json(f"reports/classification/{model}.json", summary(table["prob"], label))
+    committee.seal("classification", model)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import weights
+from imaging.files import sha256, write_json
 from imaging.prepared import Prepared
 from imaging.settings import read_yaml
 
@@ -43,9 +44,10 @@ def rows_of(prepared: Prepared, part: str, fold: int) -> NDArray[np.int64]:
 
 def check_same_data(facts: dict[str, Any], prepared: Prepared, path: Path) -> None:
     """Out-of-fold means nothing when the network was trained on other folds: refuse."""
-    if facts["data_fingerprint"] != prepared.fingerprint:
+    found = facts["data"]["fingerprint"]
+    if found != prepared.fingerprint:
         raise ValueError(
-            f"{path}: trained on data {facts['data_fingerprint']}, the prepared data is {prepared.fingerprint}; train again"
+            f"{path}: trained on data {found}, the prepared data is {prepared.fingerprint}; train again"
         )
 
 
@@ -55,3 +57,21 @@ def tasks(
     """(fold, weights file, rows) in the order in which predictions are written."""
     for fold, path in members(stage, model):
         yield fold, path, rows_of(prepared, part, fold)
+
+
+def seal(stage: str, model: str) -> None:
+    """Write `seal.json` beside the predictions: the data, the networks' weights and the files' SHA-256.
+
+    `ensemble.fit` passes it on without opening the hold-out; `ensemble.evaluate` checks that this very hold-out was meant.
+    """
+    folder = folder_of(stage, model, PARTS[0]).parent
+    facts = {fold: weights.load_facts(path) for fold, path in members(stage, model)}
+    files = sorted(path for part in PARTS for path in (folder / part).iterdir())
+    write_json(
+        folder / "seal.json",
+        {
+            "data": next(iter(facts.values()))["data"],
+            "weights": {str(fold): fact["weights_sha256"] for fold, fact in facts.items()},
+            "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
+        },
+    )

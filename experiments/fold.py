@@ -103,7 +103,7 @@ def train(
             "settings": settings.model_dump(mode="json"),
             "metrics": done.metrics,
             "normalisation": training.NORMALISATION,
-            "data_fingerprint": prepared.fingerprint,
+            "data": tuned.data(stage),
             "prepared_size": prepared.size,
         }
         weights.save(weights.path_of(stage, model, fold), done.state, facts)

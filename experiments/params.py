@@ -125,8 +125,10 @@ class ClassificationSettings(TrainingSettings):
 class SegmentationSettings(TrainingSettings):
     """Where is it? An encoder-decoder; loss = alpha * focal(gamma) - log(dice), both per image."""
 
-    architecture: Literal["unet", "unetplusplus", "fpn", "deeplabv3plus"] = "unet"
-    """Decoder: segmentation-models-pytorch's Unet, UnetPlusPlus, FPN, DeepLabV3Plus."""
+    architecture: Literal["unet", "unetplusplus", "fpn", "deeplabv3plus", "plain"] = "unet"
+    """segmentation-models-pytorch's Unet, UnetPlusPlus, FPN, DeepLabV3Plus; or the plain U-Net of 2015."""
+    base_channels: int = Field(default=64, ge=4, le=256)
+    """Channels of the first level; plain U-Net alone, 64 in its paper."""
     encoder: str = "resnet18"
     """An smp encoder name, or `tu-<timm name>`."""
     decoder_channels: list[int] | None = None

@@ -163,7 +163,9 @@ class EpochLog(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         # Dropout and the like: the same after a resume, and however many numbers the loaders drew in between.
-        state = np.random.SeedSequence((self.sampler.seed, trainer.current_epoch, batch_idx)).generate_state(1)
+        state = np.random.SeedSequence((self.sampler.seed, trainer.current_epoch, batch_idx)).generate_state(
+            1
+        )
         torch.manual_seed(int(state[0]))
 
     def on_train_batch_end(
@@ -215,6 +217,8 @@ def fit(
     learner = Learner(net, objective, settings)
     trainer = _trainer(settings, [log, *(callbacks or []), *_stopping(settings, best), last])
     unfinished = resume / "last.ckpt"
+    if unfinished.exists():  # loaders with workers begin on the epoch's images before EpochLog hears of the epoch
+        sampler.set_epoch(torch.load(unfinished, weights_only=True, map_location="cpu")["epoch"] + 1)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from imaging.files import read_json, write_json
+from imaging.prepared import FOLDER
 
 
 def path_of(stage: str) -> Path:
@@ -21,6 +22,16 @@ def values(stage: str) -> dict[str, Any]:
     return found
 
 
+def data(stage: str) -> dict[str, str]:
+    """What names the prepared data, as the study saw it: see imaging.split.seal."""
+    return read_json(path_of(stage))["data"]
+
+
+def write(stage: str, found: dict[str, Any]) -> None:
+    """Write the result of a study on the data as it is now."""
+    write_json(path_of(stage), {**found, "data": read_json(Path(FOLDER) / "fingerprint.json")})
+
+
 def pass_through(stage: str) -> None:
     """The result of a study without trials: no value is changed."""
-    write_json(path_of(stage), {"values": {}, "trials": 0})
+    write(stage, {"values": {}, "trials": 0})

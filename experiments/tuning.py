@@ -20,7 +20,7 @@ from torch import nn
 
 from experiments import fold, tracking, training, tuned
 from experiments.params import TrainingSettings, TuneSettings, for_model
-from imaging.files import fingerprint, write_json
+from imaging.files import fingerprint
 from imaging.prepared import Prepared
 from imaging.settings import validate
 
@@ -99,15 +99,10 @@ def tune(
 ) -> None:
     """Run the study's missing trials and write `reports/tuning/<stage>/best.json`."""
     prepared = Prepared()
-    if study.trials == 0:
-        return write_json(
-            tuned.path_of(stage), {"values": {}, "trials": 0, "data_fingerprint": prepared.fingerprint}
-        )
     opened = open_study(stage, study, prepared.fingerprint)
     tags = {"stage": f"tune_{stage}", "study": opened.study_name, "data_fingerprint": prepared.fingerprint}
-    with tracking.start(
-        f"tune_{stage}", tags, {f"tune_{stage}": study.model_dump(mode="json")}, _memory(opened)
-    ) as parent:
+    params = {f"tune_{stage}": study.model_dump(mode="json")}
+    with tracking.start(f"tune_{stage}", tags, params, _memory(opened)) as parent:
         while done(opened) < study.trials:
             opened.sampler = make_sampler(study, len(opened.trials))
             opened.optimize(
@@ -117,17 +112,8 @@ def tune(
         parent.metrics({"best_score": opened.best_value})
     _memory(opened).unlink(missing_ok=True)
     best = opened.best_trial
-    return write_json(
-        tuned.path_of(stage),
-        {
-            "values": best.params,
-            "score": best.value,
-            "trial": best.number,
-            "trials": len(opened.trials),
-            "study": opened.study_name,
-            "data_fingerprint": prepared.fingerprint,
-        },
-    )
+    found = {"values": best.params, "score": best.value, "trial": best.number}
+    tuned.write(stage, {**found, "trials": len(opened.trials), "study": opened.study_name})
 
 
 def _trial(

@@ -34,7 +34,9 @@ def read_yaml(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected sections such as `data:` and `segmentation:`, found {type(content).__name__}")
+        raise ValueError(
+            f"{path}: expected sections such as `data:` and `segmentation:`, found {type(content).__name__}"
+        )
     return content
 
 
@@ -136,5 +138,8 @@ class SamplingSettings(Settings):
     @model_validator(mode="after")
     def _share_only_where_used(self) -> SamplingSettings:
         if self.scheme != "balanced" and self.positive_share != 0.5:
-            raise ValueError(f"positive_share {self.positive_share} has no effect with scheme {self.scheme!r}; remove it or use 'balanced'")
+            raise ValueError(
+                f"positive_share {self.positive_share} has no effect with scheme {self.scheme!r}; "
+                "remove it or use 'balanced'"
+            )
         return self

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imaging.files import atomic, write_text
+from imaging.files import atomic, sha256, write_json, write_text
 from imaging.prepared import FOLDER, Prepared
 from imaging.settings import SplitSettings, load_section
 
@@ -34,7 +34,16 @@ def run(settings: SplitSettings, folder: str | Path = FOLDER, report: str | Path
     folds = assign_folds(labelled, settings)
     with atomic(Path(folder) / "folds.csv") as temporary:
         folds.to_csv(temporary, index=False, lineterminator="\n")
+    write_json(Path(folder) / "fingerprint.json", seal(Path(folder)))
     write_text(Path(report) / "folds.md", describe(labelled.assign(fold=folds["fold"]), settings))
+
+
+def seal(folder: Path) -> dict[str, str]:
+    """What names all that was prepared, arrays included. The pipeline's next stage depends on this one small file,
+    and each later one on a file that repeats it, so that `dvc dag` is a chain and not a star.
+    """
+    arrays = {name: sha256(folder / f"{name}.npy") for name in ("images", "masks")}
+    return {"fingerprint": Prepared(folder).fingerprint, **arrays}
 
 
 def assign_folds(labelled: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
@@ -96,7 +105,8 @@ def _deal(table: pd.DataFrame, shares: NDArray[np.float64], salt: str) -> NDArra
     filled, parts = np.zeros_like(target), np.zeros(len(counts), np.int64)
     for g in order:
         increase = (counts[g] * (counts[g] + 2 * (filled - target)) / target).sum(axis=1)
-        parts[g] = np.argmin(increase.round(9))  # equal costs stay equal on every machine: the first part wins
+        # Rounded, since equal costs must stay equal on every machine: the first part wins.
+        parts[g] = np.argmin(increase.round(9))
         filled[parts[g]] += counts[g]
     return parts
 

@@ -86,6 +86,7 @@ def main() -> None:
         folder = predict(model, part, prepared)
         if part == "oof":  # the hold-out is for ensemble.evaluate alone
             write_json(f"reports/segmentation/{model}.json", out_of_fold_summary(folder, prepared))
+    committee.seal("segmentation", model)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The decoders of segmentation-models-pytorch on any smp or timm encoder."""
+"""Networks by name: the plain U-Net, and the decoders of segmentation-models-pytorch on any smp or timm encoder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 from experiments.params import SegmentationSettings
 from experiments.weights import hub_error, load_facts, restore
 from imaging.settings import validate
+from segmentation.architectures.plain import PlainUNet
 
 STRIDE = 32  # five halvings: the encoders' coarsest map
 
@@ -33,6 +34,8 @@ def build(settings: SegmentationSettings, trained: bool = False) -> nn.Module:
         raise ValueError(
             f"segmentation.image_size {settings.image_size} is not divisible by the encoder's stride {STRIDE}; take {nearest}"
         )
+    if settings.architecture == "plain":
+        return _plain(settings)
     pretrained = settings.pretrained == "imagenet" and not trained
     try:
         return _DECODERS[settings.architecture](
@@ -52,6 +55,14 @@ def build(settings: SegmentationSettings, trained: bool = False) -> nn.Module:
         raise ValueError(
             f"segmentation: {settings.architecture} with encoder {settings.encoder!r} cannot be built: {error}"
         ) from error
+
+
+def _plain(settings: SegmentationSettings) -> nn.Module:
+    if settings.pretrained != "none":
+        raise ValueError(
+            "segmentation.pretrained imagenet: there are no weights for the plain U-Net; set it to none"
+        )
+    return PlainUNet(settings.base_channels)
 
 
 def _extras(settings: SegmentationSettings) -> dict[str, Any]:

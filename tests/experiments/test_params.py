@@ -61,8 +61,16 @@ def test_the_small_params_are_valid() -> None:
         ("segmentation.variants", {"v": {}}, "variants names v, not among models"),
         ("classification.patience", 3, "patience 3 needs `keep: best`"),
         ("classification.validate_every", 3, "epochs 10 must be a multiple of validate_every 3"),
-        ("classification.sampling", {"scheme": "natural", "positive_share": 0.8}, "positive_share 0.8 has no effect"),
-        ("tune_segmentation", {"space": {"glamma": {"low": 0, "high": 1}}}, "names glamma, which segmentation does not have"),
+        (
+            "classification.sampling",
+            {"scheme": "natural", "positive_share": 0.8},
+            "positive_share 0.8 has no effect",
+        ),
+        (
+            "tune_segmentation",
+            {"space": {"glamma": {"low": 0, "high": 1}}},
+            "names glamma, which segmentation does not have",
+        ),
         ("tune_segmentation", {"space": {"gamma": {"low": 2, "high": 1}}}, "low 2.0 must be below high 1.0"),
         ("tune_segmentation", {"trials": 1, "fold": 5}, "tune_segmentation.fold 5 is not among train_folds"),
     ],
@@ -81,7 +89,10 @@ def test_every_fault_of_a_file_is_told_at_once() -> None:
 
 def test_a_member_gets_the_section_then_the_tuned_values_then_its_own() -> None:
     section = SegmentationSettings(models=["u", "v"], lr=0.1, gamma=1.0, variants={"v": {"gamma": 3.0}})
-    assert for_model(section, "u", {"lr": 0.2}).model_dump(include={"lr", "gamma"}) == {"lr": 0.2, "gamma": 1.0}
+    assert for_model(section, "u", {"lr": 0.2}).model_dump(include={"lr", "gamma"}) == {
+        "lr": 0.2,
+        "gamma": 1.0,
+    }
     assert for_model(section, "v", {"lr": 0.2, "gamma": 9.0}).gamma == 3.0
     with pytest.raises(ValueError, match="'w' is not among models: u, v"):
         for_model(section, "w")
@@ -97,5 +108,5 @@ def test_a_recipe_takes_the_users_folder(tmp_path: Path) -> None:
     assert yaml.safe_load(text_of("siim-smoke", str(tmp_path)))["data"]["folder"] == str(tmp_path)
     with pytest.raises(ValueError, match="no such folder"):
         text_of("siim-smoke", str(tmp_path / "none"))
-    with pytest.raises(ValueError, match="no recipe 'sim'; there are .*siim"):
+    with pytest.raises(ValueError, match=r"no recipe 'sim'; there are .*siim"):
         text_of("sim")

@@ -75,9 +75,12 @@ def test_a_deleted_database_is_no_reason_to_fail(client: MlflowClient, tmp_path:
 def test_a_pruned_trial_is_a_killed_child(client: MlflowClient) -> None:
     import optuna
 
-    with tracking.start("study", {}, {}) as parent:
-        with pytest.raises(optuna.TrialPruned), tracking.start("trial", {}, {}, parent=parent):
-            raise optuna.TrialPruned
+    with (
+        tracking.start("study", {}, {}) as parent,
+        pytest.raises(optuna.TrialPruned),
+        tracking.start("trial", {}, {}, parent=parent),
+    ):
+        raise optuna.TrialPruned
     child = next(run for run in runs(client) if run.info.run_name == "trial")
     assert child.info.status == "KILLED"
     assert child.data.tags["mlflow.parentRunId"] == parent.run_id
@@ -85,11 +88,14 @@ def test_a_pruned_trial_is_a_killed_child(client: MlflowClient) -> None:
 
 def test_work_goes_on_without_a_server_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
-    done = []
-    with pytest.warns(UserWarning, match=r"MLflow at http://127\.0\.0\.1:9 does not answer"), tracking.start("t", {}, {}) as run:
-        run.metrics({"a": 1.0})
-        done.append(True)
-    assert done
+
+    def work() -> str:
+        with tracking.start("t", {}, {}) as run:
+            run.metrics({"a": 1.0})
+            return "done"
+
+    with pytest.warns(UserWarning, match=r"MLflow at http://127\.0\.0\.1:9 does not answer"):
+        assert work() == "done"
 
 
 def test_dvcs_temporary_copies_need_a_named_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 def network() -> torch.nn.Module:
     torch.manual_seed(1)
     layers = [torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Dropout(0.3)]
-    return torch.nn.Sequential(*layers, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 1))
+    return torch.nn.Sequential(
+        *layers, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 1)
+    )
 
 
 class Quits(Callback):
@@ -45,7 +47,16 @@ class Quits(Callback):
 def run(prepared: Prepared, resume: Path, callbacks: list[Callback] | None = None, **changes: Any) -> Trained:
     settings = ClassificationSettings(**{**SETTINGS, **changes})
     train, validation = fold.datasets(prepared, 0, settings)
-    return fit(network(), Objective(settings), train, validation, settings, title="test", resume=resume, callbacks=callbacks)
+    return fit(
+        network(),
+        Objective(settings),
+        train,
+        validation,
+        settings,
+        title="test",
+        resume=resume,
+        callbacks=callbacks,
+    )
 
 
 def same(one: Trained, two: Trained) -> bool:
@@ -88,13 +99,17 @@ def test_two_runs_agree_bit_for_bit_and_another_seed_differs(prepared: Prepared,
     assert not same(one, run(prepared, tmp_path / "c", seed=6))
 
 
-@pytest.mark.parametrize("quits", [1, 3])
-@pytest.mark.parametrize("keep", ["last", "best"])
-def test_a_killed_run_ends_as_one_that_was_not(prepared: Prepared, tmp_path: Path, quits: int, keep: str) -> None:
-    whole = run(prepared, tmp_path / "whole", keep=keep)
+@pytest.mark.parametrize(
+    ("quits", "changes"),
+    [(1, {}), (3, {}), (1, {"keep": "best"}), (3, {"keep": "best"}), (2, {"workers": 2})],
+)
+def test_a_killed_run_ends_as_one_that_was_not(
+    prepared: Prepared, tmp_path: Path, quits: int, changes: dict[str, Any]
+) -> None:
+    whole = run(prepared, tmp_path / "whole", **changes)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        run(prepared, tmp_path / "killed", [Quits(quits)], keep=keep)
-    resumed = run(prepared, tmp_path / "killed", keep=keep)
+        run(prepared, tmp_path / "killed", [Quits(quits)], **changes)
+    resumed = run(prepared, tmp_path / "killed", **changes)
     assert same(whole, resumed)
     assert [row["epoch"] for row in resumed.history] == [0, 1, 2, 3]
     assert [row["train/loss"] for row in resumed.history] == [row["train/loss"] for row in whole.history]
@@ -116,7 +131,9 @@ def test_a_loss_that_is_no_number_stops_with_the_rows(prepared: Prepared, tmp_pa
     net = network()
     torch.nn.init.constant_(net[0].weight, float("nan"))
     train, validation = fold.datasets(prepared, 0, settings)
-    with pytest.raises(FloatingPointError, match=r"epoch 1 in the batch of rows \[\d+, \d+\]: lower lr \(now 0\.5\)"):
+    with pytest.raises(
+        FloatingPointError, match=r"epoch 1 in the batch of rows \[\d+, \d+\]: lower lr \(now 0\.5\)"
+    ):
         fit(net, Objective(settings), train, validation, settings, title="test", resume=tmp_path / "r")
 
 

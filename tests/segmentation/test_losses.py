@@ -41,7 +41,9 @@ def test_an_empty_image_pays_log_two_for_a_median_lesion() -> None:
     assert log_dice(logit, torch.zeros(1, 1, 10, 10)).item() == pytest.approx(math.log(2), abs=1e-5)
 
 
-@pytest.mark.parametrize(("gamma", "expected"), [(0.0, math.log(2)), (1.0, math.log(2) / 2), (2.0, math.log(2) / 4)])
+@pytest.mark.parametrize(
+    ("gamma", "expected"), [(0.0, math.log(2)), (1.0, math.log(2) / 2), (2.0, math.log(2) / 4)]
+)
 def test_focal_at_probability_one_half(gamma: float, expected: float) -> None:
     assert focal(logits([0, 0, 0, 0]), logits([1, 0, 0, 1]), gamma).item() == pytest.approx(expected)
 
