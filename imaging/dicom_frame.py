@@ -49,9 +49,7 @@ def check(header: Header, data: PixelData) -> tuple[int, int]:
             "PhotometricInterpretation is missing: nobody can say whether bright is dense or thin"
         )
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or samples not in (1, None):
-        raise RefusedFile(
-            f"a colour picture ({photometric}, {samples} samples a pixel); a radiograph is grey"
-        )
+        raise RefusedFile(f"not a grey picture ({photometric[:16]}, {samples} samples a pixel)")
     height, width = header.integer("Rows"), header.integer("Columns")
     if height is None or width is None:
         raise RefusedFile("Rows or Columns is missing")
@@ -106,7 +104,8 @@ def decode(header: Header, data: PixelData, shape: tuple[int, int], side: int | 
     found = jpeg.frame_2000(frame) if header.syntax in JPEG_2000 else jpeg.frame(frame)
     _check_frame(found, header, shape)
     if header.syntax in JPEG and found.plain:
-        return jpeg.decode(frame, side)
+        pixels = jpeg.decode(frame, side)
+        return pixels if bits(header)[0] == 8 else pixels.astype(np.uint16)
     jpeg.check_end(frame, found.scan)
     return _compressed(frame, header, shape)
 

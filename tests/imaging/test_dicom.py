@@ -13,7 +13,7 @@ import pytest
 from pydicom import dcmread, uid
 from pydicom.data import get_testdata_file
 
-from imaging import dicom, dicom_facts
+from imaging import dicom
 from imaging.dicom import RefusedFile, to_uint8
 from tests.imaging import dicom_files as files
 
@@ -129,6 +129,18 @@ def test_bits_outside_the_stored_ones_do_not_show(tmp_path):
     np.testing.assert_array_equal(dicom.read(high).pixels, expected)
 
 
+def test_8_bit_jpeg_in_16_bits_allocated(tmp_path):
+    picture = smooth_picture()
+    wide = picture.astype(np.uint16)
+    path = files.write_frame(tmp_path / "a.dcm", files.jpeg(picture), uid.JPEGBaseline8Bit, wide, stored=12)
+    radiograph = dicom.read(path)
+    assert radiograph.pixels.dtype == np.uint16
+    decoded = cv2.imdecode(np.frombuffer(files.jpeg(picture), np.uint8), 0).astype(float)
+    spread = decoded.max() - decoded.min()
+    np.testing.assert_allclose(radiograph.pixels, (decoded - decoded.min()) / spread * 65535, atol=0.5)
+    assert dicom.read_reduced(path, 20)[0].shape == picture.shape
+
+
 def test_a_frame_in_several_fragments(tmp_path):
     picture = smooth_picture()
     frame = files.jpeg(picture)
@@ -209,52 +221,6 @@ def test_to_uint8():
         to_uint8(small / 255)
 
 
-AGES = {
-    "029Y": 29, "29": 29, "29Y": 29, "018M": 1, "011M": 0, "104W": 2, "003D": 0, "": None, "Y": None,
-    "413": None, "abc": None, "-04": None, "2 9": None, "029y": 29,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("text", "years"), AGES.items())
-def test_ages(text, years):
-    assert dicom_facts.age_in_years(text) == years
-
-
-def test_facts(tmp_path):
-    path = files.write(
-        tmp_path / "a.dcm",
-        random_pixels(),
-        PatientID="NIH 7",
-        PatientSex="f",
-        PatientAge="029Y",
-        ViewPosition="ap",
-        PixelSpacing=[0.2, 0.15],
-        ImagerPixelSpacing=[9, 9],
-        StudyInstanceUID="1.2.3",
-        SeriesInstanceUID="1.2.4",
-    )
-    radiograph = dicom.read(path)
-    facts = radiograph.facts
-    assert radiograph.spacing_mm == facts.spacing_mm == (0.2, 0.15)
-    assert (facts.patient_id, facts.sex, facts.age, facts.view) == ("NIH 7", "F", 29, "AP")
-    assert (facts.study_uid, facts.series_uid, facts.photometric) == ("1.2.3", "1.2.4", "MONOCHROME2")
-    assert (facts.height, facts.width, facts.bits, facts.notes) == (*SHAPE, 8, ())
-
-
-@pytest.mark.parametrize(
-    ("elements", "expected"),
-    [
-        ({"ImagerPixelSpacing": [0.14, 0.14]}, (0.14, 0.14)),
-        ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": [0.14, 0.14]}, (0.14, 0.14)),
-        ({"PixelSpacing": [-1, 1]}, None),
-        ({"PixelSpacing": ""}, None),
-        ({}, None),
-    ],
-)
-def test_spacing(tmp_path, elements, expected):
-    assert dicom.read(files.write(tmp_path / "a.dcm", random_pixels(), **elements)).spacing_mm == expected
-
-
 def test_irregular_headers_read_in_silence(tmp_path):
     """As in SIIM's test files: blank study UIDs, a SOPInstanceUID that is none, an age without its unit."""
     picture = smooth_picture()
@@ -277,12 +243,6 @@ def test_irregular_headers_read_in_silence(tmp_path):
         facts = dicom.read(path).facts
     assert (facts.sop_uid, facts.study_uid, facts.series_uid) == ("ID_0011fe81e", None, None)
     assert (facts.patient_id, facts.age) == (None, 64)
-
-
-def test_an_impossible_age_is_left_out_and_noted(tmp_path):
-    facts = dicom.read(files.write(tmp_path / "a.dcm", random_pixels(), PatientAge="413Y")).facts
-    assert facts.age is None
-    assert "age" in facts.notes[0]
 
 
 def test_threads_read_side_by_side(tmp_path):
