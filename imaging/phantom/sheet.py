@@ -1,6 +1,6 @@
 """Draw a sheet of phantoms: `python -m imaging.phantom.sheet [FILE]` (docs/figures/phantom.png by default).
 
-First row without a pneumothorax, second row with one, third row the second with the readers' outlines.
+First row without a pneumothorax, second row with one (small to large), third row the second with the readers' outlines.
 """
 
 from __future__ import annotations
@@ -43,11 +43,18 @@ def sheet(settings: PhantomSettings, columns: int) -> NDArray[np.uint8]:
     """Three rows of phantoms, (3 * 240, columns * 240, 3) uint8."""
     plan = cases(settings, settings.seed)
     healthy = [case.index for case in plan if not case.positive][:columns]
-    ill = [case.index for case in plan if case.positive][:columns]
+    ill = [case.index for case in plan if case.positive][: 3 * columns]
     above = [render(settings.seed, index, settings) for index in healthy]
-    below = [render(settings.seed, index, settings) for index in ill]
+    below = sorted((render(settings.seed, index, settings) for index in ill), key=area)[
+        2::3
+    ]  # small to large
     rows = [[small(p) for p in above], [small(p) for p in below], [outlined(p) for p in below]]
     return np.concatenate([np.concatenate(row, 1) for row in rows], 0)
+
+
+def area(phantom: Phantom) -> int:
+    """Pixels of the annotation."""
+    return int(np.any(phantom.masks, 0).sum())
 
 
 def small(phantom: Phantom) -> NDArray[np.uint8]:

@@ -147,8 +147,8 @@ def blob(centre: tuple[float, float], radius: float, flat: float, rng: np.random
 def parenchyma(chest: Chest, rng: np.random.Generator) -> NDArray[np.int32]:
     """Density of the lung on the WORK grid, 256 = water: aerated, denser in the lower parts, with a coarse and a fine grain."""
     crowded = AERATED * (1 + 0.5 * (1 - chest.pose.inspiration))
-    rough = round(256 * rng.uniform(0.6, 1.8))
+    rough = round(256 * rng.uniform(0.6, 1.9))
     coarse = resize(tint(noise(rng, WORK // 4, 16)), WORK).astype(np.int32)
-    fine = noise(rng, WORK, 3).astype(np.int32) + noise(rng, WORK, 6)
+    fine = noise(rng, WORK, 3).astype(np.int32) + noise(rng, WORK, 6) // 2
     grain = coarse + (fine * rough >> 9) - 1024
     return (round(256 * crowded) * (8192 + 3 * grain)) >> 13
