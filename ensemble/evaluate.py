@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ensemble import crossfit, evaluation_report, figures, metrics, predictions, sheets, subgroups
+from ensemble import crossfit, evaluation_report, figures, metrics, predictions, seals, sheets, subgroups
 from ensemble.bootstrap import PatientDraws, with_interval
 from ensemble.cases import Cases
 from ensemble.decision import FOLDER as DECISIONS
@@ -45,6 +45,7 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     """Measure the decision on the hold-out; write metrics.json, tables, plots, pictures and report.md."""
     prepared, decision = Prepared(FOLDER), Decision.load(PATH)
     check_same_data(decision, prepared, scheme)
+    seals.check_files(decision.fitted["sealed"], PART)
     found = predictions.read(PART, list(decision.classifiers), list(decision.masks.weights))
     check_part(found, prepared, locked=True)
     cases = gather(found, decision.classifiers, decision.masks, prepared, "hold-out masks")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ensemble import crossfit, figures, fit_report, members, predictions
+from ensemble import crossfit, figures, fit_report, members, predictions, seals
 from ensemble.bootstrap import PatientDraws
 from ensemble.cases import Cases
 from ensemble.decision import FOLDER as DECISIONS
@@ -25,6 +25,9 @@ from imaging.prepared import FOLDER, Prepared
 from imaging.settings import load_section
 
 REPORTS = Path("reports/ensemble")
+
+
+LEAST = 2  # images of a kind: with fewer, nothing can be held back to check what is fitted
 
 
 def main() -> None:
@@ -52,7 +55,8 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
     draws = PatientDraws(cases.patient, evaluation.draws, evaluation.seed)
     table = table_of_rules(cases, decisions, levels, chosen, draws)
 
-    decision = decisions[chosen].model_copy(update={"fitted": facts(cases, prepared, table, chosen)})
+    fitted = {**facts(cases, prepared, table, chosen), "sealed": seals.read(names)}
+    decision = decisions[chosen].model_copy(update={"fitted": fitted})
     decision.save(PATH)
     for kind, other in decisions.items():  # `evaluate` compares them on the hold-out
         other.save(f"{DECISIONS}/rules/{kind}.json")
@@ -69,10 +73,10 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
 def check_both_kinds(cases: Cases) -> None:
     """A decision needs images with and without a finding."""
     positives = int(cases.label.sum())
-    if min(positives, len(cases) - positives) < 5:
+    if min(positives, len(cases) - positives) < LEAST:
         raise ValueError(
             f"{len(cases)} out-of-fold images, {positives} with a pneumothorax: "
-            "at least 5 with and 5 without are needed to fit a decision"
+            f"at least {LEAST} of each are needed to fit a decision"
         )
 
 

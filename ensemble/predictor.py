@@ -19,6 +19,7 @@ import classification.model
 import segmentation.architectures
 from ensemble.committee import Maps
 from ensemble.decision import PATH, Answer, Decision
+from ensemble.seals import check_weights
 from experiments import inference
 from experiments.params import TrainingSettings
 from experiments.weights import path_of
@@ -40,6 +41,8 @@ class Member:
     fold: int
     net: nn.Module
     settings: TrainingSettings
+    sha256: str
+    """Of its weights file."""
 
     def __call__(self, squares: Sequence[Pixels]) -> Tensor:
         """Probabilities of prepared squares (B, 1) or (B, 1, s, s), on the CPU."""
@@ -79,6 +82,9 @@ class Predictor:
             raise ValueError(
                 f"{models}: networks trained on data prepared at several sizes, {sorted(sides | more)}; train again"
             )
+        for stage, members in (("classification", classifiers), ("segmentation", masks)):
+            for member in members:
+                check_weights(fitted.fitted["sealed"], stage, member.name, member.fold, member.sha256)
         return cls(fitted, classifiers, masks, (sides | more).pop())
 
     def prepare(self, pixels: Pixels) -> Pixels:
@@ -157,6 +163,6 @@ def _members(models: str | Path, stage: str, names: list[str], load: Any) -> tup
         for path in paths:
             net, settings, facts = load(path)
             net = net.to(inference.device()).to(memory_format=torch.channels_last)
-            members.append(Member(name, int(facts["fold"]), net, settings))
+            members.append(Member(name, int(facts["fold"]), net, settings, facts["weights_sha256"]))
             sides.add(int(facts["prepared_size"]))
     return members, sides

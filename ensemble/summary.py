@@ -34,7 +34,7 @@ def describe(metrics: dict[str, dict[str, float]], studies: pd.DataFrame, source
         f"  {gain:+.4f} over the all-empty baseline. {what}",
         "",
         f"Submission: submission.csv, {len(studies)} studies, {masks} with a mask, {refused} refused",
-        "Report:     reports/evaluation/report.md (figures beside it; the data: reports/data/dataset_card.md)",
+        "Report:     reports/evaluation/report/report.md (the data: reports/data/dataset_card.md)",
         "Runs:       make ui, or `mlflow ui`, then http://127.0.0.1:5000",
         "",
         "For research, not for diagnosis.",

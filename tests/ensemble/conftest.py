@@ -13,6 +13,7 @@ import pytest
 from ensemble.cases import Cases, Evidence
 from ensemble.histograms import above, histogram
 from imaging import rle
+from imaging.files import sha256, write_json
 
 
 def disk(shape: tuple[int, int], x: float, y: float, radius: float) -> np.ndarray:
@@ -104,6 +105,14 @@ class World:
                 folder.mkdir(parents=True)
                 self.ids(pairs).to_parquet(folder / "ids.parquet", index=False)
                 np.save(folder / "maps.npy", np.stack([self.map(row) for _, row, _ in pairs]))
+
+        for folder in sorted((self.root / "predictions").glob("*/*")):
+            files = {
+                str(path.relative_to(folder)): sha256(path) for path in folder.rglob("*") if path.is_file()
+            }
+            write_json(
+                folder / "seal.json", {"data": {"fingerprint": "x"}, "weights": {"0": "y"}, "files": files}
+            )
 
     def pairs(self, part: str) -> list[tuple[str, pd.Series, int]]:
         """(image id, row, fold) in the order of the files."""
