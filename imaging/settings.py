@@ -100,6 +100,8 @@ class PhantomSettings(Settings):
     """Share of images with a pneumothorax; 0.2215 in SIIM-ACR."""
     difficulty: float = Field(default=0.5, ge=0, le=1)
     """0: every pneumothorax is obvious; 1: many are barely visible."""
+    least_area: int = Field(default=0, ge=0, le=100_000)
+    """Smallest pneumothorax in pixels at 1024 x 1024; 0: areas as in SIIM-ACR, where a quarter is below 4,100."""
     seed: int = Field(default=0, ge=0)
     """Same seed, same files, on every machine."""
 

@@ -16,6 +16,7 @@ from imaging.phantom.anatomy import Chest
 from imaging.phantom.canvas import FULL, WORK, Layer, Points, blur, fill, stroke
 from imaging.phantom.retraction import Retraction, sample_caps, solve
 from imaging.phantom.tissue import visible_lung
+from imaging.settings import PhantomSettings
 
 AREA_SHARES = (0.0, 0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99, 1.0)
 AREA_PIXELS = (400, 567, 1364, 2006, 4059, 8630, 18388, 33433, 45772, 80416, 161421)
@@ -43,24 +44,26 @@ class Pneumothorax:
         return self.retraction.move(points) if side == self.side else points
 
 
-def sample_area(rng: np.random.Generator) -> float:
-    """Wanted area of the mask in pixels at 1024 x 1024, distributed as in SIIM-ACR."""
-    return float(np.exp(np.interp(rng.random(), AREA_SHARES, np.log(AREA_PIXELS))))
+def sample_area(rng: np.random.Generator, least: int = 0) -> float:
+    """Wanted area of the mask in pixels at 1024 x 1024, distributed as those of SIIM-ACR that have `least` pixels."""
+    share = float(np.interp(np.log(max(least, 1)), np.log(AREA_PIXELS), AREA_SHARES))
+    drawn = share + (1 - share) * rng.random()
+    return float(np.exp(np.interp(drawn, AREA_SHARES, np.log(AREA_PIXELS))))
 
 
 def sample(
-    chest: Chest, rng: np.random.Generator, difficulty: float, field: dict[int, Layer]
+    chest: Chest, rng: np.random.Generator, settings: PhantomSettings, field: dict[int, Layer]
 ) -> Pneumothorax:
-    """Draw a pneumothorax; `field` is the visible lung by side (tissue.Lungs.field), `difficulty` 0..1 lowers the contrast."""
+    """Draw a pneumothorax; `field` is the visible lung by side (tissue.Lungs.field), difficulty lowers the contrast."""
     side = (
         -1 if rng.random() < 0.59 else 1
     )  # SIIM-ACR: 59 % of the centroids are in the left half of the picture
-    area = sample_area(rng)
+    area = sample_area(rng, settings.least_area)
     kind, caps = sample_caps(rng, area, chest.pose.supine)
     healthy = Retraction(chest.to_pixels(chest.envelope(side)), caps)
     drawn = 1.03 * area + 160  # readers stay off the wall, so the mask is a little smaller than the space
     shape = solve(healthy, field[side], drawn * (WORK / FULL) ** 2)
-    hard = float(np.clip(rng.normal(difficulty, 0.22), 0, 1))
+    hard = float(np.clip(rng.normal(settings.difficulty, 0.22), 0, 1))
     pleura = 7.0 - 4.5 * hard * rng.random()
     return Pneumothorax(side, kind, shape, shape.space(field[side]), 1.0 - 0.72 * hard, pleura)
 

@@ -54,7 +54,7 @@ def render(seed: int, index: int, settings: PhantomSettings) -> Phantom:
     pose = sample_pose(rng, build)
     chest = Chest(build, pose)
     lungs = tissue.lungs(chest)
-    found = disease.sample(chest, rng, settings.difficulty, lungs.field) if case.positive else None
+    found = disease.sample(chest, rng, settings, lungs.field) if case.positive else None
     pixels = _expose(_anatomy(chest, lungs, found, rng), chest, lungs, case, found, rng)
     masks = disease.annotate(chest, found, rng) if found else []
     facts = Facts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from imaging.settings import validate
 from segmentation.architectures.plain import PlainUNet
 
 STRIDE = 32  # five halvings: the encoders' coarsest map
+# Every pixel's probability at the start, about the share of the median lesion: otherwise the first epochs are spent on
+# learning that most pixels are empty (the prior of Lin 2017, section 4.1).
+PRIOR = 0.01
 
 _DECODERS: dict[str, Any] = {
     "unet": smp.Unet,
@@ -34,8 +38,13 @@ def build(settings: SegmentationSettings, trained: bool = False) -> nn.Module:
         raise ValueError(
             f"segmentation.image_size {settings.image_size} is not divisible by the encoder's stride {STRIDE}; take {nearest}"
         )
-    if settings.architecture == "plain":
-        return _plain(settings)
+    net: Any = _plain(settings) if settings.architecture == "plain" else _smp(settings, trained)
+    head: Any = net.head if isinstance(net, PlainUNet) else net.segmentation_head[0]
+    nn.init.constant_(head.bias, math.log(PRIOR / (1 - PRIOR)))
+    return net
+
+
+def _smp(settings: SegmentationSettings, trained: bool) -> nn.Module:
     pretrained = settings.pretrained == "imagenet" and not trained
     try:
         return _DECODERS[settings.architecture](
