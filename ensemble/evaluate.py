@@ -21,6 +21,7 @@ from ensemble.gather import check_part, gather, original_maps
 from ensemble.histograms import NOTHING
 from ensemble.predictions import Predictions
 from ensemble.tables import compare, dice_at, submitted_at
+from experiments import tracking
 from experiments.decision_settings import EvaluationSettings
 from imaging import rle
 from imaging.figures import save
@@ -38,7 +39,23 @@ Measured = dict[str, dict[str, float | None]]
 
 def main() -> None:
     """Read params.yaml and evaluate."""
-    run(load_section("evaluation", EvaluationSettings), load_section("split", SplitSettings).scheme)
+    settings, scheme = (
+        load_section("evaluation", EvaluationSettings),
+        load_section("split", SplitSettings).scheme,
+    )
+    params = {"evaluation": settings.model_dump(mode="json"), "split": {"scheme": scheme}}
+    with tracking.start("evaluate", {"stage": "evaluate"}, params) as tracked:
+        measured = run(settings, scheme)
+        tracked.metrics(
+            {
+                f"{name}/{key}": value
+                for name, of in measured.items()
+                for key, value in of.items()
+                if value is not None
+            }
+        )
+        for path in sorted(REPORT.iterdir()):
+            tracked.file(path)
 
 
 def run(settings: EvaluationSettings, scheme: str) -> Measured:

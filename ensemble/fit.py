@@ -18,6 +18,7 @@ from ensemble.decision import PATH, Decision
 from ensemble.gather import check_part, gather
 from ensemble.rules import RULES
 from ensemble.tables import compare, dice_at, submitted_at
+from experiments import tracking
 from experiments.decision_settings import EnsembleSettings, EvaluationSettings
 from imaging.figures import save
 from imaging.files import atomic, write_text
@@ -33,7 +34,15 @@ LEAST = 2  # images of a kind: with fewer, nothing can be held back to check wha
 def main() -> None:
     """Read params.yaml and fit."""
     names = {stage: sorted(predictions.model_names(stage)) for stage in predictions.STAGES}
-    run(load_section("ensemble", EnsembleSettings), load_section("evaluation", EvaluationSettings), names)
+    settings = load_section("ensemble", EnsembleSettings)
+    evaluation = load_section("evaluation", EvaluationSettings)
+    params = {"ensemble": settings.model_dump(mode="json")}
+    with tracking.start("fit_ensemble", {"stage": "fit_ensemble"}, params) as tracked:
+        fitted = run(settings, evaluation, names).fitted
+        tracked.tags({"data_fingerprint": fitted["data_fingerprint"]})
+        tracked.metrics({f"nested_score/{key}": value for key, value in fitted["nested_score"].items()})
+        for path in sorted(REPORTS.iterdir()):
+            tracked.file(path)
 
 
 def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[str, list[str]]) -> Decision:

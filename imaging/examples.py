@@ -85,4 +85,4 @@ def _mask(code: str | None, shape: tuple[int, int], size: int) -> tuple[int | No
     if code == rle.EMPTY:
         return 0, None
     mask = rle.decode(code, shape)
-    return int(np.count_nonzero(mask)), resize_mask(mask, size)
+    return rle.area(code), resize_mask(mask, size)

@@ -30,7 +30,9 @@ def test_an_arrow_that_runs_back_is_seen(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "experiments" / "fold.py").write_text("x = 1\n")
     (tmp_path / "segmentation" / "losses.py").write_text("x = 1\n")
     (tmp_path / "imaging" / "dataset.py").write_text("def f():\n    from experiments.fold import x\n")
-    (tmp_path / "classification" / "train.py").write_text("import experiments.fold\nimport segmentation.losses\n")
+    (tmp_path / "classification" / "train.py").write_text(
+        "import experiments.fold\nimport segmentation.losses\n"
+    )
     assert imports.arrows_back() == [
         "imaging/dataset.py imports experiments/fold.py: imaging may not depend on experiments",
         "classification/train.py imports segmentation/losses.py: classification may not depend on segmentation",
@@ -62,7 +64,11 @@ def test_only_evaluate_opens_the_holdouts_predictions() -> None:
     for package in imports.LAYERS:
         for path in Path(package).rglob("*.py"):
             if path.as_posix() not in allowed and package in ("ensemble", "experiments"):
-                code = [line for line in path.read_text().splitlines() if '"holdout"' in line or "'holdout'" in line]
+                code = [
+                    line
+                    for line in path.read_text().splitlines()
+                    if '"holdout"' in line or "'holdout'" in line
+                ]
                 assert [line for line in code if "isin" not in line and "Literal" not in line] == [], path
 
 
@@ -82,7 +88,13 @@ assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
 def test_importing_the_pipeline_asks_no_server() -> None:
-    modules = ["experiments", "classification.train", "segmentation.predict", "ensemble.submit", "experiments.tuning"]
+    modules = [
+        "experiments",
+        "classification.train",
+        "segmentation.predict",
+        "ensemble.submit",
+        "experiments.tuning",
+    ]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "NO_ALB", "DO_NOT"))}
     code = NO_NETWORK % (modules,)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)

@@ -27,4 +27,6 @@ def test_a_cell_is_positive_when_the_mask_touches_it() -> None:
     right = torch.tensor([[-20.0, 20.0], [-20.0, -20.0]]).reshape(1, 1, 2, 2)
     assert where(right, mask).item() == pytest.approx(0.0, abs=1e-5)
     # all empty: cross-entropy 20 of one cell in four, and dice (2·0 + 1) / (0 + 1 + 1)
-    assert where(torch.full((1, 1, 2, 2), -20.0), mask).item() == pytest.approx(20 / 4 - math.log(1 / 2), abs=1e-4)
+    assert where(torch.full((1, 1, 2, 2), -20.0), mask).item() == pytest.approx(
+        20 / 4 - math.log(1 / 2), abs=1e-4
+    )

@@ -41,7 +41,10 @@ def test_pooling_lies_between_mean_and_maximum() -> None:
     ("extra", "said"),
     [
         ({"architecture": "resnet19"}, "'resnet19' is not a timm model; close to it"),
-        ({"architecture": "vit_tiny_patch16_224", "head": "localising", "image_size": 224}, "needs a map of at least 2 x 2"),
+        (
+            {"architecture": "vit_tiny_patch16_224", "head": "localising", "image_size": 224},
+            "needs a map of at least 2 x 2",
+        ),
         ({"head": "localising", "image_size": 32}, "at image_size 32 gives"),
     ],
 )

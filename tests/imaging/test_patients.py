@@ -39,9 +39,7 @@ def test_patients_csv_comes_first_and_gaps_are_told():
     found = assign(IDS, ["p", "p", None, "q"], ["x", "x", "x", "y"], [])
     assert found.ids == ["p", "p", "image:c", "q"]
     assert found.source == "patients.csv"
-    assert found.notes == [
-        "1 images have no patient in patients.csv; each counts as a patient of its own."
-    ]
+    assert found.notes == ["1 images have no patient in patients.csv; each counts as a patient of its own."]
 
 
 def test_dicom_id_counts_when_it_repeats():
