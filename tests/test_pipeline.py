@@ -19,7 +19,7 @@ from imaging import rle
 
 TINY: dict[str, Any] = {
     "data": {"source": "phantom", "folder": "data/phantom", "image_size": 64},
-    "phantom": {"train": 60, "test": 5, "prevalence": 0.4, "difficulty": 0.0, "least_area": 8000, "seed": 0},
+    "phantom": {"train": 120, "test": 5, "prevalence": 0.5, "difficulty": 0.0, "least_area": 8000, "seed": 0},
     "split": {"scheme": "patient", "folds": 2, "holdout": 0.3},
     "train_folds": [0, 1],
     "classification": {
