@@ -217,7 +217,9 @@ def fit(
     learner = Learner(net, objective, settings)
     trainer = _trainer(settings, [log, *(callbacks or []), *_stopping(settings, best), last])
     unfinished = resume / "last.ckpt"
-    if unfinished.exists():  # loaders with workers begin on the epoch's images before EpochLog hears of the epoch
+    if (
+        unfinished.exists()
+    ):  # loaders with workers begin on the epoch's images before EpochLog hears of the epoch
         sampler.set_epoch(torch.load(unfinished, weights_only=True, map_location="cpu")["epoch"] + 1)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
