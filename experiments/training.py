@@ -152,11 +152,9 @@ class EpochLog(Callback):
         self.rows = state_dict["rows"]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        epoch = trainer.current_epoch
-        torch.manual_seed(
-            self.sampler.seed * 100_003 + epoch
-        )  # dropout and the like: the same after a resume
-        self.sampler.set_epoch(epoch)  # Lightning does so itself, but not in the first epoch after a resume
+        self.sampler.set_epoch(
+            trainer.current_epoch
+        )  # Lightning does so itself, but not in the first epoch after a resume
         self._start, self._images = time.perf_counter(), 0
 
     def on_train_batch_start(
