@@ -48,7 +48,7 @@ bench: .venv/ready ## speed against the usual ways, as ratios
 
 requirements: .venv/ready ## compile requirements.txt from pyproject.toml (needs uv: pip install uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-annotate --no-header --extra dev pyproject.toml --output-file requirements.txt
+	  --no-emit-find-links --no-annotate --no-header --all-extras pyproject.toml --output-file requirements.txt
 
 clean: ## remove what runs have made (data, models, reports, studies; not the MLflow database)
 	rm -rf data models predictions reports studies .resume submission.csv

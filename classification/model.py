@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from experiments.params import ClassificationSettings
+from experiments.training_settings import ClassificationSettings
 from experiments.weights import hub_error, load_facts, restore
 from imaging.settings import validate
 

@@ -11,8 +11,8 @@ from classification.losses import mixed, where
 from classification.metrics import summary
 from classification.model import build
 from experiments import fold
-from experiments.params import ClassificationSettings
 from experiments.training import Batch
+from experiments.training_settings import ClassificationSettings
 from imaging.settings import load_section
 
 

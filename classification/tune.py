@@ -6,7 +6,8 @@ Space, trials and proxy are the params section `tune_classification`.
 from __future__ import annotations
 
 from experiments import tuned
-from experiments.params import ClassificationSettings, TuneSettings
+from experiments.training_settings import ClassificationSettings
+from experiments.tuning_settings import TuneSettings
 from imaging.settings import load_section
 
 

@@ -21,7 +21,7 @@ from ensemble.committee import Maps
 from ensemble.decision import PATH, Answer, Decision
 from ensemble.seals import check_weights
 from experiments import inference
-from experiments.params import TrainingSettings
+from experiments.training_settings import TrainingSettings
 from experiments.weights import path_of
 from imaging.parallel import cores, ordered_map
 from imaging.radiograph import Facts, RefusedFile

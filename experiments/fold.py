@@ -16,7 +16,7 @@ from torch import nn
 
 from experiments import tracking, training, tuned, weights
 from experiments.imports import closure
-from experiments.params import TrainingSettings, for_model
+from experiments.training_settings import TrainingSettings, for_model
 from imaging import augment
 from imaging.dataset import Images
 from imaging.files import atomic, fingerprint

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from experiments.params import TrainingSettings
 from experiments.training import choose_precision, normalise
+from experiments.training_settings import TrainingSettings
 from imaging.dataset import Images, worker_init
 
 

@@ -25,7 +25,7 @@ from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from experiments.params import TrainingSettings
+from experiments.training_settings import TrainingSettings
 from imaging.dataset import Images, worker_init
 from imaging.sampling import EpochSampler
 

@@ -19,7 +19,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from experiments import fold, tracking, training, tuned
-from experiments.params import TrainingSettings, TuneSettings, for_model
+from experiments.training_settings import TrainingSettings, for_model
+from experiments.tuning_settings import TuneSettings
 from imaging.files import fingerprint
 from imaging.prepared import Prepared
 from imaging.settings import validate

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from experiments import fold
-from experiments.params import SegmentationSettings
 from experiments.training import Batch
+from experiments.training_settings import SegmentationSettings
 from imaging.settings import load_section
 from segmentation.architectures import build
 from segmentation.losses import mixed

@@ -9,7 +9,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 from torch import nn
 
-from experiments.params import SegmentationSettings
+from experiments.training_settings import SegmentationSettings
 from experiments.weights import hub_error, load_facts, restore
 from imaging.settings import validate
 from segmentation.architectures.plain import PlainUNet

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from experiments import params
-from experiments.params import ClassificationSettings, Params, SegmentationSettings, for_model
+from experiments.params import Params
 from experiments.recipe import FOLDER, names, text_of
+from experiments.training_settings import ClassificationSettings, SegmentationSettings, for_model
 from imaging.settings import validate
 
 SMALL = {

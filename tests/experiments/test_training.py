@@ -12,8 +12,8 @@ from lightning.pytorch.callbacks import Callback
 
 from classification.train import Objective
 from experiments import fold, training
-from experiments.params import ClassificationSettings
 from experiments.training import Trained, fit, make_optimiser, normalise, rate
+from experiments.training_settings import ClassificationSettings
 from imaging.prepared import Prepared
 from tests.imaging.conftest import make_prepared
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.params import SegmentationSettings
+from experiments.training_settings import SegmentationSettings
 from segmentation.architectures import build
 
 TINY = {"models": ["u"], "encoder": "tu-resnet10t", "image_size": 64}

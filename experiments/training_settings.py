@@ -1,0 +1,132 @@
+"""The params sections of the two trained stages, with a docstring under each field."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, model_validator
+
+from imaging.settings import AugmentSettings, SamplingSettings, Settings, validate
+
+
+class TrainingSettings(Settings):
+    """What the two trained stages have in common."""
+
+    models: list[str] = Field(min_length=1)
+    """Names of the committee's members; each is trained on every fold. A name is a folder name."""
+    variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Settings of this section that differ for one model, by its name."""
+    pretrained: Literal["none", "imagenet"] = "none"
+    """Initial encoder weights; `imagenet` is fetched by timm from its hub, once."""
+    image_size: int = Field(default=256, ge=32, le=2048)
+    """Side in pixels of the network's input; at most data.image_size."""
+    epochs: int = Field(default=10, ge=1)
+    """Passes over the sampler's images."""
+    batch_size: int = Field(default=16, ge=1)
+    """Images a step."""
+    accumulate: int = Field(default=1, ge=1)
+    """Steps whose gradients are added before the optimiser moves."""
+    optimiser: Literal["adam", "adamw", "radam", "sgd"] = "adamw"
+    """Adam (Kingma 2015), AdamW (Loshchilov 2019), RAdam (Liu 2020), SGD with momentum .9."""
+    lr: float = Field(default=1e-3, gt=0, lt=10)
+    """Peak learning rate."""
+    weight_decay: float = Field(default=1e-4, ge=0, lt=1)
+    """Weight decay; not applied to biases and normalisation layers."""
+    schedule: Literal["cosine", "poly", "constant"] = "cosine"
+    """Learning rate over the steps: half cosine to zero, (1 - t)^0.9, or constant."""
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises linearly from zero."""
+    gradient_clip: float | None = Field(default=1.0, gt=0)
+    """Largest gradient norm; null: no clipping."""
+    alpha: float = Field(default=0.3, ge=0)
+    """Mixing weight of the focal term; see the stage's losses.py. NOT the class balance of the focal loss."""
+    gamma: float = Field(default=2.0, ge=0)
+    """Focusing exponent of the focal term (Lin 2017); 0 is cross-entropy."""
+    validate_every: int = Field(default=1, ge=1)
+    """Epochs between two looks at the validation fold; epochs must be a multiple, so that the last one is looked at."""
+    keep: Literal["last", "best"] = "last"
+    """Which epoch's weights are kept. `best` by validation chooses on the very fold that later gives the out-of-fold
+    predictions and so flatters them a little."""
+    patience: int | None = Field(default=None, ge=1)
+    """Early stop after this many epochs without a better validation score; needs `keep: best`."""
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    """`auto`: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32."""
+    workers: int = Field(default=0, ge=0)
+    """Loader processes; 0 is best on a CPU and with the memory-mapped data."""
+    flip_tta: bool = True
+    """Predict the image and its mirror image and average."""
+    augment: AugmentSettings = AugmentSettings()
+    """Random changes of training images."""
+    sampling: SamplingSettings = SamplingSettings()
+    """Which images an epoch shows."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of initial weights, order and augmentation; fold k uses seed + k."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainingSettings:
+        doubled = sorted({name for name in self.models if self.models.count(name) > 1})
+        if doubled:
+            raise ValueError(f"models names {', '.join(doubled)} twice; each member needs a name of its own")
+        for name in self.models:
+            if not name or any(sign in name for sign in "/\\:") or name.startswith("."):
+                raise ValueError(
+                    f"models holds {name!r}, which cannot be a folder's name; use letters, digits, - and _"
+                )
+        strangers = sorted(set(self.variants) - set(self.models))
+        if strangers:
+            raise ValueError(
+                f"variants names {', '.join(strangers)}, not among models ({', '.join(self.models)})"
+            )
+        if self.epochs % self.validate_every:
+            raise ValueError(
+                f"epochs {self.epochs} must be a multiple of validate_every {self.validate_every}, or the last epoch goes unseen"
+            )
+        if self.patience is not None and self.keep != "best":
+            raise ValueError(
+                f"patience {self.patience} needs `keep: best`; with `keep: {self.keep}` set patience to null"
+            )
+        return self
+
+
+class ClassificationSettings(TrainingSettings):
+    """Is it there? A timm classifier; loss = alpha * focal(gamma) + (1 - alpha) * cross-entropy."""
+
+    architecture: str = "resnet18"
+    """Any timm model name."""
+    head: Literal["plain", "localising"] = "plain"
+    """`plain`: timm's own pooling and linear layer. `localising`: a logit for each cell of the last map, trained with
+    the masks and pooled by log-sum-exp (Wang 2017); learns from fewer images, convolutional architectures only."""
+    mask_weight: float = Field(default=1.0, ge=0)
+    """Weight of the cells' loss; with head localising alone."""
+    output_stride: Literal[8, 16, 32] = 32
+    """Image pixels a cell's side; with head localising alone. Smaller is finer and slower."""
+    alpha: float = Field(default=0.3, ge=0, le=1)
+    """Share of the focal term."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout before the last layer."""
+
+
+class SegmentationSettings(TrainingSettings):
+    """Where is it? An encoder-decoder; loss = alpha * focal(gamma) - log(dice), both per image."""
+
+    architecture: Literal["unet", "unetplusplus", "fpn", "deeplabv3plus", "plain"] = "unet"
+    """segmentation-models-pytorch's Unet, UnetPlusPlus, FPN, DeepLabV3Plus; or the plain U-Net of 2015."""
+    base_channels: int = Field(default=64, ge=4, le=256)
+    """Channels of the first level; plain U-Net alone, 64 in its paper."""
+    encoder: str = "resnet18"
+    """An smp encoder name, or `tu-<timm name>`."""
+    decoder_channels: list[int] | None = None
+    """Channels of the five decoder blocks (unet, unetplusplus); null: smp's own."""
+    attention: Literal["none", "scse"] = "none"
+    """Attention in the decoder blocks (unet, unetplusplus): scSE of Roy 2018."""
+
+
+T = TypeVar("T", bound=TrainingSettings)
+
+
+def for_model(settings: T, name: str, tuned: dict[str, Any] | None = None) -> T:
+    """Settings of one committee member: the section, then the tuned values, then the member's own variant."""
+    if name not in settings.models:
+        raise ValueError(f"model {name!r} is not among models: {', '.join(settings.models)}")
+    merged = {**settings.model_dump(), **(tuned or {}), **settings.variants.get(name, {})}
+    return validate(type(settings), merged, f"variants.{name}")
