@@ -8,7 +8,7 @@ line and the web page."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -38,7 +38,8 @@ class Answer:
 
     mask: bool (H, W), empty if nothing is submitted; prob: calibrated probability of a pneumothorax; raw:
     the classifier committee's own; level: where the map was cut, 256 for no mask; skipped: ruled out
-    without looking for a mask; reason: in words."""
+    by the classifiers, whatever a mask network might show; reason: in words; map: the mask committee's
+    probabilities as uint8 (H, W), None if nobody looked."""
 
     mask: NDArray[np.bool_]
     prob: float
@@ -46,6 +47,7 @@ class Answer:
     level: int
     skipped: bool
     reason: str
+    map: NDArray[np.uint8] | None = None
 
 
 class Decision(Settings):
@@ -139,10 +141,11 @@ class Decision(Settings):
         """The answer for one image from its probabilities and mask maps (each by model, over folds) and its
         (height, width)."""
         raw = self.raw(probs)
-        if raw < self.lower_bound():
-            return self.skipped(probs, shape)
         level, agreement = self.masks.combine(maps)
-        return self.answer_map(self.members(probs), raw, to_original(level, shape), agreement)
+        shown = to_original(level, shape)
+        if raw < self.lower_bound():
+            return replace(self.skipped(probs, shape), map=shown)
+        return self.answer_map(self.members(probs), raw, shown, agreement)
 
     def answer_map(
         self, members: NDArray[np.float64], raw: float, level: NDArray[np.uint8], agreement: float
@@ -152,7 +155,7 @@ class Decision(Settings):
         evidence = evidence.with_prob(self.probability(evidence))
         cut = int(self.thresholds(evidence)[0])
         mask = self.finish(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
-        return Answer(mask, float(evidence.prob[0]), raw, cut, False, self.rule.reason(evidence))
+        return Answer(mask, float(evidence.prob[0]), raw, cut, False, self.rule.reason(evidence), level)
 
     def seen(self, evidence: Evidence) -> Evidence:
         """Evidence (N) with the probability that the rule sees in place of what it held."""

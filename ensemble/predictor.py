@@ -91,12 +91,18 @@ class Predictor:
         """The square (S, S) that the networks were trained on, from an image of at least that size or smaller."""
         return resize_image(pixels, self.side)
 
-    def answers(self, squares: Sequence[Pixels], shapes: Sequence[tuple[int, int]]) -> list[Answer]:
-        """Answers for a batch of prepared squares; masks have the images' own (height, width)."""
+    def answers(
+        self, squares: Sequence[Pixels], shapes: Sequence[tuple[int, int]], cascade: bool = True
+    ) -> list[Answer]:
+        """Answers for a batch of prepared squares; masks have the images' own (height, width).
+
+        Without the cascade the mask networks see every image: the same answers, and a map with each."""
         probs = self._by_name([(member, member(squares)[:, 0]) for member in self.classifiers], len(squares))
         found: list[Answer | None] = [None] * len(squares)
         bound = self.decision.lower_bound()
-        open_ = [i for i in range(len(squares)) if self.decision.raw(_values(probs[i])) >= bound]
+        open_ = [
+            i for i in range(len(squares)) if not cascade or self.decision.raw(_values(probs[i])) >= bound
+        ]
         for i in set(range(len(squares))) - set(open_):
             found[i] = self.decision.skipped(_values(probs[i]), shapes[i])
         if open_:
@@ -109,15 +115,15 @@ class Predictor:
         self.looked += len(open_)
         return [answer for answer in found if answer is not None]
 
-    def files(self, paths: Iterable[Path]) -> Iterator[Scored]:
+    def files(self, paths: Iterable[Path], cascade: bool = True) -> Iterator[Scored]:
         """Answers or refusals for files, in their order; decoding runs ahead in threads, memory holds a few batches."""
         batch: list[tuple[Scored, Pixels | None]] = []
         for item in ordered_map(self._read, paths, cores()):
             batch.append(item)
             if len(batch) == BATCH:
-                yield from self._decide(batch)
+                yield from self._decide(batch, cascade)
                 batch = []
-        yield from self._decide(batch)
+        yield from self._decide(batch, cascade)
 
     def _read(self, path: Path) -> tuple[Scored, Pixels | None]:
         try:
@@ -126,10 +132,10 @@ class Predictor:
             return Scored(path, refusal=refusal), None
         return Scored(path, facts), self.prepare(pixels)
 
-    def _decide(self, batch: list[tuple[Scored, Pixels | None]]) -> Iterator[Scored]:
+    def _decide(self, batch: list[tuple[Scored, Pixels | None]], cascade: bool) -> Iterator[Scored]:
         squares = [square for _, square in batch if square is not None]
         shapes = [(file.facts.height, file.facts.width) for file, _ in batch if file.facts is not None]
-        answers = iter(self.answers(squares, shapes) if squares else [])
+        answers = iter(self.answers(squares, shapes, cascade) if squares else [])
         for file, square in batch:
             yield file if square is None else replace(file, answer=next(answers))
 
