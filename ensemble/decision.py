@@ -141,9 +141,12 @@ class Decision(Settings):
         """The answer for one image from its probabilities and mask maps (each by model, over folds) and its
         (height, width)."""
         raw = self.raw(probs)
+        ruled_out = raw < self.lower_bound()
+        if ruled_out and not maps:
+            return self.skipped(probs, shape)
         level, agreement = self.masks.combine(maps)
         shown = to_original(level, shape)
-        if raw < self.lower_bound():
+        if ruled_out:
             return replace(self.skipped(probs, shape), map=shown)
         return self.answer_map(self.members(probs), raw, shown, agreement)
 
