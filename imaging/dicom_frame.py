@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 from pydicom import uid
-from pydicom.encaps import encapsulate
-from pydicom.pixels import get_decoder
 
-from imaging import jpeg
+from imaging import isolated, jpeg
 from imaging.dicom_file import UNDEFINED, PixelData
 from imaging.dicom_header import Header, uid_name
 from imaging.radiograph import Pixels, RefusedFile, check_size
@@ -162,7 +160,7 @@ def _native(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
 
 
 def _compressed(frame: bytes, header: Header, shape: tuple[int, int]) -> Pixels:
-    """Let pydicom's plugins decode one frame."""
+    """Let pydicom's plugins decode one frame, in a process of their own."""
     allocated, stored = bits(header)
     options: dict[str, Any] = {
         "rows": shape[0],
@@ -176,16 +174,8 @@ def _compressed(frame: bytes, header: Header, shape: tuple[int, int]) -> Pixels:
         "pixel_keyword": "PixelData",
     }
     try:
-        decoder = get_decoder(header.syntax)
-        pixels, _ = decoder.as_array(
-            encapsulate([frame], has_bot=False), raw=True, decoding_plugin=PLUGINS[header.syntax], **options
-        )
-    except Exception as error:  # plugins raise whatever they like on damaged data
+        pixels = isolated.decode(frame, header.syntax, PLUGINS[header.syntax], options)
+    except RefusedFile as refusal:
         name = uid_name(header.syntax)
-        raise RefusedFile(f"the {name} picture cannot be decoded: {_first_line(error)}") from None
+        raise RefusedFile(f"the {name} picture cannot be decoded: {refusal.reason}") from None
     return pixels.view(np.uint8 if pixels.dtype.itemsize == 1 else np.uint16)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
