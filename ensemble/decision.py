@@ -39,7 +39,8 @@ class Answer:
     mask: bool (H, W), empty if nothing is submitted; prob: calibrated probability of a pneumothorax; raw:
     the classifier committee's own; level: where the map was cut, 256 for no mask; skipped: ruled out
     by the classifiers, whatever a mask network might show; reason: in words; map: the mask committee's
-    probabilities as uint8 (H, W), None if nobody looked."""
+    probabilities as uint8 (H, W), None if nobody looked; needed: the probability that the rule asks of this image,
+    None where it asks for none or nobody looked."""
 
     mask: NDArray[np.bool_]
     prob: float
@@ -48,6 +49,7 @@ class Answer:
     skipped: bool
     reason: str
     map: NDArray[np.uint8] | None = None
+    needed: float | None = None
 
 
 class Decision(Settings):
@@ -158,7 +160,8 @@ class Decision(Settings):
         evidence = evidence.with_prob(self.probability(evidence))
         cut = int(self.thresholds(evidence)[0])
         mask = self.finish(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
-        return Answer(mask, float(evidence.prob[0]), raw, cut, False, self.rule.reason(evidence), level)
+        said, needed = self.rule.reason(evidence), self.rule.needed(evidence)
+        return Answer(mask, float(evidence.prob[0]), raw, cut, False, said, level, needed)
 
     def seen(self, evidence: Evidence) -> Evidence:
         """Evidence (N) with the probability that the rule sees in place of what it held."""

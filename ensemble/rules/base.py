@@ -45,6 +45,11 @@ class Rule(Settings):
         """Why the one image of this evidence gets its answer, in words."""
         raise NotImplementedError
 
+    def needed(self, evidence: Evidence) -> float | None:
+        """Probability that the one image of this evidence needs for its mask; None where the rule asks for none,
+        or where no probability would do."""
+        return None
+
     def apply(self, image_prob: float, mask_prob: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """The mask (H, W) of one image from its calibrated probability and its map uint8 at the original
         resolution."""

@@ -67,6 +67,11 @@ class ExpectedValue(Rule):
         """See Rule: 1/(1 + D) at the largest D that the regression can give."""
         return least_prob(self.dice)
 
+    def needed(self, evidence: Evidence) -> float | None:
+        """See Rule: 1/(1 + D)."""
+        dice = float(self.expected_dice(evidence)[0])
+        return 1 / (1 + dice) if evidence.above[0, self.level] else None
+
     def reason(self, evidence: Evidence) -> str:
         """See Rule."""
         if not evidence.above[0, self.level]:
@@ -110,6 +115,11 @@ class ExpectedValuePerImage(Rule):
     def least_prob(self) -> float:
         """See Rule."""
         return least_prob(self.dice)
+
+    def needed(self, evidence: Evidence) -> float | None:
+        """See Rule: 1/(1 + D)."""
+        dice = float(self.best(evidence)[1][0])
+        return 1 / (1 + dice) if dice else None
 
     def reason(self, evidence: Evidence) -> str:
         """See Rule."""

@@ -41,6 +41,10 @@ class Gate(Rule):
         """See Rule."""
         return self.cut
 
+    def needed(self, evidence: Evidence) -> float | None:
+        """See Rule."""
+        return self.cut
+
     def reason(self, evidence: Evidence) -> str:
         """See Rule."""
         return f"{evidence.prob[0]:.2f}, needed {self.cut:.2f}"

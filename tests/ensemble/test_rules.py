@@ -65,6 +65,11 @@ def test_apply_is_the_threshold_and_nothing_passes_below_the_bound(kind, fitted,
     if prob < rule.least_prob():
         assert not mask.any()
     assert f"{prob:.2f}" in rule.reason(one_image(prob, level)) or kind in ("triplet",)
+    needed = rule.needed(one_image(prob, level))
+    if (
+        needed is not None and (level.astype(int) >= 252).any()
+    ):  # 252: the highest level that a rule may cut at
+        assert (prob >= needed) == (cut < NOTHING)
 
 
 def test_gate_by_hand() -> None:
