@@ -31,6 +31,8 @@ class SubmitSettings(Settings):
     """Folder of studies; null: the source's test folder."""
     sample: str | None = None
     """Sample submission that lists the ids; null: the source's own, when it is there."""
+    masks: bool = False
+    """Also write each mask as a picture, 0 and 255, into reports/submission/masks/."""
 
 
 class Params(Settings):

@@ -77,8 +77,10 @@ def _known(cls: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
 class DataSettings(Settings):
     """Where the images come from and the form in which they are prepared."""
 
-    source: Literal["phantom", "siim"] = "phantom"
-    """`phantom`: generated chest radiographs, no data needed; `siim`: Kaggle's SIIM-ACR folders and CSVs."""
+    source: Literal["phantom", "siim", "folder", "cranium"] = "phantom"
+    """`phantom`: generated images, no data needed; `siim`: Kaggle's SIIM-ACR folders and CSVs; `folder`: images and mask
+    pictures in folders (mmsegmentation, nnU-Net, two folders of the same names); `cranium`: head CT in the form of
+    PhysioNet's ct-ich. docs/sources.md shows each."""
     folder: str = "data/phantom"
     """The source's folder; for `siim` the one that holds `dicom-images-train` and `train-rle.csv`."""
     image_size: int = Field(default=512, ge=32, le=2048)
@@ -87,21 +89,34 @@ class DataSettings(Settings):
     """CSV with two columns, image id and patient. None: `patients.csv` in the folder, when it is there."""
     refused_share: float = Field(default=0.0, ge=0, le=1)
     """The share of training inputs that may be refused before `prepare` fails; every refusal is listed in any case."""
+    without_mask: Literal["unlabelled", "negative"] = "unlabelled"
+    """What an image without a mask picture is, for the source `folder`: a missing label is no negative one by itself."""
+
+    @model_validator(mode="after")
+    def _mask_rule_only_where_used(self) -> DataSettings:
+        if self.without_mask != "unlabelled" and self.source != "folder":
+            raise ValueError(
+                f"without_mask {self.without_mask!r} has no effect with source {self.source!r}; remove it"
+            )
+        return self
 
 
 class PhantomSettings(Settings):
-    """The generated chest radiographs of the embedded default."""
+    """The generated images of the embedded default."""
 
+    kind: Literal["chest", "cranium"] = "chest"
+    """`chest`: radiographs in SIIM's form; `cranium`: head CT slices with haemorrhages in the form of ct-ich, without a
+    test set, as there."""
     train: int = Field(default=900, ge=20)
     """Labelled images."""
     test: int = Field(default=100, ge=1)
     """Unlabelled test images."""
     prevalence: float = Field(default=0.22, ge=0, le=1)
-    """Share of images with a pneumothorax; 0.2215 in SIIM-ACR."""
+    """Share of images with a finding; pneumothorax 0.2215 in SIIM-ACR, haemorrhage 0.127 in ct-ich."""
     difficulty: float = Field(default=0.5, ge=0, le=1)
-    """0: every pneumothorax is obvious; 1: many are barely visible."""
+    """0: every finding is obvious; 1: many are barely visible."""
     least_area: int = Field(default=0, ge=0, le=100_000)
-    """Smallest pneumothorax in pixels at 1024 x 1024; 0: areas as in SIIM-ACR, where a quarter is below 4,100."""
+    """Smallest finding in pixels at 1024 x 1024; 0: areas as in SIIM-ACR, where a quarter is below 4,100."""
     seed: int = Field(default=0, ge=0)
     """Same seed, same files, on every machine."""
 
@@ -109,15 +124,27 @@ class PhantomSettings(Settings):
 class SplitSettings(Settings):
     """The locked hold-out and the folds."""
 
-    scheme: Literal["patient", "image"] = "patient"
+    scheme: Literal["patient", "image", "mmsegmentation"] = "patient"
     """`patient`: no patient is on two sides. `image`: as the published solutions; it LEAKS (DESIGN: AUROC .83 from the
-    patient alone) and is marked so in every report."""
+    patient alone) and is marked so in every report. `mmsegmentation`: by image too, and the hold-out is exactly the
+    validation set of mmsegmentation's medical projects; it leaks as well."""
+    given: bool = True
+    """Images that the source itself sets apart for validation (val.txt, images/val) become the hold-out; false: all are
+    divided anew."""
     folds: int = Field(default=5, ge=2, le=20)
     """Number of folds."""
     holdout: float = Field(default=0.2, gt=0, lt=0.9)
     """Share of the labelled images that only `ensemble.evaluate` sees."""
     seed: int = Field(default=0, ge=0)
     """Seed of the shuffle."""
+
+    @model_validator(mode="after")
+    def _published_division_has_no_choices(self) -> SplitSettings:
+        if self.scheme == "mmsegmentation" and self.holdout != 0.2:
+            raise ValueError(
+                f"holdout {self.holdout} has no effect with scheme 'mmsegmentation', which takes 0.2"
+            )
+        return self
 
 
 class AugmentSettings(Settings):
