@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import timing
 from ensemble.cases import UNIT
 from ensemble.histograms import above, histogram
-from ensemble.search import triplet_surface
+from experiments.search import triplet_surface
 
 Maps = list[tuple[np.ndarray, np.ndarray]]
 Grid = tuple[np.ndarray, np.ndarray, np.ndarray]

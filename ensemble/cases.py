@@ -11,13 +11,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ensemble.histograms import LEVELS, NOTHING, Counts
-
-UNIT = 2**40
-"""A Dice of 1 as a whole number: rounds each image at 1e-12, and 8 million images still fit into 64 bits."""
+from experiments.search import UNIT
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -142,15 +139,3 @@ def concatenate(parts: list[Cases]) -> Cases:
         for name in ("hit", "fold", "patient", "image_id")
     }
     return Cases(evidence=evidence, **rest)
-
-
-def patient_groups(patient: NDArray[Any], groups: int) -> Ints:
-    """Deal patients to `groups` groups by size, largest first: a split that depends on the data alone, not
-    on its order."""
-    size = pd.Series(patient).value_counts()
-    order = sorted(size.items(), key=lambda item: (-item[1], str(item[0])))
-    filled, place = [0] * groups, {}
-    for name, count in order:
-        place[name] = int(np.argmin(filled))
-        filled[place[name]] += count
-    return np.array([place[name] for name in patient], np.int64)

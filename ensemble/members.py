@@ -15,11 +15,11 @@ from tqdm import tqdm
 from ensemble.committee import Maps, MaskCommittee, equal_weights
 from ensemble.gather import maps_of_images
 from ensemble.histograms import Levels, above, histogram
-from ensemble.plateau import choose
 from ensemble.predictions import Predictions
 from ensemble.probability import on_simplex
 from ensemble.rules.base import LEVEL_RADIUS
 from experiments.decision_settings import EnsembleSettings
+from experiments.plateau import choose
 from imaging.prepared import Prepared
 
 Floats = NDArray[np.float64]

@@ -16,10 +16,11 @@ from scipy.special import expit
 
 from ensemble import calibration, regression
 from ensemble.calibration import Calibrator
-from ensemble.cases import Cases, Evidence, patient_groups
+from ensemble.cases import Cases, Evidence
 from ensemble.features import image_features, logit
 from ensemble.metrics import log_loss
 from experiments.decision_settings import EnsembleSettings
+from experiments.nested import patient_groups
 from imaging.settings import Settings
 
 Floats = NDArray[np.float64]

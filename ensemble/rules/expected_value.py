@@ -16,9 +16,9 @@ from scipy.special import expit
 from ensemble.cases import Cases, Evidence
 from ensemble.features import MapSums, map_sums, mask_features
 from ensemble.histograms import NOTHING
-from ensemble.plateau import choose
 from ensemble.regression import Logistic, fit
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where
+from experiments.plateau import choose
 
 Floats = NDArray[np.float64]
 

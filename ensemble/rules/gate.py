@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from ensemble.cases import Cases, Evidence
-from ensemble.plateau import choose
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where, mean_score
-from ensemble.search import gate_surface, quantile_cuts
+from experiments.plateau import choose
+from experiments.search import gate_surface, quantile_cuts
 
 CUTS = 256
 CUT_RADIUS = 4

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ensemble.cases import Cases, Evidence
-from ensemble.plateau import choose
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where, mean_score
-from ensemble.search import area_grid, quantile_cuts, triplet_surface, two_key_surface
+from experiments.plateau import choose
+from experiments.search import area_grid, quantile_cuts, triplet_surface, two_key_surface
 
 AREA_RADIUS = 2
 COARSE = np.arange(8, 256, 8)

@@ -10,10 +10,10 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from ensemble import calibration, probability, regression
-from ensemble.cases import patient_groups
 from ensemble.features import logit
 from ensemble.metrics import expected_calibration_error, log_loss
 from experiments.decision_settings import EnsembleSettings
+from experiments.nested import patient_groups
 
 
 def outcomes(n: int = 4000, slope: float = 1.0, shift: float = 0.0, seed: int = 0):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ensemble import plateau, search
 from ensemble.cases import UNIT
 from ensemble.histograms import above, histogram, to_original
 from ensemble.metrics import kaggle_dice
+from experiments import plateau, search
 
 SIDE = 12
 

@@ -16,6 +16,9 @@ from scipy import sparse
 
 Ints = NDArray[np.int64]
 
+UNIT = 2**40
+"""A Dice of 1 as a whole number: rounds each image at 1e-12, and 8 million images still fit into 64 bits."""
+
 
 def area_grid(count: int = 64, low: int = 1, high: int = 40_000) -> Ints:
     """At most `count` areas in whole pixels, evenly spaced on a logarithmic scale.
