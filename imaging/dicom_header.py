@@ -38,7 +38,10 @@ class Header:
 
     def raw(self, keyword: str) -> bytes:
         """Return the value as stored; empty when absent."""
-        element = self.dataset.get_item(_tag(keyword))
+        try:
+            element = self.dataset.get_item(_tag(keyword))
+        except Exception as error:  # an unknown value representation, for one, stops pydicom only here
+            raise RefusedFile(f"{keyword} is damaged ({type(error).__name__})") from None
         value = getattr(element, "value", None)
         if isinstance(value, str):  # pydicom itself has converted the transfer syntax
             return value.encode()
