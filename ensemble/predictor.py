@@ -48,6 +48,10 @@ class Member:
         """Probabilities of prepared squares (B, 1) or (B, 1, s, s), on the CPU."""
         side = self.settings.image_size
         batch = torch.from_numpy(np.stack([resize_image(square, side) for square in squares]))[:, None]
+        return self.probabilities(batch)
+
+    def probabilities(self, batch: Tensor) -> Tensor:
+        """The same of uint8 (B, 1, s, s) at the network's own size; another engine overrides this."""
         return inference.probabilities(self.net, batch.to(inference.device()), self.settings).cpu()
 
 
