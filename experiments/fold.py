@@ -108,7 +108,7 @@ def train(
         }
         weights.save(weights.path_of(stage, model, fold), done.state, facts)
         with atomic(history_of(stage, model, fold)) as temporary:
-            pd.DataFrame(done.history).drop(columns="images_per_second").to_csv(temporary, index=False)
+            pd.DataFrame(done.history).to_csv(temporary, index=False)
     shutil.rmtree(resume)
 
 

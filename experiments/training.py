@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,13 +17,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from experiments.epoch_log import EpochLog, not_finite
+from experiments.speed import Speed
 from experiments.training_settings import TrainingSettings
 from imaging.dataset import Images, worker_init
 from imaging.sampling import EpochSampler
@@ -135,62 +135,6 @@ class Learner(pl.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class EpochLog(Callback):
-    """Seeds each step, keeps one row an epoch, prints it as one line and hands it to `report`."""
-
-    def __init__(
-        self, title: str, sampler: EpochSampler, report: Callable[[dict[str, float], int], None]
-    ) -> None:
-        self.title, self.sampler, self.report = title, sampler, report
-        self.rows: list[dict[str, float]] = []
-        self._start, self._images, self._rate = 0.0, 0, 0.0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows = state_dict["rows"]
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.sampler.set_epoch(
-            trainer.current_epoch
-        )  # Lightning does so itself, but not in the first epoch after a resume
-        self._start, self._images = time.perf_counter(), 0
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
-        # Dropout and the like: the same after a resume, and however many numbers the loaders drew in between.
-        state = np.random.SeedSequence((self.sampler.seed, trainer.current_epoch, batch_idx)).generate_state(
-            1
-        )
-        torch.manual_seed(int(state[0]))
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        self._images += len(batch["image"])
-        if batch_idx + 1 == trainer.num_training_batches:
-            self._rate = self._images / max(1e-9, time.perf_counter() - self._start)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        epoch, values = (
-            trainer.current_epoch,
-            {name: float(value) for name, value in trainer.callback_metrics.items()},
-        )
-        if not math.isfinite(values["train/loss"]):
-            raise FloatingPointError(not_finite(pl_module.settings, epoch))  # type: ignore[arg-type]
-        looked = (epoch + 1) % (
-            trainer.check_val_every_n_epoch or 1
-        ) == 0  # else callback_metrics holds an older look
-        row = {name: value for name, value in values.items() if looked or name.startswith("train/")}
-        row |= {"lr": trainer.optimizers[0].param_groups[0]["lr"], "images_per_second": self._rate}
-        self.rows.append({"epoch": epoch, **row})
-        self.report(row, epoch)
-        shown = "  ".join(f"{name.replace('train/', '')} {value:.4g}" for name, value in row.items())
-        print(f"{self.title}  epoch {epoch + 1}/{trainer.max_epochs}  {shown}", flush=True)
-
-
 def fit(
     net: nn.Module,
     objective: Objective,
@@ -209,11 +153,12 @@ def fit(
     training goes on from it. The caller removes the folder once the result is safe on disk.
     """
     sampler = EpochSampler(train, settings.sampling, settings.seed)
-    log = EpochLog(title, sampler, report)
+    speed = Speed()
+    log = EpochLog(title, sampler, speed, report)
     best = ModelCheckpoint(resume, "best", monitor="val/score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(resume, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     learner = Learner(net, objective, settings)
-    trainer = _trainer(settings, [log, *(callbacks or []), *_stopping(settings, best), last])
+    trainer = _trainer(settings, [speed, log, *(callbacks or []), *_stopping(settings, best), last])
     unfinished = resume / "last.ckpt"
     if (
         unfinished.exists()
@@ -288,13 +233,4 @@ def _kept(learner: Learner, log: EpochLog, settings: TrainingSettings, resume: P
     metrics = {name.removeprefix("val/"): value for name, value in row.items() if name.startswith("val/")}
     return Trained(
         {name: value.detach().cpu().contiguous() for name, value in state.items()}, log.rows, metrics
-    )
-
-
-def not_finite(settings: TrainingSettings, epoch: int, rows: list[int] | None = None) -> str:
-    """What a user reads when the loss is not a number."""
-    where = f" in the batch of rows {rows}" if rows else ""
-    return (
-        f"the loss is not a number any more in epoch {epoch + 1}{where}: lower lr (now {settings.lr}) or "
-        f"gradient_clip (now {settings.gradient_clip}), or set precision to 32-true"
     )
