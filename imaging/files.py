@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,27 @@ def atomic(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path, mark: str) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; on success it takes that name, on any error it is removed.
+
+    What stood there is replaced only if it holds a file called `mark`, or nothing at all: a ValueError spares all else.
+    """
+    path = Path(path)
+    if path.exists() and not (path / mark).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise ValueError(f"{path}: exists and has no {mark}; choose another folder, or remove it yourself")
+    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{part}") for part in ("part", "old"))
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if path.exists():
+            os.replace(path, old)
+        os.replace(temporary, path)
+    finally:
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

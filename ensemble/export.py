@@ -1,0 +1,69 @@
+"""Stage `export`: a finished run as one folder for everyone who applies it: `python -m ensemble.export [--output DIR]`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ensemble import bundle, model_card
+from ensemble.bundle import INDEX, Bundle
+from ensemble.decision import PATH as DECISION
+from ensemble.decision import Decision
+from ensemble.seals import check_weights
+from experiments.weights import path_of
+from imaging.files import atomic_folder, sha256, write_text
+from imaging.settings import PARAMS_FILE, DataSettings, load_section
+
+METRICS = Path("reports/evaluation/metrics.json")
+LICENCE = Path("LICENSE")
+
+
+def export(output: str | Path = bundle.PATH) -> Bundle:
+    """Write the bundle of the run in the working folder, and load it once as anyone would; whole or not at all."""
+    decision = Decision.load(DECISION)
+    with atomic_folder(output, mark=INDEX) as folder:
+        for source, name in parts(decision):
+            if not source.is_file():
+                raise ValueError(f"{source}: missing, and a bundle needs it; run `dvc repro`")
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, folder / name)
+        write_text(folder / "README.md", model_card.write(decision))
+        fingerprints = {"data": decision.fitted["data_fingerprint"], "decision": sha256(DECISION)}
+        bundle.seal(folder, load_section("data", DataSettings).source, fingerprints).predictor()
+    return Bundle.load(output)
+
+
+def parts(decision: Decision) -> Iterator[tuple[Path, str]]:
+    """(file of the run, its name in the bundle) of all that is copied: of the networks those the decision was fitted with."""
+    yield from ((Path(DECISION), "decision.json"), (Path(PARAMS_FILE), "params.yaml"))
+    yield from ((METRICS, "metrics.json"), (LICENCE, "LICENSE"))
+    for network, seal in decision.fitted["sealed"].items():
+        stage, model = network.split("/")
+        for fold in seal["weights"]:
+            path = path_of(stage, model, fold)
+            if path.is_file():
+                check_weights(decision.fitted["sealed"], stage, model, fold, sha256(path))
+            for file in (path, path.with_suffix(".json")):
+                yield file, f"{network}/{file.name}"
+
+
+def main() -> None:
+    """The DVC stage export."""
+    parser = argparse.ArgumentParser(prog="python -m ensemble.export", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path(bundle.PATH), help="the folder to write")
+    given = parser.parse_args()
+    try:
+        made = export(given.output)
+    except ValueError as error:
+        sys.exit(str(error))
+    size = sum((made.folder / name).stat().st_size for name in made.index.files)
+    print(
+        f"{made.folder}: {made.name}, {len(made.index.files)} files, {size / 1e6:.1f} MB, SHA-256 {made.sha256}"
+    )
+
+
+if __name__ == "__main__":
+    main()
