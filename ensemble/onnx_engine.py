@@ -1,0 +1,126 @@
+"""Trained networks as ONNX files, asked through ONNX Runtime: the same answers faster on a CPU, and without PyTorch's operators.
+
+    python -m ensemble.onnx_export          writes models/onnx from models/bundle
+
+`models/onnx/onnx.json` says which bundle the files are of, and how far each is from its PyTorch network. A file is sufficient in
+itself: uint8 squares in, probabilities out, normalisation and test-time augmentation inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from ensemble.predictor import Member, Predictor
+from imaging.files import read_json, sha256
+from imaging.parallel import cores
+from imaging.settings import Settings, validate
+
+PATH = "models/onnx"
+INDEX = "onnx.json"
+OPSET = 17
+"""Of the ONNX operators: ONNX Runtime from 1.12 (2022), OpenVINO and TensorRT of 2023 read it."""
+TOLERANCE = 1e-4
+"""Largest difference of a probability from PyTorch's: a fortieth of one 8-bit level; other orders of summing."""
+Precision = Literal["fp32", "int8"]
+
+
+class File(Settings):
+    """One ONNX file."""
+
+    sha256: str
+    """Of its content."""
+    weights_sha256: str
+    """Of the PyTorch weights that it was made of."""
+    difference: float = Field(ge=0)
+    """Largest absolute difference of a probability from PyTorch's, on the images it was tried on."""
+
+
+class Index(Settings):
+    """onnx.json."""
+
+    version: Literal[1] = 1
+    """Of this file's form."""
+    bundle: str
+    """SHA-256 of the bundle.json of the bundle that the networks are of."""
+    opset: int
+    """Of the ONNX operators."""
+    files: dict[str, File]
+    """By path inside the folder: `<precision>/<stage>/<model>/fold<k>.onnx`."""
+    int8: dict[str, Any] | None = None
+    """What int8 did to the Dice of the hold-out; None: there is no int8."""
+
+
+def name_of(precision: Precision, stage: str, member: Member) -> str:
+    """Path of a network's file inside the folder."""
+    return f"{precision}/{stage}/{member.name}/fold{member.fold}.onnx"
+
+
+def session(path: Path | str, threads: int | None = None) -> Any:
+    """An onnxruntime.InferenceSession on the CPU, with as many threads as the process has cores."""
+    import onnxruntime  # an extra: the rest of the project does without
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or cores()
+    options.log_severity_level = 3  # errors
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def ask(runtime: Any, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities float32 (B, 1) or (B, 1, s, s) of uint8 squares (B, 1, s, s)."""
+    return np.asarray(runtime.run(None, {"image": image})[0])
+
+
+@dataclass(frozen=True)
+class OnnxMember(Member):
+    """A network whose probabilities come from ONNX Runtime; `net` remains for who wants to look into it."""
+
+    runtime: Any = None
+
+    def probabilities(self, batch: Tensor) -> Tensor:
+        """See Member."""
+        return torch.from_numpy(ask(self.runtime, batch.numpy()))
+
+
+def load(folder: str | Path = PATH) -> Index:
+    """Read onnx.json and verify every file; a ValueError names what is missing or changed."""
+    folder = Path(folder)
+    if not (folder / INDEX).is_file():
+        raise ValueError(f"{folder}: no {INDEX}; `python -m ensemble.onnx_export` makes it from a bundle")
+    try:
+        index = validate(Index, read_json(folder / INDEX), "")
+    except ValueError as error:
+        raise ValueError(f"{folder / INDEX}: {error}; export again") from None
+    for name, file in index.files.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(f"{folder / INDEX}: {name!r} is no path inside the folder")
+        if not (folder / name).is_file() or sha256(folder / name) != file.sha256:
+            raise ValueError(f"{folder / name}: missing or changed since it was exported; export again")
+    return index
+
+
+def use(predictor: Predictor, folder: str | Path = PATH, precision: Precision = "fp32") -> Predictor:
+    """The same predictor with its networks asked through ONNX Runtime; a ValueError when the files are of other networks."""
+    index, folder = load(folder), Path(folder)
+
+    def member(stage: str, known: Member) -> Member:
+        name = name_of(precision, stage, known)
+        if name not in index.files:
+            held = sorted({path.split("/")[0] for path in index.files})
+            raise ValueError(f"{folder}: no {name} (it holds {', '.join(held)}); export again")
+        if index.files[name].weights_sha256 != known.sha256:
+            raise ValueError(f"{folder / name}: made of other weights than the bundle's; export again")
+        return OnnxMember(
+            known.name, known.fold, known.net, known.settings, known.sha256, session(folder / name)
+        )
+
+    classifiers = [member("classification", known) for known in predictor.classifiers]
+    masks = [member("segmentation", known) for known in predictor.masks]
+    return Predictor(predictor.decision, classifiers, masks, predictor.side)

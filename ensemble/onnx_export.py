@@ -1,0 +1,142 @@
+"""Write every network of a bundle as an ONNX file that needs nothing else.
+
+    python -m ensemble.onnx_export [--bundle models/bundle] [--output models/onnx] [--int8]
+
+Input `image` uint8 (batch, 1, s, s), output `probability` float32 (batch, 1) or (batch, 1, s, s); normalisation, sigmoid and
+test-time augmentation are inside. Each file is asked beside its PyTorch network before it is kept. `--int8` adds quantised
+ones, where they keep the Dice: see ensemble/onnx_int8.py."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ensemble import bundle, onnx_int8
+from ensemble.onnx_engine import INDEX, OPSET, PATH, TOLERANCE, File, Index, ask, name_of, session
+from ensemble.predictor import Member, Predictor
+from experiments import inference
+from experiments.training import NORMALISATION
+from imaging.files import atomic_folder, sha256, write_json
+
+TRIED = 8
+"""Images on which a file is compared with its network, in two batches of different size."""
+
+
+class Whole(nn.Module):
+    """Everything from uint8 squares (B, 1, s, s) to probabilities, in float32, as a graph to be traced."""
+
+    def __init__(self, member: Member) -> None:
+        super().__init__()
+        self.net = member.net.to("cpu")
+        self.settings = member.settings.model_copy(update={"precision": "32-true"})
+
+    def forward(self, image: Tensor) -> Tensor:
+        """See the class."""
+        return inference.probabilities(self.net, image, self.settings)
+
+
+def main() -> None:
+    """From the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ensemble.onnx_export", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--bundle", type=Path, default=Path(bundle.PATH), help="default: %(default)s")
+    parser.add_argument(
+        "--output", type=Path, default=Path(PATH), help="folder to write (default: %(default)s)"
+    )
+    parser.add_argument("--int8", action="store_true", help="also quantise, with the run's data/prepared")
+    given = parser.parse_args()
+    try:
+        index = export(given.bundle, given.output, given.int8)
+    except ValueError as error:
+        sys.exit(str(error))
+    worst = max(file.difference for name, file in index.files.items() if name.startswith("fp32/"))
+    print(f"{len(index.files)} networks in {given.output}; opset {OPSET}; fp32 within {worst:.1e} of PyTorch")
+    if index.int8:
+        print(onnx_int8.in_words(index.int8))
+
+
+def export(source: Path, output: Path, int8: bool = False) -> Index:
+    """Write the ONNX files of a bundle and onnx.json; the folder appears whole or not at all."""
+    loaded = bundle.Bundle.load(source)
+    predictor = loaded.predictor()
+    with atomic_folder(output, INDEX) as folder:
+        files = {
+            name_of("fp32", stage, member): write(member, stage, folder / name_of("fp32", stage, member))
+            for stage, member in tqdm(list(members(predictor)), "export", disable=None, unit="network")
+        }
+        index = Index(bundle=loaded.sha256, opset=OPSET, files=files)
+        write_json(folder / INDEX, index.model_dump(mode="json"))
+        if int8:
+            index = onnx_int8.add(index, predictor, folder, loaded.index.fingerprints["data"])
+            write_json(folder / INDEX, index.model_dump(mode="json"))
+    return index
+
+
+def members(predictor: Predictor) -> Iterator[tuple[str, Member]]:
+    """Every network with its stage."""
+    yield from (("classification", member) for member in predictor.classifiers)
+    yield from (("segmentation", member) for member in predictor.masks)
+
+
+def write(member: Member, stage: str, path: Path) -> File:
+    """Trace one network into an ONNX file with its facts; a ValueError when it does not answer as the network does."""
+    side = member.settings.image_size
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole, example = Whole(member).eval(), torch.zeros(2, 1, side, side, dtype=torch.uint8)
+    batch = {"image": {0: "batch"}, "probability": {0: "batch"}}
+    with warnings.catch_warnings():  # of Python numbers that are constant here, and of the tracer's age
+        warnings.simplefilter("ignore")
+        # The tracer (dynamo=False) needs no further package, and shares the weights between an image and its mirror image.
+        torch.onnx.export(
+            whole, (example,), str(path), input_names=["image"], output_names=["probability"],
+            dynamic_axes=batch, opset_version=OPSET, dynamo=False,
+        )  # fmt: skip
+    describe(path, member, stage)
+    difference = parity(whole, path, side)
+    if difference > TOLERANCE:
+        raise ValueError(
+            f"{path.name} of {stage}/{member.name}: probabilities differ from PyTorch's by {difference:.2g}, more than "
+            f"{TOLERANCE:g}; this architecture does not export faithfully with this release of PyTorch"
+        )
+    return File(sha256=sha256(path), weights_sha256=member.sha256, difference=difference)
+
+
+def describe(path: Path, member: Member, stage: str) -> None:
+    """Put into the file what its reader must know; metadata_props of the ONNX model."""
+    model = onnx.load(path)
+    model.producer_name, model.doc_string = "pneumothorax", "For research, not for diagnosis."
+    facts = {
+        "stage": stage,
+        "model": member.name,
+        "fold": member.fold,
+        "input": f"uint8 (batch, 1, {member.settings.image_size}, {member.settings.image_size}), brighter = denser",
+        "output": "probability of a pneumothorax, of the image or of each pixel",
+        "normalisation_inside": NORMALISATION,
+        "weights_sha256": member.sha256,
+    }
+    onnx.helper.set_model_props(model, {key: str(value) for key, value in facts.items()})
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def parity(whole: nn.Module, path: Path, side: int) -> float:
+    """Largest difference of a probability between network and file, on smooth random images in batches of 1 and the rest."""
+    coarse = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (TRIED, 1, 9, 9))
+    smooth = nn.functional.interpolate(torch.from_numpy(coarse).float(), (side, side), mode="bilinear")
+    images, runtime = smooth.round().to(torch.uint8), session(path)
+    parts = (images[:1], images[1:])
+    return max(float(np.abs(ask(runtime, part.numpy()) - whole(part).numpy()).max()) for part in parts)
+
+
+if __name__ == "__main__":
+    main()
