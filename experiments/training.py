@@ -12,18 +12,21 @@ import math
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
-from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from experiments.ema import averaging
 from experiments.epoch_log import EpochLog, not_finite
+from experiments.freezing import frozen
+from experiments.keeping import Trained, kept
+from experiments.optimisers import make_optimiser
+from experiments.schedules import look, make_schedule
 from experiments.speed import Speed
 from experiments.training_settings import TrainingSettings
 from imaging.dataset import Images, worker_init
@@ -49,15 +52,6 @@ class Objective(Protocol):
         """Validation metrics from all images' evidence (N, K); `score` (higher is better) chooses the best epoch."""
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a training leaves: the kept weights, one row an epoch, and the validation metrics of the kept epoch."""
-
-    state: dict[str, Tensor]
-    history: list[dict[str, float]]
-    metrics: dict[str, float]
-
-
 def normalise(image: Tensor) -> Tensor:
     """uint8 (B, 1, H, W) to float32 of about zero mean and unit variance, on the image's device."""
     return (image.float() / 255.0 - NORMALISATION["mean"]) / NORMALISATION["std"]
@@ -72,28 +66,6 @@ def choose_precision(wish: str) -> str:
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     # Without AMX or AVX512-BF16 instructions PyTorch emulates bf16, slower than fp32.
     return "bf16-mixed" if "amx_bf16" in flags or "avx512_bf16" in flags else "32-true"
-
-
-def rate(schedule: str, step: int, steps: int, warmup: float) -> float:
-    """Factor of the learning rate at `step` of `steps`: linear warm-up over their share `warmup`, then the schedule."""
-    rise = warmup * steps
-    if step < rise:
-        return (step + 1) / (rise + 1)
-    done = min(1.0, (step - rise) / max(1.0, steps - rise))
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * done))
-    # Exponent .9: DeepLab's and mmsegmentation's poly schedule.
-    return (1 - done) ** 0.9 if schedule == "poly" else 1.0
-
-
-def make_optimiser(net: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The optimiser named in the settings; biases and normalisation layers are not decayed."""
-    groups = param_groups_weight_decay(net, weight_decay=settings.weight_decay)
-    if settings.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=0.9)
-    kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
-    extra = {"fused": True} if torch.cuda.is_available() and settings.optimiser != "radam" else {}
-    return kinds[settings.optimiser](groups, lr=settings.lr, **extra)
 
 
 class Learner(pl.LightningModule):
@@ -125,14 +97,12 @@ class Learner(pl.LightningModule):
         summary = self.objective.summary(torch.cat(self._evidence).cpu())
         self._evidence.clear()
         self.log_dict({f"val/{name}": value for name, value in summary.items()})
+        look(self.lr_schedulers(), summary["score"])
 
     def configure_optimizers(self) -> Any:
         optimiser = make_optimiser(self.net, self.settings)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser, lambda step: rate(self.settings.schedule, step, steps, self.settings.warmup)
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return {"optimizer": optimiser, "lr_scheduler": make_schedule(optimiser, self.settings, steps)}
 
 
 def fit(
@@ -152,13 +122,23 @@ def fit(
     `resume` is a folder outside DVC's outputs; when it holds the state of an unfinished run of the same fingerprint,
     training goes on from it. The caller removes the folder once the result is safe on disk.
     """
-    sampler = EpochSampler(train, settings.sampling, settings.seed)
+    sampler = EpochSampler(
+        train, settings.sampling, settings.seed, settings.epochs, _images_an_epoch(settings)
+    )
     speed = Speed()
     log = EpochLog(title, sampler, speed, report)
-    best = ModelCheckpoint(resume, "best", monitor="val/score", mode="max", enable_version_counter=False)
+    best = ModelCheckpoint(
+        resume,
+        "best-{epoch}",
+        monitor="val/score",
+        mode="max",
+        save_top_k=settings.top,
+        enable_version_counter=False,
+    )
     last = ModelCheckpoint(resume, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     learner = Learner(net, objective, settings)
-    trainer = _trainer(settings, [speed, log, *(callbacks or []), *_stopping(settings, best), last])
+    changes = [*averaging(settings), *frozen(settings)]
+    trainer = _trainer(settings, [speed, log, *changes, *(callbacks or []), *_stopping(settings, best), last])
     unfinished = resume / "last.ckpt"
     if (
         unfinished.exists()
@@ -177,7 +157,15 @@ def fit(
             ckpt_path=unfinished if unfinished.exists() else None,
             weights_only=True,
         )
-    return _kept(learner, log, settings, resume)
+    paths = [Path(path) for path in best.best_k_models] if settings.keep == "best" else None
+    return kept(learner.net, log.rows, paths)
+
+
+def _images_an_epoch(settings: TrainingSettings) -> int | None:
+    """Of a length in iterations: the images of its equal pieces; None: as many as the sampling scheme has."""
+    if settings.iterations is None:
+        return None
+    return settings.iterations // settings.epochs * settings.accumulate * settings.batch_size
 
 
 def _trainer(settings: TrainingSettings, callbacks: list[Callback]) -> pl.Trainer:
@@ -219,18 +207,4 @@ def _loader(images: Images, settings: TrainingSettings, sampler: EpochSampler | 
         pin_memory=torch.cuda.is_available(),
         # a last batch of one image would break batch normalisation
         drop_last=sampler is not None and len(sampler) > settings.batch_size,
-    )
-
-
-def _kept(learner: Learner, log: EpochLog, settings: TrainingSettings, resume: Path) -> Trained:
-    looked = [row for row in log.rows if "val/score" in row]
-    if settings.keep == "best":
-        state = torch.load(resume / "best.ckpt", weights_only=True, map_location="cpu")["state_dict"]
-        state = {name.removeprefix("net."): value for name, value in state.items()}
-        row = max(looked, key=lambda row: row["val/score"])
-    else:
-        state, row = learner.net.state_dict(), looked[-1]
-    metrics = {name.removeprefix("val/"): value for name, value in row.items() if name.startswith("val/")}
-    return Trained(
-        {name: value.detach().cpu().contiguous() for name, value in state.items()}, log.rows, metrics
     )

@@ -22,6 +22,9 @@ class TrainingSettings(Settings):
     """Side in pixels of the network's input; at most data.image_size."""
     epochs: int = Field(default=10, ge=1)
     """Passes over the sampler's images."""
+    iterations: int | None = Field(default=None, ge=1)
+    """Length in steps of the optimiser, whatever the number of images; it is cut into `epochs` equal pieces, which
+    then take the place of passes: 20,000 iterations in 10 epochs are looked at every 2,000 steps."""
     batch_size: int = Field(default=16, ge=1)
     """Images a step."""
     accumulate: int = Field(default=1, ge=1)
@@ -30,10 +33,16 @@ class TrainingSettings(Settings):
     """Adam (Kingma 2015), AdamW (Loshchilov 2019), RAdam (Liu 2020), SGD with momentum .9."""
     lr: float = Field(default=1e-3, gt=0, lt=10)
     """Peak learning rate."""
+    lr_end: float = Field(default=0.0, ge=0)
+    """Learning rate at the end of the schedule; the lowest one of a plateau."""
     weight_decay: float = Field(default=1e-4, ge=0, lt=1)
     """Weight decay; not applied to biases and normalisation layers."""
-    schedule: Literal["cosine", "poly", "constant"] = "cosine"
-    """Learning rate over the steps: half cosine to zero, (1 - t)^0.9, or constant."""
+    schedule: Literal["cosine", "poly", "constant", "plateau"] = "cosine"
+    """Learning rate over the steps: half cosine, (1 - t)^0.9, constant; or a tenth whenever validation is on a plateau."""
+    cycles: int = Field(default=1, ge=1)
+    """How often the cosine falls: more than once is SGDR's warm restarts (Loshchilov 2017)."""
+    lr_patience: int = Field(default=2, ge=0)
+    """Looks at the validation fold without a better score before a plateau lowers the rate."""
     warmup: float = Field(default=0.1, ge=0, lt=1)
     """Share of the steps over which the learning rate rises linearly from zero."""
     gradient_clip: float | None = Field(default=1.0, gt=0)
@@ -47,6 +56,15 @@ class TrainingSettings(Settings):
     keep: Literal["last", "best"] = "last"
     """Which epoch's weights are kept. `best` by validation chooses on the very fold that later gives the out-of-fold
     predictions and so flatters them a little."""
+    top: int = Field(default=1, ge=1)
+    """With `keep: best`: the mean of the weights of so many best epochs (checkpoint averaging)."""
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    """Decay a step of the moving average of the weights that is validated and kept, such as .999; null: none."""
+    freeze_encoder: int = Field(default=0, ge=0)
+    """Epochs at the beginning in which the encoder keeps its weights and statistics."""
+    phases: list[dict[str, Any]] = Field(default_factory=list)
+    """Trainings one after the other that hand their weights on, each with what differs for it, such as
+    `{image_size: 768, lr: 1.0e-5}`: progressive resizing, shares by part, a finish on positives. [] is one training."""
     patience: int | None = Field(default=None, ge=1)
     """Early stop after this many epochs without a better validation score; needs `keep: best`."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
@@ -85,6 +103,22 @@ class TrainingSettings(Settings):
             raise ValueError(
                 f"patience {self.patience} needs `keep: best`; with `keep: {self.keep}` set patience to null"
             )
+        if self.top > 1 and self.keep != "best":
+            raise ValueError(f"top {self.top} needs `keep: best`; with `keep: {self.keep}` set it to 1")
+        if self.iterations is not None and self.iterations % self.epochs:
+            raise ValueError(
+                f"iterations {self.iterations} must be a multiple of epochs {self.epochs}, its equal pieces"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_is_one(self) -> TrainingSettings:
+        if self.cycles > 1 and self.schedule != "cosine":
+            raise ValueError(f"cycles {self.cycles} needs `schedule: cosine`, not {self.schedule}")
+        if self.schedule == "plateau" and self.warmup:
+            raise ValueError(f"warmup {self.warmup} cannot go with `schedule: plateau`; set it to 0")
+        if self.lr_end > self.lr:
+            raise ValueError(f"lr_end {self.lr_end} is above lr {self.lr}")
         return self
 
 
@@ -130,3 +164,15 @@ def for_model(settings: T, name: str, tuned: dict[str, Any] | None = None) -> T:
         raise ValueError(f"model {name!r} is not among models: {', '.join(settings.models)}")
     merged = {**settings.model_dump(), **(tuned or {}), **settings.variants.get(name, {})}
     return validate(type(settings), merged, f"variants.{name}")
+
+
+def phases_of(settings: T) -> list[T]:
+    """The settings of each training in turn, without `phases` themselves; one when there are none.
+
+    Each phase draws with a seed of its own: 100 apart, since fold k takes seed + k.
+    """
+    plain = {**settings.model_dump(), "phases": []}
+    return [
+        validate(type(settings), {**plain, "seed": settings.seed + 100 * number, **phase}, f"phases.{number}")
+        for number, phase in enumerate(settings.phases or [{}])
+    ]

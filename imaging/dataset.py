@@ -6,6 +6,7 @@ anything.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -54,25 +55,31 @@ class Images(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[position] for position in range(len(self)))
+
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch comes, before its iterator is made; living workers see it too."""
         self._epoch[0] = epoch
 
     def __getitem__(self, position: int) -> dict[str, Any]:
+        # a position past the end is the same image once more in this epoch: see EpochSampler
+        turn, position = divmod(position, len(self))
         row = int(self.rows[position])
         image = resize_image(self.prepared.images[row], self.size)
         mask = resize_mask(self.prepared.mask(row), self.size) if self.masks else None
         if self.augment is not None:
-            image, mask = self.augment(image, mask, item_seed(self.seed, int(self._epoch), row))
+            image, mask = self.augment(image, mask, item_seed(self.seed, int(self._epoch), row, turn))
         item: dict[str, Any] = {"image": _tensor(image), "label": self.labels[position], "row": row}
         return item if mask is None else {**item, "mask": _tensor(mask)}
 
 
-def item_seed(seed: int, epoch: int, row: int) -> int:
-    """63 bits for one item of one epoch; neighbours in any of the three get unrelated ones (numpy's
-    SeedSequence).
+def item_seed(seed: int, epoch: int, row: int, turn: int = 0) -> int:
+    """63 bits for one item of one epoch, shown for the turn-th time in it; neighbours in any of them get
+    unrelated ones (numpy's SeedSequence).
     """
-    return int(np.random.SeedSequence((seed, epoch, row)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    entropy = (seed, epoch, row, turn) if turn else (seed, epoch, row)
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def worker_init(_worker: int) -> None:

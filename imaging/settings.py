@@ -6,6 +6,7 @@ A stage reads its own section alone, so that it depends on nothing else.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -13,6 +14,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 PARAMS_FILE = "params.yaml"
+MAX_VALUES = 100_000
+"""Values in a params file: a few hundred as written, and any number in a file of nested aliases, which would never end."""
 
 
 class Settings(BaseModel):
@@ -37,7 +40,20 @@ def read_yaml(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
         raise ValueError(
             f"{path}: expected sections such as `data:` and `segmentation:`, found {type(content).__name__}"
         )
+    if _values(content, {}) > MAX_VALUES:
+        raise ValueError(f"{path}: its aliases stand for more than {MAX_VALUES:,} values; write them out")
     return content
+
+
+def _values(node: Any, seen: dict[int, int]) -> int:
+    """Values that a tree of lists and dictionaries stands for, each shared branch looked at once."""
+    if not isinstance(node, dict | list):
+        return 1
+    if id(node) not in seen:
+        seen[id(node)] = 0  # of a branch within itself
+        branches = node.values() if isinstance(node, dict) else node
+        seen[id(node)] = 1 + sum(_values(branch, seen) for branch in branches)
+    return seen[id(node)]
 
 
 def validate(cls: type[S], values: Any, where: str) -> S:
@@ -45,7 +61,13 @@ def validate(cls: type[S], values: Any, where: str) -> S:
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        raise ValueError("\n".join(_fault(cls, where, fault) for fault in error.errors())) from None
+        faults = "\n".join(_fault(cls, where, fault) for fault in error.errors())
+        raise ValueError(without_passwords(faults)) from None
+
+
+def without_passwords(text: str) -> str:
+    """The same text with `***` for the password of every `scheme://user:password@host` in it."""
+    return re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
 
 
 def load_section(name: str, cls: type[S], path: str | Path = PARAMS_FILE) -> S:
@@ -150,25 +172,47 @@ class SplitSettings(Settings):
 class AugmentSettings(Settings):
     """Random changes of a training image; see imaging/augment.py."""
 
-    preset: Literal["none", "standard"] = "standard"
-    """`standard`: flip, shift, scale, rotate, gamma, contrast, noise."""
+    preset: Literal["none", "standard", "baseline", "mmsegmentation", "cad", "winners"] = "standard"
+    """`standard`: ours: flip, shift, scale, rotate, gamma, contrast, noise. Published ones, with their parameters:
+    `baseline`: flip, scale, rotate, noise; `mmsegmentation`: flip, brightness, contrast; `cad`: with elastic changes, sized
+    crops and CLAHE; `winners`: the first place's. Pictures: docs/figures/augmentation-presets.png."""
     probability: float = Field(default=0.5, ge=0, le=1)
-    """Probability of each group of changes."""
+    """Probability of each group of changes of `standard`; published presets have their own."""
+
+    @model_validator(mode="after")
+    def _probability_only_where_used(self) -> AugmentSettings:
+        if self.preset != "standard" and self.probability != 0.5:
+            raise ValueError(
+                f"probability {self.probability} has no effect with preset {self.preset!r}; remove it or use 'standard'"
+            )
+        return self
 
 
 class SamplingSettings(Settings):
     """Which training images an epoch shows."""
 
-    scheme: Literal["natural", "balanced", "positives"] = "balanced"
-    """`balanced`: all positives and as many freshly drawn negatives as `positive_share` asks for, each epoch."""
+    scheme: Literal["natural", "balanced", "sliding", "bounded", "positives"] = "balanced"
+    """`natural`: every image. `balanced`: all positives and as many freshly drawn negatives as `positive_share` asks for,
+    each epoch. `sliding`: the share moves from `positive_share` to `last_share` over the epochs. `bounded`: the larger
+    class is drawn down each epoch until it has at most `difference` more than the other. `positives`: these alone."""
     positive_share: float = Field(default=0.5, gt=0, lt=1)
-    """Share of positives in a balanced epoch."""
+    """Share of positives in a balanced epoch, or in the first sliding one."""
+    last_share: float | None = Field(default=None, gt=0, lt=1)
+    """Share of positives in the last sliding epoch."""
+    difference: int = Field(default=1000, ge=0)
+    """How many more images of one class than of the other a bounded epoch may have."""
 
     @model_validator(mode="after")
     def _share_only_where_used(self) -> SamplingSettings:
-        if self.scheme != "balanced" and self.positive_share != 0.5:
+        if self.scheme not in ("balanced", "sliding") and self.positive_share != 0.5:
             raise ValueError(
                 f"positive_share {self.positive_share} has no effect with scheme {self.scheme!r}; "
                 "remove it or use 'balanced'"
             )
+        if (self.scheme == "sliding") != (self.last_share is not None):
+            raise ValueError(
+                f"last_share {self.last_share} with scheme {self.scheme!r}: 'sliding' needs it, others have no use for it"
+            )
+        if self.scheme != "bounded" and self.difference != 1000:
+            raise ValueError(f"difference {self.difference} has no effect with scheme {self.scheme!r}")
         return self

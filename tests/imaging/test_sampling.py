@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from imaging.dataset import Images
 from imaging.prepared import Prepared
-from imaging.sampling import EpochSampler, draw
+from imaging.sampling import EpochSampler, counts, draw
 from imaging.settings import SamplingSettings
 
 LABELS = np.array([1, 0, 0, 0, np.nan, 0, 0, 0, 0, 1, 0, 0], float)
@@ -31,6 +31,13 @@ def count(order):
             0,
         ),  # half a negative, rounded to the even 0
         (SamplingSettings(scheme="balanced", positive_share=0.05), 2, 9),  # 38 wanted, 9 there
+        (SamplingSettings(scheme="bounded", difference=3), 2, 5),
+        (SamplingSettings(scheme="bounded"), 2, 9),
+        (
+            SamplingSettings(scheme="sliding", positive_share=0.8, last_share=0.4),
+            2,
+            0,
+        ),  # the first of its epochs
     ],
 )
 def test_numbers(settings, positives, negatives):
@@ -38,6 +45,44 @@ def test_numbers(settings, positives, negatives):
     assert count(order) == (positives, negatives)
     assert len(set(order.tolist())) == len(order)
     assert 4 not in order  # unlabelled
+
+
+@pytest.mark.parametrize(
+    ("positives", "negatives", "first", "last", "expected"),
+    [
+        # 400 / .8 = 500 images; shares .8, .6, .4
+        (400, 1600, 0.8, 0.4, [(400, 100), (300, 200), (200, 300)]),
+        (400, 1600, 0.2, 0.6, [(133, 534), (267, 400), (400, 267)]),
+        # 200 / .6 = 333 images, or the negatives would not reach for .4
+        (1600, 200, 0.8, 0.4, [(266, 67), (200, 133), (133, 200)]),
+    ],
+)
+def test_a_share_slides_over_epochs_of_one_length(positives, negatives, first, last, expected):
+    settings = SamplingSettings(scheme="sliding", positive_share=first, last_share=last)
+    assert [counts(positives, negatives, settings, epoch, 3) for epoch in range(3)] == expected
+
+
+@given(
+    st.integers(1, 300), st.integers(1, 300), st.floats(0.05, 0.95), st.floats(0.05, 0.95), st.integers(1, 9)
+)
+def test_sliding_epochs_keep_their_length(positives, negatives, first, last, epochs):
+    settings = SamplingSettings(scheme="sliding", positive_share=first, last_share=last)
+    shown = [counts(positives, negatives, settings, epoch, epochs) for epoch in range(epochs)]
+    assert len({sum(pair) for pair in shown}) == 1
+    assert all(0 <= p <= positives and 0 <= n <= negatives for p, n in shown)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"scheme": "sliding"}, "last_share None with scheme 'sliding'"),
+        ({"scheme": "balanced", "last_share": 0.4}, "last_share 0.4 with scheme 'balanced'"),
+        ({"scheme": "natural", "difference": 5}, "difference 5 has no effect"),
+    ],
+)
+def test_contradictions_are_errors(values, said):
+    with pytest.raises(ValueError, match=said):
+        SamplingSettings(**values)
 
 
 @given(st.integers(0, 1000), st.integers(0, 1000))
