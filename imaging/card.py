@@ -19,7 +19,8 @@ LARGE, MANY = 20, 10
 @dataclass(frozen=True)
 class Dataset:
     """What the card is about. index, images, masks: as prepared. tests: number of test files. rejected: input, reason.
-    patients: where the patients are from. notes: sentences to list. No patient is named in any of them."""
+    patients: where the patients are from. notes: sentences to list.
+    finding: what the masks show. No patient is named in any of them."""
 
     settings: DataSettings
     index: pd.DataFrame
@@ -29,11 +30,12 @@ class Dataset:
     rejected: pd.DataFrame
     patients: str
     notes: list[str]
+    finding: str = "pneumothorax"
 
 
 def write(report: str | Path, data: Dataset) -> None:
     """Write dataset_card.md and its figures into `report`."""
-    drawn = {"class_pie.png": data_figures.class_pie(data.index)}
+    drawn = {"class_pie.png": data_figures.class_pie(data.index, data.finding)}
     if len(data.masks):
         drawn["area_histogram.png"] = data_figures.area_histogram(data.index)
         drawn["mask_heatmap.png"] = data_figures.mask_heatmap(data.masks)
@@ -51,7 +53,7 @@ def text(data: Dataset, shown: list[str]) -> str:
         f"Source `{settings.source}`, folder `{settings.folder}`, prepared as {settings.image_size} x"
         f" {settings.image_size} px. Folds and hold-out: [folds.md](folds.md).",
         "## Classes",
-        _classes(index, data.tests),
+        _classes(index, data.tests, data.finding),
         *[f"![{name}]({name})" for name in shown],
         "## Masks",
         _areas(index),
@@ -67,11 +69,11 @@ def text(data: Dataset, shown: list[str]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _classes(index: pd.DataFrame, tests: int) -> str:
+def _classes(index: pd.DataFrame, tests: int, finding: str) -> str:
     label, total = index["label"], len(index)
     share = data_figures.pixel_share(index)
     rows = [
-        ("pneumothorax", int((label == 1).sum()), f"{share:.3%}"),
+        (finding, int((label == 1).sum()), f"{share:.3%}"),
         ("negative", int((label == 0).sum()), "–"),
     ]
     lines = [f"| {name} | {count:,} | {count / total:.1%} | {pixels} |" for name, count, pixels in rows]

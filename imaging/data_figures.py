@@ -15,19 +15,19 @@ SHEET = 12
 """Images on the overlay sheet."""
 
 
-def class_pie(index: pd.DataFrame) -> Figure:
+def class_pie(index: pd.DataFrame, finding: str = "pneumothorax") -> Figure:
     """Two rings: the images of each class, and the share of the labelled images' pixels that are inside a
     mask.
     """
     figure, (left, right) = figures.new_figure(9.5, 3.9, 1, 2)
     label = index["label"]
-    counts = {"pneumothorax": int((label == 1).sum()), "negative": int((label == 0).sum())}
+    counts = {finding: int((label == 1).sum()), "negative": int((label == 0).sum())}
     counts |= {"unlabelled": int(label.isna().sum())} if label.isna().any() else {}
     colours = [figures.POSITIVE, figures.NEGATIVE, figures.UNLABELLED]
     names = [f"{name}\n{count:,} · {count / len(index):.1%}" for name, count in counts.items()]
     _ring(left, list(counts.values()), colours, names, f"{len(index):,}\nimages")
     inside = pixel_share(index)
-    names = [f"pneumothorax\n{inside:.2%}", f"background\n{1 - inside:.2%}"]
+    names = [f"{finding}\n{inside:.2%}", f"background\n{1 - inside:.2%}"]
     _ring(
         right, [inside, 1 - inside], [figures.POSITIVE, figures.FAINT], names, "pixels of\nlabelled\nimages"
     )
@@ -61,7 +61,7 @@ def area_histogram(index: pd.DataFrame) -> Figure:
         _mark(axes, float(np.quantile(share, quantile)), name)
     axes.set_xlim(10**low, max(10**high, 3 * np.quantile(share, 0.95)))  # and beside the last line
     axes.set(xlabel="area of the mask, share of the image", ylabel="images")
-    axes.set_title(f"Pneumothorax area in {len(share):,} positive images")
+    axes.set_title(f"Area of the finding in {len(share):,} positive images")
     return figure
 
 

@@ -16,6 +16,11 @@ from imaging.radiograph import Pixels, RefusedFile
 
 Values = NDArray[np.float64]
 
+BRAIN = (40.0, 120.0)
+"""Centre and width in Hounsfield units of the window in which CT is seen here: that of PhysioNet's ct-ich. The scanner's own
+window is left out, or the same density would have another grey in each hospital."""
+_CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")
+"""SOP classes of CT and of enhanced CT (PS3.4 B.5)."""
 
 _SHAPES_GREY = (
     "ModalityLUTSequence",
@@ -100,7 +105,9 @@ def _rescale(header: Header) -> tuple[float, float]:
 
 
 def _window(header: Header, values: Values, notes: list[str]) -> tuple[Values | None, bool]:
-    """Apply the first VOI table, or else the first window (C.11.2): greys 0..1; None for neither."""
+    """Apply the first VOI table, or else the first window (C.11.2): greys 0..1; None for neither. CT: the brain window."""
+    if header.text("SOPClassUID") in _CT:
+        return window(values, *BRAIN), False
     for item in header.items("VOILUTSequence"):
         first, entries, depth = _lut(item, bool(values.min() < 0))
         return np.clip(_look_up(values, first, entries) / (2**depth - 1), 0, 1), True

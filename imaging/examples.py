@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging import dicom, rle
-from imaging.radiograph import load
+from imaging import masks, rle, volumes
+from imaging.radiograph import Facts, RefusedFile, load
+from imaging.reading import decode_reduced, read_reduced
 from imaging.resize import resize_image, resize_mask
 from imaging.twins import difference_hash
 
@@ -42,20 +43,22 @@ class Refusal:
 
 
 def read_example(record: dict[str, Any], size: int) -> Example | Refusal:
-    """Read one record of a `Listing` (image_id, path, split, rle) for the prepared side `size`."""
+    """Read one record of a `Listing` for the prepared side `size`."""
     try:
         return _read(record, size)
-    except dicom.RefusedFile as error:
+    except RefusedFile as error:
         return Refusal(record["path"], error.reason)
     except rle.RleError as error:
         return Refusal(record["path"], f"its mask does not fit: {error}")
 
 
 def _read(record: dict[str, Any], size: int) -> Example:
-    data = load(record["path"])  # read once: for the picture and for the checksum
-    pixels, about = dicom.decode_reduced(data, size)
+    pixels, about, checksum = _picture(record["path"], size)
     image = resize_image(pixels, size)
-    area, mask = _mask(record["rle"], (about.height, about.width), size)
+    code = record["rle"]
+    if record.get("mask"):
+        code = rle.encode(_drawn(record["mask"], about))
+    area, mask = _mask(code, (about.height, about.width), size)
     facts = {
         "image_id": record["image_id"],
         "path": record["path"],
@@ -67,15 +70,48 @@ def _read(record: dict[str, Any], size: int) -> Example:
         "spacing_mm": about.spacing_mm[0] if about.spacing_mm else None,
         "label": None if area is None else int(area > 0),
         "area_px": area,
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "sha256": checksum,
         "split": record["split"],
     }
-    renamed = about.sop_uid != record["image_id"]
-    oddities = (
-        *about.notes,
-        *(["file name is not its SOPInstanceUID; labels go by name"] if renamed else []),
+    patient = about.patient_id
+    return Example(
+        image, mask, code, difference_hash(image), facts, patient, _oddities(record, about, facts["label"])
     )
-    return Example(image, mask, record["rle"], difference_hash(image), facts, about.patient_id, oddities)
+
+
+def _picture(path: str, size: int) -> tuple[NDArray[np.uint8], Facts, str]:
+    """Pixels, facts and a checksum: of the file, or of the pixels where one file has many slices."""
+    if volumes.is_slice(path):
+        pixels, about = read_reduced(path, size)
+        return pixels, about, hashlib.sha256(pixels.tobytes()).hexdigest()
+    data = load(path)  # read once: for the picture and for the checksum
+    pixels, about = decode_reduced(data, size)
+    return pixels, about, hashlib.sha256(data).hexdigest()
+
+
+def _drawn(path: str, about: Facts) -> NDArray[np.bool_]:
+    """The mask of a mask file, which must have its image's size."""
+    try:
+        mask = masks.read(path)
+    except RefusedFile as error:  # its path stands in the message; the input left out is the image
+        raise RefusedFile(str(error)) from None
+    if mask.shape != (about.height, about.width):
+        raise RefusedFile(
+            f"the image has {about.width} x {about.height} pixels, but its mask {path} has"
+            f" {mask.shape[1]} x {mask.shape[0]}; save the mask in the image's size"
+        )
+    return mask
+
+
+def _oddities(record: dict[str, Any], about: Facts, label: int | None) -> tuple[str, ...]:
+    """How the file differs from the rule."""
+    found = [*about.notes]
+    if about.sop_uid is not None and about.sop_uid != record["image_id"] and not record.get("mask"):
+        found.append("file name is not its SOPInstanceUID; labels go by name")
+    said = record.get("label")
+    if said is not None and label is not None and said != label:
+        found.append(f"the label table says {said}, the mask says {label}; the mask is taken")
+    return tuple(found)
 
 
 def _mask(code: str | None, shape: tuple[int, int], size: int) -> tuple[int | None, NDArray[np.uint8] | None]:

@@ -45,8 +45,8 @@ def read(path: Path | None) -> dict[str, str]:
 class Patients:
     """A patient for each image, and how they were found.
 
-    ids: one patient id an image, in the order given. source: 'patients.csv' | 'DICOM PatientID' | 'image
-    clusters'. notes: sentences for the dataset card.
+    ids: one patient id an image, in the order given. source: 'patients.csv' or what else told | 'DICOM PatientID' |
+    'image clusters'. notes: sentences for the dataset card.
     """
 
     ids: list[str]
@@ -55,14 +55,18 @@ class Patients:
 
 
 def assign(
-    image_ids: list[str], told: list[str | None], dicom: list[str | None], twins: Iterable[tuple[int, int]]
+    image_ids: list[str],
+    told: list[str | None],
+    dicom: list[str | None],
+    twins: Iterable[tuple[int, int]],
+    told_by: str = "patients.csv",
 ) -> Patients:
     """Give each image its patient.
 
-    told: the patient from patients.csv, or None. dicom: the file's PatientID, or None or ''. twins: pairs of
+    told: the patient from `told_by`, or None. dicom: the file's PatientID, or None or ''. twins: pairs of
     positions of (nearly) equal pictures, which are of one patient whatever the names say.
     """
-    names, source, notes = _choose(told, dicom)
+    names, source, notes = _choose(told, dicom, told_by)
     alone = [position for position, name in enumerate(names) if name is None]
     if alone and source != "image clusters":
         notes.append(
@@ -80,10 +84,12 @@ def assign(
     return Patients(merged, source, notes)
 
 
-def _choose(told: list[str | None], dicom: list[str | None]) -> tuple[list[str | None], str, list[str]]:
+def _choose(
+    told: list[str | None], dicom: list[str | None], told_by: str
+) -> tuple[list[str | None], str, list[str]]:
     """The best source that there is, with a reason where it is not the first."""
     if any(told):
-        return told, "patients.csv", []
+        return told, told_by, []
     names = [name or None for name in dicom]
     present = [name for name in names if name]
     if len(set(present)) == len(present):

@@ -66,10 +66,9 @@ def decode(data: bytes) -> Radiograph:
     """As `read`, from a file's bytes."""
     if kind(data) == "JPEG" and (frame := jpeg.frame(data)).plain:
         return Radiograph(jpeg.decode(data), _facts(frame.height, frame.width, 8))
-    picture, orientation = _open(data)
-    pixels, notes = _grey(picture)
-    if orientation in _UNTURN:
-        pixels = np.array(Image.fromarray(pixels).transpose(_UNTURN[orientation]))
+    picture, orientation = open_page(data)
+    pixels, notes = grey(picture)
+    pixels = unturned(pixels, orientation)
     bits = 8 * pixels.dtype.itemsize
     return Radiograph(pixels, _facts(pixels.shape[0], pixels.shape[1], bits, notes))
 
@@ -86,7 +85,7 @@ def _facts(height: int, width: int, bits: int, notes: tuple[str, ...] = ()) -> F
     return Facts(height, width, photometric="MONOCHROME2", bits=bits, notes=notes)
 
 
-def _open(data: bytes) -> tuple[Image.Image, int | None]:
+def open_page(data: bytes) -> tuple[Image.Image, int | None]:
     """Open and decode the single page of a picture; return it with the orientation that Pillow has applied.
 
     Pillow checks the size before it allocates, and checksums.
@@ -110,7 +109,14 @@ def _open(data: bytes) -> tuple[Image.Image, int | None]:
     return picture, orientation
 
 
-def _grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
+def unturned(pixels: Pixels, orientation: int | None) -> Pixels:
+    """Pixels (H, W) as stored in the file, from those that Pillow has turned by the orientation."""
+    if orientation not in _UNTURN:
+        return pixels
+    return np.array(Image.fromarray(pixels).transpose(_UNTURN[orientation]))
+
+
+def grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
     """Turn any picture we accept into grey pixels (H, W), with notes on what was given up."""
     notes: list[str] = []
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:

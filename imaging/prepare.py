@@ -6,7 +6,7 @@ Writes data/prepared/ (images.npy, masks.npy, truth.csv, rejected.csv, index.par
 studies are listed in the dataset card and scored from their own files later. Columns of index.parquet, one
 row an image, sorted by image_id: image_id, patient_id, path, width, height (original, px), sex, age (years),
 view, spacing_mm (of the rows), label (1, 0, NA unlabelled), area_px (of the mask at the original
-resolution), mask_row (in masks.npy, -1 without), sha256, split.
+resolution), mask_row (in masks.npy, -1 without), sha256, split ('train', or 'val' where the source sets it apart).
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from imaging.parallel import cores, ordered_map
 from imaging.prepared import FOLDER
 from imaging.rows import row_writer
 from imaging.settings import DataSettings, load_section
-from imaging.sources import REJECTED_COLUMNS, list_studies
+from imaging.sources import list_studies
+from imaging.sources.listing import REJECTED_COLUMNS, Listing
 from imaging.twins import twin_pairs
 
 TYPES = {
@@ -52,9 +53,9 @@ def run(settings: DataSettings, folder: str | Path = FOLDER, report: str | Path 
     """
     folder = Path(folder)
     listing = list_studies(settings)
-    train = listing.records[listing.records["split"] == "train"].sort_values("image_id")
+    train = listing.records[listing.records["split"] != "test"].sort_values("image_id")
     _check_refused(listing.rejected, len(train), settings.refused_share, folder)
-    _check_room(folder, train["rle"], settings.image_size)
+    _check_room(folder, train, settings.image_size)
 
     for leftover in folder.glob(".*.part.*"):  # gigabytes, when an earlier run was killed
         leftover.unlink()
@@ -64,14 +65,17 @@ def run(settings: DataSettings, folder: str | Path = FOLDER, report: str | Path 
     rejected = pd.concat([listing.rejected, read.rejected], ignore_index=True)
     _check_refused(rejected, len(read.facts), settings.refused_share, folder)
 
-    owners = _owners(read, train, folder)
+    owners = _owners(read, train, listing, folder)
     index = pd.DataFrame(read.facts).assign(patient_id=owners.ids)[list(TYPES)].astype(TYPES)
     _write_csv(folder / "truth.csv", pd.DataFrame(read.truth, columns=["ImageId", "EncodedPixels"]))
     _write_csv(folder / "rejected.csv", rejected)
     notes = [*listing.notes, *owners.notes, *read.notes]
     images, masks = (np.load(folder / name, mmap_mode="r") for name in ("images.npy", "masks.npy"))
     tests = int((listing.records["split"] == "test").sum())
-    card.write(report, card.Dataset(settings, index, images, masks, tests, rejected, owners.source, notes))
+    about = card.Dataset(
+        settings, index, images, masks, tests, rejected, owners.source, notes, listing.finding
+    )
+    card.write(report, about)
     with atomic(folder / "index.parquet") as temporary:
         index.to_parquet(temporary, index=False)
 
@@ -116,12 +120,16 @@ def _read_all(train: pd.DataFrame, size: int, folder: Path) -> _Read:
     return _Read(facts, truth, np.array(hashes, np.uint8).reshape(-1, 32), owners, rejected, notes)
 
 
-def _owners(read: _Read, train: pd.DataFrame, folder: Path) -> patients.Patients:
-    """Find each image's patient."""
+def _owners(read: _Read, train: pd.DataFrame, listing: Listing, folder: Path) -> patients.Patients:
+    """Find each image's patient. Where the source is certain, equal pictures say nothing: CT slices above the head are
+    all alike.
+    """
     ids = [facts["image_id"] for facts in read.facts]
     told = train.set_index("image_id")["patient_id"].reindex(ids)
-    pairs = twin_pairs(read.hashes, np.load(folder / "images.npy", mmap_mode="r"))
-    return patients.assign(ids, told.where(told.notna(), None).tolist(), read.dicom_patients, pairs)
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    pairs = [] if listing.certain else twin_pairs(read.hashes, images)
+    owners = told.where(told.notna(), None).tolist()
+    return patients.assign(ids, owners, read.dicom_patients, pairs, listing.patients)
 
 
 def _check_refused(rejected: pd.DataFrame, kept: int, allowed: float, folder: Path) -> None:
@@ -141,7 +149,7 @@ def _check_refused(rejected: pd.DataFrame, kept: int, allowed: float, folder: Pa
     )
 
 
-def _check_room(folder: Path, codes: pd.Series, size: int) -> None:
+def _check_room(folder: Path, train: pd.DataFrame, size: int) -> None:
     """Refuse to start what the disk cannot hold or the user may not write."""
     try:
         with atomic(folder / ".room.txt") as trial:
@@ -149,11 +157,11 @@ def _check_room(folder: Path, codes: pd.Series, size: int) -> None:
     except OSError as error:
         raise ValueError(f"{folder}: cannot be written ({error.strerror})") from error
     (folder / ".room.txt").unlink()
-    positives = int((codes.notna() & (codes != "-1")).sum())
-    needed, free = (len(codes) + positives) * size * size, shutil.disk_usage(folder).free
+    positives = int((train["mask"].notna() | (train["rle"].notna() & (train["rle"] != "-1"))).sum())
+    needed, free = (len(train) + positives) * size * size, shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
-            f"{folder}: {len(codes):,} images and {positives:,} masks of {size} px need {needed / 1e9:.1f} GB,"
+            f"{folder}: {len(train):,} images and {positives:,} masks of {size} px need {needed / 1e9:.1f} GB,"
             f" {free / 1e9:.1f} GB are free; free some or lower data.image_size"
         )
 

@@ -7,32 +7,40 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging import dicom, pictures
+from imaging import dicom, pictures, volumes
 from imaging.dicom_file import is_dicom
-from imaging.radiograph import Facts, Radiograph, load, naming
+from imaging.radiograph import Facts, Radiograph, load, naming, to_uint8
 
 
 def read(path: str | Path) -> Radiograph:
-    """Read a DICOM file or a picture; see imaging.dicom.read and imaging.pictures.read.
+    """Read a DICOM file, a picture or one slice of a volume; see imaging.dicom.read, imaging.pictures.read and
+    imaging.volumes.read.
 
     RefusedFile (a ValueError) names the file and the reason when it is neither or cannot be read.
     """
+    if volumes.is_slice(path):
+        return volumes.read(path)
     with naming(path):
         return decode(load(path))
 
 
 def read_reduced(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]:
     """Read as uint8 with both sides at least `side`, or the original's where that is smaller."""
+    if volumes.is_slice(path):
+        radiograph = volumes.read(path)
+        return to_uint8(radiograph.pixels), radiograph.facts
     with naming(path):
-        data = load(path)
-        return (
-            pictures.decode_reduced(data, side) if pictures.kind(data) else dicom.decode_reduced(data, side)
-        )
+        return decode_reduced(load(path), side)
 
 
 def decode(data: bytes) -> Radiograph:
     """As `read`, from a file's bytes, such as an upload."""
     return pictures.decode(data) if _is_picture(data) else dicom.decode(data)
+
+
+def decode_reduced(data: bytes, side: int) -> tuple[NDArray[np.uint8], Facts]:
+    """As `read_reduced`, from a file's bytes."""
+    return pictures.decode_reduced(data, side) if _is_picture(data) else dicom.decode_reduced(data, side)
 
 
 def _is_picture(data: bytes) -> bool:

@@ -49,27 +49,71 @@ def seal(folder: Path) -> dict[str, str]:
 def assign_folds(labelled: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
     """Give every labelled image its part.
 
-    labelled: image_id, patient_id, label (0/1), area_px. Returns image_id, patient_id, fold ('holdout', '0',
-    '1', …) in the same order. The result depends on ids, labels, areas and the seed alone: neither on the
-    order of the rows nor on the release of a library, since a hold-out that moves is none. ValueError when
-    there are too few patients for the parts.
+    labelled: image_id, patient_id, label (0/1), area_px, and split ('val': set apart by the source; may be missing). Returns
+    image_id, patient_id, fold ('holdout', '0', '1', …) in the same order. The result depends on ids, labels, areas and
+    the seed alone: neither on the order of the rows nor on the release of a library, since a hold-out that moves is none.
+    ValueError when there are too few patients for the parts.
     """
-    groups = labelled["patient_id" if settings.scheme == "patient" else "image_id"].to_numpy(object)
     names = [HOLDOUT, *map(str, range(settings.folds))]
     shares = np.array([settings.holdout] + [(1 - settings.holdout) / settings.folds] * settings.folds)
-    _check_enough(labelled, groups, len(names))
+    apart = set_apart(labelled, settings)
+    fold = np.full(len(labelled), HOLDOUT, object)
+    if apart.any():
+        _check_apart(labelled, apart)
+        names, shares = names[1:], shares[1:] / shares[1:].sum()
+    fold[~apart] = _divide(labelled[~apart].reset_index(drop=True), names, shares, settings)
+    return labelled[["image_id", "patient_id"]].assign(fold=fold)
+
+
+def _divide(
+    labelled: pd.DataFrame, names: list[str], shares: NDArray[np.float64], settings: SplitSettings
+) -> NDArray[np.object_]:
+    """Deal images to the named parts, whose sizes are as `shares`; the part of each image."""
+    groups = labelled["patient_id" if settings.scheme == "patient" else "image_id"].to_numpy(object)
+    _check_enough(labelled, groups, names)
     table = _strata(labelled).groupby(groups).sum()
     for attempt in range(_ATTEMPTS):  # the first one serves unless there are hardly more patients than parts
         parts = _deal(table, shares, f"{settings.seed}/{attempt}")
         if _complete(table, parts, len(names)):
-            fold = (
-                pd.Series(groups).map(dict(zip(table.index, parts, strict=True))).map(dict(enumerate(names)))
-            )
-            return labelled[["image_id", "patient_id"]].assign(fold=fold.to_numpy())
+            part_of = dict(zip(table.index, (names[part] for part in parts), strict=True))
+            return pd.Series(groups).map(part_of).to_numpy(object)
     raise ValueError(
         f"no division into {len(names)} parts gives each a positive and a negative image; lower split.folds"
         f" ({settings.folds}) or change split.holdout ({settings.holdout})"
     )
+
+
+def set_apart(labelled: pd.DataFrame, settings: SplitSettings) -> NDArray[np.bool_]:
+    """True for the images whose place in the hold-out is settled before any dealing."""
+    if settings.scheme == "mmsegmentation":
+        return mmsegmentation_validation(labelled["image_id"].tolist())
+    if settings.given and "split" in labelled:
+        return (labelled["split"] == "val").to_numpy(bool)
+    return np.zeros(len(labelled), np.bool_)
+
+
+def mmsegmentation_validation(ids: list[str]) -> NDArray[np.bool_]:
+    """True for the images of mmsegmentation's validation set: a fifth of the names `<id>.png`, sorted and shuffled.
+
+    Its tools call scikit-learn's train_test_split(test_size=0.2, random_state=0), which takes the first fifth (rounded up) of
+    a permutation by NumPy's RandomState, whose numbers never change (NEP 19).
+    """
+    order = sorted(range(len(ids)), key=lambda i: f"{ids[i]}.png")
+    chosen = np.random.RandomState(0).permutation(len(ids))[: -(-len(ids) // 5)]
+    apart = np.zeros(len(ids), np.bool_)
+    apart[np.array(order)[chosen]] = True
+    return apart
+
+
+def _check_apart(labelled: pd.DataFrame, apart: NDArray[np.bool_]) -> None:
+    """A hold-out of one class, or nothing left to train on, is no division."""
+    for part, word in ((labelled[apart], "set apart as hold-out"), (labelled[~apart], "left for the folds")):
+        labels = set(part["label"].astype(int))
+        if labels != {0, 1}:
+            raise ValueError(
+                f"{len(part):,} images are {word}, with the labels {sorted(labels)}; both classes are needed."
+                " Mend the source's lists, or set split.given to false to divide anew"
+            )
 
 
 def _strata(labelled: pd.DataFrame) -> pd.DataFrame:
@@ -117,14 +161,16 @@ def _complete(table: pd.DataFrame, parts: NDArray[np.int64], number: int) -> boo
     return bool((sums > 0).all(axis=None))
 
 
-def _check_enough(labelled: pd.DataFrame, groups: NDArray[np.object_], number: int) -> None:
+def _check_enough(labelled: pd.DataFrame, groups: NDArray[np.object_], names: list[str]) -> None:
     """Each part needs a positive and a negative image, so there must be as many patients of either kind."""
     for label, word in ((1, "a positive"), (0, "a negative")):
         having = len(set(groups[(labelled["label"] == label).to_numpy(bool)]))
-        if having < number:
+        if having < len(names):
+            folds = len(names) - (HOLDOUT in names)
+            parts = f"the hold-out and {folds} folds" if HOLDOUT in names else f"{folds} folds"
             raise ValueError(
-                f"{having} patients have {word} image, but the hold-out and {number - 1} folds"
-                f" need one each ({number}); lower split.folds or add data"
+                f"{having} patients have {word} image, but {parts}"
+                f" need one each ({len(names)}); lower split.folds or add data"
             )
 
 
@@ -139,7 +185,7 @@ def describe(labelled: pd.DataFrame, settings: SplitSettings) -> str:
     lines = [
         "# Folds",
         "",
-        f"Scheme `{settings.scheme}`, {settings.folds} folds and a hold-out of {settings.holdout:.0%},"
+        f"Scheme `{settings.scheme}`, {settings.folds} folds and {_holdout(labelled, settings)},"
         f" seed {settings.seed}. The hold-out is read by `ensemble.evaluate` alone.",
         "",
         "| part | images | patients | positive | prevalence | median area, px |",
@@ -156,6 +202,14 @@ def describe(labelled: pd.DataFrame, settings: SplitSettings) -> str:
     else:
         lines.append("No patient stands in two parts.")
     return "\n".join(lines) + "\n"
+
+
+def _holdout(labelled: pd.DataFrame, settings: SplitSettings) -> str:
+    if settings.scheme == "mmsegmentation":
+        return "mmsegmentation's validation set as hold-out"
+    if set_apart(labelled, settings).any():
+        return "the source's own validation set as hold-out (`split.given`)"
+    return f"a hold-out of {settings.holdout:.0%}"
 
 
 def _line(name: str, part: pd.DataFrame) -> str:

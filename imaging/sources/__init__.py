@@ -1,34 +1,16 @@
-"""Where studies come from: a source lists its files and labels, and says what it left out and why."""
+"""Where studies come from: each source lists its files and labels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-import pandas as pd
-
 from imaging.settings import DataSettings
-
-RECORD_COLUMNS = ["image_id", "path", "split", "rle", "patient_id"]
-REJECTED_COLUMNS = ["input", "reason"]
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What a source has.
-
-    records: one row an image, sorted by image_id within split: image_id, path (of the file), split ('train' | 'test'),
-    rle (union of its codes at the original resolution, '-1' empty, None unlabelled), patient_id (None: not told).
-    rejected: one row for each training input left out: input (a file or an id), reason.
-    notes: sentences for the dataset card about what was met and tolerated.
-    """
-
-    records: pd.DataFrame
-    rejected: pd.DataFrame
-    notes: list[str] = field(default_factory=list)
+from imaging.sources import cranium, folder, siim
+from imaging.sources.listing import Listing
 
 
 def list_studies(settings: DataSettings) -> Listing:
-    """List the studies of the source that the settings name."""
-    from imaging.sources import siim  # each source imports this module's Listing
-
-    return siim.list_studies(settings)  # the phantom writes its files in SIIM's form
+    """List the studies of the source that the settings name; a phantom is read in the form that it has."""
+    if settings.source == "folder":
+        return folder.list_studies(settings)
+    if settings.source == "cranium" or (settings.source == "phantom" and cranium.is_one(settings.folder)):
+        return cranium.list_studies(settings)
+    return siim.list_studies(settings)

@@ -11,15 +11,12 @@ Stage 2 released the labels of stage 1's test files, so a labelled file is for t
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
 from pathlib import Path
-
-import pandas as pd
 
 from imaging import patients, rle
 from imaging.settings import DataSettings
-from imaging.sources import RECORD_COLUMNS, REJECTED_COLUMNS, Listing
+from imaging.sources.files import existing, first, patients_file, walk
+from imaging.sources.listing import Listing, refusals, table
 from imaging.tables import column, read_csv
 
 TRAIN_FOLDER = "dicom-images-train"
@@ -37,8 +34,8 @@ def list_studies(settings: DataSettings) -> Listing:
     """List the training and test files with their united codes and patients; ValueError when folder or
     labels are missing.
     """
-    folder = _existing(settings)
-    label_file = _first(folder, LABEL_FILES)
+    folder = existing(settings)
+    label_file = first(folder, LABEL_FILES)
     if label_file is None:
         raise ValueError(f"{folder}: holds neither {' nor '.join(LABEL_FILES)}; one of them has the labels")
     labels, rejected, notes = read_labels(label_file)
@@ -46,23 +43,21 @@ def list_studies(settings: DataSettings) -> Listing:
     refused_ids = {name for name, _ in rejected}
     rejected += doubled + _without_file(labels, files, label_file.name)
 
-    to_patient = patients.read(_patients_file(folder, settings.patients))
+    to_patient = patients.read(patients_file(folder, settings.patients))
     records = [
-        (
-            image_id,
-            str(path),
-            _split(image_id, kind, labels, refused_ids),
-            labels.get(image_id),
-            to_patient.get(image_id),
-        )
+        {
+            "image_id": image_id,
+            "path": str(path),
+            "split": _split(image_id, kind, labels, refused_ids),
+            "rle": labels.get(image_id),
+            "patient_id": to_patient.get(image_id),
+        }
         for image_id, (path, kind) in files.items()
         if image_id not in refused_ids
     ]
-    if not any(split == "train" for _, _, split, *_ in records):
+    if not any(record["split"] == "train" for record in records):
         raise ValueError(f"{folder / TRAIN_FOLDER}: no .dcm file found that can be used for training")
-    frame = pd.DataFrame(records, columns=RECORD_COLUMNS).astype(object).sort_values(["split", "image_id"])
-    frame = frame[RECORD_COLUMNS].where(frame.notna(), None).reset_index(drop=True)
-    return Listing(frame, pd.DataFrame(rejected, columns=REJECTED_COLUMNS), notes + ignored)
+    return Listing(table(records), refusals(rejected), notes + ignored)
 
 
 def submission_ids(folder: str | Path) -> list[str] | None:
@@ -72,7 +67,7 @@ def submission_ids(folder: str | Path) -> list[str] | None:
     Stage 1's sample repeats an id once for each of its annotations, which leaks the labels of 78 positive
     images: the counts are thrown away here, before anything can read them.
     """
-    path = _first(Path(folder), SUBMISSION_FILES)
+    path = first(Path(folder), SUBMISSION_FILES)
     if path is None:
         return None
     return list(dict.fromkeys(column(read_csv(path), "ImageId", path)))
@@ -83,10 +78,10 @@ def read_labels(path: Path) -> tuple[dict[str, str], list[tuple[str, str]], list
 
     A code says nothing of the image's size, so that a run past its end is found only when the file is read.
     """
-    table = read_csv(path)
+    content = read_csv(path)
     rows: dict[str, list[str]] = {}
     for image_id, code in zip(
-        column(table, "ImageId", path), column(table, "EncodedPixels", path), strict=True
+        column(content, "ImageId", path), column(content, "EncodedPixels", path), strict=True
     ):
         rows.setdefault(image_id, []).append(code)
     if not rows:
@@ -98,7 +93,7 @@ def read_labels(path: Path) -> tuple[dict[str, str], list[tuple[str, str]], list
         except ValueError as error:
             rejected.append((image_id, f"{path.name}: {error}"))
     several = sum(len(codes) > 1 for codes in rows.values())
-    note = f"{path.name}: {len(table):,} rows, {len(rows):,} images; {several:,} with several rows, united."
+    note = f"{path.name}: {len(content):,} rows, {len(rows):,} images; {several:,} with several rows, united."
     return labels, rejected, [note]
 
 
@@ -123,24 +118,6 @@ def unite(codes: list[str]) -> str:
     return rle.encode(rle.union(codes, (_COLUMN, -(-length // _COLUMN))))
 
 
-def _existing(settings: DataSettings) -> Path:
-    folder = Path(settings.folder)
-    if not folder.is_dir():
-        mend = (
-            "run `python -m imaging.phantom` first" if settings.source == "phantom" else "set `data.folder`"
-        )
-        raise ValueError(f"data.folder {settings.folder!r}: no such folder; {mend}")
-    return folder
-
-
-def _first(folder: Path, names: Iterable[str]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)
-
-
-def _patients_file(folder: Path, named: str | None) -> Path | None:
-    return Path(named) if named else _first(folder, ["patients.csv"])
-
-
 def _split(image_id: str, kind: str, labels: dict[str, str], refused: set[str]) -> str:
     return "train" if kind == "train" or image_id in labels or image_id in refused else "test"
 
@@ -153,7 +130,7 @@ def _list_files(folder: Path) -> tuple[dict[str, tuple[Path, str]], list[tuple[s
     kinds = {TRAIN_FOLDER: "train", TEST_FOLDER: "train" if stage_2 else "test", STAGE_2_FOLDER: "test"}
     files: dict[str, tuple[Path, str]] = {}
     doubled, ignored = [], []
-    for path, kind in ((path, kinds[top]) for top in kinds for path in _walk(folder / top)):
+    for path, kind in ((path, kinds[top]) for top in kinds for path in walk(folder / top)):
         if path.suffix.lower() != ".dcm" or path.name.startswith(
             "."
         ):  # macOS leaves ._name.dcm beside name.dcm
@@ -164,11 +141,6 @@ def _list_files(folder: Path) -> tuple[dict[str, tuple[Path, str]], list[tuple[s
             files[path.stem] = (path, kind)
     notes = [f"{len(ignored):,} files ignored, no .dcm: {', '.join(ignored[:5])} …"] if ignored else []
     return files, doubled, notes
-
-
-def _walk(folder: Path) -> list[Path]:
-    """All files below, sorted, since a file system gives them in any order."""
-    return sorted(Path(top, name) for top, _, names in os.walk(folder) for name in names)
 
 
 def _without_file(
