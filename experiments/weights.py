@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -52,7 +53,10 @@ def load_state(path: Path) -> dict[str, Tensor]:
             f"{path}: SHA-256 {found[:12]}… is not the {facts['weights_sha256'][:12]}… of its .json: "
             "the file is cut, changed or swapped"
         )
-    return load_file(path)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file: {error}") from None
 
 
 def restore(net: nn.Module, path: Path) -> nn.Module:

@@ -117,7 +117,12 @@ class Prepared:
         )
 
     def _map(self, name: str, rows: int) -> NDArray[np.uint8]:
-        array = np.load(self.folder / name, mmap_mode="r")
+        try:
+            array = np.load(self.folder / name, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{self.folder / name}: cannot be read ({error}); prepare the data again"
+            ) from None
         if len(array) != rows:
             raise ValueError(
                 f"{self.folder / name}: {len(array)} rows, index.parquet says {rows}; prepare the data again"
