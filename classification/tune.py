@@ -1,28 +1,33 @@
-"""The study of the classification settings: `python -m classification.tune`.
+"""The study of the classification settings: `python -m classification.tune`; `--join` lends another process a hand.
 
-Space, trials and proxy are the params section `tune_classification`.
+Space, trials and proxy are the params section `tune_classification`. A trial's score is what the classifier's gate would earn
+in the competition with masks of a given quality (docs/decisions/tuning-objective.md).
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 from experiments import tuned
 from experiments.training_settings import ClassificationSettings
-from experiments.tuning_settings import TuneSettings
+from experiments.tuning_settings import TuneClassificationSettings
 from imaging.settings import load_section
 
 
 def main() -> None:
     """The DVC stage tune_classification."""
-    study = load_section("tune_classification", TuneSettings)
+    join = tuned.joins("classification")
+    study = load_section("tune_classification", TuneClassificationSettings)
     if study.trials == 0:
         return tuned.pass_through("classification")
     # Imported here, since without trials the ten seconds that torch and its friends take are not needed.
+    from classification.judged import Judged
     from classification.model import build
-    from classification.train import Objective
     from experiments import tuning
 
     settings = load_section("classification", ClassificationSettings)
-    return tuning.tune("classification", settings, study, build, Objective)
+    objective = partial(Judged, mask_dice=study.mask_dice)
+    return tuning.tune("classification", settings, study, build, objective, join)
 
 
 if __name__ == "__main__":

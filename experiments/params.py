@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from experiments.decision_settings import EnsembleSettings, EvaluationSettings
 from experiments.training_settings import ClassificationSettings, SegmentationSettings, for_model
-from experiments.tuning_settings import TuneSettings
+from experiments.tuning_settings import TuneClassificationSettings, TuneSettings, of_trial
 from imaging.settings import (
     PARAMS_FILE,
     DataSettings,
@@ -45,7 +45,7 @@ class Params(Settings):
     """The folds that are trained; all of them for the out-of-fold predictions to cover every image."""
     classification: ClassificationSettings
     segmentation: SegmentationSettings
-    tune_classification: TuneSettings = TuneSettings()
+    tune_classification: TuneClassificationSettings = TuneClassificationSettings()
     tune_segmentation: TuneSettings = TuneSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -77,6 +77,10 @@ class Params(Settings):
                 raise ValueError(
                     f"tune_{stage}.fold {study.fold} is not among train_folds {self.train_folds}"
                 )
+            of_trial(settings, study, {}, f"tune_{stage}.overrides")
+            for key, room in study.space.items():
+                for value in room.extremes():
+                    of_trial(settings, study, {key: value}, f"tune_{stage}.space")
         return self
 
 

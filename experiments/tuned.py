@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +36,16 @@ def write(stage: str, found: dict[str, Any]) -> None:
 def pass_through(stage: str) -> None:
     """The result of a study without trials: no value is changed."""
     write(stage, {"values": {}, "trials": 0})
+
+
+def joins(stage: str) -> bool:
+    """Whether the command line of `python -m <stage>.tune` says --join."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {stage}.tune", description="Search the stage's settings with Optuna."
+    )
+    parser.add_argument(
+        "--join",
+        action="store_true",
+        help="work on the study that another process began, and write no report",
+    )
+    return parser.parse_args().join

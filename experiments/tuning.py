@@ -1,7 +1,7 @@
-"""One engine for both stages' studies: Optuna chooses numbers, a short training on one fold judges them.
+"""The study of a stage: Optuna chooses settings, a short training on one fold judges them.
 
-A study lives in `studies/<stage>.db`, outside DVC's outputs, under a name made of the data's fingerprint and the search
-space: a killed study goes on with the trials it has, changed data or another space begin a new one, and old ones stay
+A study lies outside DVC's outputs, under a name made of all that makes its trials comparable: the data, the search space, the
+proxy. A killed study goes on with the trials it has; other data or another space begin a new one, and old ones stay
 readable. Trials run inside this process, never as DVC experiments.
 """
 
@@ -10,23 +10,28 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import lightning.pytorch as pl
+import numpy as np
 import optuna
 import torch
 from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
 from torch import nn
 
-from experiments import fold, tracking, training, tuned
-from experiments.training_settings import TrainingSettings, for_model
-from experiments.tuning_settings import TuneSettings
-from imaging.files import fingerprint
+from experiments import fold, study_report, tracking, training
+from experiments.nested import patient_groups
+from experiments.study_engine import Values, make_pruner, open_study, work
+from experiments.study_storage import STUDIES, open_storage, place_of
+from experiments.training_settings import TrainingSettings
+from experiments.tuning_memory import with_less_memory
+from experiments.tuning_settings import TuneSettings, of_trial
+from imaging.files import fingerprint, write_json
 from imaging.prepared import Prepared
-from imaging.settings import validate
 
 T = TypeVar("T", bound=TrainingSettings)
-STUDIES = Path("studies")
+Groups = NDArray[np.int64]
 
 
 class Prune(Callback):
@@ -36,59 +41,82 @@ class Prune(Callback):
         self.trial = trial
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.trial.report(float(trainer.callback_metrics["val/score"]), trainer.current_epoch)
+        epochs = trainer.current_epoch + 1
+        self.trial.report(float(trainer.callback_metrics["val/score"]), epochs)
         if self.trial.should_prune():
-            raise optuna.TrialPruned(f"behind after epoch {trainer.current_epoch + 1}")
+            raise optuna.TrialPruned(f"behind after epoch {epochs}")
 
 
-def study_name(stage: str, study: TuneSettings, data_fingerprint: str) -> str:
-    """Stage and fingerprint of all that makes two studies comparable; the number of trials does not."""
-    return f"{stage}-{fingerprint(study.model_dump(mode='json', exclude={'trials'}), data_fingerprint)}"
+class Proxy(Generic[T]):
+    """What judges a trial: a training on part of the data, validated on one fold by the nested rule."""
 
+    def __init__(
+        self,
+        stage: str,
+        section: T,
+        study: TuneSettings,
+        build: Callable[[T], nn.Module],
+        objective: Callable[[T, Groups], training.Objective],
+    ) -> None:
+        self.stage, self.section, self.study = stage, section, study
+        self.build, self.objective = build, objective
+        self.prepared = Prepared()
+        rows = self.prepared.fold_rows(study.fold)
+        self.groups = patient_groups(self.prepared.index["patient_id"].to_numpy()[rows])
 
-def make_sampler(study: TuneSettings, finished: int) -> optuna.samplers.BaseSampler:
-    """The sampler by name; its seed moves on with the finished trials, or a resumed study would repeat its first draws."""
-    seed = study.seed + finished
-    if study.sampler == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    if study.sampler == "cmaes":
-        return optuna.samplers.CmaEsSampler(seed=seed)
-    return optuna.samplers.TPESampler(
-        multivariate=True, seed=seed, n_startup_trials=max(4, study.trials // 4)
-    )
+    def settings(self, values: Values) -> T:
+        """All settings of a trial."""
+        return of_trial(self.section, self.study, values, f"tune_{self.stage}.space")
 
+    @property
+    def name(self) -> str:
+        """Names the study; how many trials there are, and where it lies, changes nothing about a trial."""
+        own = self.study.model_dump(mode="json", exclude={"trials", "storage", "heartbeat"})
+        rest = self.settings({}).model_dump(mode="json", exclude=set(self.study.space))
+        return f"{self.stage}-{fingerprint(own, rest, self.prepared.fingerprint)}"
 
-def make_pruner(study: TuneSettings) -> optuna.pruners.BasePruner:
-    """The pruner by name."""
-    if study.pruner == "none":
-        return optuna.pruners.NopPruner()
-    return (
-        optuna.pruners.HyperbandPruner()
-        if study.pruner == "hyperband"
-        else optuna.pruners.MedianPruner(n_startup_trials=4)
-    )
+    def judge(self, trial: optuna.Trial, values: Values, parent: tracking.Run) -> float:
+        """The trial's score: that of the weights that a training with these settings would keep."""
+        folder = STUDIES / self.name / f"trial{trial.number}"
+        try:
+            made = self._train(trial, self.settings(values), folder, parent)
+        except (
+            optuna.TrialPruned,
+            FloatingPointError,
+            MemoryError,
+        ):  # after any other end it is gone on with
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        return made.metrics["score"]
 
+    def _train(
+        self, trial: optuna.Trial, settings: T, folder: Path, parent: tracking.Run
+    ) -> training.Trained:
+        title = f"tune_{self.stage} trial {trial.number}"
+        tags = {"stage": f"tune_{self.stage}", "study": self.name, "trial": str(trial.number)}
+        params = {self.stage: settings.model_dump(mode="json")}
 
-def open_study(stage: str, study: TuneSettings, data_fingerprint: str) -> optuna.Study:
-    """Create the study or go on with it; a trial that was running when its process died is marked as failed."""
-    STUDIES.mkdir(exist_ok=True)
-    opened = optuna.create_study(
-        storage=f"sqlite:///{STUDIES / stage}.db",
-        study_name=study_name(stage, study, data_fingerprint),
-        direction="maximize",
-        load_if_exists=True,
-        pruner=make_pruner(study),
-    )
-    for trial in opened.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-        opened.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-    return opened
+        def attempt(smaller: T) -> training.Trained:
+            trial.set_user_attr("batch_size", smaller.batch_size)
+            torch.manual_seed(smaller.seed)
+            train, validation = fold.datasets(self.prepared, self.study.fold, smaller, share=self.study.share)
+            return training.fit(
+                self.build(smaller),
+                self.objective(smaller, self.groups),
+                train,
+                validation,
+                smaller,
+                title=title,
+                resume=folder / f"batch{smaller.batch_size}",
+                report=run.metrics,
+                callbacks=[Prune(trial)],
+            )
 
-
-def done(study: optuna.Study) -> int:
-    """Trials that count towards the budget: complete and pruned ones, and failed ones that were not merely killed."""
-    counted = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    failed = [t for t in study.get_trials(states=(optuna.trial.TrialState.FAIL,)) if "reason" in t.user_attrs]
-    return len(study.get_trials(deepcopy=False, states=counted)) + len(failed)
+        memory = _run_of(trial, folder)
+        with tracking.start(title, tags, params, memory, parent=parent) as run:
+            trial.set_user_attr("run", run.run_id)
+            return with_less_memory(settings, attempt)
 
 
 def tune(
@@ -96,68 +124,31 @@ def tune(
     section: T,
     study: TuneSettings,
     build: Callable[[T], nn.Module],
-    objective: Callable[[T], training.Objective],
+    objective: Callable[[T, Groups], training.Objective],
+    join: bool = False,
 ) -> None:
-    """Run the study's missing trials and write `reports/tuning/<stage>/best.json`."""
-    prepared = Prepared()
-    opened = open_study(stage, study, prepared.fingerprint)
-    tags = {"stage": f"tune_{stage}", "study": opened.study_name, "data_fingerprint": prepared.fingerprint}
+    """Run the study's missing trials and write `reports/tuning/<stage>/`; with `join` only lend another process a hand."""
+    proxy = Proxy(stage, section, study, build, objective)
+    storage = open_storage(place_of(stage, study), study.heartbeat)
+    opened = open_study(storage, proxy.name, make_pruner(study, proxy.settings({}).epochs), join)
+    if join:
+        parent = tracking.Run(None, opened.user_attrs.get("run", ""))
+        return work(opened, storage, study, lambda trial, values: proxy.judge(trial, values, parent))
+    tags = {"stage": f"tune_{stage}", "study": proxy.name, "data_fingerprint": proxy.prepared.fingerprint}
     params = {f"tune_{stage}": study.model_dump(mode="json")}
-    with tracking.start(f"tune_{stage}", tags, params, _memory(opened)) as parent:
-        while done(opened) < study.trials:
-            opened.sampler = make_sampler(study, len(opened.trials))
-            opened.optimize(
-                lambda trial: _trial(trial, stage, section, study, build, objective, prepared, parent),
-                n_trials=1,
-            )
+    memory = STUDIES / proxy.name / "run.json"
+    with tracking.start(f"tune_{stage}", tags, params, memory) as parent:
+        opened.set_user_attr("run", parent.run_id)
+        work(opened, storage, study, lambda trial, values: proxy.judge(trial, values, parent))
+        for path in study_report.write(opened, stage):
+            parent.file(path, "study")
         parent.metrics({"best_score": opened.best_value})
-    _memory(opened).unlink(missing_ok=True)
-    best = opened.best_trial
-    found = {"values": best.params, "score": best.value, "trial": best.number}
-    tuned.write(stage, {**found, "trials": len(opened.trials), "study": opened.study_name})
+    return shutil.rmtree(memory.parent)
 
 
-def _trial(
-    trial: optuna.Trial,
-    stage: str,
-    section: T,
-    study: TuneSettings,
-    build: Callable[[T], nn.Module],
-    objective: Callable[[T], training.Objective],
-    prepared: Prepared,
-    parent: tracking.Run,
-) -> float:
-    values = {
-        key: trial.suggest_float(key, room.low, room.high, log=room.log) for key, room in study.space.items()
-    }
-    settings = for_model(section, section.models[0])
-    settings = validate(type(settings), {**settings.model_dump(), **study.overrides, **values}, stage)
-    torch.manual_seed(settings.seed)
-    train, validation = fold.datasets(prepared, study.fold, settings, share=study.share)
-    title = f"tune_{stage} trial {trial.number}"
-    scratch = STUDIES / f"{trial.study.study_name}-{trial.number}"
-    shutil.rmtree(scratch, ignore_errors=True)
-    tags = {"stage": f"tune_{stage}", "trial": str(trial.number)}
-    try:
-        with tracking.start(title, tags, {stage: settings.model_dump(mode="json")}, parent=parent) as run:
-            made = training.fit(
-                build(settings),
-                objective(settings),
-                train,
-                validation,
-                settings,
-                title=title,
-                resume=scratch,
-                report=run.metrics,
-                callbacks=[Prune(trial)],
-            )
-    except (FloatingPointError, MemoryError, torch.cuda.OutOfMemoryError) as error:
-        trial.set_user_attr("reason", f"{type(error).__name__}: {error}"[:500])
-        raise optuna.TrialPruned from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return max(row["val/score"] for row in made.history if "val/score" in row)
-
-
-def _memory(study: optuna.Study) -> Path:
-    return STUDIES / f"{study.study_name}.run.json"
+def _run_of(trial: optuna.Trial, folder: Path) -> Path:
+    """Where the trial's MLflow run is remembered; of a trial that died on another machine, as the study remembers it."""
+    memory = folder / "run.json"
+    if trial.user_attrs.get("run") and not memory.exists():
+        write_json(memory, {"run_id": trial.user_attrs["run"], "uri": tracking.tracking_uri()})
+    return memory

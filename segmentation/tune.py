@@ -1,6 +1,7 @@
-"""The study of the segmentation settings: `python -m segmentation.tune`.
+"""The study of the segmentation settings: `python -m segmentation.tune`; `--join` lends another process a hand.
 
-Space, trials and proxy are the params section `tune_segmentation`.
+Space, trials and proxy are the params section `tune_segmentation`. A trial's score is what the one network's masks would earn
+in the competition (docs/decisions/tuning-objective.md).
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from imaging.settings import load_section
 
 def main() -> None:
     """The DVC stage tune_segmentation."""
+    join = tuned.joins("segmentation")
     study = load_section("tune_segmentation", TuneSettings)
     if study.trials == 0:
         return tuned.pass_through("segmentation")
     # Imported here, since without trials the ten seconds that torch and its friends take are not needed.
     from experiments import tuning
     from segmentation.architectures import build
-    from segmentation.train import Objective
+    from segmentation.judged import Judged
 
     settings = load_section("segmentation", SegmentationSettings)
-    return tuning.tune("segmentation", settings, study, build, Objective)
+    return tuning.tune("segmentation", settings, study, build, Judged, join)
 
 
 if __name__ == "__main__":

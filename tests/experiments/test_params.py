@@ -73,7 +73,39 @@ def test_the_small_params_are_valid() -> None:
             "names glamma, which segmentation does not have",
         ),
         ("tune_segmentation", {"space": {"gamma": {"low": 2, "high": 1}}}, "low 2.0 must be below high 1.0"),
-        ("tune_segmentation", {"trials": 1, "fold": 5}, "tune_segmentation.fold 5 is not among train_folds"),
+        (
+            "tune_segmentation",
+            {"trials": 1, "fold": 5, "space": {"gamma": {"low": 1, "high": 2}}},
+            "tune_segmentation.fold 5 is not among train_folds",
+        ),
+        ("tune_segmentation", {"trials": 1}, "1 trials, but `space` names nothing to vary"),
+        ("tune_segmentation", {"space": {"lr": {"low": 1}}}, "give low and high, or choices"),
+        (
+            "tune_segmentation",
+            {"space": {"lr": {"low": 1, "high": 2, "choices": [1, 2]}}},
+            r"choices \[1, 2\] stand alone",
+        ),
+        (
+            "tune_segmentation",
+            {"space": {"batch_size": {"low": 0.5, "high": 2, "integer": True}}},
+            "low 0.5 and high 2.0 must be whole numbers",
+        ),
+        (
+            "tune_segmentation",
+            {"space": {"lr": {"low": 1, "high": 99}}},
+            "`tune_segmentation.space.lr` is 99.0",
+        ),
+        (
+            "tune_segmentation",
+            {"space": {"architecture": {"choices": ["unet", "unnet"]}}},
+            "`tune_segmentation.space.architecture` is 'unnet'",
+        ),
+        ("tune_segmentation", {"overrides": {"epochs": 0}}, "`tune_segmentation.overrides.epochs` is 0"),
+        (
+            "tune_segmentation",
+            {"storage": "mysql://h/d"},
+            "must be sqlite, journal or postgresql://user@host/name",
+        ),
     ],
 )
 def test_a_fault_is_named_with_key_value_and_mend(key: str, value: object, said: str) -> None:
@@ -111,3 +143,12 @@ def test_a_recipe_takes_the_users_folder(tmp_path: Path) -> None:
         text_of("siim-smoke", str(tmp_path / "none"))
     with pytest.raises(ValueError, match=r"no recipe 'sim'; there are .*siim"):
         text_of("sim")
+
+
+def test_a_password_in_the_params_is_refused_and_not_repeated() -> None:
+    storage = "postgresql://me:s3:cr@et@host/studies"
+    with pytest.raises(ValueError, match="PGPASSWORD") as error:
+        validate(Params, changed("tune_segmentation", {"storage": storage}), "")
+    assert "://me:***@host/studies" in str(error.value)
+    assert "s3" not in str(error.value)
+    assert "et@" not in str(error.value)
