@@ -62,6 +62,7 @@ class Steps(Settings):
 
 
 Calibrator = Annotated[Sigmoid | Steps, Field(discriminator="kind")]
+BEFORE = "before"
 NAMES = ("none", "temperature", "platt", "isotonic")
 
 
@@ -76,6 +77,12 @@ def fit(kind: str, raw: Floats, label: Bools) -> Sigmoid | Steps:
     if kind == "isotonic":
         return _isotonic(raw, label)
     raise ValueError(f"ensemble.calibration is {kind!r}; known: auto, {', '.join(NAMES)}")
+
+
+def calibration_steps(raw: Floats, calibrated: Floats, prob: Floats) -> dict[str, Floats]:
+    """Probabilities (N,) before and after, by a name for reports; a third where the rules see a stacked one."""
+    steps = {BEFORE: raw, "calibrated": calibrated}
+    return steps if np.array_equal(calibrated, prob) else {**steps, "stacked with the masks": prob}
 
 
 def _temperature(raw: Floats, label: Bools) -> Sigmoid:

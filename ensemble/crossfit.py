@@ -1,20 +1,19 @@
 """Fit decisions, and measure what a fitted decision is worth on images it has not seen.
 
-Nested: for each fold everything (committee weights, calibration, rule) is fitted again on the other folds and applied to it.
-Within them the probabilities that the rule is fitted to are cross-fitted once more. The committee of mask models alone is
-fitted once, on all: it has at most a few numbers, found from pixels and not from the score."""
+Nested: for each group everything (mask committee, classifiers' weights, calibration, rule, floor) is fitted again on the other
+groups and applied to it. Within them the probabilities that the rule is fitted to are cross-fitted once more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ensemble import calibration, probability
-from ensemble.cases import Cases
+from ensemble.cases import Cases, Evidence, concatenate
 from ensemble.committee import MaskCommittee
 from ensemble.decision import Decision
 from ensemble.finish import Finish
@@ -22,11 +21,33 @@ from ensemble.histograms import NOTHING
 from ensemble.probability import committee, learn_weights
 from ensemble.rules import RULES
 from experiments.decision_settings import EnsembleSettings
+from experiments.nested import patient_groups
+from experiments.search import UNIT
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+FittedOn = Callable[[Bools], tuple[MaskCommittee, Cases]]
+"""Training rows (N,) -> the committee of mask models fitted to them alone, and all N cases as it shows them."""
 
 
-def reweighted(cases: Cases, weights: NDArray[np.float64]) -> Cases:
+@dataclass(frozen=True)
+class Nested:
+    """What is said of N images by decisions that were fitted without them, and the images as their own committee shows them.
+
+    levels, skipped: (N,) by kind of rule; raw, calibrated, prob: (N,) the classifier committee as it is, calibrated,
+    and what the rules saw (another number only where it is stacked)."""
+
+    cases: Cases
+    levels: dict[str, Ints]
+    skipped: dict[str, Bools]
+    raw: Floats
+    calibrated: Floats
+    prob: Floats
+
+
+def reweighted(cases: Cases, weights: Floats) -> Cases:
     """The same images under another classifier committee."""
     raw = committee(cases.evidence.members, weights)
     return replace(cases, evidence=replace(cases.evidence, raw=raw, prob=raw))
@@ -46,40 +67,76 @@ def fit(
     decisions = {}
     for kind in kinds:
         rule: Any = RULES[kind].fit(seen, settings.reference_pixels)
+        level = rule.thresholds(seen.evidence)
         decisions[kind] = Decision(
             classifiers=dict(zip(names, map(float, weights), strict=True)),
             masks=masks,
             probability=model,
             calibrator=_calibrator(cases, model),
             rule=rule,
-            floor=_floor(seen, rule.thresholds(seen.evidence))
-            if settings.cascade and rule.uses_probability
-            else 0.0,
+            floor=floor_of(seen, level, settings.cascade_cost) if settings.cascade else 0.0,
             finish=finish_of(settings),
         )
     return decisions, losses
 
 
-def apply(decision: Decision, cases: Cases) -> tuple[Ints, NDArray[np.float64]]:
+def apply(decision: Decision, cases: Cases) -> tuple[Ints, Floats]:
     """Levels (N,) and calibrated probabilities (N,) of images as one batch."""
-    cases = reweighted(cases, decision.classifier_weights)
-    evidence = decision.seen(cases.evidence)
-    return decision.for_batch(evidence).thresholds(evidence), evidence.prob
+    decision, evidence = _as_batch(decision, cases)
+    return decision.thresholds(evidence), evidence.prob
+
+
+def skipped(decision: Decision, cases: Cases) -> Bools:
+    """Which images (N,) of a batch the mask models need not see."""
+    decision, evidence = _as_batch(decision, cases)
+    return evidence.raw < decision.lower_bound()
+
+
+def _as_batch(decision: Decision, cases: Cases) -> tuple[Decision, Evidence]:
+    """The decision for this very batch, and what it sees of it."""
+    evidence = decision.seen(reweighted(cases, decision.classifier_weights).evidence)
+    return decision.for_batch(evidence), evidence
+
+
+def groups(cases: Cases, settings: EnsembleSettings) -> Ints:
+    """Groups (N,) for nesting: as `probability.groups`, but a fold's own level is learned on images of that very
+    fold, so that `centred` needs some of each fold on both sides."""
+    return patient_groups(cases.patient) if settings.average == "centred" else probability.groups(cases)
 
 
 def nested(
-    cases: Cases, names: list[str], kinds: list[str], masks: MaskCommittee, settings: EnsembleSettings
-) -> tuple[dict[str, Ints], NDArray[np.float64]]:
-    """Levels (N,) by kind of rule, and probabilities (N,): each image's from decisions fitted without its group."""
-    group = probability.groups(cases)
-    levels = {kind: np.full(len(cases), NOTHING, np.int64) for kind in kinds}
-    prob = np.zeros(len(cases))
+    cases: Cases, names: list[str], kinds: list[str], fitted_on: FittedOn, settings: EnsembleSettings
+) -> Nested:
+    """What decisions say that were fitted without an image's group; for the images in their order."""
+    group = groups(cases, settings)
+    parts, order = [], []
     for g in np.unique(group):
-        inside = group == g
-        decisions, _ = fit(cases.take(~inside), names, kinds, masks, settings)
-        for kind, decision in decisions.items():
-            levels[kind][inside], prob[inside] = apply(decision, cases.take(inside))
-    return levels, prob
+        masks, shown = fitted_on(group != g)
+        decisions, _ = fit(shown.take(group != g), names, kinds, masks, settings)
+        parts.append(_said(decisions, shown.take(group == g)))
+        order.append(np.flatnonzero(group == g))
+    back = np.argsort(np.concatenate(order))
+    return Nested(
+        cases=concatenate([part.cases for part in parts]).take(back),
+        levels={kind: np.concatenate([part.levels[kind] for part in parts])[back] for kind in kinds},
+        skipped={kind: np.concatenate([part.skipped[kind] for part in parts])[back] for kind in kinds},
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])[back]
+            for name in ("raw", "calibrated", "prob")
+        },
+    )
+
+
+def floor_of(cases: Cases, level: Ints, cost: float) -> float:
+    """Raw classifier probability below which masks are given up: on the way up to it, what they earned over leaving
+    the images empty never added up to more than `cost` of the score. 0 where all masks together earn no more.
+
+    cases: N images with their raw probability; level: (N,) where the rule cuts their masks, 256 for none."""
+    value, place = np.unique(cases.evidence.raw, return_inverse=True)
+    gain = np.zeros(len(value), np.int64)
+    np.add.at(gain, place, cases.units[np.arange(len(cases)), level] - cases.units[:, NOTHING])
+    dear = np.cumsum(gain) > int(cost * len(cases) * UNIT)
+    return float(value[dear.argmax()]) if dear.any() else 0.0
 
 
 def finish_of(settings: EnsembleSettings) -> Finish:
@@ -92,7 +149,22 @@ def finish_of(settings: EnsembleSettings) -> Finish:
     )
 
 
-def _classifier_weights(cases: Cases, settings: EnsembleSettings) -> NDArray[np.float64]:
+def _said(decisions: dict[str, Decision], cases: Cases) -> Nested:
+    """What decisions say of images as one batch; probabilities are the same in all decisions."""
+    applied = {kind: apply(decision, cases) for kind, decision in decisions.items()}
+    some = next(iter(decisions.values()))
+    raw = committee(cases.evidence.members, some.classifier_weights)
+    return Nested(
+        cases=cases,
+        levels={kind: level for kind, (level, _) in applied.items()},
+        skipped={kind: skipped(decision, cases) for kind, decision in decisions.items()},
+        raw=raw,
+        calibrated=some.calibrator(raw),
+        prob=next(iter(applied.values()))[1],
+    )
+
+
+def _classifier_weights(cases: Cases, settings: EnsembleSettings) -> Floats:
     count = cases.evidence.members.shape[1]
     if settings.weights == "equal":
         return np.full(count, 1 / count)
@@ -106,9 +178,3 @@ def _calibrator(
     if isinstance(model, probability.Calibrated):
         return model.calibrator
     return calibration.fit("platt", cases.evidence.raw, cases.label)
-
-
-def _floor(cases: Cases, level: Ints) -> float:
-    """Lowest raw probability at which any image got a mask; 0 if none did."""
-    raw = cases.evidence.raw[level < NOTHING]
-    return float(raw.min()) if len(raw) else 0.0

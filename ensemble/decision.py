@@ -68,7 +68,7 @@ class Decision(Settings):
     rule: AnyRule
     """Whether to submit a mask, and at which level to cut it."""
     floor: float = Field(default=0.0, ge=0, le=1)
-    """No mask below this raw classifier probability, by decision: no out-of-fold image below it got one."""
+    """No mask below this raw classifier probability, by decision: out of fold, masks below it earned next to nothing."""
     finish: Finish = Finish()
     """Last touches to a mask."""
     fitted: dict[str, Any] = Field(default_factory=dict)
@@ -110,14 +110,14 @@ class Decision(Settings):
         The larger of the floor and of what follows from rule and calibration: a probability never falls in
         its raw one, and a stacked one is taken at the worst that a map could do for it. Found by bisection,
         a hair low, so that skipping changes no answer."""
-        needed = self.rule.least_prob()
+        known, needed = max(self.floor, self.rule.least_raw()), self.rule.least_prob()
         low, high = 0.0, 1.0
         if needed <= 0 or self.probability.highest(0.0) >= needed:
-            return self.floor
+            return known
         for _ in range(60):
             middle = (low + high) / 2
             low, high = (middle, high) if self.probability.highest(middle) < needed else (low, middle)
-        return max(self.floor, low - 1e-9)
+        return max(known, low - 1e-9)
 
     def members(self, probs: Mapping[str, Sequence[float]]) -> NDArray[np.float64]:
         """Each classifier's probability (M,), the mean over its fold models, in this decision's order."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ensemble import crossfit, evaluation_report, figures, metrics, predictions, seals, sheets, subgroups
 from ensemble.bootstrap import PatientDraws, with_interval
+from ensemble.calibration import calibration_steps
 from ensemble.cases import Cases
 from ensemble.decision import FOLDER as DECISIONS
 from ensemble.decision import PATH, Decision
@@ -123,8 +124,9 @@ def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Pr
             "view": rows["view"],
             "label": cases.label.astype(int),
             "raw": cases.evidence.raw,
+            "calibrated": decision.calibrator(cases.evidence.raw),
             "prob": prob,
-            "skipped": cases.evidence.raw < decision.lower_bound(),
+            "skipped": crossfit.skipped(decision, cases),
             "submitted": said > 0,
             "level": level,
             "true_area": cases.hit[:, 0],
@@ -161,6 +163,7 @@ def finished(
 def measure(table: pd.DataFrame, draws: PatientDraws, bins: int) -> Measured:
     """The hold-out's figures, each with its 95 % interval over patients."""
     label, dice, prob = table["label"].to_numpy(bool), table["dice"].to_numpy(), table["prob"].to_numpy()
+    raw = table["raw"].to_numpy()
     parts, ranks = metrics.breakdown(dice, label), draws.rank_measures(label, prob)
     iou = float(np.mean(table["iou"].to_numpy()[label])) if label.any() else float("nan")
     sensitivity = "sensitivity_at_95_specificity"
@@ -177,6 +180,9 @@ def measure(table: pd.DataFrame, draws: PatientDraws, bins: int) -> Measured:
         "ece": with_interval(
             metrics.expected_calibration_error(label, prob, bins), draws.calibration_error(label, prob, bins)
         ),
+        "ece_before": with_interval(
+            metrics.expected_calibration_error(label, raw, bins), draws.calibration_error(label, raw, bins)
+        ),
         sensitivity: with_interval(metrics.sensitivity_at_specificity(label, prob), ranks[sensitivity]),
         "iou_positive": with_interval(iou, draws.ratio(table["iou"].to_numpy() * label, label)),
     }
@@ -185,11 +191,12 @@ def measure(table: pd.DataFrame, draws: PatientDraws, bins: int) -> Measured:
 def rules_on_holdout(decision: Decision, cases: Cases, draws: PatientDraws) -> pd.DataFrame:
     """All rules that were fitted with the chosen one, on the hold-out, with paired differences to it."""
     others = {path.stem: Decision.load(path) for path in sorted(Path(DECISIONS).glob("rules/*.json"))}
+    others[decision.rule.kind] = decision
     levels = {kind: crossfit.apply(other, cases)[0] for kind, other in others.items()}
-    levels[decision.rule.kind] = crossfit.apply(decision, cases)[0]
+    skipped = {kind: crossfit.skipped(other, cases) for kind, other in others.items()}
     dice = {kind: dice_at(cases, level) for kind, level in levels.items()}
     submitted = {kind: submitted_at(level, cases) for kind, level in levels.items()}
-    return compare(dice, submitted, cases, decision.rule.kind, draws)
+    return compare(dice, submitted, skipped, cases, decision.rule.kind, draws)
 
 
 def plots(table: pd.DataFrame, bins: int) -> dict[str, pd.DataFrame]:
@@ -213,7 +220,8 @@ def pictures(table: pd.DataFrame, measured: Measured, settings: EvaluationSettin
     words = evaluation_report.in_words
     save(figures.roc(label, prob, words(measured["auroc"])), REPORT / "roc.png")
     save(figures.precision_recall(label, prob, words(measured["average_precision"])), REPORT / "pr.png")
-    save(figures.reliability(label, {"hold-out": prob}, settings.bins), REPORT / "calibration.png")
+    steps = calibration_steps(*(table[name].to_numpy() for name in ("raw", "calibrated", "prob")))
+    save(figures.reliability(label, steps, settings.bins), REPORT / "calibration.png")
     positive = table[table["label"] == 1]
     share, dice = positive["true_share"].to_numpy(), positive["dice"].to_numpy()
     save(figures.dice_by_area(share, dice, positive["submitted"].to_numpy(bool)), REPORT / "dice_by_area.png")

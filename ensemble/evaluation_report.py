@@ -26,6 +26,7 @@ NAMES = {
     "auroc": "AUROC",
     "average_precision": "average precision",
     "ece": "expected calibration error",
+    "ece_before": "the same of the classifier committee before calibration",
     "sensitivity_at_95_specificity": "sensitivity at 95 % specificity",
     "iou_positive": "IoU of the positive images",
 }

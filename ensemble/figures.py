@@ -11,7 +11,7 @@ from ensemble import metrics
 from ensemble.cases import Cases
 from ensemble.rules import Rule
 from ensemble.rules.triplet import ORDERED, Triplet, scores
-from imaging.figures import FAINT, INK, NEGATIVE, POSITIVE, UNLABELLED, new_figure
+from imaging.figures import FAINT, INK, NEGATIVE, POSITIVE, SERIES, UNLABELLED, new_figure
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -54,22 +54,35 @@ def plateau(cases: Cases, rule: Rule) -> Figure:
 
 
 def reliability(label: Bools, probs: dict[str, Floats], bins: int) -> Figure:
-    """Said against seen frequency for each set of probabilities, over how many images each is based on."""
-    figure, panels = new_figure(4.6 * len(probs), 4.4, 1, len(probs))
-    for axes, (name, prob) in zip(panels, probs.items(), strict=True):
+    """Said against seen frequency of several sets of probabilities, first the one before calibration; a point's area grows
+    with its images, its bar is one standard error. Below: how many images each set has in each bin."""
+    figure, (axes, below) = new_figure(5.8, 6.2, 2, 1)
+    if spec := axes.get_subplotspec():
+        spec.get_gridspec().set_height_ratios([3.4, 1])
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
+    for (name, prob), colour, mark in zip(probs.items(), (UNLABELLED, *SERIES[::2]), "sDo", strict=False):
         mean, observed, count = metrics.reliability(label, prob, bins)
-        used = count > 0
-        place = (np.arange(bins) + 0.5) / bins
-        axes.bar(place, count / count.sum(), width=0.9 / bins, color=FAINT, label="share of images")
-        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
-        spread = np.sqrt(observed * (1 - observed) / np.maximum(count, 1))
+        used, ece = count > 0, metrics.expected_calibration_error(label, prob, bins)
+        spread = np.sqrt(observed * (1 - observed) / np.maximum(count, 1))[used]
         axes.errorbar(
-            mean[used], observed[used], spread[used], fmt="o-", color=NEGATIVE, markersize=5, elinewidth=1
+            mean[used], observed[used], spread, fmt="-", color=colour, linewidth=1.2, elinewidth=0.8
         )
-        ece = metrics.expected_calibration_error(label, prob, bins)
-        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability said", ylabel="share with a pneumothorax")
-        axes.set_title(f"{name}: calibration error {ece:.3f}")
-        axes.legend(loc="upper left")
+        size = 12 + 160 * count[used] / count.sum()
+        axes.scatter(
+            mean[used],
+            observed[used],
+            size,
+            color=colour,
+            marker=mark,
+            label=f"{name}: error {ece:.3f}",
+            zorder=3,
+        )
+        edges = np.linspace(0, 1, bins + 1)
+        below.stairs(count, edges, color=colour, linewidth=1.4)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05), ylabel="share with a pneumothorax")
+    axes.set_title("Calibration: said against seen, expected calibration error")
+    axes.legend(loc="lower right", markerscale=0.8)
+    below.set(xlim=(-0.02, 1.02), yscale="log", xlabel="probability said", ylabel="images")
     return figure
 
 

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ensemble import crossfit, figures, fit_report, members, predictions, seals
 from ensemble.bootstrap import PatientDraws
+from ensemble.calibration import calibration_steps
 from ensemble.cases import Cases
+from ensemble.committee import MaskCommittee
 from ensemble.decision import FOLDER as DECISIONS
 from ensemble.decision import PATH, Decision
 from ensemble.gather import check_part, gather
+from ensemble.predictions import Predictions
 from ensemble.rules import RULES
 from ensemble.tables import compare, dice_at, submitted_at
 from experiments import tracking
@@ -50,33 +55,50 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
     prepared = Prepared(FOLDER)
     found = predictions.read("oof", names["classification"], names["segmentation"])
     check_part(found, prepared, locked=False)
-    masks = members.fit(found, prepared, settings)
-    equal = {name: 1 / len(names["classification"]) for name in names["classification"]}
-    cases = gather(found, equal, masks, prepared, "out-of-fold masks")
+    classifiers, kinds, fitted_on = (
+        names["classification"],
+        list(RULES),
+        committees(found, prepared, settings),
+    )
+    masks, cases = fitted_on(np.ones(len(found.ids), np.bool_))
     check_both_kinds(cases)
 
-    kinds = list(RULES)
-    decisions, losses = crossfit.fit(cases, names["classification"], kinds, masks, settings)
-    levels, prob = crossfit.nested(cases, names["classification"], kinds, masks, settings)
-    chosen = (
-        max(kinds, key=lambda kind: cases.score(levels[kind])) if settings.rule == "best" else settings.rule
-    )
+    decisions, losses = crossfit.fit(cases, classifiers, kinds, masks, settings)
+    nested = crossfit.nested(cases, classifiers, kinds, fitted_on, settings)
+    score = {kind: nested.cases.score(level) for kind, level in nested.levels.items()}
+    chosen = max(kinds, key=score.__getitem__) if settings.rule == "best" else settings.rule
     draws = PatientDraws(cases.patient, evaluation.draws, evaluation.seed)
-    table = table_of_rules(cases, decisions, levels, chosen, draws)
+    table = table_of_rules(cases, decisions, nested, chosen, draws)
 
     fitted = {**facts(cases, prepared, table, chosen), "sealed": seals.read(names)}
     decision = decisions[chosen].model_copy(update={"fitted": fitted})
     decision.save(PATH)
     for kind, other in decisions.items():  # `evaluate` compares them on the hold-out
         other.save(f"{DECISIONS}/rules/{kind}.json")
-    raw = crossfit.reweighted(cases, decision.classifier_weights).evidence.raw
-    probs = {"before": raw, "after": prob}
+    probs = calibration_steps(nested.raw, nested.calibrated, nested.prob)
     with atomic(REPORTS / "rules.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     write_text(REPORTS / "rules.md", fit_report.describe(table, decision, losses, cases, probs))
     save(figures.plateau(cases, decisions["triplet"].rule), REPORTS / "plateau.png")
     save(figures.reliability(cases.label, probs, evaluation.bins), REPORTS / "reliability.png")
     return decision
+
+
+def committees(found: Predictions, prepared: Prepared, settings: EnsembleSettings) -> crossfit.FittedOn:
+    """Training rows -> committee of mask models and cases; the maps are read again only where it was learned anew."""
+    ids = np.array(found.ids, dtype=object)
+    looks = members.look(found, prepared) if members.learns(list(found.segmentation), settings) else []
+    equal = {name: 1 / len(found.classification) for name in found.classification}
+    known: list[tuple[MaskCommittee, Cases]] = []
+
+    def fitted_on(train: NDArray[np.bool_]) -> tuple[MaskCommittee, Cases]:
+        wanted = set(ids[train])
+        masks = members.fit([one for one in looks if one.image_id in wanted], found, settings)
+        if not known or masks != known[0][0]:
+            known[:] = [(masks, gather(found, equal, masks, prepared, "out-of-fold masks"))]
+        return known[0]
+
+    return fitted_on
 
 
 def check_both_kinds(cases: Cases) -> None:
@@ -92,15 +114,14 @@ def check_both_kinds(cases: Cases) -> None:
 def table_of_rules(
     cases: Cases,
     decisions: dict[str, Decision],
-    levels: dict[str, crossfit.Ints],
+    nested: crossfit.Nested,
     chosen: str,
     draws: PatientDraws,
 ) -> pd.DataFrame:
     """Nested score of every rule, and beside it the in-sample one; their difference is the optimism of the latter."""
-    dice = {kind: dice_at(cases, level) for kind, level in levels.items()}
-    table = compare(
-        dice, {kind: submitted_at(level, cases) for kind, level in levels.items()}, cases, chosen, draws
-    )
+    dice = {kind: dice_at(nested.cases, level) for kind, level in nested.levels.items()}
+    submitted = {kind: submitted_at(level, nested.cases) for kind, level in nested.levels.items()}
+    table = compare(dice, submitted, nested.skipped, cases, chosen, draws)
     apparent = {kind: cases.score(crossfit.apply(decision, cases)[0]) for kind, decision in decisions.items()}
     table["apparent"] = table["rule"].map(apparent)
     return table.assign(optimism=table["apparent"] - table["score"])

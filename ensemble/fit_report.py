@@ -10,7 +10,7 @@ from ensemble.cases import Cases
 from ensemble.decision import Decision
 from ensemble.metrics import expected_calibration_error, log_loss
 from ensemble.probability import groups
-from ensemble.rules.expected_value import ExpectedValue
+from ensemble.rules.expected_value import ExpectedValue, ExpectedValuePerImage
 from ensemble.tables import to_markdown
 
 Floats = NDArray[np.float64]
@@ -51,8 +51,6 @@ def _probability(
 ) -> list[str]:
     """Which model of the probability was chosen, and what calibration did."""
     rows = [f"| {name} | {loss:.4f} |" for name, loss in losses.items()]
-    ece = {name: expected_calibration_error(cases.label, prob) for name, prob in probs.items()}
-    loss = {name: log_loss(cases.label, prob) for name, prob in probs.items()}
     kind = decision.probability.kind
     chosen = kind if kind == "stacked" else getattr(decision.probability, "calibrator").kind  # noqa: B009
     return [
@@ -60,8 +58,14 @@ def _probability(
         "|---|---|",
         *rows,
         "",
-        f"Chosen: {chosen}. Nested, the expected calibration error went from {ece['before']:.3f} to {ece['after']:.3f} "
-        f"and the log loss from {loss['before']:.3f} to {loss['after']:.3f}.",
+        f"Chosen: {chosen}. What that does, nested:",
+        "",
+        "| classifier committee | expected calibration error | log loss |",
+        "|---|---|---|",
+        *[
+            f"| {name} | {expected_calibration_error(cases.label, prob):.3f} | {log_loss(cases.label, prob):.3f} |"
+            for name, prob in probs.items()
+        ],
     ]
 
 
@@ -73,15 +77,19 @@ def _decision(decision: Decision, cases: Cases) -> list[str]:
         f"- rule: `{decision.rule.kind}`",
         f"- classifiers: {_weights(decision.classifiers)}",
         f"- mask models: {_weights(decision.masks.weights)}, averaged by {decision.masks.average}",
-        f"- no mask below a classifier probability of {bound:.3g}: the mask models skip {skipped:.0%} of these images",
+        f"- no mask below a classifier probability of {bound:.3g}: the mask models skip {skipped:.0%} of these images"
+        + (f" (floor {decision.floor:.3g})" if decision.floor else ""),
     ]
-    if isinstance(decision.rule, ExpectedValue):
+    if isinstance(decision.rule, ExpectedValue | ExpectedValuePerImage):
         regression = decision.rule.dice
         order = np.argsort(-np.abs(regression.weight))
         terms = ", ".join(f"{regression.features[k]} {regression.weight[k]:+.2f}" for k in order)
-        lines.append(
-            f"- masks are cut at {decision.rule.level / 255:.2f}; the expected Dice follows (standardised weights) {terms}"
+        where = (
+            f"at {decision.rule.level / 255:.2f}"
+            if isinstance(decision.rule, ExpectedValue)
+            else "where their expected Dice is largest"
         )
+        lines.append(f"- masks are cut {where}; the expected Dice follows (standardised weights) {terms}")
     else:
         numbers = {
             key: value for key, value in decision.rule.model_dump().items() if isinstance(value, int | float)

@@ -40,6 +40,7 @@ def rule_row(
 def compare(
     dice: dict[str, Floats],
     submitted: dict[str, NDArray[np.bool_]],
+    skipped: dict[str, NDArray[np.bool_]],
     cases: Cases,
     chosen: str,
     draws: PatientDraws,
@@ -49,12 +50,14 @@ def compare(
     rows = []
     for name, values in {**dice, "(all empty)": empty}.items():
         said = submitted.get(name, np.zeros(len(cases), bool))
+        unseen = float(skipped[name].mean()) if name in skipped else float("nan")
         difference = draws.mean(values - dice[chosen])
         low, high = interval(difference)
         row = rule_row(name, values, said, cases.label, draws)
         rows.append(
             row
             | {
+                "skipped": unseen,
                 "difference": float(np.mean(values - dice[chosen])),
                 "difference_low": low,
                 "difference_high": high,
@@ -70,7 +73,7 @@ def submitted_at(level: Ints, cases: Cases) -> NDArray[np.bool_]:
 
 def to_markdown(table: pd.DataFrame, chosen: str, flattery: bool) -> str:
     """The table as Markdown; the chosen rule in bold."""
-    head = ["rule", "score", "95 % interval", "TNR", "D⁺", "masks", f"against {chosen}"]
+    head = ["rule", "score", "95 % interval", "TNR", "D⁺", "masks", "skipped", f"against {chosen}"]
     head += ["in-sample", "optimism"] if flattery else []
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in table.to_dict("records"):
@@ -80,8 +83,9 @@ def to_markdown(table: pd.DataFrame, chosen: str, flattery: bool) -> str:
             if row["rule"] == chosen
             else f"{row['difference']:+.4f} ({row['difference_low']:+.4f} to {row['difference_high']:+.4f})"
         )
+        skipped = "" if pd.isna(row["skipped"]) else f"{row['skipped']:.0%}"
         cells = [name, f"{row['score']:.4f}", f"{row['low']:.4f} to {row['high']:.4f}", f"{row['tnr']:.4f}"]
-        cells += [f"{row['dice_positive']:.4f}", f"{row['submitted']:.1%}", gap]
+        cells += [f"{row['dice_positive']:.4f}", f"{row['submitted']:.1%}", skipped, gap]
         if flattery:
             known = not pd.isna(row["apparent"])
             cells += [f"{row['apparent']:.4f}", f"{row['optimism']:+.4f}"] if known else ["", ""]

@@ -32,8 +32,11 @@ class EnsembleSettings(Settings):
     """What the rules take for the probability of a pneumothorax: the calibrated classifier committee alone,
     or stacked with what the masks show; `auto`: the one with the lower cross-fitted log loss."""
     cascade: bool = True
-    """Never submit below the lowest classifier probability at which any out-of-fold image got a mask; the mask models need
-    not run there. (What the rule itself rules out is skipped in any case.)"""
+    """Never submit below a classifier probability under which masks earned next to nothing out of fold, whatever the rule;
+    the mask models need not run there. (What the rule itself rules out is skipped in any case.)"""
+    cascade_cost: float = Field(default=0.001, ge=0, lt=1)
+    """Score that the cascade may cost where it is fitted; 0: none, the floor then lies below the first mask that earns.
+    A thousandth is a third of the score's standard error on 10,000 images."""
     reference_side: int = Field(default=1024, ge=32)
     """Areas are counted in pixels of an image of this side, and rescaled to each image's own size."""
     min_component: int = Field(default=0, ge=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,6 @@ class Rule(Settings):
     """Base of the rules. All are plain numbers in JSON, fitted by a class method and applied to any number
     of images."""
 
-    uses_probability: ClassVar[bool] = True
-    """Whether the image's probability matters; only then may a low one rule a mask out beforehand."""
-
     @classmethod
     def fit(cls, cases: Cases, reference: int) -> Self:
         """Fit to labelled images; areas are counted in pixels of an image that has `reference` pixels."""
@@ -35,6 +32,10 @@ class Rule(Settings):
 
     def least_prob(self) -> float:
         """No image of a lower calibrated probability gets a mask, whatever its map shows."""
+        return 0.0
+
+    def least_raw(self) -> float:
+        """No image whose classifier committee says less (raw, not calibrated) gets a mask, whatever its map shows."""
         return 0.0
 
     def for_batch(self, evidence: Evidence) -> Self:

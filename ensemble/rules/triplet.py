@@ -26,7 +26,6 @@ class Triplet(Rule):
     Sneddy, 1st place of SIIM-ACR: (0.75, 2,000, 0.3). The area is the image's total above `top`, not one
     component's."""
 
-    uses_probability = False
     kind: Literal["triplet"] = "triplet"
     top: int = Field(ge=1, le=255)
     """Level that the certain pixels reach."""
@@ -69,7 +68,6 @@ class Triplet(Rule):
 class GatedTriplet(Triplet):
     """The triplet, and the image's probability must reach a cut as well."""
 
-    uses_probability = True
     kind: Literal["gated_triplet"] = "gated_triplet"  # type: ignore[assignment]
     cut: float = Field(ge=0, le=1)
     """Least probability for a mask."""

@@ -25,7 +25,6 @@ class Unanimity(Rule):
     Scizzzo, 9th place: every experiment's fold mean above 0.7, united with first-stage masks above 2,000
     pixels."""
 
-    uses_probability = False
     kind: Literal["unanimity"] = "unanimity"
     cut: float = Field(ge=0, le=1)
     """Least probability that every classifier must give, as it is, not calibrated."""
@@ -59,6 +58,12 @@ class Unanimity(Rule):
         """See Rule."""
         unanimous = evidence.members.min(axis=1) >= self.cut
         return cut_where(unanimous | (evidence.area(self.top, self.reference) >= self.area), self.bottom)
+
+    def least_raw(self) -> float:
+        """See Rule: where no mask suffices alone, the cut, since a mean is not below all that it is the mean of.
+
+        A hair lower, and not above the end of the logits' range, to be safe from rounding."""
+        return max(min(self.cut, 1 - 1e-6) - 1e-9, 0.0) if self.area >= NEVER else 0.0
 
     def reason(self, evidence: Evidence) -> str:
         """See Rule."""

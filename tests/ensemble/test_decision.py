@@ -13,8 +13,10 @@ from ensemble.committee import MaskCommittee
 from ensemble.decision import Decision
 from ensemble.features import logit
 from ensemble.histograms import NOTHING
+from ensemble.probability import committee
 from ensemble.rules import RULES
 from ensemble.rules.base import one_image
+from ensemble.rules.unanimity import NEVER, Unanimity
 from experiments.decision_settings import EnsembleSettings
 
 MASKS = MaskCommittee(weights={"u": 1.0})
@@ -88,13 +90,18 @@ def test_bound_is_tight_for_a_calibrated_gate(random_cases) -> None:
     assert gate.answer_map(np.array([above, above]), above, full, 1.0).mask.all()
 
 
-def test_floor_takes_no_mask_away_where_it_was_fitted(decisions, cases) -> None:
-    for decision in decisions.values():
-        level, _ = crossfit.apply(decision, cases)
-        without, _ = crossfit.apply(decision.model_copy(update={"floor": 0.0}), cases)
-        assert (
-            (without < NOTHING) & (level == NOTHING)
-        ).sum() <= 2  # in-sample and cross-fitted probability differ a little
+def test_unanimity_without_the_mask_branch_is_bounded_by_its_classifiers() -> None:
+    """The committee's mean is at least its lowest member: below the cut, one member is below it too."""
+    rule = Unanimity(cut=0.4, top=200, area=NEVER, bottom=100, reference=64)
+    random, full = np.random.default_rng(3), np.full((8, 8), 255, np.uint8)
+    members = random.uniform(0.2, 0.7, (400, 3))
+    raw = committee(members, np.array([0.2, 0.3, 0.5]))
+    submitted = np.array(
+        [rule.thresholds(one_image(r, full, r, m))[0] < NOTHING for r, m in zip(raw, members, strict=True)]
+    )
+    assert submitted.any()
+    assert raw[submitted].min() >= rule.least_raw() > 0.399
+    assert rule.model_copy(update={"area": 5}).least_raw() == 0.0  # a large mask alone would do
 
 
 def test_answer_from_probabilities_and_maps(decisions) -> None:

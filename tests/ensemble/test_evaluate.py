@@ -33,6 +33,7 @@ KEYS = [
     "auroc",
     "average_precision",
     "ece",
+    "ece_before",
     "sensitivity_at_95_specificity",
     "iou_positive",
 ]

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ensemble import members, predictions
+from ensemble import crossfit, members, predictions
 from ensemble.committee import MaskCommittee
+from ensemble.fit import committees
 from ensemble.gather import check_part, fold_mean, gather
 from ensemble.histograms import to_original
 from experiments.decision_settings import EnsembleSettings
@@ -119,8 +120,42 @@ def test_mean_of_one_fold_is_itself() -> None:
 def test_mask_committee_is_learned(world, average) -> None:
     spoiled = Path("predictions/segmentation/v/oof/maps.npy")
     np.save(spoiled, np.random.default_rng(0).integers(0, 256, np.load(spoiled).shape).astype(np.uint8))
-    committee = members.fit(read(), Prepared(), EnsembleSettings(average=average, shrinkage=0.0))
+    found, settings = read(), EnsembleSettings(average=average, shrinkage=0.0)
+    committee = members.fit(members.look(found, Prepared()), found, settings)
     assert committee.weights["u"] > 0.8
     assert (set(committee.best_levels) == {"u", "v"}) == (average == "centred")
-    equal = members.fit(read(), Prepared(), EnsembleSettings(average=average, weights="equal"))
-    assert equal.weights == {"u": 0.5, "v": 0.5}
+    equal = settings.model_copy(update={"weights": "equal"})
+    assert members.fit(members.look(found, Prepared()), found, equal).weights == {"u": 0.5, "v": 0.5}
+    assert members.learns(["u", "v"], settings)
+    assert members.learns(["u", "v"], equal) == (average == "centred")
+
+
+@pytest.mark.parametrize("average", ["probability", "centred"])
+def test_nested_mask_committees_look_away(world, average) -> None:
+    """Truths of a group are moved: the committee that judges it stays, so do its maps; the others' committees change."""
+    settings = EnsembleSettings(average=average, shrinkage=0.0)
+    before, group = nested_pixels(settings)
+    moved = group == group[0]
+    masks = np.load("data/prepared/masks.npy")
+    index = Prepared().index.set_index("image_id")
+    rows = index.loc[world_ids()[moved], "mask_row"].to_numpy()
+    masks[rows[rows >= 0]] = np.roll(masks[rows[rows >= 0]], 9, axis=2)
+    np.save("data/prepared/masks.npy", masks)
+    after, _ = nested_pixels(settings)
+    assert np.array_equal(before[moved], after[moved])
+    assert not np.array_equal(before[~moved], after[~moved])
+
+
+def world_ids() -> np.ndarray:
+    return np.array(read().ids, dtype=object)
+
+
+def nested_pixels(settings: EnsembleSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Each image's histogram under the committee that was fitted without its group, and the groups."""
+    found, prepared = read(), Prepared()
+    fitted_on = committees(found, prepared, settings)
+    cases = fitted_on(np.ones(len(found.ids), bool))[1]
+    group = crossfit.groups(cases, settings)
+    shown = crossfit.nested(cases, ["a", "b"], ["gate"], fitted_on, settings).cases
+    assert np.array_equal(shown.image_id, cases.image_id)
+    return shown.evidence.above, group
