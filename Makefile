@@ -39,6 +39,7 @@ lint: .venv/ready ## style, types, the arrows between packages
 	ruff format --check .
 	mypy
 	python -m experiments.imports
+	python .ci/audit.py
 
 ui: .venv/ready ## compare the runs in MLflow, http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port 5000
