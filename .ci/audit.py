@@ -12,7 +12,8 @@ from typing import Any
 ACCEPTED: dict[str, str] = {}
 """Vulnerability id -> why it does not touch this project."""
 COMMAND = (
-    "pip-audit", "--requirement", "requirements.txt", "--disable-pip", "--require-hashes", "--progress-spinner", "off", "--format", "json",
+    "pip-audit", "--requirement", "requirements.txt", "--disable-pip", "--require-hashes",
+    "--progress-spinner", "off", "--format", "json",
 )  # fmt: skip
 
 
