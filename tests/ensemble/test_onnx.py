@@ -1,0 +1,223 @@
+"""Networks as ONNX files: the same probabilities, checked files, int8 only where it keeps the Dice."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import classification.model
+import segmentation.architectures
+from ensemble import onnx_engine, onnx_export, onnx_int8
+from ensemble.calibration import Sigmoid
+from ensemble.committee import MaskCommittee
+from ensemble.decision import Answer, Decision
+from ensemble.predictor import Member, Predictor
+from ensemble.probability import Calibrated
+from ensemble.rules.gate import Gate
+from experiments.training_settings import ClassificationSettings, SegmentationSettings
+from imaging import rle
+from imaging.files import sha256, write_json
+from imaging.prepared import Prepared
+
+SIDE = 64
+SQUARES = list(np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE), dtype=np.uint8))
+
+
+def shaken(net: torch.nn.Module, seed: int) -> torch.nn.Module:
+    """Weights and batch statistics that are nobody's defaults, so that none can be left out unnoticed."""
+    torch.manual_seed(seed)
+    state = {
+        key: value * (1 + 0.2 * torch.randn_like(value)) if value.is_floating_point() else value
+        for key, value in net.state_dict().items()
+    }
+    state |= {key: torch.zeros_like(value) for key, value in state.items() if key == "head.bias"}
+    net.load_state_dict(state)
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    """A classifier with a localising head and a plain U-Net, both asked for the mirror image too."""
+    look = ClassificationSettings(models=["c"], architecture="resnet10t", head="localising", image_size=SIDE)
+    draw = SegmentationSettings(models=["u"], architecture="plain", base_channels=4, image_size=SIDE)
+    same = Sigmoid(kind="none", slope=1.0, intercept=0.0)
+    decision = Decision(
+        classifiers={"c": 1.0},
+        masks=MaskCommittee(weights={"u": 1.0}),
+        probability=Calibrated(calibrator=same),
+        calibrator=same,
+        rule=Gate(cut=0.0, level=128),
+    )
+    return Predictor(
+        decision,
+        [Member("c", 0, shaken(classification.model.build(look), 0), look, "c0")],
+        [Member("u", 0, shaken(segmentation.architectures.build(draw), 1), draw, "u0")],
+        SIDE,
+    )
+
+
+@pytest.fixture(scope="module")
+def exported(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("onnx")
+    files = {}
+    for stage, member in onnx_export.members(predictor):
+        name = onnx_engine.name_of("fp32", stage, member)
+        files[name] = onnx_export.write(member, stage, folder / name)
+    index = onnx_engine.Index(bundle="b", opset=onnx_engine.OPSET, files=files)
+    write_json(folder / onnx_engine.INDEX, index.model_dump(mode="json"))
+    return folder
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_the_same_probabilities_at_any_batch_size(predictor: Predictor, exported: Path, count: int) -> None:
+    other = onnx_engine.use(predictor, exported)
+    for mine, theirs in zip(
+        [*predictor.classifiers, *predictor.masks], [*other.classifiers, *other.masks], strict=True
+    ):
+        a, b = mine(SQUARES[:count]), theirs(SQUARES[:count])
+        assert a.shape == b.shape
+        assert float((a - b).abs().max()) <= onnx_engine.TOLERANCE
+        assert count == 1 or float(a.std()) > 2e-5  # no network that says the same of everything
+
+
+def test_the_same_answers(predictor: Predictor, exported: Path) -> None:
+    shapes = [(70, 90)] * len(SQUARES)
+    mine = predictor.answers(SQUARES, shapes)
+    theirs = onnx_engine.use(predictor, exported).answers(SQUARES, shapes)
+    for a, b in zip(mine, theirs, strict=True):
+        assert a.prob == pytest.approx(b.prob, abs=onnx_engine.TOLERANCE)
+        assert np.abs(a.map.astype(int) - b.map.astype(int)).max() <= 1
+
+
+def test_a_file_says_what_it_is(exported: Path) -> None:
+    model = onnx.load(exported / "fp32/segmentation/u/fold0.onnx")
+    facts = {item.key: item.value for item in model.metadata_props}
+    assert facts["stage"] == "segmentation"
+    assert facts["weights_sha256"] == "u0"
+    assert facts["input"].startswith(f"uint8 (batch, 1, {SIDE}, {SIDE})")
+    assert [(o.domain, o.version) for o in model.opset_import] == [("", onnx_engine.OPSET)]
+    assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+
+
+def test_a_network_that_does_not_export_faithfully_is_refused(predictor: Predictor, tmp_path: Path) -> None:
+    class Moody(torch.nn.Module):  # the tracer sees one branch alone
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image * (1.0 if float(image.std()) < 0.01 else -1.0)
+
+    member = Member("m", 0, Moody(), predictor.masks[0].settings, "m0")
+    with pytest.raises(ValueError, match=r"segmentation/m: probabilities differ from PyTorch's by"):
+        onnx_export.write(member, "segmentation", tmp_path / "m.onnx")
+
+
+def changed(folder: Path, index: dict[str, Any]) -> None:
+    with (folder / "fp32/segmentation/u/fold0.onnx").open("ab") as file:
+        file.write(b"x")
+
+
+def missing(folder: Path, index: dict[str, Any]) -> None:
+    (folder / "fp32/segmentation/u/fold0.onnx").unlink()
+
+
+def outside(folder: Path, index: dict[str, Any]) -> None:
+    index["files"]["../u.onnx"] = index["files"].pop("fp32/segmentation/u/fold0.onnx")
+
+
+def other_weights(folder: Path, index: dict[str, Any]) -> None:
+    index["files"]["fp32/segmentation/u/fold0.onnx"]["weights_sha256"] = "another"
+
+
+def of_later(folder: Path, index: dict[str, Any]) -> None:
+    index["version"] = 2
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (changed, "fold0.onnx: missing or changed"),
+        (missing, "fold0.onnx: missing or changed"),
+        (outside, "no path inside the folder"),
+        (other_weights, "made of other weights"),
+        (of_later, "onnx.json: .*version"),
+    ],
+)
+def test_foreign_files_are_refused(
+    predictor: Predictor, exported: Path, tmp_path: Path, damage: Any, words: str
+) -> None:
+    folder = tmp_path / "onnx"
+    shutil.copytree(exported, folder)
+    index = onnx_engine.load(folder).model_dump(mode="json")
+    damage(folder, index)
+    write_json(folder / onnx_engine.INDEX, index)
+    with pytest.raises(ValueError, match=words):
+        onnx_engine.use(predictor, folder)
+
+
+def test_an_engine_that_was_not_exported(predictor: Predictor, exported: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no int8/classification/c/fold0.onnx \(it holds fp32\)"):
+        onnx_engine.use(predictor, exported, "int8")
+    with pytest.raises(ValueError, match=r"python -m ensemble\.onnx_export"):
+        onnx_engine.load(tmp_path)
+
+
+def test_int8_has_int8_weights_and_says_about_the_same(
+    predictor: Predictor, exported: Path, tmp_path: Path
+) -> None:
+    source, path = exported / "fp32/segmentation/u/fold0.onnx", tmp_path / "int8.onnx"
+    batches = onnx_int8.inputs(SQUARES, predictor.masks[0])
+    onnx_int8.quantise(source, path, batches)
+    kinds = {weights.data_type for weights in onnx.load(path).graph.initializer if len(weights.dims) == 4}
+    assert kinds == {onnx.TensorProto.INT8}
+    assert [p.name for p in tmp_path.iterdir()] == ["int8.onnx"]
+    change = np.abs(
+        onnx_engine.ask(onnx_engine.session(path), batches[0])
+        - onnx_engine.ask(onnx_engine.session(source), batches[0])
+    )
+    assert 0 < change.max() < 0.1
+
+
+class Said:
+    """Stands where a predictor does in `score`: answers with these masks."""
+
+    def __init__(self, masks: list[np.ndarray]) -> None:
+        self.left = list(masks)
+
+    def answers(self, squares: list[Any], shapes: list[Any]) -> list[Any]:
+        return [Answer(self.left.pop(0), 0.5, 0.5, 128, False, "") for _ in squares]
+
+
+@pytest.mark.parametrize(("lost", "accepted"), [(0, True), (1, True), (40, False)])
+def test_int8_is_kept_only_if_the_dice_stays(world, lost: int, accepted: bool) -> None:
+    """Of one positive image's mask `lost` pixels less: its Dice falls from 1 to (2a - 2·lost)/(2a - lost)."""
+    prepared = Prepared()
+    rows = prepared.fold_rows("holdout")
+    about = prepared.index.iloc[rows]
+    truth = [
+        rle.decode(prepared.truth[i], (h, w)) for i, h, w in about[["image_id", "height", "width"]].values
+    ]
+    other = [mask.copy() for mask in truth]
+    ill = next(mask for mask in other if mask.sum() > 100)
+    area = int(ill.sum())
+    ill.flat[np.flatnonzero(ill)[:lost]] = False
+    found = onnx_int8.compare(Said(truth), Said(other), prepared)  # type: ignore[arg-type]
+    assert found["kaggle_dice"]["fp32"] == 1
+    positives = int(about["label"].sum())
+    moved = 1 - (2 * area - 2 * lost) / (2 * area - lost)
+    assert found["dice_positive"]["int8"] == pytest.approx(1 - moved / positives)
+    assert found["accepted"] == (moved / positives <= onnx_int8.ALLOWED) == accepted
+    assert ("; kept" in onnx_int8.in_words(found)) == accepted
+
+
+def test_int8_needs_the_very_run(world, predictor: Predictor, exported: Path) -> None:
+    with pytest.raises(ValueError, match="what is hold-out here may have been trained on"):
+        onnx_int8.add(onnx_engine.load(exported), predictor, exported, "another")
+
+
+def test_checksums_are_of_the_files(exported: Path) -> None:
+    for name, file in onnx_engine.load(exported).files.items():
+        assert file.sha256 == sha256(exported / name)
