@@ -1,4 +1,4 @@
-"""Predictions of a trained network, batch after batch, with the mirror image when the settings ask for it."""
+"""Predictions of a trained network, batch after batch; mirrored and at several sizes when the settings ask for it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
 from experiments.training import choose_precision, normalise
 from experiments.training_settings import TrainingSettings
 from imaging.dataset import Images, worker_init
+
+STRIDE = 32
+"""Sides of other scales are multiples of it: the coarsest map of the usual encoders has a 32nd of the image's side."""
 
 
 def device() -> torch.device:
@@ -31,15 +35,30 @@ def precision(settings: TrainingSettings) -> AbstractContextManager[object]:
 def probabilities(net: nn.Module, image: Tensor, settings: TrainingSettings) -> Tensor:
     """float32 sigmoid of the network's output for uint8 images (B, 1, s, s): (B, 1) or (B, 1, s, s).
 
-    With flip_tta the mean of the probabilities of the image and of its mirror image, mirrored back.
+    Averaged over the settings' scales, and with flip_tta over the image and its mirror image; maps are brought back.
     """
+    entering = normalise(image)
     with precision(settings):
-        entering = normalise(image).contiguous(memory_format=torch.channels_last)
-        prob = net(entering).float().sigmoid()
-        if not settings.flip_tta:
-            return prob
-        mirrored = net(entering.flip(-1)).float().sigmoid()
-    return (prob + (mirrored.flip(-1) if mirrored.ndim == 4 else mirrored)) / 2
+        views = [_at_scale(net, entering, scale, settings.flip_tta) for scale in settings.scales]
+    return views[0] if len(views) == 1 else torch.stack(views).mean(dim=0)
+
+
+def _at_scale(net: nn.Module, entering: Tensor, scale: float, flip: bool) -> Tensor:
+    """Probabilities of images brought to another size; maps come back in the images' own."""
+    side = entering.shape[-1]
+    other = side if scale == 1 else max(round(side * scale / STRIDE), 1) * STRIDE
+    view = entering if other == side else _resized(entering, other)
+    view = view.contiguous(memory_format=torch.channels_last)
+    prob = net(view).float().sigmoid()
+    if flip:
+        mirrored = net(view.flip(-1)).float().sigmoid()
+        prob = (prob + (mirrored.flip(-1) if mirrored.ndim == 4 else mirrored)) / 2
+    return prob if prob.ndim == 2 or other == side else _resized(prob, side)
+
+
+def _resized(batch: Tensor, side: int) -> Tensor:
+    """(B, 1, s, s) linearly to (B, 1, side, side); antialiased, or a smaller view would show noise."""
+    return interpolate(batch, (side, side), mode="bilinear", align_corners=False, antialias=True)
 
 
 def over(net: nn.Module, images: Images, settings: TrainingSettings) -> Iterator[Tensor]:

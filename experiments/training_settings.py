@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -73,6 +73,8 @@ class TrainingSettings(Settings):
     """Loader processes; 0 is best on a CPU and with the memory-mapped data."""
     flip_tta: bool = True
     """Predict the image and its mirror image and average."""
+    scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(default=[1.0], min_length=1)
+    """Predict the image at these sizes, in shares of image_size, and average; [0.875, 1, 1.125] takes three times as long."""
     augment: AugmentSettings = AugmentSettings()
     """Random changes of training images."""
     sampling: SamplingSettings = SamplingSettings()
