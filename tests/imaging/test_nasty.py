@@ -76,7 +76,7 @@ def test_every_file_gets_a_verdict(nasty, tmp_path):
 
 def test_what_the_labels_alone_show_stops_before_anything_is_read(nasty, tmp_path):
     siim, _ = nasty
-    with pytest.raises(ValueError, match="2 of .* training inputs refused"):
+    with pytest.raises(ValueError, match=r"2 of .* training inputs refused"):
         prepare.run(siim.settings(), tmp_path / "out", tmp_path / "report")
     assert set(pd.read_csv(tmp_path / "out/rejected.csv")["input"]) == {"float", "folder"}
     assert not (tmp_path / "out/index.parquet").exists()
