@@ -8,6 +8,11 @@ from pydantic import Field, model_validator
 
 from imaging.settings import AugmentSettings, SamplingSettings, Settings, validate
 
+Architecture = Literal[
+    "unet", "unetplusplus", "fpn", "deeplabv3plus", "plain", "unet_2015", "unet_s5", "double_unet"
+]
+LossTerm = Literal["cross_entropy", "focal", "dice", "log_dice", "tversky", "lovasz", "negative_area_dice"]
+
 
 class TrainingSettings(Settings):
     """What the two trained stages have in common."""
@@ -143,18 +148,48 @@ class ClassificationSettings(TrainingSettings):
 
 
 class SegmentationSettings(TrainingSettings):
-    """Where is it? An encoder-decoder; loss = alpha * focal(gamma) - log(dice), both per image."""
+    """Where is it? An encoder-decoder; loss = alpha * focal(gamma) - log(dice), both per image, or a sum of others."""
 
-    architecture: Literal["unet", "unetplusplus", "fpn", "deeplabv3plus", "plain"] = "unet"
-    """segmentation-models-pytorch's Unet, UnetPlusPlus, FPN, DeepLabV3Plus; or the plain U-Net of 2015."""
+    architecture: Architecture = "unet"
+    """segmentation-models-pytorch's Unet, UnetPlusPlus, FPN, DeepLabV3Plus; a small plain U-Net; the U-Net of 2015;
+    mmsegmentation's UNet-S5-D16 with FCN head; Double U-Net (Jha 2020)."""
     base_channels: int = Field(default=64, ge=4, le=256)
-    """Channels of the first level; plain U-Net alone, 64 in its paper."""
+    """Channels of the first level of plain, unet_2015 and unet_s5; 64 in their sources."""
+    classes: Literal[1, 2] = 1
+    """Outputs a pixel: one logit, or two of a softmax over background and finding, as in mmsegmentation."""
+    prior: float | None = Field(default=0.01, gt=0, lt=1)
+    """Every pixel's probability at the start, about the share of the median lesion, lest the first epochs be spent on
+    learning that most pixels are empty (the prior of Lin 2017, section 4.1); null: the architecture's own start."""
+    loss: dict[LossTerm, float] | None = None
+    """Terms and their weights, such as `{cross_entropy: 3, dice: 1, focal: 4}`; null: `{focal: alpha, log_dice: 1}`."""
+    tversky: float = Field(default=0.7, gt=0, lt=1)
+    """Weight of missed pixels in the term tversky; wrongly marked ones have 1 - it (Salehi 2017: .7)."""
+    image_head: float = Field(default=0.0, ge=0)
+    """Weight in the loss of a head that says whether there is anything, and in prediction multiplies the mask; 0: none."""
+    auxiliary: float = Field(default=0.0, ge=0)
+    """Weight in the loss of unet_s5's auxiliary head, .4 in its source's base config; 0: none."""
+    encoder_from: str | None = None
+    """A model of the classification section with whose trained encoder of the same fold this one begins; null: none."""
     encoder: str = "resnet18"
     """An smp encoder name, or `tu-<timm name>`."""
     decoder_channels: list[int] | None = None
     """Channels of the five decoder blocks (unet, unetplusplus); null: smp's own."""
     attention: Literal["none", "scse"] = "none"
     """Attention in the decoder blocks (unet, unetplusplus): scSE of Roy 2018."""
+
+    @model_validator(mode="after")
+    def _one_loss(self) -> SegmentationSettings:
+        if self.loss is not None and not any(weight > 0 for weight in self.loss.values()):
+            raise ValueError(f"loss {self.loss} has no term of a positive weight; null is the mixed loss")
+        if self.loss is not None and self.alpha != 0.3:
+            raise ValueError(
+                f"alpha {self.alpha} has no effect beside loss {self.loss}; weight its focal term"
+            )
+        if self.encoder_from is not None and self.pretrained != "none":
+            raise ValueError(
+                f"encoder_from {self.encoder_from} and pretrained {self.pretrained} exclude each other"
+            )
+        return self
 
 
 T = TypeVar("T", bound=TrainingSettings)

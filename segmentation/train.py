@@ -3,46 +3,52 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from experiments import fold
 from experiments.training import Batch
 from experiments.training_settings import SegmentationSettings
 from imaging.settings import load_section
-from segmentation.architectures import build
-from segmentation.losses import mixed
+from segmentation import start
+from segmentation.architectures import Outputs, build
+from segmentation.losses import each, total
 from segmentation.metrics import counts, summary
 
 
 class Objective:
-    """Mixed loss; validated by the mean Dice of the positive images."""
+    """The loss of the settings; validated by the mean Dice of the positive images."""
 
     def __init__(self, settings: SegmentationSettings) -> None:
         self.settings = settings
 
-    def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        """Scalar loss of logits (B, 1, H, W)."""
-        return self._each(output.float(), batch).mean()
+    def loss(self, output: Outputs, batch: Batch) -> Tensor:
+        """Scalar loss of a batch."""
+        return total(output, batch["mask"], self.settings)
 
     def evidence(self, output: Tensor, batch: Batch) -> Tensor:
-        """(B, 4): pixels of intersection, prediction and truth, and the image's loss."""
-        logit = output.float()
-        return torch.cat([counts(logit.sigmoid(), batch["mask"]), self._each(logit, batch)[:, None]], dim=1)
+        """(B, 5): pixels of intersection, prediction, truth and image, and the image's loss, from logits (B, 1, H, W)."""
+        logit, mask = output.float(), batch["mask"]
+        loss = each(logit, mask.float(), self.settings)
+        return torch.cat([counts(logit.sigmoid(), mask), loss[:, None]], dim=1)
 
     def summary(self, evidence: Tensor) -> dict[str, float]:
         """The metrics; `score` is the positive images' mean Dice, 0 when none is positive."""
-        values = summary(evidence[:, :3])
-        return {"score": values.get("dice_positive", 0.0), "loss": evidence[:, 3].mean().item(), **values}
-
-    def _each(self, logit: Tensor, batch: Batch) -> Tensor:
-        return mixed(logit, batch["mask"].float(), self.settings.alpha, self.settings.gamma)
+        values = summary(evidence[:, :4])
+        return {"score": values.get("dice_positive", 0.0), "loss": evidence[:, 4].mean().item(), **values}
 
 
 def main() -> None:
     """The DVC stage train_segmentation."""
     model, number = fold.arguments("segmentation")
+
+    def begin(settings: SegmentationSettings) -> nn.Module:
+        net = build(settings)
+        if settings.encoder_from is not None:
+            start.hand_on(net, settings.encoder_from, number)
+        return net
+
     settings = load_section("segmentation", SegmentationSettings)
-    fold.train("segmentation", model, number, settings, build, Objective)
+    fold.train("segmentation", model, number, settings, begin, Objective)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Segmentation networks by name: float (B, 1, H, W) to logits (B, 1, H, W)."""
 
 from segmentation.architectures.build import build, load
+from segmentation.architectures.segmenter import Outputs
 
-__all__ = ["build", "load"]
+__all__ = ["Outputs", "build", "load"]

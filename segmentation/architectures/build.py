@@ -1,34 +1,27 @@
-"""Networks by name: the plain U-Net, and the decoders of segmentation-models-pytorch on any smp or timm encoder."""
+"""Networks by name."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
-import segmentation_models_pytorch as smp
 from torch import nn
 
 from experiments.training_settings import SegmentationSettings
 from experiments.weights import hub_error, load_facts, restore
 from imaging.settings import validate
+from segmentation.architectures.decoders import DECODERS, decoded
+from segmentation.architectures.double_unet import DoubleUNet
 from segmentation.architectures.plain import PlainUNet
+from segmentation.architectures.segmenter import Body, Segmenter
+from segmentation.architectures.unet_2015 import UNet2015
+from segmentation.architectures.unet_s5 import UNetS5
 
 STRIDE = 32  # five halvings: the encoders' coarsest map
-# Every pixel's probability at the start, about the share of the median lesion: otherwise the first epochs are spent on
-# learning that most pixels are empty (the prior of Lin 2017, section 4.1).
-PRIOR = 0.01
-
-_DECODERS: dict[str, Any] = {
-    "unet": smp.Unet,
-    "unetplusplus": smp.UnetPlusPlus,
-    "fpn": smp.FPN,
-    "deeplabv3plus": smp.DeepLabV3Plus,
-}
 
 
 def build(settings: SegmentationSettings, trained: bool = False) -> nn.Module:
-    """The network that the settings name, one input channel, one logit a pixel, at the input's size.
+    """The network that the settings name: see Segmenter.
 
     `trained`: the weights come from a file next, so that no pretrained ones are fetched. Raises ValueError for an unknown
     encoder, an image size that the encoder cannot halve five times, or an unreachable hub.
@@ -38,59 +31,28 @@ def build(settings: SegmentationSettings, trained: bool = False) -> nn.Module:
         raise ValueError(
             f"segmentation.image_size {settings.image_size} is not divisible by the encoder's stride {STRIDE}; take {nearest}"
         )
-    net: Any = _plain(settings) if settings.architecture == "plain" else _smp(settings, trained)
-    head: Any = net.head if isinstance(net, PlainUNet) else net.segmentation_head[0]
-    nn.init.constant_(head.bias, math.log(PRIOR / (1 - PRIOR)))
-    return net
+    weights = "imagenet" if settings.pretrained == "imagenet" and not trained else None
+    return Segmenter(_body(settings, weights), settings.image_head > 0, settings.prior)
 
 
-def _smp(settings: SegmentationSettings, trained: bool) -> nn.Module:
-    pretrained = settings.pretrained == "imagenet" and not trained
-    try:
-        return _DECODERS[settings.architecture](
-            settings.encoder,
-            encoder_weights="imagenet" if pretrained else None,
-            in_channels=1,
-            classes=1,
-            **_extras(settings),
+def _body(settings: SegmentationSettings, encoder_weights: str | None) -> Body:
+    name = settings.architecture
+    if settings.auxiliary and name != "unet_s5":
+        raise ValueError(
+            f"segmentation.auxiliary {settings.auxiliary}: {name} has no auxiliary head; set it to 0"
         )
-    except KeyError as error:
-        raise ValueError(
-            f"segmentation.encoder {settings.encoder!r} is not an encoder of smp; or write `tu-<timm name>`"
-        ) from error
-    except Exception as error:  # the hub client's errors have no common base
-        if pretrained:
-            raise hub_error("segmentation.pretrained", settings.encoder, error) from error
-        raise ValueError(
-            f"segmentation: {settings.architecture} with encoder {settings.encoder!r} cannot be built: {error}"
-        ) from error
-
-
-def _plain(settings: SegmentationSettings) -> nn.Module:
-    if settings.pretrained != "none":
-        raise ValueError(
-            "segmentation.pretrained imagenet: there are no weights for the plain U-Net; set it to none"
-        )
-    return PlainUNet(settings.base_channels)
-
-
-def _extras(settings: SegmentationSettings) -> dict[str, Any]:
-    """What only the U-Nets take; asking another decoder for it is an error, not silence."""
-    extras: dict[str, Any] = {}
-    if settings.decoder_channels is not None:
-        extras["decoder_channels"] = tuple(settings.decoder_channels)
-    if settings.attention != "none":
-        extras["decoder_attention_type"] = settings.attention
-    if settings.attention == "scse" and min(settings.decoder_channels or [16]) < 16:
-        raise ValueError(
-            "segmentation.attention scse with decoder_channels "
-            f"{settings.decoder_channels}: scSE squeezes to a sixteenth: all must be at least 16"
-        )
-    if extras and settings.architecture not in ("unet", "unetplusplus"):
-        raise ValueError(
-            f"segmentation: {settings.architecture} has no {', '.join(extras)}; only unet and unetplusplus do"
-        )
-    return extras
+    if name in DECODERS:
+        return decoded(settings, encoder_weights)
+    if name == "double_unet":
+        try:
+            return DoubleUNet(settings.classes, encoder_weights)
+        except Exception as error:  # the hub client's errors have no common base
+            raise hub_error("segmentation.pretrained", "vgg19", error) from error
+    if encoder_weights:
+        raise ValueError(f"segmentation.pretrained imagenet: there are no weights for {name}; set it to none")
+    if name == "unet_s5":
+        return UNetS5(settings.base_channels, settings.classes, settings.auxiliary)
+    return {"plain": PlainUNet, "unet_2015": UNet2015}[name](settings.base_channels, settings.classes)
 
 
 def load(path: Path) -> tuple[nn.Module, SegmentationSettings, dict[str, Any]]:

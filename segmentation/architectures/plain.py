@@ -1,4 +1,4 @@
-"""The plain U-Net of Ronneberger 2015 (doi:10.1007/978-3-319-24574-4_28), with padding and batch normalisation.
+"""A small U-Net after Ronneberger 2015, with batch normalisation and nearest-neighbour upsampling; unet_2015.py has the paper's.
 
 Two 3 x 3 convolutions a level, maximum pooling down, nearest neighbour up, the level's own map beside. No pretrained weights
 exist for it; at a small width it learns fastest of all from few images on a CPU.
@@ -17,29 +17,32 @@ WIDEST = 1024  # of the 2015 paper, at its base of 64
 
 
 class PlainUNet(nn.Module):
-    """float (B, 1, H, W) to logits (B, 1, H, W); H and W divisible by 32. Channels double from `base` down to 16 times it."""
+    """See segmenter.Body; H and W divisible by 32. Channels double from `base` down to 16 times it."""
 
-    def __init__(self, base: int) -> None:
+    weights = (1.0,)
+
+    def __init__(self, base: int, classes: int) -> None:
         super().__init__()
         widths = [min(base * 2**level, base * WIDEST // 64) for level in range(LEVELS)]
         ins = [1, *widths[:-1]]
-        self.down = nn.ModuleList(
+        self.encoder = nn.ModuleList(
             nn.Sequential(_layer(a, b), _layer(b, b)) for a, b in zip(ins, widths, strict=True)
         )
         pairs = list(itertools.pairwise(widths))
         self.up = nn.ModuleList(nn.Sequential(_layer(a + b, a), _layer(a, a)) for a, b in reversed(pairs))
-        self.head = nn.Conv2d(base, 1, kernel_size=1)
+        self.head = nn.Conv2d(base, classes, kernel_size=1)
+        self.heads, self.deepest = [self.head], widths[-1]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """See segmenter.Body."""
         maps = []
-        for level, layers in enumerate(self.down):
+        for level, layers in enumerate(self.encoder):
             x = layers(x if level == 0 else max_pool2d(x, 2))
             maps.append(x)
-        x = maps.pop()
+        x = deepest = maps.pop()
         for layers in self.up:
             x = layers(torch.cat([interpolate(x, scale_factor=2.0, mode="nearest"), maps.pop()], dim=1))
-        return self.head(x)
+        return [self.head(x)], deepest
 
 
 def _layer(channels_in: int, channels_out: int) -> nn.Sequential:

@@ -1,33 +1,54 @@
-"""Every decoder gives one logit a pixel; what cannot be built is refused by name."""
+"""Every architecture gives one logit a pixel; parameters are counted; what cannot be built is refused by name."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
 
 from experiments.training_settings import SegmentationSettings
-from segmentation.architectures import build
+from segmentation.architectures import Outputs, build
+from segmentation.architectures.double_unet import DoubleUNet
+from segmentation.architectures.segmenter import log_odds, product
+from segmentation.architectures.unet_2015 import UNet2015
+from segmentation.architectures.unet_s5 import UNetS5
 
-TINY = {"models": ["u"], "encoder": "tu-resnet10t", "image_size": 64}
+TINY: dict[str, Any] = {"models": ["u"], "encoder": "tu-resnet10t", "image_size": 64, "base_channels": 4}
+KINDS: list[dict[str, Any]] = [
+    {},
+    {"decoder_channels": [16, 8, 8, 8, 4]},
+    {"attention": "scse", "decoder_channels": [32, 16, 16, 16, 16]},
+    {"architecture": "unetplusplus", "decoder_channels": [16, 8, 8, 8, 4]},
+    {"architecture": "fpn"},
+    {"architecture": "deeplabv3plus", "encoder": "resnet18"},
+    {"architecture": "plain"},
+    {"architecture": "unet_2015"},
+    {"architecture": "unet_s5"},
+    {"architecture": "unet_s5", "auxiliary": 0.4},
+    {"architecture": "double_unet"},
+]
 
 
-@pytest.mark.parametrize(
-    "extra",
-    [
-        {},
-        {"decoder_channels": [16, 8, 8, 8, 4]},
-        {"attention": "scse", "decoder_channels": [32, 16, 16, 16, 16]},
-        {"architecture": "unetplusplus", "decoder_channels": [16, 8, 8, 8, 4]},
-        {"architecture": "fpn"},
-        {"architecture": "plain", "base_channels": 4},
-        {"architecture": "deeplabv3plus", "encoder": "resnet18"},
-    ],
-)
-def test_one_logit_a_pixel(extra: dict[str, Any]) -> None:
-    net = build(SegmentationSettings(**{**TINY, **extra})).eval()
-    assert net(torch.zeros(2, 1, 64, 64)).shape == (2, 1, 64, 64)
+def made(**extra: Any) -> torch.nn.Module:
+    return build(SegmentationSettings(**{**TINY, **extra}))
+
+
+@pytest.mark.parametrize("extra", KINDS, ids=[" ".join(map(str, kind.values())) or "unet" for kind in KINDS])
+@pytest.mark.parametrize("head", [{}, {"image_head": 0.1, "classes": 2}], ids=["", "image head, two classes"])
+def test_one_logit_a_pixel_in_prediction_and_all_outputs_in_training(
+    extra: dict[str, Any], head: dict[str, Any]
+) -> None:
+    net = made(**extra, **head)
+    image = torch.randn(2, 1, 32, 32, generator=torch.manual_seed(0))
+    given = net.train()(image)
+    assert isinstance(given, Outputs)
+    assert all(logit.shape == (2, 1, 32, 32) for _, logit in given.masks)
+    assert (given.image is None) == (not head)
+    sum(share * logit.mean() for share, logit in given.masks).backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in net.encoder.parameters())
+    assert net.eval()(image).shape == (2, 1, 32, 32)
 
 
 @pytest.mark.parametrize(
@@ -41,32 +62,99 @@ def test_one_logit_a_pixel(extra: dict[str, Any]) -> None:
             "scSE squeezes to a sixteenth: .* at least 16",
         ),
         ({"architecture": "fpn", "attention": "scse"}, "fpn has no decoder_attention_type"),
+        ({"auxiliary": 0.4}, "unet has no auxiliary head"),
+        ({"architecture": "unet_s5", "pretrained": "imagenet"}, "there are no weights for unet_s5"),
     ],
 )
 def test_what_cannot_be_built_is_refused(extra: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        build(SegmentationSettings(**{**TINY, **extra}))
+        made(**extra)
+
+
+def numbers(net: torch.nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())
 
 
 def test_plain_unet_counts_its_parameters() -> None:
     """Widths 4 8 16 32 64 64; a layer has 9 in out + 2 out, the head 4 + 1."""
-    net = build(SegmentationSettings(**{**TINY, "architecture": "plain", "base_channels": 4}))
-    pairs = [
-        (1, 4),
-        (4, 4),
-        (4, 8),
-        (8, 8),
-        (8, 16),
-        (16, 16),
-        (16, 32),
-        (32, 32),
-        (32, 64),
-        (64, 64),
-        (64, 64),
-        (64, 64),
-    ]
-    pairs += [(128, 64), (64, 64), (96, 32), (32, 32), (48, 16), (16, 16), (24, 8), (8, 8), (12, 4), (4, 4)]
-    assert sum(p.numel() for p in net.parameters()) == sum(9 * a * b + 2 * b for a, b in pairs) + 5
+    down = [(1, 4), (4, 4), (4, 8), (8, 8), (8, 16), (16, 16), (16, 32), (32, 32), (32, 64), (64, 64)]
+    down += [(64, 64), (64, 64)]
+    up = [(128, 64), (64, 64), (96, 32), (32, 32), (48, 16), (16, 16), (24, 8), (8, 8), (12, 4), (4, 4)]
+    assert numbers(made(architecture="plain")) == sum(9 * a * b + 2 * b for a, b in down + up) + 5
+
+
+def test_the_unet_of_2015_counts_its_parameters() -> None:
+    """Convolutions with biases; 2 x 2 up-convolutions have 4 in out + out. 31,030,593 is what other copies have."""
+    assert numbers(UNet2015(64, 1)) == 31_030_593
+    assert numbers(UNet2015(64, 2)) == 31_030_593 + 65
+
+
+def test_unet_s5_counts_as_mmsegmentations() -> None:
+    net = UNetS5(64, 2, auxiliary=0)
+    assert numbers(net) == 28_986_690
+    assert numbers(net) - numbers(net.head) == 28_949_568
+    # the auxiliary head: 9·128·64 + 2·64 and 2·64 + 2
+    assert numbers(UNetS5(64, 2, auxiliary=0.4)) == 28_986_690 + 73_728 + 128 + 130
+
+
+def test_unet_s5_begins_as_mmsegmentations() -> None:
+    torch.manual_seed(0)
+    net = UNetS5(64, 2, auxiliary=0)
+    deep = net.encoder[4][1][0].weight  # 1024 outputs of 3 x 3: deviation sqrt(2 / 9216)
+    assert deep.std().item() == pytest.approx(math.sqrt(2 / 9216), rel=0.01)
+    assert net.head.last.weight.std().item() == pytest.approx(0.01, rel=0.2)
+    assert net.head.last.bias.abs().max() == 0
+
+
+def test_double_unet_counts_its_parameters() -> None:
+    """VGG-19's convolutions; blocks 9 a b + b + 9 b b + b, 4 b of two norms, squeeze-excite 2 b (b/8) + b + b/8."""
+
+    def block(a: int, b: int) -> int:
+        return 9 * a * b + b + 9 * b * b + b + 4 * b + 2 * b * (b // 8) + b + b // 8
+
+    def aspp(a: int) -> int:  # two 1 x 1 and three 3 x 3 of a to 64, one 1 x 1 of 5·64 to 64, a norm each
+        return 2 * a * 64 + 3 * 9 * a * 64 + 320 * 64 + 6 * 128
+
+    widths = [1, *[64] * 2, *[128] * 2, *[256] * 4, *[512] * 8]
+    vgg = sum(9 * a * b + b for a, b in zip(widths, widths[1:], strict=False))
+    first = block(64 + 512, 256) + block(256 + 256, 128) + block(128 + 128, 64) + block(64 + 64, 32)
+    encoder = block(1, 32) + block(32, 64) + block(64, 128) + block(128, 256)
+    second = block(64 + 768, 256) + block(256 + 384, 128) + block(128 + 192, 64) + block(64 + 96, 32)
+    assert numbers(DoubleUNet(1, None)) == vgg + aspp(512) + first + encoder + aspp(256) + second + 2 * 33
+
+
+def test_double_unets_first_mask_gates_the_second_networks_image() -> None:
+    net = DoubleUNet(1, None).eval()
+    image = torch.randn(1, 1, 32, 32, generator=torch.manual_seed(0))
+    seen: list[torch.Tensor] = []
+    net.second_encoder[0].register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    torch.nn.init.zeros_(net.first_head.weight)
+    for bias, gate in ((-30.0, 0.0), (0.0, 0.5), (30.0, 1.0)):
+        torch.nn.init.constant_(net.first_head.bias, bias)
+        net(image)
+        assert torch.allclose(seen[-1], gate * image, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_every_pixel_begins_at_the_prior(classes: int) -> None:
+    net = made(architecture="plain", classes=classes, prior=0.02).eval()
+    torch.nn.init.zeros_(net.body.head.weight)
+    assert net(torch.zeros(1, 1, 64, 64)).sigmoid().mean().item() == pytest.approx(0.02)
+
+
+def test_the_image_head_multiplies_the_mask() -> None:
+    mask, image = torch.tensor([0.0, 3.0, -40.0, 50.0]), torch.tensor(-1.0)
+    wanted = mask.sigmoid() * image.sigmoid()
+    assert torch.allclose(product(mask, image).sigmoid(), wanted)
+    assert torch.isfinite(product(torch.tensor(90.0), torch.tensor(90.0)))
+    net = made(architecture="plain", image_head=1.0).eval()
+    torch.nn.init.constant_(net.image_head.bias, -50.0)
+    assert net(torch.randn(1, 1, 64, 64)).max() < -20
+
+
+def test_log_odds_are_the_softmax() -> None:
+    two = torch.tensor([[1.0], [3.0]]).reshape(1, 2, 1, 1)
+    assert log_odds(two).sigmoid().item() == pytest.approx(two.softmax(dim=1)[0, 1].item())
 
 
 def test_a_hub_out_of_reach_names_the_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -76,4 +164,4 @@ def test_a_hub_out_of_reach_names_the_setting(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     said = r"`segmentation\.pretrained: imagenet` asks for .* resnet18.*`segmentation\.pretrained: none`"
     with pytest.raises(ValueError, match=said):
-        build(SegmentationSettings(**{**TINY, "encoder": "resnet18", "pretrained": "imagenet"}))
+        made(encoder="resnet18", pretrained="imagenet")

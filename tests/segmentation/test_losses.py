@@ -1,16 +1,31 @@
-"""The mixed loss on tiny tensors, worked out by hand."""
+"""Every loss on tiny tensors, worked out by hand; empty masks; gradients."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 
 from experiments.overlap import EMPTY_SHARE, log_dice
-from segmentation.losses import focal, mixed
+from experiments.training_settings import SegmentationSettings
+from segmentation.architectures import Outputs
+from segmentation.architectures.segmenter import log_odds
+from segmentation.losses import each, total
+from segmentation.losses.pixels import cross_entropy, focal
+from segmentation.losses.regions import dice, lovasz, negative_area_dice, tversky
 
 FULL, NONE = 20.0, -20.0  # logits whose probabilities are 1 and 0 to nine digits
+
+
+def settings(**changes: Any) -> SegmentationSettings:
+    return SegmentationSettings(models=["u"], **changes)
+
+
+def mixed(logit: torch.Tensor, mask: torch.Tensor, alpha: float, gamma: float) -> torch.Tensor:
+    return each(logit, mask, settings(alpha=alpha, gamma=gamma))
 
 
 def logits(values: list[float]) -> torch.Tensor:
@@ -77,3 +92,126 @@ def test_extreme_logits_stay_finite(value: float) -> None:
         loss.backward()
         assert torch.isfinite(loss)
         assert torch.isfinite(logit.grad).all()
+
+
+# Four pixels; SURE says the first two, the truth is the first and the third; HALF is undecided everywhere.
+SURE, TRUTH, HALF = [FULL, FULL, NONE, NONE], [1, 0, 1, 0], [0.0, 0.0, 0.0, 0.0]
+EMPTY = [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("loss", "logit", "mask", "expected"),
+    [
+        (cross_entropy, HALF, TRUTH, math.log(2)),
+        (cross_entropy, SURE, TRUTH, 2 * FULL / 4),
+        (cross_entropy, HALF, EMPTY, math.log(2)),
+        (dice, SURE, TRUTH, 1 - 3 / 5),  # (2·1 + 1) / (2 + 2 + 1)
+        (dice, SURE, EMPTY, 1 - 0.04 / 2.04),  # 1 % of 4 pixels, two falsely marked
+        (dice, [NONE] * 4, EMPTY, 0.0),
+        # (2·1 + 1) / (2 (1 + .7·1 + .3·1) + 1); with two missed and none false: 1 / (2·.7·2 + 1)
+        (partial(tversky, missed=0.7), SURE, TRUTH, 1 - 3 / 5),
+        (partial(tversky, missed=0.7), [NONE] * 4, TRUTH, 1 - 1 / 3.8),
+        (partial(tversky, missed=0.5), [NONE] * 4, TRUTH, 1 - 1 / 3),
+        (partial(tversky, missed=0.7), SURE, EMPTY, 1 - 0.04 / 2.04),
+        # w (2p - 1) against w (2m - 1), w = .85 in the lesion, .15 outside
+        (negative_area_dice, [FULL, NONE, FULL, NONE], TRUTH, 0.0),
+        (negative_area_dice, SURE, TRUTH, 1.0),  # two of each kind: .85² - .85² + .15² - .15² = 0
+        (negative_area_dice, [NONE] * 4, EMPTY, 0.0),
+        (negative_area_dice, [FULL] * 4, EMPTY, 2.0),
+        (negative_area_dice, HALF, EMPTY, 1.0),
+        # an empty image: the hinge 1 + z of the most wrong pixel alone
+        (lovasz, [-3.0, 0.5, -2.0, -9.0], EMPTY, 1.5),
+        (lovasz, [-3.0, -2.5, -2.0, -9.0], EMPTY, 0.0),
+        # one pixel, missed by 1 - z = 1.5: IoU falls from 1 to 0 with it, so it counts whole
+        (lovasz, [-0.5, -2.0, -2.0, -2.0], [1, 0, 0, 0], 1.5),
+        # the false pixel, error 3, comes first: IoU 1/2 with it; then the missed, error 2: IoU 0
+        (lovasz, [-1.0, 2.0, -2.0, -2.0], [1, 0, 0, 0], 3 * 0.5 + 2 * 0.5),
+    ],
+)
+def test_a_loss_by_hand(loss: Any, logit: list[float], mask: list[float], expected: float) -> None:
+    assert loss(logits(logit), logits(mask)).item() == pytest.approx(expected, abs=1e-5)
+
+
+TERMS = ["cross_entropy", "focal", "dice", "log_dice", "tversky", "lovasz", "negative_area_dice"]
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_every_term_takes_each_image_for_itself_and_teaches_about_empty_ones(name: str) -> None:
+    logit = torch.randn(3, 1, 4, 4, generator=torch.manual_seed(0), requires_grad=True)
+    mask = torch.zeros(3, 1, 4, 4)
+    mask[0, 0, :2] = 1
+    chosen = settings(loss={name: 1.0})
+    together = each(logit, mask, chosen)
+    alone = torch.cat([each(logit[[i]], mask[[i]], chosen) for i in range(3)])
+    assert torch.allclose(together, alone)
+    (gradient,) = torch.autograd.grad(together[1], logit)
+    assert (gradient[1] >= 0).all()  # of an empty image no pixel is pulled up
+    assert gradient[1].max() > 0
+    assert (gradient[[0, 2]] == 0).all()
+
+
+def test_the_gradient_of_lovasz_by_hand() -> None:
+    """(1 + z1) / 2 + (1 - z0) / 2 as above; smp's computes in float32 alone, so not by finite differences."""
+    logit = torch.tensor([-1.0, 2.0, -2.0, -2.0]).reshape(1, 1, 2, 2).requires_grad_()
+    (gradient,) = torch.autograd.grad(lovasz(logit, logits([1, 0, 0, 0])).sum(), logit)
+    assert gradient.flatten().tolist() == [-0.5, 0.5, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", [name for name in TERMS if name != "lovasz"])
+def test_gradients_are_those_of_finite_differences(name: str) -> None:
+    generator = torch.manual_seed(1)
+    logit = torch.randn(1, 1, 3, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    mask = (torch.rand(1, 1, 3, 3, generator=generator) > 0.5).double()
+    assert torch.autograd.gradcheck(lambda z: each(z, mask, settings(loss={name: 1.0})), (logit,))
+
+
+@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("value", [100.0, -100.0])
+def test_every_term_stays_finite(name: str, value: float) -> None:
+    logit = torch.full((2, 1, 2, 2), value, requires_grad=True)
+    mask = torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1).expand(2, 1, 2, 2)
+    loss = each(logit, mask, settings(loss={name: 1.0})).sum()
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logit.grad).all()
+
+
+def test_the_first_places_loss_is_three_to_one_to_four() -> None:
+    logit, mask = logits([1.0, -2.0, 0.5, 0.0]), logits([1, 0, 0, 0])
+    chosen = settings(loss={"cross_entropy": 3, "dice": 1, "focal": 4}, gamma=2.0)
+    wanted = 3 * cross_entropy(logit, mask) + dice(logit, mask) + 4 * focal(logit, mask, 2.0)
+    assert each(logit, mask, chosen).item() == pytest.approx(wanted.item())
+
+
+def test_two_logits_a_pixel_are_a_softmax_in_value_and_gradient() -> None:
+    two = torch.randn(2, 2, 3, 3, generator=torch.manual_seed(2), requires_grad=True)
+    mask = (torch.rand(2, 1, 3, 3, generator=torch.manual_seed(3)) > 0.5).float()
+    ours = cross_entropy(log_odds(two), mask).mean()
+    softmax = torch.nn.functional.cross_entropy(two, mask[:, 0].long())
+    assert ours.item() == pytest.approx(softmax.item())
+    one, other = (torch.autograd.grad(value, two)[0] for value in (ours, softmax))
+    assert torch.allclose(one, other, atol=1e-7)
+
+
+def test_the_total_weighs_masks_and_image_head_by_what_the_mask_shows() -> None:
+    mask = torch.zeros(2, 1, 2, 2)
+    mask[1, 0, 0, 0] = 1
+    logit, image = torch.zeros(2, 1, 2, 2), torch.tensor([NONE, NONE])
+    chosen = settings(loss={"cross_entropy": 1.0}, image_head=0.1)
+    value = total(Outputs([(0.4, logit), (1.0, logit)], image), mask, chosen).item()
+    assert value == pytest.approx(
+        1.4 * math.log(2) + 0.1 * 20 / 2, abs=1e-5
+    )  # the second image's head is wrong by 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"loss": {"focal": 0.0}}, "has no term of a positive weight"),
+        ({"loss": {"focal": 1.0}, "alpha": 0.5}, "alpha 0.5 has no effect beside loss"),
+        ({"loss": {"dise": 1.0}}, "dise"),
+    ],
+)
+def test_a_wrong_loss_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        settings(**changes)

@@ -1,0 +1,68 @@
+"""A segmentation network begins with a classifier's encoder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from classification.model import build as build_classifier
+from experiments import weights
+from experiments.training_settings import ClassificationSettings, SegmentationSettings
+from segmentation import start
+from segmentation.architectures import build
+
+
+def classifier(**extra: Any) -> torch.nn.Module:
+    return build_classifier(
+        ClassificationSettings(**{"models": ["c"], "architecture": "resnet10t", "image_size": 64, **extra})
+    )
+
+
+def segmenter(**extra: Any) -> torch.nn.Module:
+    return build(SegmentationSettings(**{"models": ["u"], "image_size": 64, **extra}))
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ({}, {"encoder": "tu-resnet10t"}),
+        ({"head": "localising", "output_stride": 16}, {"encoder": "tu-resnet10t", "architecture": "fpn"}),
+        ({"architecture": "resnet18"}, {"encoder": "resnet18"}),
+        ({"architecture": "convnext_atto"}, {"encoder": "tu-convnext_atto"}),
+    ],
+)
+def test_all_of_the_encoder_is_the_classifiers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: dict[str, Any], target: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state = {
+        name: torch.rand_like(v) if v.is_floating_point() else v
+        for name, v in classifier(**source).state_dict().items()
+    }
+    weights.save(weights.path_of("classification", "c", 1), state, {})
+    settings = SegmentationSettings(models=["u", "v"], variants={"v": {"encoder_from": "c"}})
+    start.PATH.parent.mkdir(parents=True)
+    start.PATH.write_text(json.dumps(start.chosen(settings, [1])))
+    net = segmenter(**target)
+    start.hand_on(net, "c", 1)
+    handed = [value for value in net.encoder.state_dict().values() if value.is_floating_point()]
+    assert all(
+        any(value.shape == other.shape and torch.equal(value, other) for other in state.values())
+        for value in handed
+    )
+    with pytest.raises(ValueError, match="run `dvc repro`"):
+        weights.save(weights.path_of("classification", "c", 1), {**state, "more": torch.ones(1)}, {})
+        start.hand_on(net, "c", 1)
+
+
+def test_another_architecture_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"here does not fit .* take encoder `tu-"):
+        start.fitting(classifier().state_dict(), segmenter(encoder="resnet18").encoder.state_dict(), "here")
+
+
+def test_nothing_is_chosen_without_a_wish() -> None:
+    assert start.chosen(SegmentationSettings(models=["u"]), [0, 1]) == {}
