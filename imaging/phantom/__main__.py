@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from imaging.files import write_text
+from imaging.phantom.cranium import dataset as cranium
 from imaging.phantom.dataset import NOTE, check_replaceable, replace, write
 from imaging.settings import DataSettings, PhantomSettings, load_section
 
@@ -16,7 +17,7 @@ def main() -> None:
     data = load_section("data", DataSettings)
     settings = load_section("phantom", PhantomSettings)
     if data.source == "phantom":
-        write(FOLDER, settings)
+        (cranium.write if settings.kind == "cranium" else write)(FOLDER, settings)
     else:
         leave_note(FOLDER, data)
 

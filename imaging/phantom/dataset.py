@@ -12,9 +12,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -27,6 +28,8 @@ from imaging.phantom.plan import Case, cases
 from imaging.phantom.radiograph import render
 from imaging.settings import PhantomSettings
 
+Job = TypeVar("Job")
+Made = TypeVar("Made")
 NOTE = "README.txt"
 """A file that marks the folder as ours, so that writing again may replace it."""
 
@@ -68,18 +71,20 @@ def replace(part: Path, folder: Path) -> None:
 def _render_all(
     part: Path, settings: PhantomSettings, plan: tuple[Case, ...], workers: int | None
 ) -> list[list[str]]:
-    workers = workers or len(os.sched_getaffinity(0))
     jobs = [(part, settings, index) for index in range(len(plan))]
-    return list(tqdm(_in_order(jobs, workers), total=len(jobs), desc="phantoms", unit="image", disable=None))
+    made = in_order(_one, jobs, workers)
+    return list(tqdm(made, total=len(jobs), desc="phantoms", unit="image", disable=None))
 
 
-def _in_order(jobs: list[tuple[Path, PhantomSettings, int]], workers: int) -> Iterator[list[str]]:
+def in_order(make: Callable[[Job], Made], jobs: list[Job], workers: int | None) -> Iterator[Made]:
+    """Results of `make` for each job, in their order, from as many processes as there are cores or `workers` says."""
+    workers = workers or len(os.sched_getaffinity(0))
     if workers == 1:
-        yield from map(_one, jobs)
+        yield from map(make, jobs)
         return
     fresh = multiprocessing.get_context("spawn")  # a fork would inherit OpenCV's locked thread pool and hang
     with ProcessPoolExecutor(workers, fresh, _single_thread) as pool:
-        yield from pool.map(_one, jobs, chunksize=8)
+        yield from pool.map(make, jobs, chunksize=8)
 
 
 def _single_thread() -> None:
