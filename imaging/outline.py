@@ -1,0 +1,58 @@
+"""The outline of a mask: as polygons in pixel coordinates, and drawn over a radiograph."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Polygon = NDArray[np.float32]
+"""Corners (K, 2) as x, y, the last not repeated; 0, 0 is the upper left corner of the first pixel and 1, 1 its lower right."""
+
+MOST_POINTS = 8_000
+"""Of a polygon: DICOM's explicit encoding holds 65,534 bytes of graphic data, 8,191 points (PS3.5 7.1.2)."""
+
+
+def polygons(mask: Mask, tolerance: float = 0.5) -> list[Polygon]:
+    """Closed outlines of all parts of a mask bool (H, W), and of holes in them; off by `tolerance` pixels at most.
+
+    Traced on the mask at twice its size: a pixel then has corners of its own, and a single one is a polygon too.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return []
+    top, left = int(rows[0]), int(columns[0])
+    part = mask[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.uint8)
+    double = cv2.copyMakeBorder(part.repeat(2, axis=0).repeat(2, axis=1), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    found, _ = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    # the centre of doubled pixel k, behind a border of one, lies at (k - 1 + 1/2) / 2
+    thin = [_thin(np.asarray(points, np.int32), 2 * tolerance) for points in found]
+    return [((points - 0.5) / 2 + (left, top)).astype(np.float32) for points in thin]
+
+
+def _thin(points: NDArray[np.int32], tolerance: float) -> Polygon:
+    """Fewer points (K, 2) within the tolerance, but three at least and no more than a file can hold."""
+    thin = cv2.approxPolyDP(points, tolerance, closed=True)
+    while len(thin) > MOST_POINTS:
+        tolerance *= 2
+        thin = cv2.approxPolyDP(points, tolerance, closed=True)
+    return (thin if len(thin) >= 3 else points).reshape(-1, 2).astype(np.float32)
+
+
+def draw(
+    grey: NDArray[np.uint8], mask: Mask, colour: str, opacity: float = 0.0, width: int | None = None
+) -> NDArray[np.uint8]:
+    """A radiograph uint8 (H, W) as RGB (H, W, 3) with a mask bool (H, W) outlined, and filled faintly where opacity is not 0.
+
+    colour as #rrggbb; width of the line in pixels, by default a 400th of the longer side and at least 1.
+    """
+    picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    rgb = tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    if opacity:
+        picture[mask] = np.rint((1 - opacity) * picture[mask] + opacity * np.array(rgb)).astype(np.uint8)
+    width = width or max(1, round(max(grey.shape) / 400))
+    # OpenCV counts from the first pixel's centre, in 1/16 here
+    corners = [np.rint((polygon - 0.5) * 16).astype(np.int32) for polygon in polygons(mask)]
+    cv2.polylines(picture, corners, True, rgb, width, cv2.LINE_AA, shift=4)
+    return np.asarray(picture, np.uint8)
