@@ -20,6 +20,7 @@ def facts(header: Header, height: int, width: int, notes: tuple[str, ...]) -> Fa
         sex=sex if (sex := (header.text("PatientSex") or "").upper()) in ("M", "F", "O") else None,
         age=years,
         view=(header.text("ViewPosition") or "").upper() or None,
+        orientation=tuple(part.upper() for part in header.texts("PatientOrientation")),
         study_uid=header.text("StudyInstanceUID"),
         series_uid=header.text("SeriesInstanceUID"),
         sop_uid=header.text("SOPInstanceUID"),

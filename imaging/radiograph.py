@@ -50,6 +50,8 @@ class Facts:
     """Whole years."""
     view: str | None = None
     """`PA`, `AP`, `LL` …"""
+    orientation: tuple[str, ...] = ()
+    """Where in the patient a row and a column end, such as (`L`, `F`): to the left and to the feet."""
     study_uid: str | None = None
     series_uid: str | None = None
     sop_uid: str | None = None
