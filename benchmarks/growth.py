@@ -1,0 +1,178 @@
+"""Time and memory of prepare, split and submit as the number of studies grows. `python benchmarks/growth.py --run RUN`
+
+RUN is a folder where `dvc repro` has been through (its models/ and params.yaml are used). The studies are small generated
+DICOM files, all different. Each stage runs as its users run it, in a process of its own, which is watched from outside:
+resident memory, open files, processes left behind. Sizes default to 1, 4 and 16 times 1,000; `--images 20000` is the
+long run, and `--figure` draws memory over time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import timing
+from imaging import figures, rle
+from imaging.phantom import dicom_file
+from tests.imaging import dicom_files
+
+ROOT = Path(__file__).resolve().parents[1]
+SIDE = 256
+STAGES = {
+    "prepare": ["-m", "imaging.prepare"],
+    "split": ["-m", "imaging.split"],
+    "submit": ["-m", "ensemble.submit", "--images", "data/dicom-images-train", "--output", "scores.csv"],
+}
+
+
+@dataclass
+class Watched:
+    """What one stage did."""
+
+    seconds: float = 0.0
+    times: list[float] = field(default_factory=list)
+    """Seconds since its start."""
+    memory: list[float] = field(default_factory=list)
+    """Resident megabytes of the process and its children, without pages of mapped files."""
+    files: int = 0
+    """Most files open at once."""
+    left: int = 0
+    """Children that outlived it."""
+
+
+def study(folder: Path, number: int) -> str:
+    """Write one small study; the row of the label file."""
+    random = np.random.default_rng(number)
+    picture = cv2.resize(
+        random.integers(0, 256, (12, 12), np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC
+    )
+    uid = dicom_file.uid(0, number, "sop")
+    frame = dicom_files.jpeg(picture)
+    elements = {"SOPInstanceUID": uid, "PatientID": uid, "PatientAge": "050Y", "PatientSex": "F"}
+    dicom_files.write_frame(folder / f"{uid}.dcm", frame, dicom_file.JPEGBaseline8Bit, picture, **elements)
+    mask = np.zeros((SIDE, SIDE), bool)
+    if number % 5 == 0:
+        mask[20:80, 30:90] = True
+    return f"{uid},{rle.encode(mask)}"
+
+
+def make(root: Path, count: int, run: Path) -> None:
+    """A working folder with `count` studies and the trained run's params and models."""
+    folder = root / "data" / "dicom-images-train"
+    folder.mkdir(parents=True)
+    rows = [study(folder, number) for number in range(count)]
+    (root / "data" / "train-rle.csv").write_text("\n".join(["ImageId,EncodedPixels", *rows]) + "\n")
+    params = yaml.safe_load((run / "params.yaml").read_text())
+    params["data"] = {**params["data"], "source": "siim", "folder": "data"}
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    (root / "models").symlink_to((run / "models").resolve())
+
+
+def watch(root: Path, command: list[str]) -> Watched:
+    """Run a stage and look at it five times a second."""
+    seen, start = Watched(), time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=root, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
+    )  # fmt: skip
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.2):
+            family = _session(process.pid)
+            seen.times.append(time.perf_counter() - start)
+            seen.memory.append(sum(map(_anonymous_mb, family)))
+            seen.files = max(seen.files, sum(map(_open_files, family)))
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    code = process.wait()
+    seen.seconds = time.perf_counter() - start
+    done.set()
+    looker.join()
+    seen.left = len(_session(process.pid))
+    if code:
+        sys.exit(f"{' '.join(command)} ended with {code}")
+    return seen
+
+
+def _session(leader: int) -> list[int]:
+    """Living processes of a session."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == leader and fields[0] != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def _anonymous_mb(pid: int) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
+
+
+def _open_files(pid: int) -> int:
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return 0
+
+
+def draw(runs: dict[str, Watched], path: Path, count: int) -> None:
+    """Memory of each stage over its time."""
+    figure, axes = figures.new_figure(3.6 * len(runs), 2.8, 1, len(runs))
+    for axis, (stage, seen) in zip(axes, runs.items(), strict=True):
+        axis.plot(seen.times, seen.memory, color=figures.SERIES[0])
+        axis.set(title=f"{stage}, {count:,} studies", xlabel="seconds", ylabel="MB", ylim=(0, None))
+    figures.save(figure, path)
+
+
+def main() -> None:
+    """Print a table; draw the largest size's memory when asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, default=ROOT)
+    parser.add_argument("--images", type=int, nargs="+", default=[1000, 4000, 16000])
+    parser.add_argument("--figure", type=Path)
+    given = parser.parse_args()
+    print(timing.machine())
+    print(
+        f"{'stage':10}{'studies':>9}{'seconds':>9}{'a second':>10}{'peak MB':>9}{'to first':>9}{'files':>7}{'left':>6}"
+    )
+    first: dict[str, float] = {}
+    for count in given.images:
+        with tempfile.TemporaryDirectory() as folder:
+            make(Path(folder), count, given.run)
+            runs = {stage: watch(Path(folder), command) for stage, command in STAGES.items()}
+        for stage, seen in runs.items():
+            peak = max(seen.memory, default=0.0)
+            first.setdefault(stage, peak)
+            print(
+                f"{stage:10}{count:9,}{seen.seconds:9.1f}{count / seen.seconds:10.1f}{peak:9.0f}"
+                f"{peak / max(first[stage], 1):9.2f}{seen.files:7}{seen.left:6}", flush=True,
+            )  # fmt: skip
+        if given.figure and count == max(given.images):
+            draw(runs, given.figure, count)
+
+
+if __name__ == "__main__":
+    main()
