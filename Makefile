@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-slow lint ui bench requirements clean
+.PHONY: help repro test test-slow lint app ui bench requirements clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ lint: .venv/ready ## style, types, the arrows between packages
 	mypy
 	python -m experiments.imports
 	python .ci/audit.py
+
+app: .venv/ready ## the web page of the bundle that `make repro` made, http://127.0.0.1:7860 (BUNDLE=folder for another one)
+	python -m ensemble.app $(if $(BUNDLE),--bundle $(BUNDLE))
 
 ui: .venv/ready ## compare the runs in MLflow, http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port 5000

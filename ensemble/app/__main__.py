@@ -1,0 +1,77 @@
+"""Serve the web page on this machine.
+
+    python -m ensemble.app [--bundle models/bundle] [--host 127.0.0.1] [--port 7860]
+
+Nothing that is dropped on the page outlives its request, and nothing is logged about it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from ensemble.app.examples import examples
+from ensemble.app.server import Limits, build
+from ensemble.bundle import PATH, Bundle
+from imaging.dicom_objects.source import Author
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def main() -> None:
+    """Load the bundle, make the phantom examples, serve until stopped."""
+    given = arguments()
+    try:
+        bundle = Bundle.load(given.bundle)
+        predictor = bundle.predictor()
+    except ValueError as error:
+        sys.exit(str(error))
+    limits = Limits(given.max_mb * 2**20, given.max_files)
+    app = build(Author(bundle.name, bundle.sha256), predictor, examples(), limits, hosts(given))
+    if given.host not in LOOPBACK:
+        print(
+            f"WARNING: {given.host} can be reached from elsewhere, and this page asks for no password: docs/app.md"
+        )
+    print(
+        f"{bundle.name}: http://{given.host}:{given.port}  (Ctrl-C stops it). Research use, not for diagnosis."
+    )
+    # No access log: not even when somebody looked at a study is kept.
+    uvicorn.run(
+        app, host=given.host, port=given.port, access_log=False, log_level="warning", server_header=False
+    )
+
+
+def arguments() -> argparse.Namespace:
+    """What stands on the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ensemble.app", description="The web page, on this machine alone."
+    )
+    parser.add_argument(
+        "--bundle", type=Path, default=Path(PATH), help="the exported bundle (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine alone)"
+    )
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument(
+        "--public-name", action="append", default=[], help="host name under which a proxy serves the page"
+    )
+    parser.add_argument(
+        "--max-mb", type=int, default=64, help="largest file taken, in MiB (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-files", type=int, default=200, help="most files at once (default: %(default)s)"
+    )
+    return parser.parse_args()
+
+
+def hosts(given: argparse.Namespace) -> list[str]:
+    """Host names that a request may name: a foreign one is another site's page that points its own name at us."""
+    return [*LOOPBACK, "[::1]", given.host, *given.public_name]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+// The page: files come in, one after another is read, one of them is on the film.
+
+import * as server from "./server.js";
+import * as film from "./film.js";
+import * as list from "./list.js";
+import * as answer from "./answer.js";
+
+const $ = (id) => document.getElementById(id);
+const AT_ONCE = 2; // one is sent while the other is worked on
+let limits = { bytes: Infinity, files: Infinity };
+let name = "";
+let current = null;
+let queue = [], total = 0, done = 0, running = 0, stop = new AbortController();
+
+async function start() {
+  const about = await server.about();
+  ({ limits, name } = about);
+  $("bundle").textContent = name;
+  $("limits").textContent = `, at most ${limits.files} files of ${Math.round(limits.bytes / 2 ** 20)} MiB`;
+  $("examples").replaceChildren(...about.examples.map(exampleButton));
+}
+
+function exampleButton({ title, picture }, number) {
+  const item = document.createElement("li"), button = document.createElement("button"), image = new Image();
+  image.src = `data:image/png;base64,${picture}`;
+  image.alt = "";
+  button.type = "button";
+  button.append(image, title);
+  button.addEventListener("click", async () => {
+    const blob = await server.example(number).catch((error) => say(error.message));
+    if (blob) take([new File([blob], `phantom-${title.toLowerCase().replace(/[^a-z]+/g, "-")}.dcm`)]);
+  });
+  item.append(button);
+  return item;
+}
+
+// Files in
+
+function take(files) {
+  say("");
+  if (files.length + list.entries.length > limits.files) {
+    return say(`${files.length} files: this page lists at most ${limits.files} at once. Nothing was read; drop fewer, or use the command line.`);
+  }
+  if (!running) [total, done, stop] = [0, 0, new AbortController()];
+  queue.push(...files);
+  total += files.length;
+  while (running < AT_ONCE && queue.length) work();
+}
+
+async function work() {
+  running++;
+  while (queue.length) {
+    count();
+    await readOne(queue.shift());
+    done++;
+  }
+  running--;
+  count();
+}
+
+async function readOne(file) {
+  const entry = { name: file.name, file };
+  try {
+    if (file.size > limits.bytes) throw new Error(`larger than ${Math.round(limits.bytes / 2 ** 20)} MiB, the most that this page takes`);
+    entry.study = await server.study(file, stop.signal);
+    entry.study.number = entry.number = ++readOne.number;
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    entry.refused = error.message;
+  }
+  list.add(entry, open);
+  $("csv").disabled = $("clear").disabled = false;
+  if (!current) await open(entry);
+}
+readOne.number = 0;
+
+function count() {
+  $("progress").hidden = !running;
+  $("busy").hidden = !running || Boolean(current);
+  if (running) document.body.dataset.state = current ? "film" : "busy";
+  $("welcome").hidden = running > 0 || Boolean(current);
+  $("bar").value = total ? done / total : 0;
+  $("counted").textContent = `${done} of ${total} read`;
+  if (!running && total > 1) $("said").textContent = `${done} files read`;
+}
+
+function say(text) {
+  $("message").textContent = text;
+  $("message").hidden = !text;
+}
+
+// One on the film
+
+async function open(entry) {
+  current = entry;
+  list.select(entry);
+  document.body.dataset.state = entry.refused ? "refused" : "film";
+  if (matchMedia("(max-width: 1080px)").matches) $("stage").scrollIntoView({ block: "start" });
+  $("busy").hidden = $("welcome").hidden = true;
+  $("refusal").hidden = !entry.refused;
+  $("film").hidden = $("tools").hidden = $("answer").hidden = Boolean(entry.refused);
+  $("note-file").textContent = entry.name;
+  for (const id of ["note-shape", "note-window", "note-heat"]) $(id).textContent = "";
+  if (entry.refused) {
+    $("refused").textContent = `${entry.refused[0].toUpperCase()}${entry.refused.slice(1)}.`;
+    $("said").textContent = `${entry.name} refused: ${entry.refused}`;
+    return;
+  }
+  const { study } = entry;
+  $("note-shape").textContent = [`${study.width} × ${study.height}`, study.view].filter(Boolean).join("\n");
+  await film.show(study);
+  await answer.show(study);
+  $("radiograph").setAttribute("aria-label", `${entry.name}, probability ${study.prob.toFixed(2)}. ${answer.summary()}`);
+  $("said").textContent = `${entry.name}: probability ${study.prob.toFixed(2)}. ${answer.summary()}. ${study.reason}`;
+  await showHeat();
+}
+
+async function showHeat() {
+  const on = $("show-heat").getAttribute("aria-pressed") === "true", entry = current;
+  $("heat").hidden = $("heat-words").hidden = true;
+  $("note-heat").textContent = "";
+  if (!on || !entry?.study) return;
+  $("note-heat").textContent = "Heat map …";
+  try {
+    entry.heat ??= await server.heat(entry.file);
+  } catch (error) {
+    if (entry === current) $("note-heat").textContent = `No heat map: ${error.message}`;
+    return;
+  }
+  if (entry !== current) return;
+  $("heat").src = `data:image/png;base64,${entry.heat.picture}`;
+  $("heat-words").textContent = `Heat map. ${entry.heat.words}`;
+  $("note-heat").textContent = "Heat map";
+  $("heat").hidden = $("heat-words").hidden = false;
+}
+
+// Display
+
+function toggle(id) {
+  const pressed = $(id).getAttribute("aria-pressed") !== "true";
+  $(id).setAttribute("aria-pressed", pressed);
+  return pressed;
+}
+
+function looked() {
+  [$("window").value, $("centre").value] = [film.look.window, film.look.centre];
+  $("invert").setAttribute("aria-pressed", film.look.invert);
+  film.repaint();
+}
+
+function opacity() {
+  return $("opacity").value / 100;
+}
+
+function save(blob, ending) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = ending.startsWith("-") ? current.name.replace(/\.[^.]*$/, "") + ending : ending;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+$("show-mask").addEventListener("click", () => { $("outline").style.display = toggle("show-mask") ? "" : "none"; });
+$("show-heat").addEventListener("click", () => { toggle("show-heat"); showHeat(); });
+$("invert").addEventListener("click", () => { film.look.invert = !film.look.invert; looked(); });
+$("reset").addEventListener("click", () => { film.reset(); looked(); });
+$("window").addEventListener("input", (event) => { film.look.window = Number(event.target.value); looked(); });
+$("centre").addEventListener("input", (event) => { film.look.centre = Number(event.target.value); looked(); });
+$("opacity").addEventListener("input", () => $("film").style.setProperty("--opacity", opacity()));
+film.draggable(looked);
+
+$("png").addEventListener("click", async () => {
+  const { yours } = answer.seen(), said = `Probability ${current.study.prob.toFixed(2)}. ${answer.summary()}`;
+  const lines = [yours ? `${said} (reader’s own thresholds)` : said, `Research use, not for diagnosis. ${name}`];
+  save(await film.png(current.study, yours ? "#56b4e9" : "#ffb000", opacity(), lines), "-pneumothorax.png");
+});
+$("seg").addEventListener("click", async () => {
+  $("seg").disabled = true;
+  try {
+    save(await server.segmentation(current.file, answer.seen().level), "-seg.dcm");
+  } catch (error) {
+    $("seg-why").textContent = `No DICOM SEG: ${error.message}`;
+  }
+  $("seg").disabled = false;
+});
+$("csv").addEventListener("click", () => save(new Blob([list.csv()], { type: "text/csv" }), "pneumothorax.csv"));
+$("clear").addEventListener("click", () => { list.clear(); location.reload(); });
+$("stop").addEventListener("click", () => { queue = []; stop.abort(); });
+
+$("files").addEventListener("change", (event) => { take([...event.target.files]); event.target.value = ""; });
+addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dragging"); });
+addEventListener("dragleave", (event) => { if (!event.relatedTarget) document.body.classList.remove("dragging"); });
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("dragging");
+  if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+});
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || $("tools").hidden) return;
+  const id = { m: "show-mask", h: "show-heat", i: "invert", r: "reset" }[event.key.toLowerCase()];
+  if (id) $(id).click();
+});
+
+start().catch((error) => say(error.message));

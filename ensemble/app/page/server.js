@@ -1,0 +1,46 @@
+// The server's answers. A file is sent as it is, without its name; a refusal becomes an Error with the reason.
+
+export async function about() {
+  return (await asked("api/about")).json();
+}
+
+export async function example(number) {
+  return (await asked(`api/examples/${number}`)).blob();
+}
+
+export async function study(file, signal) {
+  return (await sent("study", file, signal)).json();
+}
+
+export async function heat(file) {
+  return (await sent("heat", file)).json();
+}
+
+export async function cut(map, level, facts) {
+  return (await sent(`cut?${new URLSearchParams({ level, facts })}`, map)).json();
+}
+
+export async function segmentation(file, level) {
+  return (await sent(`segmentation?level=${level}`, file)).blob();
+}
+
+export function blobOf(base64) {
+  return new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], { type: "image/png" });
+}
+
+function sent(question, body, signal) {
+  return asked(`api/${question}`, { method: "POST", body, signal, headers: { "Content-Type": "application/octet-stream" } });
+}
+
+async function asked(url, options) {
+  let response;
+  try {
+    response = await fetch(url, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("the server does not answer, or the file cannot be read from your disk any more");
+  }
+  if (response.ok) return response;
+  const said = await response.json().catch(() => ({ reason: `the server answers ${response.status}` }));
+  throw new Error(said.reason);
+}

@@ -1,0 +1,96 @@
+"""What the page shows of one file: the radiograph, the committee's map, the answer; and the same map cut elsewhere."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.app.pictures import outline, png, shown
+from ensemble.app.upload import Declined
+from ensemble.decision import Answer
+from ensemble.histograms import NOTHING
+from ensemble.predictor import Predictor, Scored
+from ensemble.rules.base import one_image
+from imaging import pictures, reading
+from imaging.dicom_objects import segmentation as dicom_segmentation
+from imaging.dicom_objects import source
+from imaging.dicom_objects.source import Author
+from imaging.radiograph import Facts
+
+MIDDLE = 128
+"""Level at which the page begins where the rule itself would cut nowhere: 0.5."""
+
+
+def read(predictor: Predictor, path: Path) -> dict[str, Any]:
+    """All about one file; RefusedFile says why it is none that can be read.
+
+    `picture`, `depth`: see pictures.shown. `map`: the mask committee's levels as a grey PNG of the original's size.
+    `level`: where the rule cuts this map, or would. `finding`: see `finding`. Nothing of the patient is in it.
+    """
+    facts, answer = _scored(predictor, path)
+    assert answer.map is not None  # without the cascade there always is one
+    return {
+        **shown(reading.read(path).pixels),
+        "width": facts.width,
+        "height": facts.height,
+        "view": facts.view,
+        "dicom": facts.sop_class is not None,
+        "map": png(answer.map),
+        "prob": answer.prob,
+        "needed": answer.needed,
+        "reason": answer.reason,
+        "level": level(predictor, answer),
+        "finding": finding(answer.mask, facts),
+    }
+
+
+def cut(predictor: Predictor, path: Path, at: int, facts: str) -> dict[str, Any]:
+    """The finding of a map, a PNG file as `read` gives it, cut at a level."""
+    return finding(_cut(predictor, np.asarray(pictures.read(path).pixels, np.uint8), at), Facts(1, 1))
+
+
+def segmentation(predictor: Predictor, author: Author, path: Path, at: int) -> bytes:
+    """The finding at a level as a DICOM Segmentation of the file's own study; Declined says why there can be none."""
+    try:
+        study = source.read(path)
+    except source.NoReference as error:
+        raise Declined(422, str(error)) from None
+    _, answer = _scored(predictor, path)
+    assert answer.map is not None
+    mask = _cut(predictor, answer.map, at)
+    if not mask.any():
+        raise Declined(422, "nothing is outlined, so there is nothing to write")
+    note = "" if at == answer.level else f"mask threshold {at / 255:.2f}, set by the reader"
+    buffer = BytesIO()
+    dicom_segmentation.make(study, mask, author, note).save_as(buffer)
+    return buffer.getvalue()
+
+
+def finding(mask: NDArray[np.bool_], facts: Facts) -> dict[str, Any]:
+    """A mask (H, W) as its `outline`, an SVG path in the picture's pixels, its `area_px`, `area_mm2` and `side`."""
+    return {"outline": outline(mask), "area_px": int(mask.sum()), "area_mm2": None, "side": None}
+
+
+def level(predictor: Predictor, answer: Answer) -> int:
+    """Level at which the rule cuts this image's map, or would if the image were certain."""
+    if answer.level < NOTHING or answer.map is None:
+        return answer.level
+    certain = int(predictor.decision.rule.thresholds(one_image(1.0, answer.map))[0])
+    return certain if certain < NOTHING else MIDDLE
+
+
+def _scored(predictor: Predictor, path: Path) -> tuple[Facts, Answer]:
+    scored: Scored = next(iter(predictor.files([path], cascade=False)))
+    if scored.refusal:
+        raise scored.refusal
+    assert scored.facts is not None
+    assert scored.answer is not None
+    return scored.facts, scored.answer
+
+
+def _cut(predictor: Predictor, levels: NDArray[np.uint8], at: int) -> NDArray[np.bool_]:
+    return predictor.decision.finish(levels >= at)
