@@ -81,9 +81,10 @@ def fit(
 
 
 def apply(decision: Decision, cases: Cases) -> tuple[Ints, Floats]:
-    """Levels (N,) and calibrated probabilities (N,) of images as one batch."""
+    """Levels (N,) and probabilities (N,) of images as one batch; as in an answer, a skipped one's is the classifiers'."""
     decision, evidence = _as_batch(decision, cases)
-    return decision.thresholds(evidence), evidence.prob
+    unseen = evidence.raw < decision.lower_bound()
+    return decision.thresholds(evidence), np.where(unseen, decision.calibrator(evidence.raw), evidence.prob)
 
 
 def skipped(decision: Decision, cases: Cases) -> Bools:
@@ -151,16 +152,15 @@ def finish_of(settings: EnsembleSettings) -> Finish:
 
 def _said(decisions: dict[str, Decision], cases: Cases) -> Nested:
     """What decisions say of images as one batch; probabilities are the same in all decisions."""
-    applied = {kind: apply(decision, cases) for kind, decision in decisions.items()}
     some = next(iter(decisions.values()))
-    raw = committee(cases.evidence.members, some.classifier_weights)
+    evidence = _as_batch(some, cases)[1]
     return Nested(
         cases=cases,
-        levels={kind: level for kind, (level, _) in applied.items()},
+        levels={kind: apply(decision, cases)[0] for kind, decision in decisions.items()},
         skipped={kind: skipped(decision, cases) for kind, decision in decisions.items()},
-        raw=raw,
-        calibrated=some.calibrator(raw),
-        prob=next(iter(applied.values()))[1],
+        raw=evidence.raw,
+        calibrated=some.calibrator(evidence.raw),
+        prob=evidence.prob,
     )
 
 

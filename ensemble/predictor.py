@@ -119,15 +119,17 @@ class Predictor:
         self.looked += len(open_)
         return [answer for answer in found if answer is not None]
 
-    def files(self, paths: Iterable[Path], cascade: bool = True) -> Iterator[Scored]:
-        """Answers or refusals for files, in their order; decoding runs ahead in threads, memory holds a few batches."""
+    def files(self, paths: Iterable[Path], cascade: bool = True, side: int | None = None) -> Iterator[Scored]:
+        """Answers or refusals for files, in their order; decoding runs ahead in threads, memory holds a few batches.
+
+        side: masks are decided on squares of this side; None: at each image's own size."""
         batch: list[tuple[Scored, Pixels | None]] = []
         for item in ordered_map(self._read, paths, cores()):
             batch.append(item)
             if len(batch) == BATCH:
-                yield from self._decide(batch, cascade)
+                yield from self._decide(batch, cascade, side)
                 batch = []
-        yield from self._decide(batch, cascade)
+        yield from self._decide(batch, cascade, side)
 
     def _read(self, path: Path) -> tuple[Scored, Pixels | None]:
         try:
@@ -136,9 +138,12 @@ class Predictor:
             return Scored(path, refusal=refusal), None
         return Scored(path, facts), self.prepare(pixels)
 
-    def _decide(self, batch: list[tuple[Scored, Pixels | None]], cascade: bool) -> Iterator[Scored]:
+    def _decide(
+        self, batch: list[tuple[Scored, Pixels | None]], cascade: bool, side: int | None
+    ) -> Iterator[Scored]:
         squares = [square for _, square in batch if square is not None]
-        shapes = [(file.facts.height, file.facts.width) for file, _ in batch if file.facts is not None]
+        sizes = [(file.facts.height, file.facts.width) for file, _ in batch if file.facts is not None]
+        shapes = sizes if side is None else [(side, side)] * len(sizes)
         answers = iter(self.answers(squares, shapes, cascade) if squares else [])
         for file, square in batch:
             yield file if square is None else replace(file, answer=next(answers))

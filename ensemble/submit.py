@@ -3,8 +3,9 @@
     python -m ensemble.submit                                 the configured test set, into submission.csv
     python -m ensemble.submit --images FOLDER --output FILE   any folder of DICOM, PNG or JPEG files
 
-A submission has one row an image, `ImageId,EncodedPixels`, the mask as a run-length code in the image's own size, `-1` for
-none. An image that could not be read is written as `refused`, never as empty; reports/submission/studies.csv says why.
+A submission has one row an image, `ImageId,EncodedPixels`, the mask as a run-length code in the image's own size or that of
+`--side`, `-1` for none. An image that could not be read is written as `refused`, never as empty;
+reports/submission/studies.csv says why.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ensemble.rules.gate import Quota
 from experiments.params import SubmitSettings
 from imaging import rle
 from imaging.files import atomic
-from imaging.settings import DataSettings, load_section
+from imaging.settings import DataSettings, load_section, validate
 from imaging.sources import list_studies, siim
 from imaging.tables import read_csv
 
@@ -42,11 +43,19 @@ def main() -> None:
         "--images", type=Path, help="folder of DICOM, PNG or JPEG files (default: the configured test set)"
     )
     parser.add_argument("--output", type=Path, default=Path("submission.csv"), help="the file to write")
+    parser.add_argument(
+        "--side",
+        type=int,
+        help="masks as squares of this side, 1024 on Kaggle (default: each image's own size)",
+    )
     given = parser.parse_args()
-    files = files_in(given.images) if given.images else test_files()
     studies = STUDIES if given.output == Path("submission.csv") else given.output.with_suffix(".studies.csv")
     try:
-        table = score(Predictor.load(), files)
+        settings = SubmitSettings() if given.images else load_section("submit", SubmitSettings)
+        if given.side is not None:
+            settings = validate(SubmitSettings, {**settings.model_dump(), "side": given.side}, "submit")
+        files = files_in(given.images) if given.images else test_files(settings)
+        table = score(Predictor.load(), files, settings.side)
         write(table, given.output, studies)
     except ValueError as error:
         sys.exit(str(error))
@@ -76,9 +85,9 @@ def files_in(folder: Path) -> dict[str, Path | None]:
     return {path.stem: path for path in paths}
 
 
-def test_files() -> dict[str, Path | None]:
+def test_files(settings: SubmitSettings) -> dict[str, Path | None]:
     """Ids and files of the configured test set, in the order of the sample submission; None where a file is missing."""
-    settings, data = load_section("submit", SubmitSettings), load_section("data", DataSettings)
+    data = load_section("data", DataSettings)
     if settings.images:
         found = files_in(Path(settings.images))
     else:
@@ -98,13 +107,14 @@ def sample_ids(path: str) -> list[str]:
     return list(dict.fromkeys(siim.column(read_csv(path), "ImageId", path)))
 
 
-def score(predictor: Predictor, files: dict[str, Path | None]) -> pd.DataFrame:
-    """One row an id: image_id, verdict (read or refused), reason, prob, area_px, height, width, code."""
+def score(predictor: Predictor, files: dict[str, Path | None], side: int | None = None) -> pd.DataFrame:
+    """One row an id: image_id, verdict (read or refused), reason, prob, area_px, height, width (of the mask: `side`, or
+    the image's own), code."""
     present = {path: name for name, path in files.items() if path is not None}
     if isinstance(predictor.decision.rule, Quota):  # the share is one of this whole set: look at it first
-        predictor = _with_quota(predictor, present)
+        predictor = with_quota(predictor, present)
     rows = {name: _refused(name, "in the sample submission, but there is no such file") for name in files}
-    for file in tqdm(predictor.files(present), "score", len(present), disable=None, unit="image"):
+    for file in tqdm(predictor.files(present, side=side), "score", len(present), disable=None, unit="image"):
         name = present[file.path]
         rows[name] = (
             _read(name, file.answer)
@@ -134,8 +144,10 @@ def check(path: Path, table: pd.DataFrame) -> None:
             raise ValueError(f"{path}: the code of {row['image_id']} does not give back its mask")
 
 
-def _with_quota(predictor: Predictor, files: Iterable[Path]) -> Predictor:
-    """The cut at which this very set of studies has the rule's share: one pass with every image let through."""
+def with_quota(predictor: Predictor, files: Iterable[Path]) -> Predictor:
+    """The cut at which this very set of studies has the rule's share: one pass with every image let through.
+
+    The floor stays, as it does where the decision is measured."""
     rule = predictor.decision.rule
     open_to_all = predictor.decision.model_copy(
         update={"rule": rule.model_copy(update={"cut": 0.0}), "floor": 0.0}
@@ -143,7 +155,7 @@ def _with_quota(predictor: Predictor, files: Iterable[Path]) -> Predictor:
     everyone = Predictor(open_to_all, predictor.classifiers, predictor.masks, predictor.side)
     prob = np.array([file.answer.prob for file in everyone.files(files) if file.answer])
     flat = Evidence(prob, prob, prob[:, None], np.zeros((len(prob), LEVELS), np.int64), np.ones_like(prob))
-    decision = predictor.decision.for_batch(flat).model_copy(update={"floor": 0.0})
+    decision = predictor.decision.for_batch(flat)
     return Predictor(decision, predictor.classifiers, predictor.masks, predictor.side)
 
 

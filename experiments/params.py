@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from experiments.decision_settings import EnsembleSettings, EvaluationSettings
-from experiments.training_settings import ClassificationSettings, SegmentationSettings, for_model
+from experiments.training_settings import ClassificationSettings, SegmentationSettings, for_model, phases_of
 from experiments.tuning_settings import TuneClassificationSettings, TuneSettings, of_trial
 from imaging.settings import (
     PARAMS_FILE,
@@ -31,6 +31,8 @@ class SubmitSettings(Settings):
     """Folder of studies; null: the source's test folder."""
     sample: str | None = None
     """Sample submission that lists the ids; null: the source's own, when it is there."""
+    side: int | None = Field(default=None, ge=32, le=8192)
+    """Masks are decided and coded on squares of this side, 1024 on Kaggle; null: at each image's own size."""
     masks: bool = False
     """Also write each mask as a picture, 0 and 255, into reports/submission/masks/."""
 
@@ -60,7 +62,7 @@ class Params(Settings):
             )
         for stage, settings in (("classification", self.classification), ("segmentation", self.segmentation)):
             for name in settings.models:
-                size = for_model(settings, name).image_size
+                size = max(phase.image_size for phase in phases_of(for_model(settings, name)))
                 if size > self.data.image_size:
                     raise ValueError(
                         f"{stage}.image_size {size} of {name} is above data.image_size {self.data.image_size}; "

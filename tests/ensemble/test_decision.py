@@ -125,11 +125,17 @@ def test_vector_and_single_answers_agree(decisions, cases) -> None:
     decision = decisions["expected_value"]
     seen = crossfit.reweighted(cases, decision.classifier_weights)
     level, prob = crossfit.apply(decision, cases)
-    for i in range(0, len(cases), 7):
+    unseen = crossfit.skipped(decision, cases)
+    assert 0 < unseen.sum() < len(cases)
+    for i in range(0, len(cases), 3):
         counts = seen.evidence.above[i, :-1] - seen.evidence.above[i, 1:]
         pixels = np.repeat(np.arange(256), counts).astype(np.uint8).reshape(24, 24)
         raw, agreement = float(seen.evidence.raw[i]), float(seen.evidence.agreement[i])
         answer = decision.answer_map(seen.evidence.members[i], raw, pixels, agreement)
+        if unseen[i]:
+            answer = decision.skipped(
+                dict(zip("ab", seen.evidence.members[i][:, None], strict=True)), (24, 24)
+            )
         assert answer.level == level[i]
         assert answer.prob == pytest.approx(prob[i])
 
