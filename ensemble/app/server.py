@@ -4,7 +4,7 @@
     GET  /api/examples/<n>                     a generated phantom as a DICOM file
     POST /api/study                            file -> picture, map, answer
     POST /api/heat                             file -> where the classifier looked
-    POST /api/cut?level=&facts=                map  -> the finding at another level
+    POST /api/cut?level=&geometry=             map  -> the finding at another level
     POST /api/segmentation?level=              file -> DICOM Segmentation
 
 Files come as they are, without their names. What is not answered gets a status 4xx and `{"reason": …}`.
@@ -85,7 +85,7 @@ def build(
         ask(
             "/api/cut",
             lambda path, request: study.cut(
-                predictor, path, _level(request), request.query_params.get("facts", "")
+                predictor, path, _level(request), request.query_params.get("geometry", "")
             ),
         ),
         ask(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, PositiveFloat, ValidationError
 
 from ensemble.app.pictures import outline, png, shown
 from ensemble.app.upload import Declined
 from ensemble.decision import Answer
+from ensemble.findings import measure
 from ensemble.histograms import NOTHING
 from ensemble.predictor import Predictor, Scored
 from ensemble.rules.base import one_image
-from imaging import pictures, reading
+from imaging import reading
 from imaging.dicom_objects import segmentation as dicom_segmentation
 from imaging.dicom_objects import source
 from imaging.dicom_objects.source import Author
@@ -23,6 +26,14 @@ from imaging.radiograph import Facts
 
 MIDDLE = 128
 """Level at which the page begins where the rule itself would cut nowhere: 0.5."""
+
+
+class Geometry(BaseModel):
+    """What of the facts tells area and side; the page hands it back with a map, since the server keeps nothing."""
+
+    spacing_mm: tuple[PositiveFloat, PositiveFloat] | None
+    view: str | None
+    orientation: tuple[str, ...]
 
 
 def read(predictor: Predictor, path: Path) -> dict[str, Any]:
@@ -40,6 +51,8 @@ def read(predictor: Predictor, path: Path) -> dict[str, Any]:
         "view": facts.view,
         "dicom": facts.sop_class is not None,
         "map": png(answer.map),
+        "geometry": Geometry.model_validate(facts, from_attributes=True).model_dump_json(),
+        "oriented": bool(facts.orientation),
         "prob": answer.prob,
         "needed": answer.needed,
         "reason": answer.reason,
@@ -48,9 +61,16 @@ def read(predictor: Predictor, path: Path) -> dict[str, Any]:
     }
 
 
-def cut(predictor: Predictor, path: Path, at: int, facts: str) -> dict[str, Any]:
-    """The finding of a map, a PNG file as `read` gives it, cut at a level."""
-    return finding(_cut(predictor, np.asarray(pictures.read(path).pixels, np.uint8), at), Facts(1, 1))
+def cut(predictor: Predictor, path: Path, at: int, geometry: str) -> dict[str, Any]:
+    """The finding of a map, a PNG file as `read` gives it, cut at a level; geometry as `read` gives it."""
+    levels = reading.read(path).pixels
+    if levels.dtype != np.uint8:
+        raise Declined(422, "a map has 8 bits")
+    try:
+        facts = Facts(*levels.shape, **Geometry.model_validate_json(geometry).model_dump())
+    except ValidationError:
+        raise Declined(400, "geometry is not what the server gave with this map") from None
+    return finding(_cut(predictor, np.asarray(levels, np.uint8), at), facts)
 
 
 def segmentation(predictor: Predictor, author: Author, path: Path, at: int) -> bytes:
@@ -72,7 +92,7 @@ def segmentation(predictor: Predictor, author: Author, path: Path, at: int) -> b
 
 def finding(mask: NDArray[np.bool_], facts: Facts) -> dict[str, Any]:
     """A mask (H, W) as its `outline`, an SVG path in the picture's pixels, its `area_px`, `area_mm2` and `side`."""
-    return {"outline": outline(mask), "area_px": int(mask.sum()), "area_mm2": None, "side": None}
+    return {"outline": outline(mask), **asdict(measure(mask, facts))}
 
 
 def level(predictor: Predictor, answer: Answer) -> int:

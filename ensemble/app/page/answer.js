@@ -67,7 +67,7 @@ async function found(of) {
   if (!passes()) return EMPTY;
   of.cuts ??= new Map();
   const at = level();
-  if (!of.cuts.has(at)) of.cuts.set(at, await cut(blobOf(of.map), at, of.facts));
+  if (!of.cuts.has(at)) of.cuts.set(at, await cut(blobOf(of.map), at, of.geometry));
   return of.cuts.get(at);
 }
 
@@ -80,7 +80,7 @@ function write() {
   $("answer").classList.toggle("found", finding.area_px > 0);
   $("verdict").textContent = finding.area_px ? `Outlined${finding.side ? ` on ${where(finding.side)}` : ""}` : "Nothing outlined";
   $("reason").textContent = own() ? ownReason() : study.reason;
-  $("side").textContent = finding.side ? sentence(where(finding.side)) : "–";
+  $("side").textContent = finding.side ? sentence(where(finding.side)) + (study.oriented ? "" : "\nin a standard view") : "–";
   $("area").textContent = areas();
   const why = !study.dicom ? "DICOM SEG needs a DICOM file: a picture belongs to no study."
     : finding.area_px ? "" : "DICOM SEG: nothing is outlined, so there is nothing to write.";

@@ -1,7 +1,7 @@
 // The triage list: every file that was read or refused, the most probable first; and the same as CSV.
 
 const $ = (id) => document.getElementById(id);
-const COLUMNS = ["file", "verdict", "probability", "decision", "reason", "side", "area_px", "area_mm2"];
+const COLUMNS = ["file", "verdict", "probability", "decision", "reason", "area_px", "area_mm2", "side"]; // as triage.csv
 
 export const entries = []; // {name, file, study} or {name, file, refused}
 
@@ -63,8 +63,8 @@ function cell(name, text = "") {
 export function csv() {
   const rows = entries.map(({ name, study, refused }) => refused
     ? [name, "refused", "", "", refused, "", "", ""]
-    : [name, "read", study.prob.toFixed(4), study.finding.area_px ? "mask" : "empty", study.reason, study.finding.side ?? "",
-       study.finding.area_px, study.finding.area_mm2?.toFixed(1) ?? ""]);
+    : [name, "read", study.prob.toFixed(4), study.finding.area_px ? "mask" : "no mask", study.reason, study.finding.area_px,
+       study.finding.area_mm2?.toFixed(1) ?? "", study.finding.side ?? ""]);
   return [COLUMNS, ...rows].map((row) => row.map(quoted).join(",")).join("\r\n") + "\r\n";
 }
 

@@ -16,8 +16,8 @@ export async function heat(file) {
   return (await sent("heat", file)).json();
 }
 
-export async function cut(map, level, facts) {
-  return (await sent(`cut?${new URLSearchParams({ level, facts })}`, map)).json();
+export async function cut(map, level, geometry) {
+  return (await sent(`cut?${new URLSearchParams({ level, geometry })}`, map)).json();
 }
 
 export async function segmentation(file, level) {
