@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from experiments import tracking, training, tuned, weights
+from experiments import phases, tracking, training, tuned, weights
 from experiments.imports import closure
-from experiments.training_settings import TrainingSettings, for_model
+from experiments.training_settings import TrainingSettings, for_model, phases_of
 from imaging import augment
 from imaging.dataset import Images
 from imaging.files import atomic, fingerprint
@@ -77,7 +77,6 @@ def train(
     resume = RESUME / f"{stage}-{model}-fold{fold}-{state}"
     torch.manual_seed(settings.seed)
     net = build(settings)
-    train_set, validation = datasets(prepared, fold, settings)
     tags = {
         "stage": f"train_{stage}",
         "model": model,
@@ -86,12 +85,11 @@ def train(
     }
     title = f"train_{stage} {model} fold {fold}"
     with tracking.start(title, tags, {stage: settings.model_dump(mode="json")}, resume / "run.json") as run:
-        done = training.fit(
+        done = phases.fit(
             net,
-            objective(settings),
-            train_set,
-            validation,
             settings,
+            objective,
+            lambda phase: datasets(prepared, fold, phase),
             title=title,
             resume=resume,
             report=run.metrics,
@@ -100,7 +98,7 @@ def train(
             "stage": stage,
             "model": model,
             "fold": fold,
-            "settings": settings.model_dump(mode="json"),
+            "settings": phases_of(settings)[-1].model_dump(mode="json"),
             "metrics": done.metrics,
             "normalisation": training.NORMALISATION,
             "data": tuned.data(stage),

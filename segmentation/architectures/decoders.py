@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import segmentation_models_pytorch as smp
-from torch import Tensor, nn
+from torch import Tensor
 
 from experiments.training_settings import SegmentationSettings
 from experiments.weights import hub_error
+from segmentation.architectures.segmenter import Body
 
 DECODERS: dict[str, Any] = {
     "unet": smp.Unet,
@@ -18,10 +19,8 @@ DECODERS: dict[str, Any] = {
 }
 
 
-class Decoded(nn.Module):
+class Decoded(Body):
     """An smp network as segmenter.Body."""
-
-    weights = (1.0,)
 
     def __init__(self, net: Any) -> None:
         super().__init__()

@@ -6,6 +6,8 @@ masks are trained; the second is the answer.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from torch.nn.functional import interpolate, max_pool2d
 from torchvision.models.segmentation.deeplabv3 import ASPP
 from torchvision.ops import SqueezeExcitation
 
-from segmentation.architectures.segmenter import log_odds
+from segmentation.architectures.segmenter import Body, log_odds
 
 # The numbers of the authors' code: github.com/DebeshJha/2020-CBMS-DoubleU-Net
 DECODER = (256, 128, 64, 32)
@@ -22,22 +24,22 @@ RATES, BOTTLENECK = [6, 12, 18], 64
 SQUEEZE = 8
 
 
-class DoubleUNet(nn.Module):
+class DoubleUNet(Body):
     """See segmenter.Body; H and W divisible by 16. encoder_weights: "imagenet" or None."""
 
     weights = (0.5, 0.5)
 
     def __init__(self, classes: int, encoder_weights: str | None) -> None:
         super().__init__()
-        self.encoder = get_encoder("vgg19", in_channels=1, depth=4, weights=encoder_weights)
-        skips = list(reversed(self.encoder.out_channels[:-1]))
-        self.aspp, self.decoder = _aspp(self.encoder.out_channels[-1]), _Decoder(skips)
+        encoder: Any = get_encoder("vgg19", in_channels=1, depth=4, weights=encoder_weights)
+        self.encoder, self.deepest = encoder, encoder.out_channels[-1]
+        skips = list(reversed(encoder.out_channels[:-1]))
+        self.aspp, self.decoder = _aspp(self.deepest), _Decoder(skips)
         self.second_encoder = nn.ModuleList(_block(a, b) for a, b in zip([1, *SECOND], SECOND, strict=False))
         both = [a + b for a, b in zip(skips, reversed(SECOND), strict=True)]
         self.second_aspp, self.second_decoder = _aspp(SECOND[-1]), _Decoder(both)
         self.heads = [nn.Conv2d(DECODER[-1], classes, kernel_size=1) for _ in range(2)]
         self.first_head, self.second_head = self.heads
-        self.deepest = self.encoder.out_channels[-1]
 
     def forward(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         """See segmenter.Body."""

@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
+from segmentation.architectures.segmenter import Body
+
 LEVELS = 6  # five halvings, as the encoders of the other architectures
 WIDEST = 1024  # of the 2015 paper, at its base of 64
 
 
-class PlainUNet(nn.Module):
+class PlainUNet(Body):
     """See segmenter.Body; H and W divisible by 32. Channels double from `base` down to 16 times it."""
 
-    weights = (1.0,)
+    encoder: nn.ModuleList
 
     def __init__(self, base: int, classes: int) -> None:
         super().__init__()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, logsigmoid
 
 
-class Body(Protocol):
+class Body(nn.Module):
     """An architecture: its parts and its forward pass."""
 
     encoder: nn.Module
@@ -19,14 +19,15 @@ class Body(Protocol):
     """Channels of the coarsest map."""
     heads: list[nn.Conv2d]
     """The layers that give a mask's logits."""
-    weights: tuple[float, ...]
+    weights: tuple[float, ...] = (1.0,)
     """Share of each mask in the loss, the last being the answer."""
 
-    def __call__(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
+    def forward(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         """float (B, 1, H, W) to the masks' logits (B, classes, H, W) and the coarsest map (B, deepest, h, w).
 
         In prediction the last mask alone need be given.
         """
+        raise NotImplementedError
 
 
 class Outputs(NamedTuple):
@@ -49,10 +50,11 @@ class Segmenter(nn.Module):
         super().__init__()
         self.body = body
         self.image_head = nn.Linear(body.deepest, 1) if image_head else None
-        for head in body.heads if prior is not None else []:
-            assert head.bias is not None and prior is not None
-            nn.init.zeros_(head.bias)
-            nn.init.constant_(head.bias[-1:], math.log(prior / (1 - prior)))
+        if prior is not None:
+            for head in body.heads:
+                assert head.bias is not None
+                nn.init.zeros_(head.bias)
+                nn.init.constant_(head.bias[-1:], math.log(prior / (1 - prior)))
 
     @property
     def encoder(self) -> nn.Module:

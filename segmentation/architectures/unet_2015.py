@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
+from segmentation.architectures.segmenter import Body
+
 LEVELS = 5
 DROPOUT = 0.5  # "drop-out layers at the end of the contracting path"; the share is not told, .5 is the authors' code's
 
 
-class UNet2015(nn.Module):
+class UNet2015(Body):
     """See segmenter.Body; H and W divisible by 16. Channels double from `base` (64) to 16 times it (1,024)."""
 
-    weights = (1.0,)
+    encoder: nn.ModuleList
 
     def __init__(self, base: int, classes: int) -> None:
         super().__init__()

@@ -13,14 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
+from segmentation.architectures.segmenter import Body
+
 STAGES = 5
 DROPOUT = 0.1  # of whole channels, before the last layer of a head
 
 
-class UNetS5(nn.Module):
+class UNetS5(Body):
     """See segmenter.Body; H and W divisible by 16. auxiliary: share in the loss of a second head on the half-size map
     (0.4 in the base config, absent in the medical ones); 0: none.
     """
+
+    encoder: nn.ModuleList
 
     def __init__(self, base: int, classes: int, auxiliary: float) -> None:
         super().__init__()

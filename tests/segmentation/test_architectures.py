@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -116,7 +117,7 @@ def test_double_unet_counts_its_parameters() -> None:
         return 2 * a * 64 + 3 * 9 * a * 64 + 320 * 64 + 6 * 128
 
     widths = [1, *[64] * 2, *[128] * 2, *[256] * 4, *[512] * 8]
-    vgg = sum(9 * a * b + b for a, b in zip(widths, widths[1:], strict=False))
+    vgg = sum(9 * a * b + b for a, b in itertools.pairwise(widths))
     first = block(64 + 512, 256) + block(256 + 256, 128) + block(128 + 128, 64) + block(64 + 64, 32)
     encoder = block(1, 32) + block(32, 64) + block(64, 128) + block(128, 256)
     second = block(64 + 768, 256) + block(256 + 384, 128) + block(128 + 192, 64) + block(64 + 96, 32)

@@ -1,0 +1,42 @@
+"""What a trial's gate would earn with masks of a fixed quality, worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from classification.judged import Judged, earned
+from experiments.training_settings import ClassificationSettings
+
+LABEL = np.array([0, 0, 0, 1] * 10, float)
+GROUPS = np.arange(40) // 4 % 5
+
+
+@pytest.mark.parametrize(
+    ("prob", "expected"),
+    [
+        ([0.1, 0.1, 0.1, 0.9], (3 + 0.6) / 4),  # every lesion let through, nothing else
+        ([0.5, 0.5, 0.5, 0.5], 3 / 4),  # no order at all: leave all empty
+        ([0.9, 0.1, 0.1, 0.9], 3 / 4),  # one empty image lost for each .6 won: leave all empty
+        ([0.9, 0.8, 0.7, 0.1], 3 / 4),
+    ],
+)
+def test_a_gate_earns_the_masks_dice_for_each_lesion_let_through(prob: list[float], expected: float) -> None:
+    assert earned(np.array(prob * 10), LABEL, GROUPS, 0.6) == pytest.approx(expected)
+
+
+def test_better_masks_are_worth_an_empty_image() -> None:
+    prob = np.array([0.9, 0.1, 0.1, 0.9] * 10)
+    prob[::8] = 0.1  # every second of the loud empty images is quiet: .5 lost for each lesion's mask
+    assert earned(prob, LABEL, GROUPS, 0.4) == pytest.approx(3 / 4)
+    assert earned(prob, LABEL, GROUPS, 0.9) == pytest.approx((2.5 + 0.9) / 4)
+
+
+def test_the_score_is_in_the_summary_beside_the_trainings_own() -> None:
+    judged = Judged(ClassificationSettings(models=["c"]), GROUPS, mask_dice=0.6)
+    evidence = torch.tensor(np.stack([np.where(LABEL > 0, 0.9, 0.1), LABEL], axis=1))
+    found = judged.summary(evidence)
+    assert found["kaggle"] == pytest.approx(0.9)
+    assert found["score"] == pytest.approx(0.9001)
+    assert found["auroc"] == 1.0
