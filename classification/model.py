@@ -35,9 +35,13 @@ class Localising(nn.Module):
         assert self.cell.bias is not None
         nn.init.constant_(self.cell.bias, -2.0)  # most cells are empty: start near their share
 
+    def where(self, image: Tensor) -> Tensor:
+        """The cells' logits (B, 1, h, w)."""
+        return self.cell(self.backbone(image))
+
     def forward(self, image: Tensor) -> Any:
         """float (B, 1, H, W) to logits (B, 1); in training mode to (logits, cells' logits (B, 1, h, w))."""
-        cells = self.cell(self.backbone(image))
+        cells = self.where(image)
         flat = POOLING_SHARPNESS * cells.flatten(1)
         pooled = (torch.logsumexp(flat, dim=1, keepdim=True) - math.log(flat.shape[1])) / POOLING_SHARPNESS
         logit = self.scale * pooled + self.shift

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from classification.losses import mixed, where
 from classification.metrics import summary
-from classification.model import build
+from classification.model import Localising, build
 from experiments import fold
 from experiments.training import Batch
 from experiments.training_settings import ClassificationSettings
@@ -38,6 +38,10 @@ class Objective:
         """The metrics; `score` is the negative log loss, which unlike AUROC is never saturated."""
         values = summary(evidence[:, 0].numpy(), evidence[:, 1].numpy())
         return {"score": -values["log_loss"], **values}
+
+    def maps(self, net: nn.Module, image: Tensor) -> Tensor | None:
+        """Where a localising head sees it, as probabilities (B, h, w) of normalised images; None of another head."""
+        return net.where(image)[:, 0].sigmoid() if isinstance(net, Localising) else None
 
 
 def main() -> None:

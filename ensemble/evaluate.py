@@ -55,7 +55,8 @@ def main() -> None:
                 if value is not None
             }
         )
-        for path in sorted(REPORT.iterdir()):
+        tracked.made(METRICS)
+        for path in [METRICS, Path(PATH), *sorted(REPORT.iterdir())]:
             tracked.file(path)
 
 

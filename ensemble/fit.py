@@ -46,7 +46,8 @@ def main() -> None:
         fitted = run(settings, evaluation, names).fitted
         tracked.tags({"data_fingerprint": fitted["data_fingerprint"]})
         tracked.metrics({f"nested_score/{key}": value for key, value in fitted["nested_score"].items()})
-        for path in sorted(REPORTS.iterdir()):
+        tracked.made(PATH)
+        for path in [Path(PATH), *sorted(REPORTS.iterdir())]:
             tracked.file(path)
 
 

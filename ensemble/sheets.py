@@ -11,10 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from imaging.figures import OUTLINE, new_figure, picture_axes
-
-SAID = "#56b4e9"
-"""Our outline: light blue beside the truth's warm one, told apart in all common forms of colour blindness."""
+from imaging.figures import OUTLINE, SAID, new_figure, picture_axes
 
 SIDE = 512
 """Pictures are drawn at this side, so that outlines are thin on small images too."""

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from experiments import phases, tracking, training, tuned, weights
+from experiments import model_entry, phases, tracking, training, tuned, weights
 from experiments.imports import closure
+from experiments.overlays import Overlays
 from experiments.training_settings import TrainingSettings, for_model, phases_of
 from imaging import augment
 from imaging.dataset import Images
@@ -23,7 +24,6 @@ from imaging.files import atomic, fingerprint
 from imaging.prepared import Prepared
 
 T = TypeVar("T", bound=TrainingSettings)
-RESUME = Path(".resume")
 
 
 def arguments(stage: str) -> tuple[str, int]:
@@ -74,9 +74,10 @@ def train(
     settings = settings.model_copy(update={"seed": settings.seed + fold})
     prepared = Prepared()
     state = fingerprint(settings.model_dump(mode="json"), prepared.fingerprint, code_of(stage))
-    resume = RESUME / f"{stage}-{model}-fold{fold}-{state}"
+    resume = tracking.RESUME / f"{stage}-{model}-fold{fold}-{state}"
     torch.manual_seed(settings.seed)
-    net = build(settings)
+    net, judge = build(settings), objective(settings)
+    _, validation = datasets(prepared, fold, settings)
     tags = {
         "stage": f"train_{stage}",
         "model": model,
@@ -93,6 +94,9 @@ def train(
             title=title,
             resume=resume,
             report=run.metrics,
+            callbacks=[
+                Overlays(validation, judge.maps, lambda picture, step: run.image(picture, "overlays", step))
+            ],
         )
         facts = {
             "stage": stage,
@@ -104,7 +108,10 @@ def train(
             "data": tuned.data(stage),
             "prepared_size": prepared.size,
         }
-        weights.save(weights.path_of(stage, model, fold), done.state, facts)
+        path = weights.path_of(stage, model, fold)
+        weights.save(path, done.state, facts)
+        run.made(path)
+        model_entry.log(run, path)
         with atomic(history_of(stage, model, fold)) as temporary:
             pd.DataFrame(done.history).to_csv(temporary, index=False)
     shutil.rmtree(resume)

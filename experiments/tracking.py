@@ -6,17 +6,22 @@ MLFLOW_TRACKING_URI names a server instead. Run ids never go into DVC's outputs:
 
 from __future__ import annotations
 
+import json
 import logging
 import os
-import subprocess
+import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from imaging.files import read_json, write_json
+import yaml
+from numpy.typing import NDArray
+
+from experiments import surroundings
+from imaging.files import fingerprint, read_json, sha256, write_json
 
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -30,7 +35,8 @@ for _name in ("mlflow.store.db.utils", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 EXPERIMENT = "pneumothorax"
-ROOT = Path(__file__).resolve().parents[1]
+RESUME = Path(".resume")
+"""Where a started run is remembered until it ends; outside DVC's outputs."""
 
 
 def tracking_uri() -> str:
@@ -67,43 +73,56 @@ class Run:
     def metrics(self, values: dict[str, float], step: int = 0) -> None:
         """Log numbers of one step; again after a restart, the same step has the same values."""
         now = int(time.time() * 1000)
-        self._try(
+        self.attempt(
             lambda c: c.log_batch(self.run_id, [Metric(k, float(v), now, step) for k, v in values.items()])
         )
 
     def params(self, values: dict[str, Any]) -> None:
-        """Log nested params flat; they cannot change within a run."""
-        self._try(
-            lambda c: c.log_batch(
-                self.run_id, params=[Param(k, v[:6000]) for k, v in flatten(values).items()]
-            )
-        )
+        """Log nested params flat. MLflow never changes one: what a restart brings anew stands in config.yaml."""
+
+        def log(client: MlflowClient) -> None:
+            known = client.get_run(self.run_id).data.params
+            new = {key: value for key, value in flatten(values).items() if key not in known}
+            client.log_batch(self.run_id, params=[Param(key, value[:6000]) for key, value in new.items()])
+
+        self.attempt(log)
 
     def tags(self, values: dict[str, str]) -> None:
         """Set tags, by which runs are grouped and found."""
-        self._try(lambda c: c.log_batch(self.run_id, tags=[RunTag(k, v) for k, v in values.items()]))
+        self.attempt(lambda c: c.log_batch(self.run_id, tags=[RunTag(k, v) for k, v in values.items()]))
 
     def file(self, path: str | Path, folder: str | None = None) -> None:
         """Keep a small file, such as a picture, with the run."""
-        self._try(lambda c: c.log_artifact(self.run_id, str(path), folder))
+        self.attempt(lambda c: c.log_artifact(self.run_id, str(path), folder))
 
     def text(self, content: str, name: str) -> None:
         """Keep a text with the run."""
-        self._try(lambda c: c.log_text(self.run_id, content, name))
+        self.attempt(lambda c: c.log_text(self.run_id, content, name))
+
+    def image(self, pixels: NDArray[Any], key: str, step: int) -> None:
+        """Keep a picture uint8 (H, W, 3) of one step; MLflow shows the steps of a key with a slider."""
+        self.attempt(lambda c: c.log_image(self.run_id, pixels, key=key, step=step))
+
+    def made(self, output: str | Path) -> None:
+        """Tag the run with the SHA-256 of its main output, so that a file on the disk leads to the run that made it."""
+        self.tags({"output": Path(output).as_posix(), "output_sha256": sha256(output)})
 
     def end(self, status: str) -> None:
         """FINISHED, FAILED or KILLED (MLflow's word for a pruned trial)."""
-        self._try(lambda c: c.set_terminated(self.run_id, status))
+        self.attempt(lambda c: c.set_terminated(self.run_id, status))
 
-    def _try(self, call: Any) -> None:
+    def attempt(self, call: Callable[[MlflowClient], object]) -> None:
+        """Do something with the client; whatever goes wrong in MLflow, its server or its storage costs the log only."""
         if self.client is None:
             return
         try:
             call(self.client)
-        except (MlflowException, OSError) as error:
+        except Exception as error:  # storage plug-ins raise classes of their own
             self.client = None
+            said = str(error).splitlines() or [""]
             warnings.warn(
-                f"MLflow does not answer ({type(error).__name__}); the work goes on, this run is not logged further",
+                f"MLflow cannot log ({type(error).__name__}: {without_password(said[0])[:300]}); the work goes on, "
+                "this run is not logged further",
                 stacklevel=3,
             )
 
@@ -116,38 +135,59 @@ def start(
     memory: Path | None = None,
     parent: Run | None = None,
 ) -> Iterator[Run]:
-    """A run called `name`; `memory` is a small file that finds it again when a killed stage is started once more."""
-    run = _open(name, {**tags, **_where()}, memory, parent)
+    """A run called `name`, found again when a killed stage is started once more.
+
+    memory: a small file that remembers the run; the caller removes it once the result is safe. Without one, a run that
+    is nobody's child is remembered under its name and params until it ends.
+    """
+    own = memory is None and parent is None
+    if own:
+        memory = RESUME / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}-{fingerprint(name, params)}.json"
+    run = _open(name, {**tags, **surroundings.names()}, memory, parent)
     run.params(params)
+    if parent is None:
+        run.text(yaml.safe_dump(params, sort_keys=False), "config.yaml")
+        run.text(surroundings.packages(), "environment/packages.txt")
+        run.text(json.dumps(surroundings.machine(), indent=2), "environment/machine.json")
     try:
         yield run
     except BaseException as error:
-        run.tags({"reason": f"{type(error).__name__}"})
+        run.tags({"reason": without_password(f"{type(error).__name__}: {error}")[:500]})
         run.end("KILLED" if type(error).__name__ in {"TrialPruned", "KeyboardInterrupt"} else "FAILED")
         raise
     run.end("FINISHED")
+    if own and memory is not None:
+        memory.unlink(missing_ok=True)
 
 
 def _open(name: str, tags: dict[str, str], memory: Path | None, parent: Run | None) -> Run:
     uri = tracking_uri()
-    client = MlflowClient(tracking_uri=uri)
     try:
+        client = MlflowClient(tracking_uri=uri)
         experiment = _experiment(client)
         run_id = _remembered(client, memory, uri)
         if run_id is None:
             family = {"mlflow.parentRunId": parent.run_id} if parent and parent.run_id else {}
             run_id = client.create_run(experiment, tags={**tags, **family}, run_name=name).info.run_id
             if memory is not None:
-                write_json(memory, {"run_id": run_id, "uri": uri})
+                write_json(memory, {"run_id": run_id, "uri": without_password(uri)})
         else:
-            client.update_run(run_id, status="RUNNING")
-    except (MlflowException, OSError) as error:
+            _go_on(client, run_id, tags)
+    except Exception as error:  # database drivers raise classes of their own
         warnings.warn(
-            f"MLflow at {_without_password(uri)} does not answer ({type(error).__name__}); the work goes on without it",
-            stacklevel=3,
+            f"MLflow at {without_password(uri)} does not answer ({type(error).__name__}); the work goes on without it",
+            stacklevel=4,
         )
         return Run(None, "")
     return Run(client, run_id)
+
+
+def _go_on(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
+    """Open an unfinished run again; its tags tell of the code and the machine that finish it."""
+    client.update_run(run_id, status="RUNNING")
+    client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    if "reason" in client.get_run(run_id).data.tags:
+        client.delete_tag(run_id, "reason")
 
 
 def _experiment(client: MlflowClient) -> str:
@@ -167,7 +207,7 @@ def _remembered(client: MlflowClient, memory: Path | None, uri: str) -> str | No
     if memory is None or not memory.exists():
         return None
     note = read_json(memory)
-    if note["uri"] != uri:
+    if note["uri"] != without_password(uri):
         return None
     try:
         return client.get_run(note["run_id"]).info.run_id
@@ -175,24 +215,6 @@ def _remembered(client: MlflowClient, memory: Path | None, uri: str) -> str | No
         return None
 
 
-def _without_password(uri: str) -> str:
-    scheme, mark, rest = uri.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
-
-
-def _where() -> dict[str, str]:
-    """Git commit and whether the tree differs from it, and DVC's names of stage and experiment."""
-    tags = {key.lower(): os.environ[key] for key in ("DVC_STAGE", "DVC_EXP_NAME") if os.environ.get(key)}
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        dirty = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return tags
-    return {**tags, "mlflow.source.git.commit": commit, "git_dirty": str(bool(dirty.strip())).lower()}
+def without_password(text: str) -> str:
+    """An address, or a text with one, that may be shown: `//user:password@host` becomes `//host`."""
+    return re.sub(r"//[^/@\s]*@", "//", text)

@@ -51,6 +51,9 @@ class Objective(Protocol):
     def summary(self, evidence: Tensor) -> dict[str, float]:
         """Validation metrics from all images' evidence (N, K); `score` (higher is better) chooses the best epoch."""
 
+    def maps(self, net: nn.Module, image: Tensor) -> Tensor | None:
+        """Where the network sees a finding, as probabilities (B, h, w); None when it cannot say where."""
+
 
 def normalise(image: Tensor) -> Tensor:
     """uint8 (B, 1, H, W) to float32 of about zero mean and unit variance, on the image's device."""

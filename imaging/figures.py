@@ -23,6 +23,8 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 """For curves and bars of several models, in this order."""
 OUTLINE = "#ffb000"
 """A finding's outline on a radiograph: warm and bright, seen on black lungs and on white bone."""
+SAID = "#56b4e9"
+"""A network's outline: light blue beside the truth's warm one, told apart in all common forms of colour blindness."""
 DENSITY = "inferno"
 """Colour map of shares from 0 up."""
 

@@ -43,11 +43,12 @@ def _thin(points: NDArray[np.int32], tolerance: float) -> Polygon:
 def draw(
     grey: NDArray[np.uint8], mask: Mask, colour: str, opacity: float = 0.0, width: int | None = None
 ) -> NDArray[np.uint8]:
-    """A radiograph uint8 (H, W) as RGB (H, W, 3) with a mask bool (H, W) outlined, and filled faintly where opacity is not 0.
+    """A radiograph uint8 (H, W), or a drawn one (H, W, 3), as RGB with a mask bool (H, W) outlined.
 
-    colour as #rrggbb; width of the line in pixels, by default a 400th of the longer side and at least 1.
+    opacity: how much of the colour fills the mask.
+    colour: as #rrggbb; width of the line in pixels, by default a 400th of the longer side and at least 1.
     """
-    picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB) if grey.ndim == 2 else grey.copy()
     rgb = tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))
     if opacity:
         picture[mask] = np.rint((1 - opacity) * picture[mask] + opacity * np.array(rgb)).astype(np.uint8)

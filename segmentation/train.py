@@ -36,6 +36,10 @@ class Objective:
         values = summary(evidence[:, :4])
         return {"score": values.get("dice_positive", 0.0), "loss": evidence[:, 4].mean().item(), **values}
 
+    def maps(self, net: nn.Module, image: Tensor) -> Tensor:
+        """Probabilities (B, s, s) of normalised images."""
+        return net(image)[:, 0].sigmoid()
+
 
 def main() -> None:
     """The DVC stage train_segmentation."""

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import re
 from pathlib import Path
 
+import mlflow
+import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from experiments import tracking
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once, since it takes MLflow some seconds."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def client(empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+from experiments import surroundings, tracking
 
 
 def runs(client: MlflowClient) -> list:
@@ -62,6 +49,62 @@ def test_a_restarted_stage_goes_on_with_its_run(client: MlflowClient, tmp_path: 
         pass
     (found,) = runs(client)
     assert found.info.status == "FINISHED"
+
+
+def test_a_stage_without_a_memory_of_its_own_is_found_again_until_it_ends(client: MlflowClient) -> None:
+    params = {"evaluation": {"draws": 10}}
+    for _ in range(2):
+        with pytest.raises(RuntimeError), tracking.start("evaluate", {}, params):
+            raise RuntimeError("no space left in //user:secret@host/db")
+    assert runs(client)[0].data.tags["reason"] == "RuntimeError: no space left in //host/db"
+    with tracking.start("evaluate", {}, params):
+        pass
+    (found,) = runs(client)
+    assert found.info.status == "FINISHED"
+    assert "reason" not in found.data.tags
+    with tracking.start("evaluate", {}, params):  # the first has ended: this is another
+        pass
+    assert len(runs(client)) == 2
+
+
+def test_a_restart_with_a_changed_param_is_logged_all_the_same(client: MlflowClient, tmp_path: Path) -> None:
+    for trials in (20, 30):
+        with tracking.start("t", {}, {"trials": trials}, tmp_path / "run.json") as run:
+            run.metrics({"a": trials})
+    (found,) = runs(client)
+    assert (found.data.params, found.data.metrics) == ({"trials": "20"}, {"a": 30.0})
+    config = client.download_artifacts(found.info.run_id, "config.yaml")
+    assert Path(config).read_text() == "trials: 30\n"
+
+
+def test_a_run_keeps_what_it_was_made_with_and_what_it_made(client: MlflowClient, tmp_path: Path) -> None:
+    made = tmp_path / "metrics.json"
+    made.write_text("{}\n")
+    with tracking.start("t", {"stage": "s"}, {"x": {"lr": 1}}) as run:
+        run.made(made)
+        run.image(np.zeros((4, 8, 3), np.uint8), "overlays", step=3)
+    tags = client.get_run(run.run_id).data.tags
+    assert tags["output_sha256"] == hashlib.sha256(b"{}\n").hexdigest()
+    assert tags["experiment"]
+    files = {one.path for folder in ("", "environment") for one in client.list_artifacts(run.run_id, folder)}
+    assert files >= {"config.yaml", "environment/packages.txt", "environment/machine.json"}
+    packages = Path(client.download_artifacts(run.run_id, "environment/packages.txt")).read_text()
+    assert f"mlflow=={mlflow.__version__}" in packages.splitlines()
+    (picture,) = [
+        one.path for one in client.list_artifacts(run.run_id, "images") if one.path.endswith(".png")
+    ]
+    assert re.search(r"overlays.step.3", picture)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("wide", "wide"), (None, "exp-3")])
+def test_the_experiment_is_named_by_the_user_or_by_dvc(
+    monkeypatch: pytest.MonkeyPatch, name: str | None, expected: str
+) -> None:
+    monkeypatch.delenv("EXPERIMENT", raising=False)
+    monkeypatch.setenv("DVC_EXP_NAME", "exp-3")
+    if name:
+        monkeypatch.setenv("EXPERIMENT", name)
+    assert surroundings.names()["experiment"] == expected
 
 
 def test_a_deleted_database_is_no_reason_to_fail(client: MlflowClient, tmp_path: Path) -> None:

@@ -123,3 +123,24 @@ def test_a_cpu_without_bf16_computes_in_fp32(monkeypatch: pytest.MonkeyPatch) ->
     assert training.choose_precision("auto") == "32-true"
     monkeypatch.setattr(Path, "read_text", lambda self: "flags: avx512_bf16 amx_bf16")
     assert training.choose_precision("auto") == "bf16-mixed"
+
+
+def test_the_report_has_speed_and_memory_and_the_history_has_not(prepared: Prepared, tmp_path: Path) -> None:
+    told: list[dict[str, float]] = []
+    settings = ClassificationSettings(**{**SETTINGS, "epochs": 1})
+    train, validation = fold.datasets(prepared, 0, settings)
+    made = fit(
+        network(),
+        Objective(settings),
+        train,
+        validation,
+        settings,
+        title="test",
+        resume=tmp_path / "r",
+        report=lambda row, epoch: told.append(row),
+    )
+    (row,) = told
+    assert row["speed/images_per_second"] > 0
+    assert 0 < row["speed/data_share"] < 1
+    assert row["memory/rss_mib"] > 50
+    assert not [name for name in made.history[0] if name.startswith(("speed", "memory"))]

@@ -1,0 +1,11 @@
+"""A trained classifier as MLflow loads it: see experiments.model_entry."""
+
+from __future__ import annotations
+
+from classification.model import load
+from experiments.model_entry import Served, weights_in
+
+
+def _load_pyfunc(folder: str) -> Served:
+    net, settings, _ = load(weights_in(folder))
+    return Served(net, settings)

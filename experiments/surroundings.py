@@ -1,0 +1,62 @@
+"""What a run was made with: the commit, the experiment's name, the machine and the packages."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from typing import Any
+
+import psutil
+
+GIB = 2**30
+
+
+def names() -> dict[str, str]:
+    """Tags by which runs are grouped: experiment, DVC's stage, git commit and whether the working tree differs from it.
+
+    The experiment's name is EXPERIMENT (`make repro NAME=…` sets it), else that of `dvc exp run -n`, else the commit's.
+    """
+    tags, commit = {}, _git("rev-parse", "HEAD")
+    if os.environ.get("DVC_STAGE"):
+        tags["dvc_stage"] = os.environ["DVC_STAGE"]
+    name = os.environ.get("EXPERIMENT") or os.environ.get("DVC_EXP_NAME")
+    if commit:
+        dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
+        tags |= {"mlflow.source.git.commit": commit, "git_dirty": str(dirty).lower()}
+        name = name or f"{commit[:7]}{'-dirty' if dirty else ''}"
+    return {**tags, "experiment": name or "unnamed"}
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # no git, no commit yet, or no repository
+        return ""
+    return done.stdout.strip()
+
+
+def packages() -> str:
+    """Installed packages as `pip freeze` writes them, sorted."""
+    found = {
+        f"{one.metadata['Name']}=={one.version}" for one in metadata.distributions() if one.metadata["Name"]
+    }
+    return "\n".join(sorted(found, key=str.lower)) + "\n"
+
+
+def machine() -> dict[str, Any]:
+    """Python, system, processor, memory, and the GPUs when torch is loaded (it is not imported for this)."""
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / GIB, 1),
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        facts["cuda"] = torch.version.cuda
+        facts["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return facts
