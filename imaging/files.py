@@ -32,14 +32,15 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | Path, mark: str) -> Iterator[Path]:
+def atomic_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
     """Yield an empty folder beside `path`; on success it takes that name, on any error it is removed.
 
-    What stood there is replaced only if it holds a file called `mark`, or nothing at all: a ValueError spares all else.
+    What stood there is replaced only if it holds a file called `mark`, or nothing at all; a ValueError spares all else.
     """
     path = Path(path)
-    if path.exists() and not (path / mark).is_file() and not (path.is_dir() and not any(path.iterdir())):
-        raise ValueError(f"{path}: exists and has no {mark}; choose another folder, or remove it yourself")
+    ours = mark is not None and (path / mark).is_file()
+    if path.exists() and not ours and not (path.is_dir() and not any(path.iterdir())):
+        raise ValueError(f"{path}: exists already; choose another folder, or remove it yourself")
     temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{part}") for part in ("part", "old"))
     temporary.mkdir(parents=True)
     try:

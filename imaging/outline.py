@@ -10,6 +10,9 @@ Mask = NDArray[np.bool_]
 Polygon = NDArray[np.float32]
 """Corners (K, 2) as x, y, the last not repeated; 0, 0 is the upper left corner of the first pixel and 1, 1 its lower right."""
 
+COLOUR = "#ffb000"
+"""A finding on a radiograph: imaging.figures.OUTLINE, without matplotlib."""
+
 MOST_POINTS = 8_000
 """Of a polygon: DICOM's explicit encoding holds 65,534 bytes of graphic data, 8,191 points (PS3.5 7.1.2)."""
 
@@ -46,13 +49,13 @@ def draw(
     """A radiograph uint8 (H, W), or a drawn one (H, W, 3), as RGB with a mask bool (H, W) outlined.
 
     opacity: how much of the colour fills the mask.
-    colour: as #rrggbb; width of the line in pixels, by default a 400th of the longer side and at least 1.
+    colour: as #rrggbb; width of the line in pixels, by default a 500th of the longer side and at least 1.
     """
     picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB) if grey.ndim == 2 else grey.copy()
     rgb = tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))
     if opacity:
         picture[mask] = np.rint((1 - opacity) * picture[mask] + opacity * np.array(rgb)).astype(np.uint8)
-    width = width or max(1, round(max(grey.shape) / 400))
+    width = width or max(1, round(max(grey.shape) / 500))
     # OpenCV counts from the first pixel's centre, in 1/16 here
     corners = [np.rint((polygon - 0.5) * 16).astype(np.int32) for polygon in polygons(mask)]
     cv2.polylines(picture, corners, True, rgb, width, cv2.LINE_AA, shift=4)

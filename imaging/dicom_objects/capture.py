@@ -10,10 +10,9 @@ from pydicom.uid import JPEGLSLossless
 
 from imaging.dicom_objects.series import OF_IMAGE, OF_PATIENT, OF_SERIES, numbered, take_over
 from imaging.dicom_objects.source import Author
-from imaging.outline import draw
+from imaging.outline import COLOUR, draw
 
 SERIES = 9003
-COLOUR = "#ffb000"
 
 
 def make(

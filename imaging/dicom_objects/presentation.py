@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 
 from imaging.dicom_objects.series import OF_PATIENT, OF_SERIES, numbered, take_over
 from imaging.dicom_objects.source import Author
-from imaging.outline import polygons
+from imaging.outline import COLOUR, polygons
 
 SERIES = 9002
 
@@ -32,7 +32,9 @@ def make(
         raise ValueError(
             f"a mask of shape {mask.shape} with {int(mask.sum())} pixels, the study has {(study.Rows, study.Columns)}"
         )
-    layer = GraphicLayer("PNEUMOTHORAX", order=1, description="Outline", display_color=_colour())
+    layer = GraphicLayer(
+        "PNEUMOTHORAX", order=1, description="Outline", display_color=CIELabColor.from_string(COLOUR)
+    )
     annotation = GraphicAnnotation([study], layer, graphic_objects=[_closed(p) for p in polygons(mask)])
     made = GrayscaleSoftcopyPresentationState(
         referenced_images=[study],
@@ -62,8 +64,3 @@ def _polarity(study: Dataset) -> str:
         or study.get("PresentationLUTShape") == "INVERSE"
     )
     return "INVERSE" if inverse else "IDENTITY"
-
-
-def _colour() -> CIELabColor:
-    """imaging.figures.OUTLINE, #ffb000."""
-    return CIELabColor.from_string("#ffb000")

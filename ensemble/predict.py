@@ -1,0 +1,135 @@
+"""Read a folder of radiographs: `python -m ensemble.predict FOLDER --output OUT [--bundle DIR]`.
+
+OUT is made anew and holds
+
+    triage.csv               every file with its verdict, the most probable pneumothorax first
+    overlays/<as in FOLDER>  a picture of each study with a mask
+    dicom/<as in FOLDER>     DICOM objects over the study: .seg.dcm, .gsps.dcm (outline), .sc.dcm (picture); see docs/dicom.md
+
+The exit status is 0, or 3 when more files were refused than `--refused` allows, or 1 when nothing could be done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from ensemble import triage
+from ensemble.bundle import PATH, Bundle
+from ensemble.results import KINDS, Results
+from ensemble.rules.gate import Quota
+from ensemble.submit import with_quota
+from imaging.files import atomic_folder
+from imaging.parallel import cores, ordered_map
+
+TRIAGE = "triage.csv"
+TOO_MANY_REFUSED = 3
+
+
+def main() -> None:
+    """The command line."""
+    given = _arguments()
+    try:
+        table = predict(given.folder, given.output, Bundle.load(given.bundle), given.dicom, given.cascade)
+    except ValueError as error:
+        sys.exit(str(error))
+    print(summary(table, given.output))
+    refused = float((table["verdict"] == "refused").mean())
+    sys.exit(TOO_MANY_REFUSED if refused > given.refused else 0)
+
+
+def predict(
+    folder: Path, output: Path, bundle: Bundle, dicom: Iterable[str], cascade: bool = True
+) -> pd.DataFrame:
+    """Write OUT, whole or not at all, and return its table. Memory holds a few batches of images and one row a file."""
+    paths = list(inputs(folder, output))
+    predictor = bundle.predictor()
+    if isinstance(predictor.decision.rule, Quota):  # the share is one of this whole set
+        predictor = with_quota(predictor, paths)
+    with atomic_folder(output) as temporary:
+        results = Results(folder, temporary, bundle, tuple(dicom))
+        scored = tqdm(predictor.files(paths, cascade), "predict", len(paths), disable=None, unit="image")
+        table = triage.table(list(ordered_map(results.write, scored, cores())))
+        triage.write(table, temporary / TRIAGE)
+    return table
+
+
+def inputs(folder: Path, output: Path) -> Iterator[Path]:
+    """Every file below a folder in order, but for hidden ones and those of the output; a ValueError when there is none."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder")
+    found = False
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_dir() or hidden or path.is_relative_to(output):
+            continue
+        found = True
+        yield path
+    if not found:
+        raise ValueError(f"{folder}: no files")
+
+
+def summary(table: pd.DataFrame, output: Path) -> str:
+    """What was done and where to look."""
+    refused, masks = (table["verdict"] == "refused").sum(), (table["decision"] == "mask").sum()
+    lines = [
+        f"{len(table) - refused} read, {refused} refused, {masks} with a mask. Look at {output / TRIAGE}"
+    ]
+    if masks:
+        lines.append(f"Pictures: {output / 'overlays'}")
+    without = table["dicom"].str.startswith("none").sum()
+    if without:
+        lines.append(f"{without} with a mask have no DICOM objects; the column `dicom` says why.")
+    return "\n".join([*lines, "For research, not for diagnosis."])
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m ensemble.predict",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="DICOM, PNG or JPEG files, at any depth")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="folder to make; it may not hold anything yet",
+    )
+    parser.add_argument("--bundle", type=Path, default=Path(PATH), help=f"trained networks (default: {PATH})")
+    parser.add_argument(
+        "--dicom", type=_kinds, default=KINDS, help="any of seg,gsps,sc, or none (default: all three)"
+    )
+    parser.add_argument(
+        "--no-cascade",
+        dest="cascade",
+        action="store_false",
+        help="mask networks see every image; same answers",
+    )
+    parser.add_argument(
+        "--refused",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="that may be refused, 0 to 1 (default 0)",
+    )
+    parser.add_argument("--engine", choices=["local"], default="local", help="where the work is done")
+    return parser.parse_args()
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    """`seg,gsps` as a tuple; `none` is empty."""
+    kinds = () if text == "none" else tuple(text.split(","))
+    if not set(kinds) <= set(KINDS):
+        raise argparse.ArgumentTypeError(f"{text!r}; known: {', '.join(KINDS)}, or none")
+    return kinds
+
+
+if __name__ == "__main__":
+    main()
