@@ -21,8 +21,8 @@ ROWS = [
 ]
 
 
-def describe(metrics: dict[str, dict[str, float]], studies: pd.DataFrame, source: str) -> str:
-    """The summary as text; metrics as in reports/evaluation/metrics.json."""
+def describe(metrics: dict[str, dict[str, float]], studies: pd.DataFrame, source: str, bundle: str) -> str:
+    """The summary as text; metrics as in reports/evaluation/metrics.json, bundle: its name."""
     what = "These are generated phantoms, not patients." if source == "phantom" else f"Source: {source}."
     lines = ["Hold-out, with 95 % intervals over patients", ""]
     lines += [f"  {name:<34} {_number(metrics[key])}" for key, name in ROWS]
@@ -34,6 +34,7 @@ def describe(metrics: dict[str, dict[str, float]], studies: pd.DataFrame, source
         f"  {gain:+.4f} over the all-empty baseline. {what}",
         "",
         f"Submission: submission.csv, {len(studies)} studies, {masks} with a mask, {refused} refused",
+        f"Bundle:     models/bundle ({bundle}); python -m ensemble.predict FOLDER --output OUT applies it",
         "Report:     reports/evaluation/report/report.md (the data: reports/data/dataset_card.md)",
         "Runs:       make ui, or `mlflow ui`, then http://127.0.0.1:5000",
         "",
@@ -52,7 +53,8 @@ def main() -> None:
         read_json("reports/evaluation/metrics.json"),
         pd.read_csv("reports/submission/studies.csv"),
     )
-    text = describe(metrics, studies, load_section("data", DataSettings).source)
+    bundle = read_json("models/bundle/bundle.json")["name"]
+    text = describe(metrics, studies, load_section("data", DataSettings).source, bundle)
     write_text(OUTPUT, text)
     print(f"\n{text}", flush=True)
 
