@@ -9,9 +9,20 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+import classification.model
+import segmentation.architectures
+from ensemble import bundle
+from ensemble.calibration import Sigmoid
 from ensemble.cases import Cases, Evidence
+from ensemble.committee import MaskCommittee
+from ensemble.decision import Decision
 from ensemble.histograms import above, histogram
+from ensemble.probability import Calibrated
+from ensemble.rules.gate import Gate
+from experiments import weights
+from experiments.training_settings import ClassificationSettings, SegmentationSettings
 from imaging import rle
 from imaging.files import sha256, write_json
 
@@ -187,3 +198,52 @@ def random_cases() -> Callable[..., Cases]:
         )
 
     return make
+
+
+def shaken(net: torch.nn.Module, seed: int) -> torch.nn.Module:
+    """Weights and batch statistics that are nobody's defaults, so that none is left out unnoticed; the mask's prior is 1/2."""
+    torch.manual_seed(seed)
+    state = {
+        key: value * (1 + 0.2 * torch.randn_like(value)) if value.is_floating_point() else value
+        for key, value in net.state_dict().items()
+    }
+    state |= {key: torch.zeros_like(value) for key, value in state.items() if key.endswith("head.bias")}
+    net.load_state_dict(state)
+    return net.eval()
+
+
+def write_networks(folder: Path, side: int) -> dict[str, dict[str, dict[str, str]]]:
+    """A classifier with a localising head and a plain U-Net of chance weights, as training writes them; returns their seals."""
+    look = ClassificationSettings(models=["c"], architecture="resnet10t", head="localising", image_size=side)
+    draw = SegmentationSettings(models=["u"], architecture="plain", base_channels=4, image_size=side)
+    nets = {
+        "classification": (look, classification.model.build(look)),
+        "segmentation": (draw, segmentation.architectures.build(draw)),
+    }
+    sealed = {}
+    for seed, (stage, (settings, net)) in enumerate(nets.items()):
+        path = weights.path_of(stage, settings.models[0], 0, folder)
+        facts = {"fold": 0, "settings": settings.model_dump(mode="json"), "prepared_size": side}
+        weights.save(path, shaken(net, seed).state_dict(), facts)
+        sealed[f"{stage}/{settings.models[0]}"] = {"weights": {"0": sha256(path)}}
+    return sealed
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle at 64 pixels that gives every image a mask; its answers mean nothing."""
+    folder = tmp_path_factory.mktemp("tiny") / "bundle"
+    same = Sigmoid(kind="none", slope=1.0, intercept=0.0)
+    Decision(
+        classifiers={"c": 1.0},
+        masks=MaskCommittee(weights={"u": 1.0}),
+        probability=Calibrated(calibrator=same),
+        calibrator=same,
+        rule=Gate(cut=0.0, level=128),
+        fitted={"sealed": write_networks(folder, 64)},
+    ).save(folder / "decision.json")
+    write_json(folder / "metrics.json", {"kaggle_dice": {"value": 0.5, "low": 0.4, "high": 0.6}})
+    for name in ("params.yaml", "README.md", "LICENSE"):
+        (folder / name).write_text(f"{name} of a test\n")
+    bundle.seal(folder, "test", {"data": "d", "decision": "d"})
+    return folder

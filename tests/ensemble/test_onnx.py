@@ -11,16 +11,10 @@ import onnx
 import pytest
 import torch
 
-import classification.model
-import segmentation.architectures
 from ensemble import onnx_engine, onnx_export, onnx_int8
-from ensemble.calibration import Sigmoid
-from ensemble.committee import MaskCommittee
-from ensemble.decision import Answer, Decision
+from ensemble.bundle import Bundle
+from ensemble.decision import Answer
 from ensemble.predictor import Member, Predictor
-from ensemble.probability import Calibrated
-from ensemble.rules.gate import Gate
-from experiments.training_settings import ClassificationSettings, SegmentationSettings
 from imaging import rle
 from imaging.files import sha256, write_json
 from imaging.prepared import Prepared
@@ -29,48 +23,16 @@ SIDE = 64
 SQUARES = list(np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE), dtype=np.uint8))
 
 
-def shaken(net: torch.nn.Module, seed: int) -> torch.nn.Module:
-    """Weights and batch statistics that are nobody's defaults, so that none can be left out unnoticed."""
-    torch.manual_seed(seed)
-    state = {
-        key: value * (1 + 0.2 * torch.randn_like(value)) if value.is_floating_point() else value
-        for key, value in net.state_dict().items()
-    }
-    state |= {key: torch.zeros_like(value) for key, value in state.items() if key == "head.bias"}
-    net.load_state_dict(state)
-    return net.eval()
-
-
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
+def predictor(tiny_bundle: Path) -> Predictor:
     """A classifier with a localising head and a plain U-Net, both asked for the mirror image too."""
-    look = ClassificationSettings(models=["c"], architecture="resnet10t", head="localising", image_size=SIDE)
-    draw = SegmentationSettings(models=["u"], architecture="plain", base_channels=4, image_size=SIDE)
-    same = Sigmoid(kind="none", slope=1.0, intercept=0.0)
-    decision = Decision(
-        classifiers={"c": 1.0},
-        masks=MaskCommittee(weights={"u": 1.0}),
-        probability=Calibrated(calibrator=same),
-        calibrator=same,
-        rule=Gate(cut=0.0, level=128),
-    )
-    return Predictor(
-        decision,
-        [Member("c", 0, shaken(classification.model.build(look), 0), look, "c0")],
-        [Member("u", 0, shaken(segmentation.architectures.build(draw), 1), draw, "u0")],
-        SIDE,
-    )
+    return Bundle.load(tiny_bundle).predictor()
 
 
 @pytest.fixture(scope="module")
-def exported(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("onnx")
-    files = {}
-    for stage, member in onnx_export.members(predictor):
-        name = onnx_engine.name_of("fp32", stage, member)
-        files[name] = onnx_export.write(member, stage, folder / name)
-    index = onnx_engine.Index(bundle="b", opset=onnx_engine.OPSET, files=files)
-    write_json(folder / onnx_engine.INDEX, index.model_dump(mode="json"))
+def exported(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("onnx") / "onnx"
+    onnx_export.export(tiny_bundle, folder)
     return folder
 
 
@@ -95,11 +57,11 @@ def test_the_same_answers(predictor: Predictor, exported: Path) -> None:
         assert np.abs(a.map.astype(int) - b.map.astype(int)).max() <= 1
 
 
-def test_a_file_says_what_it_is(exported: Path) -> None:
+def test_a_file_says_what_it_is(predictor: Predictor, exported: Path) -> None:
     model = onnx.load(exported / "fp32/segmentation/u/fold0.onnx")
     facts = {item.key: item.value for item in model.metadata_props}
     assert facts["stage"] == "segmentation"
-    assert facts["weights_sha256"] == "u0"
+    assert facts["weights_sha256"] == predictor.masks[0].sha256
     assert facts["input"].startswith(f"uint8 (batch, 1, {SIDE}, {SIDE})")
     assert [(o.domain, o.version) for o in model.opset_import] == [("", onnx_engine.OPSET)]
     assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
