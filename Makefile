@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-slow lint app ui bench requirements clean
+.PHONY: help repro test test-slow lint app serve figures ui bench requirements clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,14 @@ lint: .venv/ready ## style, types, the arrows between packages
 
 app: .venv/ready ## the web page of the bundle that `make repro` made, http://127.0.0.1:7860 (BUNDLE=folder for another one)
 	python -m ensemble.app $(if $(BUNDLE),--bundle $(BUNDLE))
+
+serve: .venv/ready ## register the bundle in MLflow and serve it, http://127.0.0.1:5001/invocations (BUNDLE=folder for another one)
+	python -m ensemble.serving $(if $(BUNDLE),--bundle $(BUNDLE))
+	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db} MLFLOW_DISABLE_TELEMETRY=true \
+	  mlflow models serve -m models:/pneumothorax@champion --env-manager local --host 127.0.0.1 --port 5001
+
+figures: .venv/ready ## draw the figures of docs/ anew from the run that is here
+	python -m ensemble.gallery
 
 ui: .venv/ready ## compare the runs in MLflow, http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port 5000
