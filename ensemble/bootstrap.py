@@ -1,69 +1,36 @@
-"""95 % intervals by drawing patients, not images: images of one patient are alike, and drawing them singly feigns precision.
+"""Intervals of what depends on ranks and bins, by drawing patients: see experiments.bootstrap.
 
-A draw is a count for each patient. Means follow from sums over patients in one matrix product; what depends on ranks (AUROC
-and its like) from weighted cumulative sums along the one sorted order, for all draws at once."""
+Rank measures come from weighted cumulative sums along the one sorted order, for all draws at once.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.metrics import bin_of
+from experiments import bootstrap
+from experiments.bootstrap import Floats
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_CHUNK = 100
-"""Draws handled at once where weights of images are needed: 100 × 2,400 numbers fit into a cache."""
 
-
-class PatientDraws:
-    """`draws` resamples of the patients of N images with replacement; the same seed gives the same draws."""
-
-    def __init__(self, patient: NDArray[Any], draws: int, seed: int) -> None:
-        names, self._of = np.unique(np.asarray(patient, dtype=str), return_inverse=True)
-        random = np.random.Generator(np.random.PCG64(seed))
-        self.counts: Floats = random.multinomial(
-            len(names), np.full(len(names), 1 / len(names)), draws
-        ).astype(np.float64)
-
-    def ratio(self, numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
-        """Σ numerator / Σ denominator over the images (N,) of each draw; NaN where the denominator is 0."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(self._sums(numerator) / self._sums(denominator))
-
-    def mean(self, values: NDArray[Any]) -> Floats:
-        """Mean of (N,) values in each draw."""
-        return self.ratio(values, np.ones(len(values)))
+class PatientDraws(bootstrap.PatientDraws):
+    """Draws of patients that also measure rankings and calibration."""
 
     def rank_measures(self, label: Bools, prob: Floats) -> dict[str, Floats]:
         """AUROC, average precision and sensitivity at 95 % specificity in each draw."""
         order = np.argsort(-prob, kind="stable")
         ends = np.flatnonzero(np.append(np.diff(prob[order]) != 0, True))  # last image of each tie
-        parts = [_ranked(weight[:, order], label[order], ends) for weight in self._weights()]
+        parts = [_ranked(weight[:, order], label[order], ends) for weight in self.weights()]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def calibration_error(self, label: Bools, prob: Floats, bins: int) -> Floats:
         """Expected calibration error in each draw."""
         inside = bin_of(prob, bins)[:, None] == np.arange(bins)
         gap = (prob - label)[:, None] * inside
-        total = self._sums(np.ones(len(prob)))
-        return np.asarray(np.abs(self._sums(gap)).sum(axis=1) / total)
-
-    def _sums(self, values: NDArray[Any]) -> Floats:
-        """Sums over the images of each draw: (B,) or (B, K)."""
-        values = np.asarray(values, np.float64)
-        by_patient = np.zeros((self.counts.shape[1], *values.shape[1:]))
-        np.add.at(by_patient, self._of, values)
-        return np.asarray(self.counts @ by_patient)
-
-    def _weights(self) -> Iterator[Floats]:
-        """Weights of images (b, N), some draws at a time."""
-        for start in range(0, len(self.counts), _CHUNK):
-            yield self.counts[start : start + _CHUNK][:, self._of]
+        total = self.sums(np.ones(len(prob)))
+        return np.asarray(np.abs(self.sums(gap)).sum(axis=1) / total)
 
 
 def _ranked(weight: Floats, label: Bools, ends: NDArray[np.int64]) -> dict[str, Floats]:
@@ -83,19 +50,3 @@ def _ranked(weight: Floats, label: Bools, ends: NDArray[np.int64]) -> dict[str, 
             np.isnan(fpr[:, -1]) | np.isnan(tpr[:, -1]), np.nan, allowed
         ),
     }
-
-
-def interval(samples: Floats) -> tuple[float, float]:
-    """Ends of the 95 % percentile interval; draws in which the measure does not exist are left out."""
-    known = samples[~np.isnan(samples)]
-    if not len(known):
-        return float("nan"), float("nan")
-    low, high = np.quantile(known, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def with_interval(value: float, samples: Floats) -> dict[str, float | None]:
-    """`{"value", "low", "high"}`; None (null in JSON) where it does not exist."""
-    low, high = interval(samples)
-    plain: Callable[[float], float | None] = lambda x: None if np.isnan(x) else float(x)  # noqa: E731
-    return {"value": plain(value), "low": plain(low), "high": plain(high)}

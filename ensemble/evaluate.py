@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ensemble import crossfit, evaluation_report, figures, metrics, predictions, seals, sheets, subgroups
-from ensemble.bootstrap import PatientDraws, with_interval
+from ensemble.bootstrap import PatientDraws
 from ensemble.calibration import calibration_steps
 from ensemble.cases import Cases
 from ensemble.decision import FOLDER as DECISIONS
@@ -23,6 +23,7 @@ from ensemble.histograms import NOTHING
 from ensemble.predictions import Predictions
 from ensemble.tables import compare, dice_at, submitted_at
 from experiments import tracking
+from experiments.bootstrap import with_interval
 from experiments.decision_settings import EvaluationSettings
 from imaging import rle
 from imaging.figures import save

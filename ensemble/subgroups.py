@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ensemble.bootstrap import PatientDraws, interval
+from ensemble.bootstrap import PatientDraws
 from ensemble.metrics import auroc, breakdown
+from experiments.bootstrap import interval
 
 Floats = NDArray[np.float64]
 

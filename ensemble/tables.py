@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ensemble.bootstrap import PatientDraws, interval
+from ensemble.bootstrap import PatientDraws
 from ensemble.cases import Cases
 from ensemble.histograms import NOTHING
 from ensemble.metrics import breakdown
+from experiments.bootstrap import interval
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

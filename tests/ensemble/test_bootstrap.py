@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ensemble import metrics
-from ensemble.bootstrap import PatientDraws, interval, with_interval
+from ensemble.bootstrap import PatientDraws
+from experiments.bootstrap import interval, with_interval
 
 
 @pytest.fixture
