@@ -1,4 +1,4 @@
-"""Draw docs/figures/augmentation.png: generated chests and what the standard augmentation makes of them.
+"""Draw docs/figures/augmentation.png and augmentation-presets.png: generated chests and what the augmentations make of them.
 
 python -m imaging.augment_figure
 """
@@ -6,6 +6,7 @@ python -m imaging.augment_figure
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,37 +19,46 @@ from imaging.resize import resize_image, resize_mask
 from imaging.settings import AugmentSettings, PhantomSettings
 
 PATH = Path("docs/figures/augmentation.png")
+PRESETS = Path("docs/figures/augmentation-presets.png")
 SIDE = 256
 CHANGED = 5
+Image = NDArray[np.uint8]
 EASY = PhantomSettings(train=60, difficulty=0.2)
 """Findings that are seen at the size of a stamp."""
 
 
 def main() -> None:
-    """Write the figure."""
+    """Write both figures."""
     wanted = [case.index for case in cases(EASY, EASY.seed) if case.positive and case.split == "train"][:3]
-    figures.save(draw([_chest(index) for index in wanted]), PATH, dpi=110)
+    chests = [_chest(index) for index in wanted]
+    rows = [(image, mask, AugmentSettings()) for image, mask in chests]
+    figures.save(draw(rows, ["original", "", ""]), PATH, dpi=110)
+    names = [name for name in get_args(AugmentSettings.model_fields["preset"].annotation) if name != "none"]
+    figures.save(
+        draw([(*chests[0], AugmentSettings(preset=name)) for name in names], names), PRESETS, dpi=110
+    )
 
 
-def draw(chests: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Figure:
-    """One row a chest (image and mask, uint8 (SIDE, SIDE)): as it is, then changed with the seeds 0, 1, 2 …"""
-    change = augment.build(AugmentSettings(), SIDE)
-    assert change is not None
+def draw(rows: list[tuple[Image, Image, AugmentSettings]], names: list[str]) -> Figure:
+    """One row an image with its mask, uint8 (SIDE, SIDE), and settings: as it is, then changed with the seeds 0, 1, 2 …"""
     columns = CHANGED + 1
-    figure, axes = figures.new_figure(1.75 * columns, 1.75 * len(chests) + 0.3, len(chests), columns)
-    for number, (image, mask) in enumerate(chests):
-        row = axes[number * columns : (number + 1) * columns]
+    figure, axes = figures.new_figure(1.75 * columns, 1.75 * len(rows) + 0.3, len(rows), columns)
+    for number, (image, mask, settings) in enumerate(rows):
+        change = augment.build(settings, SIDE)
+        assert change is not None
+        places = axes[number * columns : (number + 1) * columns]
         shown = [(image, mask), *(change(image, mask, CHANGED * number + seed) for seed in range(CHANGED))]
-        for panel, (picture, outline) in zip(row, shown, strict=True):
+        for panel, (picture, outline) in zip(places, shown, strict=True):
             figures.picture_axes(panel)
             panel.imshow(picture, cmap="gray", vmin=0, vmax=255)
-            panel.contour(outline, [0.5], colors=[figures.OUTLINE], linewidths=1)
-    axes[0].set_title("original")
+            if outline is not None and outline.any():
+                panel.contour(outline, [0.5], colors=[figures.OUTLINE], linewidths=1)
+        places[0].set_title(names[number])
     axes[1].set_title("the same image in five epochs")
     return figure
 
 
-def _chest(index: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _chest(index: int) -> tuple[Image, Image]:
     phantom = render(EASY.seed, index, EASY)
     union = np.logical_or.reduce(phantom.masks)
     return resize_image(phantom.pixels, SIDE), resize_mask(union, SIDE)

@@ -24,6 +24,8 @@ FLAT = 8
 """Grey levels by which a flat area of 0 or 255 may be off in a JPEG: half of a coarse quantiser's step for the mean."""
 DARK, BRIGHT = 63, 192
 """A blurred edge lies between pixels of at most DARK and of at least BRIGHT; its own pixels are halved at 128."""
+MOST_EDGE = 0.25
+"""Share of a mask's pixels that may be between the two: more is no edge but a picture."""
 SHOWN = 8
 
 Mask = NDArray[np.bool_]
@@ -106,17 +108,19 @@ def _inside(values: Pixels, lossy: bool) -> Mask:
 def _is_blurred(values: Pixels, found: Pixels, lossy: bool) -> bool:
     """Say whether all other greys lie at edges between black and white.
 
-    Outside of JPEG at least four values with one of medium grey among them, or 0, 1 and 255 would pass for such a mask,
-    where 1 is the class and 255 the border to be ignored.
+    Outside of JPEG at least four values with a light grey among them, or 0, 1 and 255 would pass for such a mask, where 1 is
+    the class and 255 the border to be ignored.
     """
-    medium = (found > DARK) & (found < BRIGHT)
-    if not lossy and (len(found) < 4 or not medium.any()):
+    light = (found > DARK) & (found < 255)
+    if not lossy and (len(found) < 4 or not light.any()):
         return False
     flat = FLAT if lossy else 0
     other = (values > flat) & (values < 255 - flat)
     near = np.ones((2 * EDGE + 1, 2 * EDGE + 1), np.uint8)
     to_dark = cv2.dilate((values <= DARK).view(np.uint8), near) > 0
     to_bright = cv2.dilate((values >= BRIGHT).view(np.uint8), near) > 0
+    if np.mean((values > DARK) & (values < BRIGHT)) > MOST_EDGE:
+        return False
     both_ends = bool(found[0] <= DARK or found[0] >= BRIGHT) and bool(found[-1] >= BRIGHT)
     return both_ends and not (other & ~(to_dark & to_bright)).any()
 

@@ -173,5 +173,8 @@ def _single(files: list[Path], found: Found) -> list[Path]:
 
 
 def _orphans(masks: Iterable[Path], found: Found) -> None:
-    """A mask that belongs to no image is most likely named by mistake."""
-    found.rejected += [(str(path), "a mask without an image of the same name") for path in masks]
+    """A mask that belongs to no image is most likely named by mistake, unless its image is rejected itself."""
+    known = {Path(name).stem for name, _ in found.rejected}
+    found.rejected += [
+        (str(path), "a mask without an image of the same name") for path in masks if path.stem not in known
+    ]
