@@ -1,0 +1,138 @@
+"""Draw the figures of docs/ from the finished run that is here: `python -m ensemble.gallery [--output docs/figures]`.
+
+The run's data must be phantoms: a picture made of a patient's radiograph has no place in a repository."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ensemble import figures, predictions
+from ensemble.bundle import Bundle
+from ensemble.decision import FOLDER, Answer, Decision
+from ensemble.evaluate import METRICS, REPORT
+from ensemble.evaluation_report import in_words
+from ensemble.gallery import networks, people, pipeline, results
+from ensemble.gather import gather
+from ensemble.rules.expected_value import ExpectedValue
+from imaging import data_figures
+from imaging.figures import save
+from imaging.files import read_json
+from imaging.prepared import Prepared
+from imaging.settings import DataSettings, load_section
+
+OUTPUT = Path("docs/figures")
+SIDE = 320
+"""Side in pixels of the radiograph in the drawing of the cascade."""
+
+
+def main() -> None:
+    """From the command line."""
+    parser = argparse.ArgumentParser(prog="python -m ensemble.gallery", description=__doc__.split("\n")[0])
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="folder (default: %(default)s)")
+    given = parser.parse_args()
+    try:
+        for name, draw in tqdm(drawings().items(), "figures", disable=None):
+            save(draw(), given.output / f"{name}.png", dpi=130)
+    except ValueError as error:
+        sys.exit(str(error))
+
+
+def drawings() -> dict[str, Callable[[], Figure]]:
+    """Each figure's name and what draws it."""
+    source = load_section("data", DataSettings).source
+    if source != "phantom":
+        raise ValueError(
+            f"data.source is {source!r}: only phantoms may be shown in docs/, run `make repro` with them first"
+        )
+    prepared = Prepared()
+    index = prepared.index
+    masks = np.stack([prepared.mask(row) for row in np.flatnonzero(index["mask_row"] >= 0)])
+    return {
+        "pipeline": pipeline.pipeline,
+        "cascade": lambda: cascade(prepared),
+        "networks": both_networks,
+        "data-classes": lambda: data_figures.class_pie(index),
+        "data-people": lambda: people.people(index),
+        "data-areas": lambda: data_figures.area_histogram(index),
+        "data-places": lambda: data_figures.mask_heatmap(masks),
+        "data-examples": lambda: data_figures.overlay_sheet(index, prepared.images, masks),
+        "rule": lambda: rule(prepared),
+        "score": score,
+        "roc": roc,
+        "reliability": reliability,
+    }
+
+
+def cascade(prepared: Prepared) -> Figure:
+    """The hold-out's positive image of median Dice among those with a mask, as the bundle answers it."""
+    table = pd.read_csv(REPORT / "per_image.csv")
+    found = table[(table["label"] == 1) & table["submitted"]].sort_values("dice")
+    wanted = found.iloc[len(found) // 2] if len(found) else table.iloc[0]
+    square = np.asarray(prepared.images[int(prepared.rows([wanted["image_id"]])[0])])
+    answer = Bundle.load().predictor().answers([square], [(SIDE, SIDE)], cascade=False)[0]
+    assert answer.map is not None
+    image = np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return pipeline.cascade(image, answer.map, answer.mask, answer.prob, needed(answer))
+
+
+def needed(answer: Answer) -> float:
+    """The probability that the rule asked of an image; one half where it asks for none."""
+    return answer.needed or 0.5
+
+
+def both_networks() -> Figure:
+    """The first classifier and the first mask network of the bundle."""
+    predictor = Bundle.load().predictor()
+    look, draw = predictor.classifiers[0], predictor.masks[0]
+    return networks.networks(look.net, look.settings, draw.net, draw.settings)
+
+
+def rule(prepared: Prepared) -> Figure:
+    """The out-of-fold images before the expected-value rule, whichever rule was chosen in the end."""
+    decision = Decision.load(Path(FOLDER) / "rules" / "expected_value.json")
+    assert isinstance(decision.rule, ExpectedValue)
+    found = predictions.read("oof", list(decision.classifiers), list(decision.masks.weights))
+    cases = gather(found, decision.classifiers, decision.masks, prepared, "out-of-fold masks")
+    evidence = decision.seen(cases.evidence)
+    some = evidence.above[:, decision.rule.level] > 0
+    dice: NDArray[np.float64] = np.where(some, decision.rule.expected_dice(evidence), 0.0)
+    return results.around_the_curve(dice, evidence.prob, cases.label)
+
+
+def score() -> Figure:
+    """The hold-out's table of rules."""
+    prevalence = read_json(METRICS)["prevalence"]["value"]
+    return results.decomposition(pd.read_csv(REPORT / "rules.csv"), prevalence, Decision.load().rule.kind)
+
+
+def roc() -> Figure:
+    """Of the hold-out."""
+    label, prob = holdout()
+    return figures.roc(label, prob, in_words(read_json(METRICS)["auroc"]))
+
+
+def reliability() -> Figure:
+    """Of the hold-out, before and after calibration."""
+    label, prob = holdout()
+    raw = pd.read_csv(REPORT / "per_image.csv")["raw"].to_numpy()
+    return figures.reliability(label, {"classifiers": raw, "calibrated": prob}, 10)
+
+
+def holdout() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Label (N,) and probability (N,) of the hold-out."""
+    table = pd.read_csv(REPORT / "per_image.csv")
+    return table["label"].to_numpy(bool), table["prob"].to_numpy()
+
+
+if __name__ == "__main__":
+    main()

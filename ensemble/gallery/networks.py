@@ -1,0 +1,149 @@
+"""Drawings of the two networks as a run has them: sizes and channels are asked of the networks themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import nn
+
+from ensemble.gallery.diagram import PALE, arrow, sheet, words
+from experiments.training_settings import ClassificationSettings, SegmentationSettings
+from imaging.figures import FAINT, INK, NEGATIVE, POSITIVE
+
+Shape = tuple[int, int]
+"""Channels and side of a map."""
+GAP, LEAST = 0.62, 0.16
+
+
+def networks(
+    classifier: nn.Module, look: ClassificationSettings, unet: nn.Module, draw: SegmentationSettings
+) -> Figure:
+    """Left the classifier, right the mask network; each map is a bar, its height the map's side, its number the channels."""
+    figure, axes = sheet(11, 4.3)
+    _classifier(axes, shapes(classifier, look.image_size), look)
+    _unet(axes, shapes(unet, draw.image_size), draw)
+    return figure
+
+
+@torch.no_grad()
+def shapes(net: nn.Module, side: int) -> list[Shape]:
+    """(channels, side) of the last map at each change of size, in the order of the forward pass."""
+    seen: list[Shape] = []
+
+    def note(module: nn.Module, given: Any, output: Any) -> None:
+        if isinstance(module, nn.Conv2d) and output.shape[-1] > 1 and output.shape[1] > 1:
+            shape = (int(output.shape[1]), int(output.shape[-1]))
+            if seen and seen[-1][1] == shape[1]:
+                seen[-1] = shape
+            else:
+                seen.append(shape)
+
+    hooks = [module.register_forward_hook(note) for module in net.modules()]
+    try:
+        net.eval()(torch.zeros(1, 1, side, side, device=next(net.parameters()).device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def _classifier(axes: Axes, maps: list[Shape], settings: ClassificationSettings) -> None:
+    words(
+        axes,
+        (0.25, 4.05),
+        f"Is it there?   {settings.architecture}",
+        11,
+        ha="left",
+        fontweight="bold",
+        color=NEGATIVE,
+    )
+    x, base, scale = 0.55, 1.1, 2.0 / settings.image_size
+    _bar(axes, x, base, settings.image_size * scale, "1", str(settings.image_size), INK)
+    for channels, side in maps:
+        arrow(axes, (x + 0.12, base + 0.1), (x + GAP - 0.12, base + 0.1))
+        x += GAP
+        _bar(axes, x, base, side * scale, str(channels), str(side), NEGATIVE)
+    local = settings.head == "localising"
+    end = (x + 0.95, base + 0.1)
+    arrow(axes, (x + 0.12, base + 0.1), (end[0] - 0.1, end[1]), NEGATIVE)
+    words(axes, (end[0], end[1]), "p", 13, color=NEGATIVE, fontweight="bold", style="italic")
+    said = (
+        "a logit for each cell, learned from the masks;\nlog-sum-exp over the cells gives p"
+        if local
+        else "mean over the map, one logit"
+    )
+    words(axes, (0.25, 0.42), said, ha="left", color="#555555")
+
+
+def _unet(axes: Axes, maps: list[Shape], settings: SegmentationSettings) -> None:
+    title = (
+        "U-Net of 2015"
+        if settings.architecture == "plain"
+        else f"{settings.architecture} on {settings.encoder}"
+    )
+    words(axes, (4.75, 4.05), f"Where is it?   {title}", 11, ha="left", fontweight="bold", color=POSITIVE)
+    deepest = min(range(len(maps)), key=lambda i: maps[i][1])
+    step = 5.6 / max(len(maps) - 1, 1)
+    depth = 2.75 / max(deepest, 1)
+    places = [(4.95 + i * step, 3.35 - depth * min(i, _mirror(maps, i, deepest))) for i in range(len(maps))]
+    for i, ((channels, side), (x, y)) in enumerate(zip(maps, places, strict=True)):
+        width = 0.14 + 0.34 * (channels / max(c for c, _ in maps)) ** 0.5
+        axes.add_patch(
+            Rectangle(
+                (x - width / 2, y - 0.15),
+                width,
+                0.3,
+                facecolor=PALE[POSITIVE],
+                edgecolor=POSITIVE,
+                linewidth=1.2,
+                zorder=2,
+            )
+        )
+        words(axes, (x, y + 0.27), str(channels), 9, fontweight="bold", color=POSITIVE)
+        words(axes, (x, y - 0.27), str(side), 8.5, color="#666666")
+        if i:
+            before = places[i - 1]
+            arrow(
+                axes,
+                (before[0] + 0.2, before[1] - (0.12 if i <= deepest else -0.12)),
+                (x - 0.26, y + (0.14 if i <= deepest else -0.14)),
+            )
+    for i in range(deepest):
+        other = next((j for j in range(deepest + 1, len(maps)) if maps[j][1] == maps[i][1]), None)
+        if other is not None:
+            (x, y), (u, _) = places[i], places[other]
+            arrow(axes, (x + 0.32, y), (u - 0.34, y), FAINT, linestyle=(0, (4, 3)))
+    words(
+        axes,
+        (10.75, places[-1][1] - 0.62),
+        "map",
+        10.5,
+        color=POSITIVE,
+        fontweight="bold",
+        style="italic",
+        ha="right",
+    )
+    words(axes, (7.75, 3.62), "the level's own map beside", 9, color="#555555")
+    words(axes, (7.75, 0.16), "bold: channels   ·   grey: side in pixels", 9, color="#555555")
+
+
+def _mirror(maps: list[Shape], i: int, deepest: int) -> int:
+    """Level of a map on the way up: that of the map of its size on the way down."""
+    if i <= deepest:
+        return i
+    return next((j for j in range(deepest + 1) if maps[j][1] == maps[i][1]), max(2 * deepest - i, 0))
+
+
+def _bar(axes: Axes, x: float, base: float, height: float, channels: str, side: str, colour: str) -> None:
+    height = max(height, LEAST)
+    axes.add_patch(
+        Rectangle(
+            (x - 0.1, base), 0.2, height, facecolor=PALE[colour], edgecolor=colour, linewidth=1.2, zorder=2
+        )
+    )
+    words(axes, (x, base + height + 0.14), channels, 9, fontweight="bold", color=colour)
+    words(axes, (x, base - 0.16), side, 8.5, color="#666666")
