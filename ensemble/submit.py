@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -48,6 +49,9 @@ def main() -> None:
         type=int,
         help="masks as squares of this side, 1024 on Kaggle (default: each image's own size)",
     )
+    parser.add_argument(
+        "--masks", type=Path, help="folder for each mask as a picture, 0 and 255 (default: none)"
+    )
     given = parser.parse_args()
     studies = STUDIES if given.output == Path("submission.csv") else given.output.with_suffix(".studies.csv")
     try:
@@ -57,10 +61,14 @@ def main() -> None:
         files = files_in(given.images) if given.images else test_files(settings)
         table = score(Predictor.load(), files, settings.side)
         write(table, given.output, studies)
+        if pictures := given.masks or (studies.parent / "masks" if settings.masks else None):
+            write_masks(table, pictures)
     except ValueError as error:
         sys.exit(str(error))
     read, refused = int((table["verdict"] == "read").sum()), int((table["verdict"] == REFUSED).sum())
     masks = int((table["area_px"] > 0).sum())
+    if table.empty:
+        print(f"{load_section('data', DataSettings).folder}: no test studies, so the submission is empty.")
     print(
         f"{read} read, {refused} refused; {masks} with a mask. Written: {given.output}; each study's verdict: {studies}"
     )
@@ -95,7 +103,7 @@ def test_files(settings: SubmitSettings) -> dict[str, Path | None]:
         tests = records[records["split"] == "test"]
         found = {name: Path(path) for name, path in zip(tests["image_id"], tests["path"], strict=True)}
     ids = sample_ids(settings.sample) if settings.sample else siim.submission_ids(data.folder)
-    if not (ids or found):
+    if not (ids or found) and data.source == "siim":  # the other sources need not have a test set
         raise ValueError(
             f"data.folder {data.folder!r}: no test studies; set `submit.images` to a folder of them"
         )
@@ -111,7 +119,9 @@ def score(predictor: Predictor, files: dict[str, Path | None], side: int | None 
     """One row an id: image_id, verdict (read or refused), reason, prob, area_px, height, width (of the mask: `side`, or
     the image's own), code."""
     present = {path: name for name, path in files.items() if path is not None}
-    if isinstance(predictor.decision.rule, Quota):  # the share is one of this whole set: look at it first
+    if present and isinstance(
+        predictor.decision.rule, Quota
+    ):  # the share is one of this whole set: look at it first
         predictor = with_quota(predictor, present)
     rows = {name: _refused(name, "in the sample submission, but there is no such file") for name in files}
     for file in tqdm(predictor.files(present, side=side), "score", len(present), disable=None, unit="image"):
@@ -121,7 +131,7 @@ def score(predictor: Predictor, files: dict[str, Path | None], side: int | None 
             if file.answer
             else _refused(name, file.refusal.reason if file.refusal else "")
         )
-    return pd.DataFrame(rows.values())
+    return pd.DataFrame(rows.values(), columns=list(_refused("", "")))
 
 
 def write(table: pd.DataFrame, output: Path, studies: Path) -> None:
@@ -132,6 +142,14 @@ def write(table: pd.DataFrame, output: Path, studies: Path) -> None:
         check(temporary, table)
     with atomic(studies) as temporary:
         table.drop(columns="code").to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+
+
+def write_masks(table: pd.DataFrame, folder: Path) -> None:
+    """Each read image's mask as `<image id>.png`, 0 and 255, in the size that the table says."""
+    for row in table[table["verdict"] == "read"].to_dict("records"):
+        mask = rle.decode(row["code"], (row["height"], row["width"]))
+        with atomic(folder / f"{row['image_id']}.png") as temporary:
+            cv2.imwrite(str(temporary), mask.astype(np.uint8) * np.uint8(255))
 
 
 def check(path: Path, table: pd.DataFrame) -> None:
