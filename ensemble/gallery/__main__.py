@@ -24,6 +24,7 @@ from ensemble.evaluation_report import in_words
 from ensemble.gallery import networks, people, pipeline, results
 from ensemble.gather import gather
 from ensemble.rules.expected_value import ExpectedValue
+from experiments.training_settings import ClassificationSettings, SegmentationSettings
 from imaging import data_figures
 from imaging.figures import save
 from imaging.files import read_json
@@ -56,7 +57,7 @@ def drawings() -> dict[str, Callable[[], Figure]]:
         )
     prepared = Prepared()
     index = prepared.index
-    masks = np.stack([prepared.mask(row) for row in np.flatnonzero(index["mask_row"] >= 0)])
+    masks = np.stack([prepared.mask(int(row)) for row in np.flatnonzero(index["mask_row"] >= 0)])
     return {
         "pipeline": pipeline.pipeline,
         "cascade": lambda: cascade(prepared),
@@ -94,6 +95,9 @@ def both_networks() -> Figure:
     """The first classifier and the first mask network of the bundle."""
     predictor = Bundle.load().predictor()
     look, draw = predictor.classifiers[0], predictor.masks[0]
+    assert isinstance(look.settings, ClassificationSettings) and isinstance(
+        draw.settings, SegmentationSettings
+    )
     return networks.networks(look.net, look.settings, draw.net, draw.settings)
 
 

@@ -58,8 +58,8 @@ def _groups(axes: Axes, index: pd.DataFrame) -> None:
         for value, group in index.dropna(subset=[column]).groupby(column, observed=True):
             share, n = float(group["label"].astype(float).mean()), len(group)
             rows.append((f"{value}  ({n:,})", share, 2 * np.sqrt(share * (1 - share) / n)))
-    share, error = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
-    axes.errorbar(100 * share, range(len(rows)), xerr=100 * error, fmt="o", color=POSITIVE, elinewidth=1.5)
+    shares, errors = (100 * np.array([row[k] for row in rows]) for k in (1, 2))
+    axes.errorbar(shares, range(len(rows)), xerr=errors, fmt="o", color=POSITIVE, elinewidth=1.5)
     axes.axvline(
         100 * float(index["label"].astype(float).mean()), color=NEGATIVE, linewidth=1, linestyle="--"
     )

@@ -69,7 +69,7 @@ def decomposition(rules: pd.DataFrame, prevalence: float, chosen: str) -> Figure
         shown["score"], places, xerr=[shown["score"] - shown["low"], shown["high"] - shown["score"]],
         fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5,
     )  # fmt: skip
-    for place, score in zip(places, shown["score"], strict=True):
+    for place, score in enumerate(shown["score"]):
         axes.text(1.012, place, f"{score:.3f}", va="center", fontsize=9.5)
     names = shown["rule"].str.replace("_", " ")
     axes.set_yticks(places, names)
