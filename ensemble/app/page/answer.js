@@ -80,7 +80,7 @@ function write() {
   $("answer").classList.toggle("found", finding.area_px > 0);
   $("verdict").textContent = finding.area_px ? `Outlined${finding.side ? ` on ${where(finding.side)}` : ""}` : "Nothing outlined";
   $("reason").textContent = own() ? ownReason() : study.reason;
-  $("side").textContent = finding.side ? sentence(where(finding.side)) + (study.oriented ? "" : "\nin a standard view") : "–";
+  $("side").textContent = finding.side ? sentence(where(finding.side)) + (study.oriented ? "" : "\nassuming a standard view") : "–";
   $("area").textContent = areas();
   const why = !study.dicom ? "DICOM SEG needs a DICOM file: a picture belongs to no study."
     : finding.area_px ? "" : "DICOM SEG: nothing is outlined, so there is nothing to write.";

@@ -39,7 +39,7 @@ function row(entry, open) {
   tr.entry = entry;
   button.type = "button";
   button.textContent = button.title = entry.name;
-  const answer = entry.refused ? ["wrong", "Refused"] : entry.study.finding.area_px ? ["found", "Outlined"] : ["none", "None"];
+  const answer = entry.refused ? ["wrong", "Refused"] : entry.study.finding.area_px ? ["found", "Outlined"] : ["none", "No mask"];
   tr.append(cell(""), cell("number", entry.refused ? "" : entry.study.prob.toFixed(2)), cell(...answer));
   tr.cells[0].append(button);
   tr.addEventListener("click", () => open(entry));

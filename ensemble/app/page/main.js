@@ -10,6 +10,7 @@ const AT_ONCE = 2; // one is sent while the other is worked on
 let limits = { bytes: Infinity, files: Infinity };
 let name = "";
 let current = null;
+let opens = false; // the next file that is done comes on the film
 let queue = [], total = 0, done = 0, running = 0, stop = new AbortController();
 
 async function start() {
@@ -41,7 +42,7 @@ function take(files) {
   if (files.length + list.entries.length > limits.files) {
     return say(`${files.length} files: this page lists at most ${limits.files} at once. Nothing was read; drop fewer, or use the command line.`);
   }
-  if (!running) [total, done, stop] = [0, 0, new AbortController()];
+  if (!running) [total, done, stop, opens] = [0, 0, new AbortController(), true];
   queue.push(...files);
   total += files.length;
   while (running < AT_ONCE && queue.length) work();
@@ -70,7 +71,10 @@ async function readOne(file) {
   }
   list.add(entry, open);
   $("csv").disabled = $("clear").disabled = false;
-  if (!current) await open(entry);
+  if (opens) {
+    opens = false;
+    await open(entry);
+  }
 }
 readOne.number = 0;
 

@@ -1,0 +1,152 @@
+"""A bundle of untrained networks, the page served from it by the real command, and files to drop on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydicom import dcmread
+
+import classification.model
+import segmentation.architectures
+from ensemble import bundle
+from ensemble.bundle import Bundle
+from ensemble.calibration import Sigmoid
+from ensemble.committee import MaskCommittee
+from ensemble.decision import Decision
+from ensemble.predictor import Predictor
+from ensemble.probability import Calibrated
+from ensemble.rules.gate import Gate
+from experiments import weights
+from experiments.training_settings import ClassificationSettings, SegmentationSettings
+from imaging.files import sha256
+from imaging.phantom import dicom_file, render
+from imaging.settings import PhantomSettings
+
+SIDE = 64
+LIMIT_MB = 2
+PHANTOMS = PhantomSettings(train=20, test=2, prevalence=0.5, difficulty=0.0, least_area=6000)
+PATIENT = "Doe^Jane"
+
+
+@dataclass
+class Page:
+    """The page as it is served."""
+
+    url: str
+    temporary: Path
+    """The server's folder for temporary files."""
+    log: Path
+    """All it said."""
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three phantoms with a patient's name in their headers."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    paths = [folder / f"chest{index}.dcm" for index in range(3)]
+    for index, path in enumerate(paths):
+        dicom_file.save(path, render(0, index, PHANTOMS), 0)
+        header = dcmread(path)
+        header.PatientName, header.PatientID = PATIENT, "identity-4711"
+        header.save_as(path)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory, phantoms: list[Path]) -> Bundle:
+    """One classifier with a localising head and one plain U-Net, untrained; a gate that lets every image pass."""
+    folder = tmp_path_factory.mktemp("bundle") / "bundle"
+    look = ClassificationSettings(models=["c"], architecture="resnet10t", head="localising", image_size=SIDE)
+    draw = SegmentationSettings(models=["u"], architecture="plain", base_channels=4, image_size=SIDE)
+    torch.manual_seed(0)
+    nets = {
+        "classification/c": (classification.model.build(look), look),
+        "segmentation/u": (segmentation.architectures.build(draw), draw),
+    }
+    sealed = {}
+    for name, (net, settings) in nets.items():
+        path = folder / name / "fold0.safetensors"
+        path.parent.mkdir(parents=True)
+        facts = {"fold": 0, "prepared_size": SIDE, "settings": settings.model_dump(mode="json")}
+        weights.save(path, vivid(net.state_dict()), facts)
+        sealed[name] = {"weights": {"0": sha256(path)}}
+    for name in ("params.yaml", "metrics.json", "README.md"):
+        (folder / name).write_text("{}\n")
+    shutil.copy("LICENSE", folder)
+    decision(1, sealed).save(folder / "decision.json")
+    level = middle(Predictor.load(folder, folder / "decision.json"), phantoms[0])
+    decision(level, sealed).save(folder / "decision.json")
+    return bundle.seal(folder, "phantom", {"data": "x", "decision": "y"})
+
+
+def vivid(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """An untrained U-Net's map is nearly of one level: stretch it over many."""
+    change = {"head.weight": 600.0, "head.bias": 0.0}
+    return {key: value * change.get(".".join(key.split(".")[-2:]), 1.0) for key, value in state.items()}
+
+
+def decision(level: int, sealed: dict[str, dict[str, dict[str, str]]]) -> Decision:
+    same = Sigmoid(kind="none", slope=1.0, intercept=0.0)
+    return Decision(
+        classifiers={"c": 1.0},
+        masks=MaskCommittee(weights={"u": 1.0}),
+        probability=Calibrated(calibrator=same),
+        calibrator=same,
+        rule=Gate(cut=0.0, level=level),
+        fitted={"sealed": sealed},
+    )
+
+
+def middle(predictor: Predictor, path: Path) -> int:
+    """A level that an untrained network's map reaches here and there: nine tenths of its pixels stay below."""
+    scored = next(iter(predictor.files([path], cascade=False)))
+    assert scored.answer is not None
+    assert scored.answer.map is not None
+    level = int(np.quantile(scored.answer.map, 0.9))
+    assert 10 < level < int(scored.answer.map.max()) - 10  # with room above and below for the sliders
+    return level
+
+
+@pytest.fixture(scope="session")
+def predictor(small_bundle: Bundle) -> Predictor:
+    return small_bundle.predictor()
+
+
+@pytest.fixture(scope="session")
+def page(small_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """`python -m ensemble.app` on a free port, with small limits."""
+    temporary, log = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("log") / "log"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--port", str(port), "--max-mb", str(LIMIT_MB), "--max-files", "5"]
+    command = [sys.executable, "-m", "ensemble.app", "--bundle", str(small_bundle.folder), *options]
+    with log.open("w") as said:
+        server = subprocess.Popen(
+            command, stdout=said, stderr=said, env={**os.environ, "TMPDIR": str(temporary)}
+        )
+    try:
+        url = f"http://127.0.0.1:{port}/"
+        for _ in range(900):
+            assert server.poll() is None, log.read_text()
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield Page(url, temporary, log)
+    finally:
+        server.terminate()
+        server.wait(10)
