@@ -48,14 +48,16 @@ class Bleeding:
     seed: int
 
 
-def sample(rng: np.random.Generator, kind: str, middle: float, half: float, difficulty: float) -> Bleeding:
-    """Draw a haemorrhage of a kind; difficulty makes it smaller and its blood less dense."""
+def sample(
+    rng: np.random.Generator, kind: str, middle: float, half: float, difficulty: float, larger: float = 1.0
+) -> Bleeding:
+    """Draw a haemorrhage of a kind, `larger` times the usual size; difficulty makes it smaller and its blood less dense."""
     return Bleeding(
         kind,
         side=int(rng.choice([-1, 1])),
         middle=middle,
         half=half,
-        size=rng.uniform(0.75, 1.35) * (1 - 0.35 * difficulty * rng.random()),
+        size=larger * rng.uniform(0.75, 1.35) * (1 - 0.35 * difficulty * rng.random()),
         where=rng.uniform(0.15, 0.85),
         units=int(rng.uniform(66, 82) - 22 * difficulty * rng.random()),
         seed=int(rng.integers(2**31)),

@@ -58,7 +58,7 @@ def cases(settings: PhantomSettings) -> tuple[Case, ...]:
     turn = {patient: number for number, patient in enumerate(sick)}
     for patient, count in enumerate(counts):
         heights = 0.05 + 0.9 * (np.arange(count) + rng.uniform(0.3, 0.7)) / count
-        found = _bleedings(rng, heights, sick.get(patient, 0), turn.get(patient, 0), settings.difficulty)
+        found = _bleedings(rng, heights, sick.get(patient, 0), turn.get(patient, 0), settings)
         made += [Case(patient, number, float(z), found) for number, z in enumerate(heights, start=1)]
     return tuple(made)
 
@@ -85,7 +85,7 @@ def _sick(rng: np.random.Generator, counts: list[int], wanted: int) -> dict[int,
 
 
 def _bleedings(
-    rng: np.random.Generator, heights: NDArray[np.float64], run: int, turn: int, difficulty: float
+    rng: np.random.Generator, heights: NDArray[np.float64], run: int, turn: int, settings: PhantomSettings
 ) -> tuple[Bleeding, ...]:
     """One haemorrhage over `run` neighbouring slices, and with it now and then a second one; the kinds take turns."""
     if run == 0:
@@ -102,12 +102,19 @@ def _bleedings(
     )
     step = heights[1] - heights[0] if len(heights) > 1 else 0.1
     middle, half = float(heights[first : first + run].mean()), float((run / 2 + 0.12) * step)
-    found = [bleeding.sample(rng, kind, middle, half, difficulty)]
+    # Asked for large ones alone, let them be larger, so that few slices lose theirs.
+    larger = float(np.clip(np.sqrt(_least(settings) / 600), 1, 1.8))
+    kinds = [kind]
     if kind == "intraparenchymal" and rng.random() < 0.4:
-        found.append(bleeding.sample(rng, "intraventricular", middle, half, difficulty))
+        kinds.append("intraventricular")
     if kind in ("subdural", "epidural") and rng.random() < 0.4:
-        found.append(bleeding.sample(rng, "subarachnoid", middle, half, difficulty))
-    return tuple(found)
+        kinds.append("subarachnoid")
+    return tuple(bleeding.sample(rng, each, middle, half, settings.difficulty, larger) for each in kinds)
+
+
+def _least(settings: PhantomSettings) -> int:
+    """Fewest pixels of a haemorrhage at the drawn size."""
+    return max(settings.least_area * WORK * WORK // FULL**2, 12)
 
 
 def render(settings: PhantomSettings, index: int) -> Cranium:
@@ -121,8 +128,9 @@ def render(settings: PhantomSettings, index: int) -> Cranium:
         np.random.Generator(np.random.PCG64([settings.seed, 707, case.patient])), case.patient
     )
     picture, mask, kinds = _bled(patient, case.z, case.bleedings)
-    least = max(settings.least_area * WORK * WORK // FULL**2, 12)
-    if 0 < cv2.countNonZero(mask) < least:  # too small to be outlined: as if it ended one slice earlier
+    if (
+        0 < cv2.countNonZero(mask) < _least(settings)
+    ):  # too small to be outlined: as if it ended one slice earlier
         picture, mask, kinds = _bled(patient, case.z, ())
     noise = round(3 + 3 * settings.difficulty)
     units = hu.grain(hu.soften(picture.units, 0.9), noise, rng)
