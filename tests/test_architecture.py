@@ -14,7 +14,7 @@ from experiments import imports
 
 STAGES = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
 ORDER = [
-    "phantom", "prepare", "split", "tune_classification", "tune_segmentation", "train_classification",
+    "phantom", "prepare", "split", "check", "tune_classification", "tune_segmentation", "train_classification",
     "start_segmentation", "train_segmentation", "predict_classification", "predict_segmentation", "fit_ensemble", "evaluate",
     "export", "submit", "summary",
 ]  # fmt: skip

@@ -1,0 +1,61 @@
+"""Stage `check`: every network is built and takes one real batch, before the first study or training begins.
+
+`reports/check.txt` always holds the same words, so that a check which passes makes nothing after it run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from torch import nn
+
+import classification.model
+import classification.train
+import segmentation.architectures
+import segmentation.train
+from experiments import params
+from experiments.rehearsal import rehearse
+from experiments.training import Objective
+from experiments.training_settings import TrainingSettings
+from imaging.files import write_text
+from imaging.prepared import Prepared
+
+T = TypeVar("T", bound=TrainingSettings)
+REPORT = "reports/check.txt"
+PASSED = "Every network of params.yaml was built and took one batch of the data, forth and back.\n"
+
+
+def check(
+    stage: str,
+    section: T,
+    build: Callable[[T], nn.Module],
+    objective: Callable[[T], Objective],
+    prepared: Prepared,
+    fold: int,
+) -> None:
+    """Rehearse all models of a stage, and say so."""
+    for model in section.models:
+        count = rehearse(stage, model, section, build, objective, prepared, fold)
+        print(f"{stage} {model}: {count:,} parameters, one batch went through", flush=True)
+
+
+def main() -> None:
+    """The DVC stage check."""
+    settings, prepared = params.load(), Prepared()
+    fold = settings.train_folds[0]
+    build, objective = classification.model.build, classification.train.Objective
+    check("classification", settings.classification, build, objective, prepared, fold)
+    check(
+        "segmentation",
+        settings.segmentation,
+        segmentation.architectures.build,
+        segmentation.train.Objective,
+        prepared,
+        fold,
+    )
+    write_text(REPORT, PASSED)
+
+
+if __name__ == "__main__":
+    main()
