@@ -49,10 +49,10 @@ PARAMS: dict[str, Any] = {
         "models": ["unet"],
         "architecture": "plain",
         "base_channels": 8,
-        "image_size": 128,
+        "image_size": 96,
         "epochs": 6,
-        "validate_every": 2,
-        "batch_size": 8,
+        "validate_every": 3,
+        "batch_size": 4,
     },
     "tune_segmentation": {
         "trials": 20,

@@ -12,8 +12,8 @@ from experiments.search import quantile_cuts
 from experiments.training_settings import ClassificationSettings
 
 CUTS = 256
-RADIUS = 4
-"""Of the plateau: ±4 of 256 quantiles, as for the ensemble's gate."""
+NEIGHBOURS = 1 / 64
+"""Of the plateau, to each side: ±4 of 256 quantiles, as for the ensemble's gate; none where there are few to choose from."""
 
 
 class Judged(Objective):
@@ -39,6 +39,5 @@ def earned(
     """Nested score of a gate on probabilities (N,) against labels 0/1 (N,): a negative left empty earns 1, a positive let
     through `mask_dice`."""
     cuts = np.append(quantile_cuts(prob, CUTS), np.inf)  # the last one submits nothing
-    return nested_score(
-        prob[:, None], cuts, mask_dice * label[:, None], 1.0 - label, groups, radius=(0, RADIUS, 0)
-    )
+    radius = (0, int(NEIGHBOURS * len(cuts)), 0)
+    return nested_score(prob[:, None], cuts, mask_dice * label[:, None], 1.0 - label, groups, radius)

@@ -62,12 +62,12 @@ def parallel(axes: Axes, table: pd.DataFrame, keys: Sequence[str], logs: set[str
     shown = table[table["state"] == "complete"].sort_values("score")
     columns = [*keys, "score"]
     heights = np.stack([_height(shown[key], key in logs) for key in columns], axis=1)
-    colours = colormaps[GOOD](_height(shown["score"], False))
+    colours = colormaps[GOOD](0.85 * _height(shown["score"], False))  # its brightest yellow is lost on white
     for row, colour in zip(heights[:-1], colours, strict=False):
         axes.plot(row, color=colour, lw=1.1, alpha=0.75)
     axes.plot(heights[-1], color=POSITIVE, lw=2.6)
     for place, key in enumerate(columns):
-        axes.axvline(place, color=INK, lw=0.8)
+        axes.plot([place, place], [0, 1], color=INK, lw=0.8)
         for end, where in ((shown[key].min(), -0.03), (shown[key].max(), 1.03)):
             axes.text(place, where, _said(end), ha="center", va="top" if where < 0 else "bottom", fontsize=8)
     axes.set(title="All settings together", xlim=(-0.3, len(columns) - 0.7), ylim=(-0.12, 1.12), yticks=[])
@@ -95,7 +95,7 @@ def slices(panels: Sequence[Axes], table: pd.DataFrame, keys: Sequence[str], log
             linewidth=0.5,
         )
         axes.scatter(best[key], best["score"], s=130, marker="*", color=POSITIVE, zorder=4)
-        axes.set(title=key, xlabel=key, ylabel="score")
+        axes.set(xlabel=key, ylabel="score")
 
 
 def overview(table: pd.DataFrame, keys: Sequence[str], logs: set[str], shares: dict[str, float]) -> Figure:

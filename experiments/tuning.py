@@ -12,19 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import lightning.pytorch as pl
 import numpy as np
 import optuna
 import torch
-from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch import nn
 
-from experiments import fold, study_report, tracking, training
+from experiments import fold, phases, study_report, tracking, training
+from experiments.keeping import Trained
 from experiments.nested import patient_groups
 from experiments.study_engine import Values, make_pruner, open_study, work
 from experiments.study_storage import STUDIES, open_storage, place_of
-from experiments.training_settings import TrainingSettings
+from experiments.training_settings import TrainingSettings, phases_of
 from experiments.tuning_memory import with_less_memory
 from experiments.tuning_settings import TuneSettings, of_trial
 from imaging.files import fingerprint, write_json
@@ -34,17 +33,13 @@ T = TypeVar("T", bound=TrainingSettings)
 Groups = NDArray[np.int64]
 
 
-class Prune(Callback):
-    """Tells Optuna the validation score as it comes, and ends a trial that falls behind."""
-
-    def __init__(self, trial: optuna.Trial) -> None:
-        self.trial = trial
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        epochs = trainer.current_epoch + 1
-        self.trial.report(float(trainer.callback_metrics["val/score"]), epochs)
-        if self.trial.should_prune():
-            raise optuna.TrialPruned(f"behind after epoch {epochs}")
+def prune(trial: optuna.Trial, row: dict[str, float], epoch: int) -> None:
+    """Tell Optuna an epoch's validation score, if it has one, and end a trial that falls behind."""
+    if "val/score" not in row:
+        return
+    trial.report(row["val/score"], epoch + 1)
+    if trial.should_prune():
+        raise optuna.TrialPruned(f"behind after epoch {epoch + 1}")
 
 
 class Proxy(Generic[T]):
@@ -69,6 +64,11 @@ class Proxy(Generic[T]):
         return of_trial(self.section, self.study, values, f"tune_{self.stage}.space")
 
     @property
+    def epochs(self) -> int:
+        """How many epochs a trial has if it is not ended early."""
+        return sum(phase.epochs for phase in phases_of(self.settings({})))
+
+    @property
     def name(self) -> str:
         """Names the study; how many trials there are, and where it lies, changes nothing about a trial."""
         own = self.study.model_dump(mode="json", exclude={"trials", "storage", "heartbeat"})
@@ -90,27 +90,26 @@ class Proxy(Generic[T]):
         shutil.rmtree(folder, ignore_errors=True)
         return made.metrics["score"]
 
-    def _train(
-        self, trial: optuna.Trial, settings: T, folder: Path, parent: tracking.Run
-    ) -> training.Trained:
+    def _train(self, trial: optuna.Trial, settings: T, folder: Path, parent: tracking.Run) -> Trained:
         title = f"tune_{self.stage} trial {trial.number}"
         tags = {"stage": f"tune_{self.stage}", "study": self.name, "trial": str(trial.number)}
         params = {self.stage: settings.model_dump(mode="json")}
 
-        def attempt(smaller: T) -> training.Trained:
+        def report(row: dict[str, float], epoch: int) -> None:
+            run.metrics(row, epoch)
+            prune(trial, row, epoch)
+
+        def attempt(smaller: T) -> Trained:
             trial.set_user_attr("batch_size", smaller.batch_size)
             torch.manual_seed(smaller.seed)
-            train, validation = fold.datasets(self.prepared, self.study.fold, smaller, share=self.study.share)
-            return training.fit(
+            return phases.fit(
                 self.build(smaller),
-                self.objective(smaller, self.groups),
-                train,
-                validation,
                 smaller,
+                lambda phase: self.objective(phase, self.groups),
+                lambda phase: fold.datasets(self.prepared, self.study.fold, phase, share=self.study.share),
                 title=title,
                 resume=folder / f"batch{smaller.batch_size}",
-                report=run.metrics,
-                callbacks=[Prune(trial)],
+                report=report,
             )
 
         memory = _run_of(trial, folder)
@@ -130,7 +129,7 @@ def tune(
     """Run the study's missing trials and write `reports/tuning/<stage>/`; with `join` only lend another process a hand."""
     proxy = Proxy(stage, section, study, build, objective)
     storage = open_storage(place_of(stage, study), study.heartbeat)
-    opened = open_study(storage, proxy.name, make_pruner(study, proxy.settings({}).epochs), join)
+    opened = open_study(storage, proxy.name, make_pruner(study, proxy.epochs), join)
     if join:
         parent = tracking.Run(None, opened.user_attrs.get("run", ""))
         return work(opened, storage, study, lambda trial, values: proxy.judge(trial, values, parent))
@@ -143,12 +142,16 @@ def tune(
         for path in study_report.write(opened, stage):
             parent.file(path, "study")
         parent.metrics({"best_score": opened.best_value})
-    return shutil.rmtree(memory.parent)
+    shutil.rmtree(memory.parent, ignore_errors=True)
+    return None
 
 
 def _run_of(trial: optuna.Trial, folder: Path) -> Path:
     """Where the trial's MLflow run is remembered; of a trial that died on another machine, as the study remembers it."""
     memory = folder / "run.json"
     if trial.user_attrs.get("run") and not memory.exists():
-        write_json(memory, {"run_id": trial.user_attrs["run"], "uri": tracking.tracking_uri()})
+        write_json(
+            memory,
+            {"run_id": trial.user_attrs["run"], "uri": tracking.without_password(tracking.tracking_uri())},
+        )
     return memory
