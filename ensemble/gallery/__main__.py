@@ -95,9 +95,8 @@ def both_networks() -> Figure:
     """The first classifier and the first mask network of the bundle."""
     predictor = Bundle.load().predictor()
     look, draw = predictor.classifiers[0], predictor.masks[0]
-    assert isinstance(look.settings, ClassificationSettings) and isinstance(
-        draw.settings, SegmentationSettings
-    )
+    assert isinstance(look.settings, ClassificationSettings)
+    assert isinstance(draw.settings, SegmentationSettings)
     return networks.networks(look.net, look.settings, draw.net, draw.settings)
 
 

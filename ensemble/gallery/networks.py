@@ -16,7 +16,7 @@ from imaging.figures import FAINT, INK, NEGATIVE, POSITIVE
 
 Shape = tuple[int, int]
 """Channels and side of a map."""
-GAP, LEAST = 0.62, 0.16
+GAP, LEAST = 0.5, 0.16
 
 
 def networks(
@@ -68,15 +68,33 @@ def _classifier(axes: Axes, maps: list[Shape], settings: ClassificationSettings)
         x += GAP
         _bar(axes, x, base, side * scale, str(channels), str(side), NEGATIVE)
     local = settings.head == "localising"
-    end = (x + 0.95, base + 0.1)
-    arrow(axes, (x + 0.12, base + 0.1), (end[0] - 0.1, end[1]), NEGATIVE)
-    words(axes, (end[0], end[1]), "p", 13, color=NEGATIVE, fontweight="bold", style="italic")
-    said = (
-        "a logit for each cell, learned from the masks;\nlog-sum-exp over the cells gives p"
-        if local
-        else "mean over the map, one logit"
+    if local:
+        arrow(axes, (x + 0.12, base + 0.1), (x + 0.38, base + 0.1), NEGATIVE)
+        _cells(axes, (x + 0.42, base), maps[-1][1])
+        words(axes, (x + 0.8, base - 0.16), "a logit a cell", 8.5, color="#666666")
+        x += 1.1
+    arrow(axes, (x + 0.12, base + 0.1), (x + 0.5, base + 0.1), NEGATIVE)
+    words(axes, (x + 0.62, base + 0.1), "p", 13, color=NEGATIVE, fontweight="bold", style="italic")
+    said = "each cell learns from the masks; log-sum-exp\nover the cells is the image's logit"
+    words(
+        axes,
+        (0.25, 0.42),
+        said if local else "the mean over the map gives one logit",
+        ha="left",
+        color="#555555",
     )
-    words(axes, (0.25, 0.42), said, ha="left", color="#555555")
+
+
+def _cells(axes: Axes, low: tuple[float, float], count: int) -> None:
+    """A square of count x count cells."""
+    side = 0.76 / count
+    for i in range(count**2):
+        place = (low[0] + side * (i % count), low[1] + side * (i // count))
+        axes.add_patch(
+            Rectangle(
+                place, side, side, facecolor=PALE[NEGATIVE], edgecolor=NEGATIVE, linewidth=0.6, zorder=2
+            )
+        )
 
 
 def _unet(axes: Axes, maps: list[Shape], settings: SegmentationSettings) -> None:

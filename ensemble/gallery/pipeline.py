@@ -73,7 +73,9 @@ def cascade(image: Pixels, level: Pixels, mask: NDArray[np.bool_], prob: float, 
     words(axes, (3.5, y - 0.93), "below the bound", ha="left", color=NEGATIVE)
     box(axes, (3.35, 0.45), (2.5, 0.52), "no mask, U-Nets not asked", "", NEGATIVE)
     said = f"p = {prob:.2f},  needed {needed:.2f}:  {'a mask' if prob > needed else 'no mask'}"
-    box(axes, (8.45, 0.45), (3.4, 0.52), said, "", RULE)
+    box(axes, (8.92, 0.45), (3.4, 0.52), said, "", RULE)
+    arrow(axes, (7.9, y - 1.3), (7.9, 0.72), POSITIVE)
+    arrow(axes, (9.95, 0.72), (9.95, y - 1.3), RULE)
     words(axes, (0.2, 3.48), "One study through the trained pair", 11, ha="left", fontweight="bold")
     return figure
 
