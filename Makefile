@@ -20,9 +20,9 @@ help: ## list these targets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-repro: .venv/ready ## the whole pipeline on params.yaml; RECIPE=name takes experiments/recipes/name.yaml first, DATA=folder its data
+repro: .venv/ready ## the whole pipeline on params.yaml; RECIPE=name takes experiments/recipes/name.yaml first, DATA=folder its data, or SCALE=tiny phantoms
 ifdef RECIPE
-	python -m experiments.recipe $(RECIPE) $(if $(DATA),--data $(DATA))
+	python -m experiments.recipe $(RECIPE) $(if $(DATA),--data $(DATA)) $(if $(SCALE),--scale $(SCALE))
 endif
 	@touch .venv/started
 	dvc repro
