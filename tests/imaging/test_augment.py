@@ -61,6 +61,33 @@ def test_every_change_takes_part_and_seeds_differ(image):
     )
 
 
+@pytest.mark.parametrize("preset", ["baseline", "mmsegmentation", "cad", "winners"])
+def test_a_published_preset_changes_image_and_mask_together_and_repeatably(preset, mask):
+    settings = AugmentSettings(preset=preset)
+    change, again = build(settings, SIDE), build(settings, SIDE)
+    # bright where the mask is, dark elsewhere, but neither at the end of the range, so that tones can move
+    picture = np.where(mask == 1, np.uint8(200), np.uint8(30))
+    overlaps, results = [], set()
+    for seed in range(60):
+        moved, where = change(picture, mask, seed)
+        assert moved.shape == where.shape == (SIDE, SIDE)
+        assert moved.dtype == where.dtype == np.uint8
+        assert set(np.unique(where)) <= {0, 1}
+        same, alike = again(picture, mask, seed)
+        np.testing.assert_array_equal(moved, same)
+        np.testing.assert_array_equal(where, alike)
+        bright = moved > (int(moved.max()) + int(moved.min())) / 2
+        overlaps.append((bright & (where == 1)).sum() / max(1, (bright | (where == 1)).sum()))
+        results.add(moved.tobytes())
+    assert np.median(overlaps) > 0.95
+    assert len(results) > 12
+
+
+def test_a_probability_of_a_published_preset_is_refused():
+    with pytest.raises(ValueError, match=r"probability 0\.9 has no effect with preset 'cad'"):
+        AugmentSettings(preset="cad", probability=0.9)
+
+
 def test_type_range_and_values(image, mask):
     change = build(ALWAYS, SIDE)
     for seed in range(50):

@@ -1,0 +1,115 @@
+"""Every recipe builds its networks and takes a step, whole and at each scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from classification.model import build as build_classifier
+from classification.train import Objective as ClassificationObjective
+from experiments.optimisers import make_optimiser
+from experiments.params import Params
+from experiments.recipe import FOLDER, names, text_of
+from experiments.scaling import SCALES, reduced
+from experiments.training import normalise
+from experiments.training_settings import TrainingSettings, for_model, phases_of
+from imaging import augment
+from imaging.settings import validate
+from segmentation.architectures import build as build_segmenter
+from segmentation.train import Objective as SegmentationObjective
+
+NAMED = [
+    "cad-two-stage", "chest-image-pneum-lr0.0001", "chest-image-pneum-lr0.001", "chest-image-pneum-lr0.01",
+    "cranium-lr0.0001", "cranium-lr0.001", "cranium-lr0.01", "double-unet", "siim-best", "siim-first-place",
+    "siim-unet-resnet50", "siim-unet-seresnext101-radam", "siim-unet-seresnext50",
+]  # fmt: skip
+STAGES: dict[str, Any] = {
+    "classification": (build_classifier, ClassificationObjective),
+    "segmentation": (build_segmenter, SegmentationObjective),
+}
+NETWORK = {
+    "architecture", "head", "output_stride", "encoder", "attention", "decoder_channels", "base_channels", "classes",
+    "image_head", "auxiliary", "loss", "optimiser", "image_size",
+}  # fmt: skip
+
+
+def params(name: str, scale: str) -> Params:
+    return validate(Params, yaml.safe_load(text_of(name, scale=scale)), "")
+
+
+def networks() -> list[Any]:
+    """(recipe, stage, model) once for each network; all but the first of an architecture are slow tests."""
+    cases, whole, kinds = [], set(), set()
+    for recipe in names():
+        tiny = params(recipe, "tiny")
+        for stage in STAGES:
+            section: TrainingSettings = getattr(tiny, stage)
+            for model in section.models:
+                settings = phases_of(for_model(section, model))[-1]
+                network = settings.model_dump_json(include=NETWORK)
+                kind = (stage, settings.architecture if stage == "segmentation" else settings.head)  # type: ignore[attr-defined]
+                marks = [pytest.mark.slow] if kind in kinds else []
+                if network not in whole:
+                    cases.append(pytest.param(recipe, stage, model, marks=marks, id=f"{recipe} {model}"))
+                whole.add(network)
+                kinds.add(kind)
+    return cases
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_recipe_is_valid_at_every_scale(name: str, scale: str) -> None:
+    found, whole = params(name, scale), yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    assert found.data.source == "phantom"
+    assert found.segmentation.architecture == whole["segmentation"].get("architecture", "unet")
+    assert found.segmentation.models == whole["segmentation"]["models"]
+    assert found.ensemble.rule == whole["ensemble"]["rule"]
+    for stage in STAGES:
+        section: TrainingSettings = getattr(found, stage)
+        assert section.pretrained == "none"
+        assert len(section.phases) == len(whole[stage].get("phases", []))
+        for model in section.models:
+            for phase in phases_of(for_model(section, model)):
+                assert phase.image_size <= found.data.image_size
+                assert phase.epochs <= SCALES[scale].epochs
+                assert phase.batch_size <= SCALES[scale].batch
+
+
+def test_the_published_experiments_are_all_there() -> None:
+    assert set(NAMED) <= set(names())
+
+
+def test_sizes_shrink_in_proportion_and_iterations_with_the_images() -> None:
+    first, chest = (
+        reduced(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()), SCALES["small"])["segmentation"]
+        for name in ("siim-first-place", "chest-image-pneum-lr0.01")
+    )
+    assert [phase.get("image_size", first["image_size"]) for phase in first["phases"]] == [128, 128, 128, 256]
+    assert [phase.get("epochs", first["epochs"]) for phase in first["phases"]] == [3, 3, 3, 3]
+    # 12 epochs cut to 10; 3,000 phantoms, .7 of them in the folds, two thirds trained on, 16 a step
+    assert (chest["epochs"], chest["iterations"]) == (10, 10 * 88)
+
+
+@pytest.mark.parametrize(("recipe", "stage", "model"), networks())
+def test_a_network_of_a_recipe_is_built_and_takes_a_step(recipe: str, stage: str, model: str) -> None:
+    section = getattr(params(recipe, "tiny"), stage)
+    settings = phases_of(for_model(section, model))[-1]
+    build, objective = STAGES[stage]
+    torch.manual_seed(0)
+    net = build(settings).train()
+    side = settings.image_size
+    mask = torch.zeros(2, 1, side, side, dtype=torch.uint8)
+    mask[0, 0, 10:20, 10:20] = 1
+    batch = {"image": mask * 100 + 50, "mask": mask, "label": torch.tensor([1.0, 0.0])}
+    optimiser = make_optimiser(net, settings)
+    before = [p.detach().clone() for p in net.parameters()]
+    loss = objective(settings).loss(net(normalise(batch["image"])), batch)
+    loss.backward()
+    optimiser.step()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
+    assert any(not torch.equal(p, old) for p, old in zip(net.parameters(), before, strict=True))
+    assert augment.build(settings.augment, side) is not None
