@@ -38,7 +38,7 @@ def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
     """The recipe's content on phantoms at this scale; nothing is fetched, so networks begin at random."""
     kind = recipe.get("phantom", {}).get("kind", "chest")
     largest = recipe["data"]["image_size"]
-    changed = {
+    changed: dict[str, Any] = {
         "data": {"source": "phantom", "folder": "data/phantom", "image_size": scale.side},
         "phantom": {"train": scale.images, **scale.phantom, "kind": kind},
         "split": {"scheme": "patient", "folds": scale.folds, "holdout": 0.3},
