@@ -1,0 +1,174 @@
+"""`python -m ensemble.predict` on a folder of all kinds of files: nothing is lost, nothing leaves the output, no half results."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from highdicom.seg import segread
+
+from ensemble import predict, triage
+from ensemble.bundle import Bundle
+from ensemble.overlay import BAR, overlay
+from ensemble.results import safe, shown
+from imaging.phantom.dicom_file import location, save
+from imaging.phantom.radiograph import render
+from imaging.settings import PhantomSettings
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three phantoms, one of them in the irregular form of the test set; pictures of one name; files that are none."""
+    root = tmp_path_factory.mktemp("in") / "studies"
+    settings = PhantomSettings(train=20, test=1, prevalence=0.5)
+    for index in (0, 1, 20):
+        phantom = render(settings.seed, index, settings)
+        save(root / location(settings.seed, index, phantom.facts.case.split), phantom, settings.seed)
+    grey = np.random.default_rng(0).integers(0, 255, (90, 120)).astype(np.uint8)
+    (root / "a").mkdir()
+    for name in ("same.png", "a/same.png", "same.jpg", "odd name; $(rm).png"):
+        cv2.imwrite(str(root / name), grey)
+    (root / "cut.dcm").write_bytes(next(root.rglob("*.dcm")).read_bytes()[:5000])
+    (root / ".hidden.png").write_bytes(b"x")
+    (root / "README.txt").write_text("no picture")
+    return root
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path, tiny_bundle: Path) -> subprocess.CompletedProcess[str]:
+    """The command as its user gives it."""
+    command = [sys.executable, "-m", "ensemble.predict", str(folder), "--output", str(folder.parent / "out")]
+    return subprocess.run(
+        [*command, "--bundle", str(tiny_bundle)], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def table(done: subprocess.CompletedProcess[str], folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder.parent / "out" / "triage.csv")
+
+
+def test_it_says_what_it_did(done: subprocess.CompletedProcess[str], folder: Path) -> None:
+    assert done.returncode == predict.TOO_MANY_REFUSED, done.stderr
+    assert "7 read, 2 refused, 7 with a mask" in done.stdout
+    assert "not for diagnosis" in done.stdout
+    assert "Warning" not in done.stderr
+    assert not list(folder.parent.glob(".out*"))
+
+
+def test_every_file_has_a_row_and_the_refused_ones_a_reason(table: pd.DataFrame, folder: Path) -> None:
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert set(table["file"]) == files - {".hidden.png"}
+    refused = table[table["verdict"] == "refused"].set_index("file")
+    assert set(refused.index) == {"cut.dcm", "README.txt"}
+    assert refused["reason"].str.len().min() > 10
+    assert refused[["probability", "area_px", "decision"]].isna().all(axis=None)
+    assert table["verdict"].tolist()[-2:] == ["refused", "refused"]
+    assert table["probability"].dropna().is_monotonic_decreasing
+
+
+def test_area_in_millimetres_where_the_spacing_is_known(table: pd.DataFrame) -> None:
+    known = table[table["verdict"] == "read"].set_index("file")["area_mm2"].notna()
+    assert known.to_dict() == {name: name.endswith(".dcm") for name in known.index}
+
+
+def test_pictures_mirror_the_tree_and_none_covers_another(table: pd.DataFrame, folder: Path) -> None:
+    found = table["overlay"].dropna()
+    assert found.is_unique
+    out = (folder.parent / "out").resolve()
+    for name in found:
+        assert (out / name).resolve().is_relative_to(out / "overlays")
+    assert {"overlays/same.png.png", "overlays/a/same.png.png", "overlays/same.jpg.png"} < set(found)
+    assert cv2.imread(str(out / "overlays/same.png.png")).shape == (90 + BAR, 120, 3)
+
+
+def test_dicom_objects_hold_the_mask_at_the_studys_size(table: pd.DataFrame, folder: Path) -> None:
+    said = table[table["verdict"] == "read"].set_index("file")["dicom"]
+    train = said[said.index.str.startswith("dicom-images-train")]
+    assert len(train) == 2
+    for name, pattern in train.items():
+        stem = pattern.removesuffix(".{seg,gsps,sc}.dcm")
+        assert stem == f"dicom/{name}"
+        read = segread(folder.parent / "out" / f"{stem}.seg.dcm").pixel_array
+        assert read.shape == (1024, 1024)
+        assert read.sum() == table.set_index("file").loc[name, "area_px"]
+        assert (folder.parent / "out" / f"{stem}.gsps.dcm").exists()
+        assert (folder.parent / "out" / f"{stem}.sc.dcm").exists()
+    assert said["same.png"] == "none: no DICOM file"
+    (test,) = said[said.index.str.startswith("dicom-images-test")]
+    assert test.startswith("none: no valid StudyInstanceUID")
+
+
+def test_the_same_answers_without_the_cascade_and_from_the_predictor(
+    table: pd.DataFrame, folder: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    loaded = Bundle.load(tiny_bundle)
+    again = predict.predict(folder / "a", tmp_path / "out", loaded, (), cascade=False)
+    answer = next(loaded.predictor().files([folder / "a/same.png"])).answer
+    assert answer is not None
+    row = table.set_index("file").loc["a/same.png"]
+    assert again.loc[0, "area_px"] == row["area_px"] == answer.mask.sum()
+    assert row["probability"] == pytest.approx(answer.prob, abs=1e-4)
+    assert not (tmp_path / "out/dicom").exists()
+
+
+def test_an_output_that_holds_something_is_spared(folder: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(ValueError, match="exists already; choose another folder"):
+        predict.predict(folder / "a", tmp_path, Bundle.load(tiny_bundle), ())
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_failure_leaves_nothing_behind(
+    folder: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triage, "table", lambda rows: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        predict.predict(folder / "a", tmp_path / "out", Bundle.load(tiny_bundle), ())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_inside_the_folder_is_not_read(folder: Path) -> None:
+    inside = folder / "a"
+    assert all(not path.is_relative_to(inside) for path in predict.inputs(folder, inside))
+
+
+@pytest.mark.parametrize(("name", "message"), [("nowhere", "no such folder"), ("empty", "no files")])
+def test_no_input_is_an_error(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=message):
+        list(predict.inputs(tmp_path / name, tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../etc/passwd", "..", "a/../b", "C:\\x\\y", "a\nb", "-" * 300, "ä" * 200, "x.png/y", "con trol\x07", "..hidden",
+     os.fsdecode(b"caf\xe9.dcm")],
+)  # fmt: skip
+def test_names_stay_inside_and_apart(name: str, tmp_path: Path) -> None:
+    made = safe(Path(name), ".png")
+    assert not made.is_absolute()
+    assert (tmp_path / made).resolve().is_relative_to(tmp_path)
+    assert all(part not in ("", ".", "..") and len(part.encode()) < 256 for part in made.parts)
+    assert made != safe(Path(name + "'"), ".png")
+    shown(Path(name)).encode()
+
+
+def test_plain_names_stay_as_they_are() -> None:
+    assert safe(Path("Fälle 2024/a (1).dcm"), ".seg.dcm").as_posix() == "Fälle 2024/a (1).dcm.seg.dcm"
+    assert safe(Path("a.png/b"), ".png").parts[0] != safe(Path("a"), ".png").parts[0]
+
+
+def test_an_overlay_is_no_larger_than_needed() -> None:
+    grey, mask = np.zeros((3000, 2000), np.uint8), np.zeros((3000, 2000), bool)
+    mask[500:900, 300:800] = True
+    picture = overlay(grey, mask, "0.97   12 px")
+    assert picture.shape == (1024 + BAR, 683, 3)
+    rows = np.flatnonzero(np.ptp(picture[:1024].astype(int), axis=2).any(axis=1))
+    assert (rows[0], rows[-1]) == pytest.approx((500 * 1024 / 3000, 900 * 1024 / 3000), abs=2)
