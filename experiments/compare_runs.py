@@ -1,0 +1,168 @@
+"""What can be compared: whole experiments judged on their hold-out, and single runs with their curves.
+
+An experiment is read from the MLflow run of its evaluation, or from a checkout's `reports/evaluation`; both hold the same
+files. The trainings behind it are found by the SHA-256 of the weights that its decision names, never by ids in files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from experiments import tracking
+from imaging.files import read_json
+
+CURVES = ("train/loss", "val/loss", "val/score")
+MOST = 5000
+"""Runs that a query may find."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One training or trial: its last values, and its curves as metric -> [(epoch, value), …]."""
+
+    name: str
+    owner: str
+    stage: str
+    status: str
+    last: dict[str, float]
+    points: dict[str, list[tuple[int, float]]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One experiment: the hold-out's metrics {name: {value, low, high}}, one row an image, and the trainings behind it."""
+
+    name: str
+    made: str
+    metrics: dict[str, dict[str, float | None]]
+    images: pd.DataFrame
+    curves: list[Curve] = field(default_factory=list)
+
+
+def from_folder(folder: Path, client: MlflowClient) -> Result:
+    """The experiment of a checkout; a ValueError says what is missing."""
+    reports = folder / "reports" / "evaluation"
+    made = pd.Timestamp((reports / "metrics.json").stat().st_mtime, unit="s").strftime("%Y-%m-%d %H:%M")
+    decision = folder / "models" / "ensemble" / "decision.json"
+    name = folder.resolve().name
+    curves = trainings(client, read_json(decision), name) if decision.exists() else []
+    return _result(name, made, reports / "metrics.json", reports / "report" / "per_image.csv", curves)
+
+
+def from_run(client: MlflowClient, run: Run) -> Result:
+    """The experiment whose evaluation is this run."""
+    path = {
+        name: Path(client.download_artifacts(run.info.run_id, name))
+        for name in ("metrics.json", "per_image.csv", "decision.json")
+    }
+    name = run.data.tags.get("experiment", run.info.run_id[:8])
+    curves = trainings(client, read_json(path["decision.json"]), name)
+    return _result(name, _time(run), path["metrics.json"], path["per_image.csv"], curves)
+
+
+def _result(name: str, made: str, metrics: Path, images: Path, curves: list[Curve]) -> Result:
+    if not images.is_file():
+        raise ValueError(f"{images}: missing; run `dvc repro evaluate`, or `dvc pull`")
+    return Result(name, made, read_json(metrics), pd.read_csv(images, dtype={"patient_id": str}), curves)
+
+
+def trainings(client: MlflowClient, decision: dict[str, Any], owner: str) -> list[Curve]:
+    """The trainings whose weights a decision was fitted on, as far as this MLflow knows them; the newest of equal ones."""
+    found = []
+    for member in decision["fitted"].get("sealed", {}).values():
+        for weights in member["weights"].values():
+            runs = search(client, f"tags.output_sha256 = '{weights}'")
+            found += [curve(client, run, owner) for run in runs[:1]]
+    return found
+
+
+def curve(client: MlflowClient, run: Run, owner: str | None = None) -> Curve:
+    """A run's curves."""
+    tags, run_id = run.data.tags, run.info.run_id
+    points = {
+        key: [(one.step, one.value) for one in client.get_metric_history(run_id, key)]
+        for key in CURVES
+        if key in run.data.metrics
+    }
+    owner = owner or tags.get("experiment", run_id[:8])
+    return Curve(run.info.run_name, owner, tags.get("stage", ""), run.info.status, run.data.metrics, points)
+
+
+def search(client: MlflowClient, query: str = "") -> list[Run]:
+    """Runs of this project's MLflow experiment, the newest first; a ValueError explains a query that MLflow refuses."""
+    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    if experiment is None:
+        return []
+    try:
+        found = client.search_runs([experiment.experiment_id], query, max_results=MOST)
+    except Exception as error:
+        raise ValueError(
+            f"query {query!r}: {str(error).splitlines()[0]} "
+            "Write e.g. \"tags.stage = 'train_segmentation' and metrics.`val/score` > 0.5\""
+        ) from error
+    return list(found)
+
+
+def select(
+    client: MlflowClient, names: list[str], tags: dict[str, str], query: str
+) -> tuple[list[Result], list[Curve]]:
+    """Experiments and single runs by folder, experiment name, run name or the start of a run id, by tag or by query.
+
+    Without any, every experiment that was evaluated, the newest evaluation of each. A ValueError names what is not found.
+    """
+    clauses = [f"tags.`{key}` = '{value}'" for key, value in tags.items()] + ([query] if query else [])
+    known = search(client, " and ".join(clauses))
+    results: list[Result] = []
+    chosen: list[Run] = []
+    for name in names:
+        if (Path(name) / "reports/evaluation/metrics.json").is_file():
+            results.append(from_folder(Path(name), client))
+            continue
+        matching = [run for run in known if named(run, name)]
+        if not matching:
+            there = sorted({run.data.tags.get("experiment", "") for run in known} - {""})
+            raise ValueError(
+                f"{name!r}: no folder with reports/evaluation/metrics.json, and no run of this name in MLflow; "
+                f"experiments there: {', '.join(there) or 'none'}"
+            )
+        chosen += _judged(matching) or matching
+    if not names:
+        chosen = known if clauses else [run for run in known if is_evaluation(run)]
+        chosen = _newest(chosen)
+    results += [from_run(client, run) for run in chosen if is_evaluation(run)]
+    return results, [curve(client, run) for run in chosen if not is_evaluation(run)]
+
+
+def named(run: Run, name: str) -> bool:
+    """Whether a run is meant by its experiment's name, its own name or the start of its id."""
+    known = (run.data.tags.get("experiment"), run.info.run_name)
+    return name in known or (len(name) >= 6 and run.info.run_id.startswith(name))
+
+
+def is_evaluation(run: Run) -> bool:
+    """Whether a run is a finished evaluation."""
+    return run.data.tags.get("stage") == "evaluate" and run.info.status == "FINISHED"
+
+
+def _judged(runs: list[Run]) -> list[Run]:
+    """Of an experiment's runs its newest evaluation, if it has one."""
+    return [run for run in runs if is_evaluation(run)][:1]
+
+
+def _newest(runs: list[Run]) -> list[Run]:
+    """One evaluation an experiment, the oldest experiment first; single runs as they are."""
+    kept: dict[str, Run] = {}
+    for run in runs:
+        key = run.data.tags.get("experiment", run.info.run_id) if is_evaluation(run) else run.info.run_id
+        kept.setdefault(key, run)
+    return list(kept.values())[::-1]
+
+
+def _time(run: Run) -> str:
+    return pd.Timestamp(run.info.start_time, unit="ms").strftime("%Y-%m-%d %H:%M")
