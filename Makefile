@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-slow lint app serve figures ui bench requirements clean
+.PHONY: help repro tune-worker test test-slow lint app serve figures ui bench requirements clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,10 @@ figures: .venv/ready ## draw the figures of docs/ anew from the run that is here
 
 ui: .venv/ready ## compare the runs in MLflow, http://127.0.0.1:5000
 	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port 5000
+
+tune-worker: .venv/ready ## join the study of STAGE (segmentation or classification) that another process or machine has begun
+	@test -n "$(STAGE)" || { echo "say which study: make tune-worker STAGE=segmentation"; exit 1; }
+	python -m $(STAGE).tune --join
 
 bench: .venv/ready ## speed against the usual ways, as ratios
 	for script in benchmarks/*.py; do echo "== $$script"; python $$script || exit 1; done
