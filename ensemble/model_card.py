@@ -153,7 +153,9 @@ def _front_matter(source: str, measured: Measures) -> str:
         "dataset": {"type": source, "name": f"{source}, locked hold-out"},
     }
     facts: dict[str, Any] = {
-        "license": "mit",
+        "license": "mit"
+        if source == "phantom"
+        else "other",  # the data's terms hold for what was learned from it
         "library_name": "pytorch",
         "pipeline_tag": "image-segmentation",
         "tags": ["medical", "radiology", "chest-x-ray", "pneumothorax", "dicom", "image-classification"],
