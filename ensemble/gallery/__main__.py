@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ensemble import figures, predictions
+from ensemble import figures, predictions, simulate
 from ensemble.bundle import Bundle
 from ensemble.decision import FOLDER, Answer, Decision
 from ensemble.evaluate import METRICS, REPORT
@@ -25,13 +25,17 @@ from ensemble.gallery import networks, people, pipeline, results
 from ensemble.gather import gather
 from ensemble.rules.expected_value import ExpectedValue
 from experiments.training_settings import ClassificationSettings, SegmentationSettings
-from imaging import data_figures
+from imaging import augment_figure, data_figures
 from imaging.figures import save
 from imaging.files import read_json
+from imaging.phantom import sheet
 from imaging.prepared import Prepared
 from imaging.settings import DataSettings, load_section
 
 OUTPUT = Path("docs/figures")
+DPI = 130
+PICTURES = {"data-examples": 85}
+"""Dots an inch of a figure that is mostly radiographs, which PNG hardly shortens: all stay below 300 kB."""
 SIDE = 320
 """Side in pixels of the radiograph in the drawing of the cascade."""
 
@@ -43,7 +47,9 @@ def main() -> None:
     given = parser.parse_args()
     try:
         for name, draw in tqdm(drawings().items(), "figures", disable=None):
-            save(draw(), given.output / f"{name}.png", dpi=130)
+            save(draw(), given.output / f"{name}.png", dpi=PICTURES.get(name, DPI))
+        sheet.write(given.output / "phantom.png")
+        augment_figure.write(given.output)
     except ValueError as error:
         sys.exit(str(error))
 
@@ -67,6 +73,7 @@ def drawings() -> dict[str, Callable[[], Figure]]:
         "data-areas": lambda: data_figures.area_histogram(index),
         "data-places": lambda: data_figures.mask_heatmap(masks),
         "data-examples": lambda: data_figures.overlay_sheet(index, prepared.images, masks),
+        "decision": lambda: simulate.picture(simulate.compare(20_000, 0), 3000, 0),
         "rule": lambda: rule(prepared),
         "score": score,
         "roc": roc,

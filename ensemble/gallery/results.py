@@ -28,9 +28,13 @@ def around_the_curve(dice: Floats, prob: Floats, label: Bools) -> Figure:
         axes.scatter(
             dice[bad], prob[bad], s=42, color=colour, marker="X", edgecolors="white", linewidths=0.6, zorder=4
         )
-    axes.text(0.02, 0.97, "submit the mask", color=POSITIVE, fontweight="bold", va="top")
-    axes.text(0.02, 0.36, "leave the image empty", color=NEGATIVE, fontweight="bold")
-    axes.text(0.03, 0.86, "p = 1/(1 + D)", ha="left")
+    for text, y, colour in (
+        ("submit the mask", 0.68, POSITIVE),
+        ("p = 1/(1 + D)", 0.45, INK),
+        ("leave the image empty", 0.2, NEGATIVE),
+    ):
+        weight = "normal" if colour == INK else "bold"
+        axes.text(0.985, y, text, color=colour, fontweight=weight, ha="right")
     axes.set(
         xlim=(0, 1),
         ylim=(-0.03, 1.03),

@@ -18,7 +18,7 @@ from imaging.phantom.radiograph import Phantom, render
 from imaging.settings import PhantomSettings
 
 FILE = Path("docs/figures/phantom.png")
-SIDE = 240
+SIDE = 200
 """Side in pixels of one picture on the sheet."""
 OUTLINE = (60, 76, 231)
 """Red in OpenCV's order of colours."""
@@ -34,13 +34,18 @@ def main() -> None:
     )
     parser.add_argument("--columns", type=int, default=4, help="pictures in a row (default: %(default)s)")
     arguments = parser.parse_args()
-    picture = sheet(PhantomSettings(), arguments.columns)
-    with atomic(arguments.file) as temporary:
+    write(arguments.file, arguments.columns)
+
+
+def write(file: Path, columns: int = 4) -> None:
+    """Write the sheet as PNG."""
+    picture = sheet(PhantomSettings(), columns)
+    with atomic(file) as temporary:
         temporary.write_bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
 
 
 def sheet(settings: PhantomSettings, columns: int) -> NDArray[np.uint8]:
-    """Three rows of phantoms, (3 * 240, columns * 240, 3) uint8."""
+    """Three rows of phantoms, (3 * SIDE, columns * SIDE, 3) uint8."""
     plan = cases(settings, settings.seed)
     healthy = [case.index for case in plan if not case.positive][:columns]
     ill = [case.index for case in plan if case.positive][: 3 * columns]
@@ -58,13 +63,13 @@ def area(phantom: Phantom) -> int:
 
 
 def small(phantom: Phantom) -> NDArray[np.uint8]:
-    """The picture alone, (240, 240, 3)."""
+    """The picture alone, (SIDE, SIDE, 3)."""
     grey = cv2.resize(phantom.pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return np.repeat(grey[..., None], 3, axis=2)
 
 
 def outlined(phantom: Phantom) -> NDArray[np.uint8]:
-    """The picture with the union of its masks outlined, (240, 240, 3)."""
+    """The picture with the union of its masks outlined, (SIDE, SIDE, 3)."""
     picture = small(phantom).copy()
     union = np.any(phantom.masks, 0).astype(np.uint8) * np.uint8(255)
     reduced = (cv2.resize(union, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)

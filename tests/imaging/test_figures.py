@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from imaging import augment_figure, figures
+from imaging.settings import AugmentSettings
 
 
 def test_axes_come_row_by_row_in_our_style():
@@ -37,7 +38,7 @@ def test_a_failed_figure_leaves_no_file(tmp_path):
 def test_the_augmentation_figure_has_a_row_a_chest():
     side = augment_figure.SIDE
     chest = (np.full((side, side), 90, np.uint8), np.eye(side, dtype=np.uint8))
-    figure = augment_figure.draw([chest, chest])
+    figure = augment_figure.draw([(*chest, AugmentSettings())] * 2, ["one", "two"])
     assert len(figure.axes) == 2 * (augment_figure.CHANGED + 1)
     np.testing.assert_array_equal(figure.axes[0].get_images()[0].get_array(), chest[0])
     shown = {axes.get_images()[0].get_array().tobytes() for axes in figure.axes}

@@ -138,6 +138,6 @@ def test_stage_leaves_a_note_where_no_phantoms_are_needed(
 
 def test_sheet_has_three_rows() -> None:
     picture = sheet.sheet(PhantomSettings(train=20, test=1, prevalence=0.5), 1)
-    assert picture.shape == (720, 240, 3)
-    np.testing.assert_array_equal(picture[:480].min(2), picture[:480].max(2))  # grey
-    assert (picture[480:].min(2) != picture[480:].max(2)).any()  # the outline is red
+    assert picture.shape == (3 * sheet.SIDE, sheet.SIDE, 3)
+    np.testing.assert_array_equal(picture[: 2 * sheet.SIDE].min(2), picture[: 2 * sheet.SIDE].max(2))  # grey
+    assert (picture[2 * sheet.SIDE :].min(2) != picture[2 * sheet.SIDE :].max(2)).any()  # the outline is red
