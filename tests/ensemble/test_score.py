@@ -82,6 +82,19 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_real_labels(tmp_path: Path) -> None:
     labels = Path(os.environ["SIIM_SAMPLE_DIR"]) / "labels" / "train-rle-full.csv"
     assert score.score(labels, labels).score == 1.0
-    ids = pd.read_csv(labels)["ImageId"].unique()
+    codes = pd.read_csv(labels, dtype=str, skipinitialspace=True).groupby("ImageId", sort=False)[
+        "EncodedPixels"
+    ]
+    made = [_united([code.strip() for code in of]) for _, of in codes]
+    ids = [name for name, _ in codes]
+    pd.DataFrame({"ImageId": ids, "EncodedPixels": made}).to_csv(tmp_path / "masks.csv", index=False)
+    assert score.score(tmp_path / "masks.csv", labels).score == 1.0  # drawn, united and coded again
     pd.DataFrame({"ImageId": ids, "EncodedPixels": "-1"}).to_csv(tmp_path / "empty.csv", index=False)
     assert score.score(tmp_path / "empty.csv", labels).score == 9378 / 12047
+
+
+def _united(codes: list[str]) -> str:
+    """The code of all of an image's masks, drawn and coded again."""
+    if codes == [rle.EMPTY]:
+        return rle.EMPTY
+    return rle.encode(np.any([rle.decode(code, (1024, 1024)) for code in codes], axis=0))
