@@ -3,94 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 from mlflow.tracking import MlflowClient
 
 from imaging import rle
+from tests.tiny import TINY, Repository
 
-TINY: dict[str, Any] = {
-    "data": {"source": "phantom", "folder": "data/phantom", "image_size": 64},
-    "phantom": {"train": 120, "test": 5, "prevalence": 0.5, "difficulty": 0.0, "least_area": 8000, "seed": 0},
-    "split": {"scheme": "patient", "folds": 2, "holdout": 0.3},
-    "train_folds": [0, 1],
-    "classification": {
-        "models": ["small"],
-        "variants": {"small": {"architecture": "resnet10t"}},
-        "image_size": 64,
-        "epochs": 1,
-    },
-    "segmentation": {
-        "models": ["unet"],
-        "architecture": "plain",
-        "base_channels": 4,
-        "image_size": 64,
-        "epochs": 1,
-    },
-    "tune_classification": {"trials": 0},
-    "tune_segmentation": {
-        "trials": 2,
-        "space": {"lr": {"low": 1e-4, "high": 1e-2, "log": True}, "gamma": {"low": 1, "high": 3}},
-    },
-    "ensemble": {"rule": "expected_value"},
-    "evaluation": {"draws": 200},
-    "submit": {"images": None},
-}
 METRICS = {
     "kaggle_dice", "tnr", "dice_positive", "prevalence", "all_empty", "auroc", "average_precision", "ece",
     "sensitivity_at_95_specificity", "iou_positive",
 }  # fmt: skip
 KEYS = ("low", "value", "high")
-
-
-class Repository:
-    """A copy of the tracked files with params of its own."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        tracked = subprocess.run(
-            ["git", "ls-files"], capture_output=True, text=True, check=True
-        ).stdout.split("\n")
-        for name in tracked:
-            if name and Path(name).is_file() and not name.startswith(("docs/", "tests/", "benchmarks/")):
-                (root / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(name, root / name)
-        (root / "dvc.lock").unlink(missing_ok=True)
-        self.run("git", "init", "-q")
-
-    def params(self, params: dict[str, Any]) -> None:
-        (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-
-    def run(self, *command: str) -> str:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        unset = {
-            key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_TRACKING", "DVC_"))
-        }
-        done = subprocess.run(
-            command, cwd=self.root, capture_output=True, text=True, env={**unset, "PATH": path}
-        )
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return done.stdout
-
-    def changed(self) -> set[str]:
-        """Stages that `dvc repro` would run, without what follows from them."""
-        return {name.split("@")[0] for name in json.loads(self.run("dvc", "status", "--json"))}
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    made = Repository(tmp_path_factory.mktemp("pipeline"))
-    made.params(TINY)
-    made.run("dvc", "repro")
-    return made
 
 
 def test_the_holdout_is_measured_with_intervals(repository: Repository) -> None:
