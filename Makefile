@@ -20,13 +20,14 @@ help: ## list these targets
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-repro: .venv/ready ## the whole pipeline on params.yaml; RECIPE=name takes experiments/recipes/name.yaml first, DATA=folder its data, or SCALE=tiny phantoms
+repro: export EXPERIMENT := $(or $(NAME),$(RECIPE))
+repro: .venv/ready ## the whole pipeline on params.yaml; RECIPE=name takes experiments/recipes/name.yaml first, DATA=folder its data, or SCALE=tiny phantoms; NAME=… is its name in MLflow
 ifdef RECIPE
 	python -m experiments.recipe $(RECIPE) $(if $(DATA),--data $(DATA)) $(if $(SCALE),--scale $(SCALE))
 endif
 	@touch .venv/started
 	dvc repro
-	@test reports/summary.md -nt .venv/started || cat reports/summary.md
+	@test reports/summary.md -nt .venv/started || { cat reports/summary.md; python -m experiments.provenance; }
 
 test: .venv/ready ## unit and end-to-end tests
 	pytest -m "not slow"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments import provenance
 from imaging.files import read_json, write_text
 from imaging.settings import DataSettings, load_section
 
@@ -56,7 +57,8 @@ def main() -> None:
     bundle = read_json("models/bundle/bundle.json")["name"]
     text = describe(metrics, studies, load_section("data", DataSettings).source, bundle)
     write_text(OUTPUT, text)
-    print(f"\n{text}", flush=True)
+    # Printed and not written: what came from DVC's cache is said of this run, not of the result.
+    print(f"\n{text}\n{provenance.describe()}", flush=True)
 
 
 if __name__ == "__main__":
