@@ -27,14 +27,14 @@ EASY = PhantomSettings(train=60, difficulty=0.2)
 
 
 def write(folder: Path) -> None:
-    """Write both figures, each below 300 kB."""
+    """Write both figures, each below 300 KiB."""
     wanted = [case.index for case in cases(EASY, EASY.seed) if case.positive and case.split == "train"][:3]
     chests = [_chest(index) for index in wanted]
     rows = [(image, mask, AugmentSettings()) for image, mask in chests]
     figures.save(draw(rows, ["original", "", ""]), folder / "augmentation.png", dpi=92)
     names = [name for name in get_args(AugmentSettings.model_fields["preset"].annotation) if name != "none"]
     presets = [(*chests[0], AugmentSettings(preset=name)) for name in names]
-    figures.save(draw(presets, names), folder / "augmentation-presets.png", dpi=77)
+    figures.save(draw(presets, names), folder / "augmentation-presets.png", dpi=72)
 
 
 def draw(rows: list[tuple[Image, Image, AugmentSettings]], names: list[str]) -> Figure:

@@ -53,6 +53,13 @@ def test_the_summary_says_what_and_where(repository: Repository) -> None:
     assert (repository.root / "reports/evaluation/report/report.md").is_file()
 
 
+def test_the_figures_of_the_documents_are_drawn_from_a_run(repository: Repository) -> None:
+    repository.run("python", "-m", "ensemble.gallery", "--output", "drawn")
+    drawn = {path.name: path.stat().st_size for path in (repository.root / "drawn").iterdir()}
+    assert set(drawn) >= {path.name for path in Path("docs/figures").glob("*.png") if not path.stem.startswith("app")}
+    assert max(drawn.values()) <= 300 * 1024
+
+
 def test_a_second_run_runs_nothing(repository: Repository) -> None:
     assert "up to date" in repository.run("dvc", "repro")
 
@@ -89,7 +96,7 @@ def test_the_tuned_values_reach_the_training(repository: Repository) -> None:
     [
         ("ensemble", {"rule": "triplet"}, {"fit_ensemble"}),
         ("evaluation", {"draws": 300}, {"fit_ensemble", "evaluate"}),
-        ("segmentation", {**TINY["segmentation"], "lr": 0.01}, {"train_segmentation"}),
+        ("segmentation", {**TINY["segmentation"], "lr": 0.01}, {"start_segmentation", "train_segmentation"}),
         ("tune_segmentation", {"trials": 0}, {"tune_segmentation"}),
         ("split", {**TINY["split"], "seed": 1}, {"split"}),
     ],

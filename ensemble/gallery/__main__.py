@@ -34,8 +34,8 @@ from imaging.settings import DataSettings, load_section
 
 OUTPUT = Path("docs/figures")
 DPI = 130
-PICTURES = {"data-examples": 85}
-"""Dots an inch of a figure that is mostly radiographs, which PNG hardly shortens: all stay below 300 kB."""
+PICTURES = {"data-examples": 78}
+"""Dots an inch of a figure that is mostly radiographs, which PNG hardly shortens: all stay below 300 KiB."""
 SIDE = 320
 """Side in pixels of the radiograph in the drawing of the cascade."""
 

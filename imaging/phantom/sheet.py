@@ -18,7 +18,7 @@ from imaging.phantom.radiograph import Phantom, render
 from imaging.settings import PhantomSettings
 
 FILE = Path("docs/figures/phantom.png")
-SIDE = 200
+SIDE = 192
 """Side in pixels of one picture on the sheet."""
 OUTLINE = (60, 76, 231)
 """Red in OpenCV's order of colours."""
