@@ -20,7 +20,7 @@ from torch import nn
 
 from experiments import fold, phases, study_report, tracking, training
 from experiments.keeping import Trained
-from experiments.nested import patient_groups
+from experiments.nested import TIE, patient_groups
 from experiments.study_engine import Values, make_pruner, open_study, work
 from experiments.study_storage import STUDIES, open_storage, place_of
 from experiments.training_settings import TrainingSettings, phases_of
@@ -57,7 +57,9 @@ class Proxy(Generic[T]):
         self.build, self.objective = build, objective
         self.prepared = Prepared()
         rows = self.prepared.fold_rows(study.fold)
-        self.groups = patient_groups(self.prepared.index["patient_id"].to_numpy()[rows])
+        table = self.prepared.index.iloc[rows]
+        self.groups = patient_groups(table["patient_id"].to_numpy())
+        self.all_empty = float((table["label"] == 0).mean())
 
     def settings(self, values: Values) -> T:
         """All settings of a trial."""
@@ -141,7 +143,12 @@ def tune(
         work(opened, storage, study, lambda trial, values: proxy.judge(trial, values, parent))
         for path in study_report.write(opened, stage):
             parent.file(path, "study")
-        parent.metrics({"best_score": opened.best_value})
+        parent.metrics({"best_score": opened.best_value, "all_empty": proxy.all_empty})
+    if opened.best_value <= proxy.all_empty + TIE:
+        print(
+            f"no trial earned more than leaving every mask empty ({proxy.all_empty:.3f}): give the proxy more epochs, images or "
+            f"pixels (tune_{stage}.overrides, share)"
+        )
     shutil.rmtree(memory.parent, ignore_errors=True)
     return None
 
