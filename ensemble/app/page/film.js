@@ -67,7 +67,7 @@ export function draggable(changed) {
   const canvas = $("radiograph");
   let from = null;
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.pointerType === "touch") return; // there it would keep the page from scrolling
+    if (event.pointerType === "touch" || event.shiftKey) return; // a finger scrolls the page, Shift moves the film
     canvas.setPointerCapture(event.pointerId);
     from = { x: event.clientX, y: event.clientY, ...look };
   });

@@ -3,6 +3,8 @@
 const $ = (id) => document.getElementById(id);
 const COLUMNS = ["file", "verdict", "probability", "decision", "reason", "area_px", "area_mm2", "side"]; // as triage.csv
 
+const TAIL = 10; // letters of a name that are always seen: names of one study differ at their end
+
 export const entries = []; // {name, file, study} or {name, file, refused}
 
 export function add(entry, open) {
@@ -38,7 +40,8 @@ function row(entry, open) {
   const tr = document.createElement("tr"), button = document.createElement("button");
   tr.entry = entry;
   button.type = "button";
-  button.textContent = button.title = entry.name;
+  button.title = entry.name;
+  button.append(span(entry.name.slice(0, -TAIL)), span(entry.name.slice(-TAIL)));
   const answer = entry.refused ? ["wrong", "Refused"] : entry.study.finding.area_px ? ["found", "Outlined"] : ["none", "No mask"];
   tr.append(cell(""), cell("number", entry.refused ? "" : entry.study.prob.toFixed(2)), cell(...answer));
   tr.cells[0].append(button);
@@ -51,6 +54,12 @@ function row(entry, open) {
     open(next.entry);
   });
   return tr;
+}
+
+function span(text) {
+  const made = document.createElement("span");
+  made.textContent = text;
+  return made;
 }
 
 function cell(name, text = "") {

@@ -4,6 +4,7 @@ import * as server from "./server.js";
 import * as film from "./film.js";
 import * as list from "./list.js";
 import * as answer from "./answer.js";
+import * as zoom from "./zoom.js";
 
 const $ = (id) => document.getElementById(id);
 const AT_ONCE = 2; // one is sent while the other is worked on
@@ -112,6 +113,7 @@ async function open(entry) {
   }
   const { study } = entry;
   $("note-shape").textContent = [`${study.width} × ${study.height}`, study.view].filter(Boolean).join("\n");
+  zoom.fit();
   await film.show(study);
   await answer.show(study);
   $("radiograph").setAttribute("aria-label", `${entry.name}, probability ${study.prob.toFixed(2)}. ${answer.summary()}`);
@@ -167,7 +169,7 @@ function save(blob, ending) {
 $("show-mask").addEventListener("click", () => { $("outline").style.display = toggle("show-mask") ? "" : "none"; });
 $("show-heat").addEventListener("click", () => { toggle("show-heat"); showHeat(); });
 $("invert").addEventListener("click", () => { film.look.invert = !film.look.invert; looked(); });
-$("reset").addEventListener("click", () => { film.reset(); looked(); });
+$("reset").addEventListener("click", () => { film.reset(); zoom.fit(); looked(); });
 $("window").addEventListener("input", (event) => { film.look.window = Number(event.target.value); looked(); });
 $("centre").addEventListener("input", (event) => { film.look.centre = Number(event.target.value); looked(); });
 $("opacity").addEventListener("input", () => $("film").style.setProperty("--opacity", opacity()));
@@ -203,6 +205,8 @@ addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || $("tools").hidden) return;
   const id = { m: "show-mask", h: "show-heat", i: "invert", r: "reset" }[event.key.toLowerCase()];
   if (id) $(id).click();
+  const closer = { "+": 1.25, "=": 1.25, "-": 0.8, 0: 1e-9 }[event.key];
+  if (closer) zoom.by(closer);
 });
 
 start().catch((error) => say(error.message));

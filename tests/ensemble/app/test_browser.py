@@ -138,6 +138,11 @@ def test_window_and_level_change_the_picture(visit: Page, phantoms: list[Path]) 
     visit.locator("#window").fill("20")
     expect(visit.locator("#note-window")).to_contain_text("W 20")
     assert visit.evaluate(middle) == 255
+    width = visit.locator("#radiograph").bounding_box()["width"]
+    visit.keyboard.press("+")
+    assert visit.locator("#radiograph").bounding_box()["width"] == pytest.approx(1.25 * width)
+    visit.keyboard.press("0")
+    assert visit.locator("#radiograph").bounding_box()["width"] == pytest.approx(width)
     visit.keyboard.press("m")
     expect(visit.locator("#outline")).to_be_hidden()
 
