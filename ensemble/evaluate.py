@@ -20,10 +20,10 @@ from ensemble.decision import FOLDER as DECISIONS
 from ensemble.decision import PATH, Decision
 from ensemble.gather import check_part, gather, original_maps
 from ensemble.histograms import NOTHING
+from ensemble.measures import Measured, measure
 from ensemble.predictions import Predictions
 from ensemble.tables import compare, dice_at, submitted_at
 from experiments import tracking
-from experiments.bootstrap import with_interval
 from experiments.decision_settings import EvaluationSettings
 from imaging import rle
 from imaging.figures import save
@@ -35,8 +35,6 @@ PART = "holdout"
 METRICS = Path("reports/evaluation/metrics.json")
 REPORT = METRICS.parent / "report"
 """Apart from the metrics, which git keeps and DVC does not store."""
-
-Measured = dict[str, dict[str, float | None]]
 
 
 def main() -> None:
@@ -133,6 +131,7 @@ def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Pr
             "level": level,
             "true_area": cases.hit[:, 0],
             "said_area": said,
+            "pixels": cases.evidence.pixels,
             "true_share": cases.hit[:, 0] / cases.evidence.pixels,
             "agreement": cases.evidence.agreement,
             "dice": dice,
@@ -160,34 +159,6 @@ def finished(
         said[i] = mask.sum()
         dice[i] = metrics.kaggle_dice(mask, rle.decode(prepared.truth[image_id], pixels.shape))
     return said, dice
-
-
-def measure(table: pd.DataFrame, draws: PatientDraws, bins: int) -> Measured:
-    """The hold-out's figures, each with its 95 % interval over patients."""
-    label, dice, prob = table["label"].to_numpy(bool), table["dice"].to_numpy(), table["prob"].to_numpy()
-    raw = table["raw"].to_numpy()
-    parts, ranks = metrics.breakdown(dice, label), draws.rank_measures(label, prob)
-    iou = float(np.mean(table["iou"].to_numpy()[label])) if label.any() else float("nan")
-    sensitivity = "sensitivity_at_95_specificity"
-    return {
-        "kaggle_dice": with_interval(parts.score, draws.mean(dice)),
-        "tnr": with_interval(parts.tnr, draws.ratio(dice * ~label, ~label)),
-        "dice_positive": with_interval(parts.dice_positive, draws.ratio(dice * label, label)),
-        "prevalence": with_interval(parts.prevalence, draws.mean(label)),
-        "all_empty": with_interval(parts.all_empty, draws.mean(~label)),
-        "auroc": with_interval(metrics.auroc(label, prob), ranks["auroc"]),
-        "average_precision": with_interval(
-            metrics.average_precision(label, prob), ranks["average_precision"]
-        ),
-        "ece": with_interval(
-            metrics.expected_calibration_error(label, prob, bins), draws.calibration_error(label, prob, bins)
-        ),
-        "ece_before": with_interval(
-            metrics.expected_calibration_error(label, raw, bins), draws.calibration_error(label, raw, bins)
-        ),
-        sensitivity: with_interval(metrics.sensitivity_at_specificity(label, prob), ranks[sensitivity]),
-        "iou_positive": with_interval(iou, draws.ratio(table["iou"].to_numpy() * label, label)),
-    }
 
 
 def rules_on_holdout(decision: Decision, cases: Cases, draws: PatientDraws) -> pd.DataFrame:

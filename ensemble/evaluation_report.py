@@ -29,6 +29,8 @@ NAMES = {
     "ece_before": "the same of the classifier committee before calibration",
     "sensitivity_at_95_specificity": "sensitivity at 95 % specificity",
     "iou_positive": "IoU of the positive images",
+    "miou": "mIoU over all pixels, background and finding (mmsegmentation's)",
+    "mdice": "mDice, the same way",
 }
 
 LEAKS = (

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ensemble import evaluate, fit, sheets, subgroups
+from ensemble import evaluate, fit, measures, sheets, subgroups
 from ensemble.bootstrap import PatientDraws
 from ensemble.decision import Decision
 from ensemble.gather import original_maps
@@ -36,6 +36,8 @@ KEYS = [
     "ece_before",
     "sensitivity_at_95_specificity",
     "iou_positive",
+    "miou",
+    "mdice",
 ]
 
 
@@ -129,6 +131,22 @@ def test_a_decision_of_other_data_is_refused() -> None:
     folds.write_text(folds.read_text() + "\n")
     with pytest.raises(ValueError, match=r"decision\.json: fitted on data .* run `python -m ensemble\.fit`"):
         evaluate.run(FAST, "patient")
+
+
+def test_dataset_level_measures_by_hand() -> None:
+    """Two images of 100 pixels: 6 of 8 said and 10 true pixels agree; an empty one is right, a third is a false alarm of 2."""
+    table = pd.DataFrame(
+        {
+            "dice": [12 / 18, 1.0, 0.0],
+            "said_area": [8, 0, 2],
+            "true_area": [10, 0, 0],
+            "pixels": [100, 100, 100],
+        }
+    )
+    found = measures.dataset_level(table, PatientDraws(np.array(list("abc")), 100, 0))
+    assert found["miou"]["value"] == pytest.approx((6 / 14 + 286 / 294) / 2)
+    assert found["mdice"]["value"] == pytest.approx((12 / 20 + 572 / 580) / 2)
+    assert found["miou"]["low"] <= found["miou"]["value"] <= found["miou"]["high"]
 
 
 def test_subgroups_by_hand() -> None:
