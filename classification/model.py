@@ -39,6 +39,11 @@ class Localising(nn.Module):
         """The cells' logits (B, 1, h, w)."""
         return self.cell(self.backbone(image))
 
+    @property
+    def encoder(self) -> nn.Module:
+        """What `freeze_encoder` keeps still."""
+        return self.backbone
+
     def forward(self, image: Tensor) -> Any:
         """float (B, 1, H, W) to logits (B, 1); in training mode to (logits, cells' logits (B, 1, h, w))."""
         cells = self.where(image)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from classification.model import build
 from experiments import fold
 from experiments.ema import averaging
 from experiments.freezing import encoder_parts
@@ -107,5 +108,7 @@ def test_encoder_of_a_timm_classifier_is_all_but_its_last_layer() -> None:
 
     parts = encoder_parts(timm.create_model("resnet10t", num_classes=1))
     assert not any(isinstance(module, torch.nn.Linear) for part in parts for module in part.modules())
+    localising = build(ClassificationSettings(models=["c"], architecture="resnet10t", head="localising"))
+    assert encoder_parts(localising) == [localising.backbone]
     with pytest.raises(ValueError, match="Linear has no encoder of its own"):
         encoder_parts(torch.nn.Linear(1, 1))
