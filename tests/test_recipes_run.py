@@ -1,0 +1,29 @@
+"""Every recipe runs from generated images to a submission at its smallest scale: `make repro RECIPE=name SCALE=tiny`."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from experiments.recipe import names
+from tests.test_pipeline import Repository
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    return Repository(tmp_path_factory.mktemp("recipes"))
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_recipe_runs_end_to_end(tree: Repository, name: str) -> None:
+    tree.run("python", "-m", "experiments.recipe", name, "--scale", "tiny")
+    tree.run("dvc", "repro")
+    metrics = json.loads((tree.root / "reports/evaluation/metrics.json").read_text())
+    assert 0 <= metrics["kaggle_dice"]["value"] <= 1
+    ids = pd.read_parquet(tree.root / "data/prepared/index.parquet")["image_id"]
+    assert len(ids) == 96
+    assert (tree.root / "submission.csv").is_file()
