@@ -56,7 +56,9 @@ def test_the_summary_says_what_and_where(repository: Repository) -> None:
 def test_the_figures_of_the_documents_are_drawn_from_a_run(repository: Repository) -> None:
     repository.run("python", "-m", "ensemble.gallery", "--output", "drawn")
     drawn = {path.name: path.stat().st_size for path in (repository.root / "drawn").iterdir()}
-    assert set(drawn) >= {path.name for path in Path("docs/figures").glob("*.png") if not path.stem.startswith("app")}
+    assert set(drawn) >= {
+        path.name for path in Path("docs/figures").glob("*.png") if not path.stem.startswith("app")
+    }
     assert max(drawn.values()) <= 300 * 1024
 
 
