@@ -42,7 +42,7 @@ def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
         "data": {"source": "phantom", "folder": "data/phantom", "image_size": scale.side},
         "phantom": {"train": scale.images, **scale.phantom, "kind": kind},
         "split": {"scheme": "patient", "folds": scale.folds, "holdout": 0.3},
-        "train_folds": list(range(scale.folds)),
+        "train_folds": [fold for fold in recipe["train_folds"] if fold < scale.folds],
         **{stage: _stage(recipe[stage], scale, largest) for stage in STAGES},
         **{f"tune_{stage}": {"trials": 0} for stage in STAGES},
         "evaluation": {"draws": 500},
