@@ -74,5 +74,5 @@ def finish(*workers: subprocess.Popen[str]) -> None:
 
 def trials_of(place: str) -> list[FrozenTrial]:
     """All trials of the cheap study."""
-    study = optuna.load_study(study_name="cheap", storage=open_storage(place, heartbeat=1).backend)
+    study = optuna.load_study(study_name="cheap", storage=open_storage(place, heartbeat=2).backend)
     return study.get_trials()

@@ -23,7 +23,7 @@ SPACE = {
 
 
 def settings(trials: int) -> TuneSettings:
-    return TuneSettings(trials=trials, space=SPACE, heartbeat=1)
+    return TuneSettings(trials=trials, space=SPACE, heartbeat=2)
 
 
 def score(values: Values) -> float:
@@ -39,7 +39,7 @@ def main() -> None:
         time.sleep(seconds)
         return score(values)
 
-    storage = open_storage(place, heartbeat=1)
+    storage = open_storage(place, heartbeat=2)
     study = open_study(storage, "cheap", make_pruner(settings(trials), 1))
     log.with_name(f"ready{os.getpid()}").touch()
     while not log.with_name("go").exists():
