@@ -40,7 +40,13 @@ def main() -> None:
     )
     # No access log: not even when somebody looked at a study is kept.
     uvicorn.run(
-        app, host=given.host, port=given.port, access_log=False, log_level="warning", server_header=False
+        app,
+        host=given.host,
+        port=given.port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        limit_concurrency=64,
     )
 
 

@@ -24,7 +24,7 @@ import anyio
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -110,6 +110,8 @@ def _asker(limit: int) -> Callable[[str, Work], Route]:
                     await receive(request, file, limit)
                 except Declined as declined:
                     return JSONResponse({"reason": str(declined)}, declined.status)
+                except ClientDisconnect:  # the visitor has left: nobody reads this
+                    return Response(status_code=400)
                 return await anyio.to_thread.run_sync(_answer, work, file, request, limiter=one_at_a_time)
 
         return Route(path, endpoint, methods=["POST"])

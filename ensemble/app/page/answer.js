@@ -9,9 +9,11 @@ const EMPTY = { outline: "", area_px: 0, area_mm2: null, side: null };
 let study = null;
 let finding = EMPTY;
 let asking = false;
+let fault = "";
 
 export function show(chosen) {
   study = chosen;
+  finding = own() ? EMPTY : study.finding;
   $("answer").hidden = false;
   $("probability").textContent = study.prob.toFixed(2);
   $("ruler-needed").style.setProperty("--at", study.prob);
@@ -49,11 +51,13 @@ async function update() {
   try {
     for (let asked = null; asked !== state();) {
       asked = state();
+      fault = "";
       finding = await found(study);
     }
-  } finally {
-    asking = false;
+  } catch (error) {
+    [finding, fault] = [EMPTY, `No mask could be cut: ${error.message}`];
   }
+  asking = false;
   film.outline(finding.outline);
   write();
 }
@@ -79,7 +83,7 @@ function write() {
   ruler("level", level() / 255, study.level / 255, 255);
   $("answer").classList.toggle("found", finding.area_px > 0);
   $("verdict").textContent = finding.area_px ? `Outlined${finding.side ? ` on ${where(finding.side)}` : ""}` : "Nothing outlined";
-  $("reason").textContent = own() ? ownReason() : study.reason;
+  $("reason").textContent = fault || (own() ? ownReason() : study.reason);
   $("side").textContent = finding.side ? sentence(where(finding.side)) + (study.oriented ? "" : "\nassuming a standard view") : "–";
   $("area").textContent = areas();
   const why = !study.dicom ? "DICOM SEG needs a DICOM file: a picture belongs to no study."

@@ -10,8 +10,10 @@ let grey = null; // the picture's own values, 0..255 or 0..65535
 let depth = 8;
 let waiting = false;
 
-export async function show(study) {
+// `wanted` says whether the reader still waits for this one when it is decoded.
+export async function show(study, wanted) {
   const bitmap = await createImageBitmap(blobOf(study.picture), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+  if (!wanted()) return;
   const canvas = $("radiograph");
   [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
   const context = canvas.getContext("2d", { willReadFrequently: true });

@@ -13,14 +13,8 @@ export function add(entry, open) {
   draw(open);
 }
 
-export function clear() {
-  entries.length = 0;
-  $("table").hidden = true;
-  $("rows").replaceChildren();
-}
-
 export function select(entry) {
-  for (const row of $("rows").rows) row.setAttribute("aria-selected", row.entry === entry);
+  for (const row of $("rows").rows) row.setAttribute("aria-current", row.entry === entry);
 }
 
 function byProbability(a, b) {
@@ -28,7 +22,7 @@ function byProbability(a, b) {
 }
 
 function draw(open) {
-  const rows = $("rows"), selected = [...rows.rows].find((row) => row.getAttribute("aria-selected") === "true")?.entry;
+  const rows = $("rows"), selected = [...rows.rows].find((row) => row.getAttribute("aria-current") === "true")?.entry;
   const focused = document.activeElement?.closest("tr")?.entry;
   rows.replaceChildren(...entries.map((entry) => row(entry, open)));
   $("table").hidden = !entries.length;

@@ -11,6 +11,7 @@ const AT_ONCE = 2; // one is sent while the other is worked on
 let limits = { bytes: Infinity, files: Infinity };
 let name = "";
 let current = null;
+let number = 0; // of the studies read
 let opens = false; // the next file that is done comes on the film
 let queue = [], total = 0, done = 0, running = 0, stop = new AbortController();
 
@@ -22,14 +23,14 @@ async function start() {
   $("examples").replaceChildren(...about.examples.map(exampleButton));
 }
 
-function exampleButton({ title, picture }, number) {
+function exampleButton({ title, picture }, index) {
   const item = document.createElement("li"), button = document.createElement("button"), image = new Image();
   image.src = `data:image/png;base64,${picture}`;
   image.alt = "";
   button.type = "button";
   button.append(image, title);
   button.addEventListener("click", async () => {
-    const blob = await server.example(number).catch((error) => say(error.message));
+    const blob = await server.example(index).catch((error) => say(error.message));
     if (blob) take([new File([blob], `phantom-${title.toLowerCase().replace(/[^a-z]+/g, "-")}.dcm`)]);
   });
   item.append(button);
@@ -40,7 +41,7 @@ function exampleButton({ title, picture }, number) {
 
 function take(files) {
   say("");
-  if (files.length + list.entries.length > limits.files) {
+  if (files.length + queue.length + running + list.entries.length > limits.files) {
     return say(`${files.length} files: this page lists at most ${limits.files} at once. Nothing was read; drop fewer, or use the command line.`);
   }
   if (!running) [total, done, stop, opens] = [0, 0, new AbortController(), true];
@@ -65,7 +66,7 @@ async function readOne(file) {
   try {
     if (file.size > limits.bytes) throw new Error(`larger than ${Math.round(limits.bytes / 2 ** 20)} MiB, the most that this page takes`);
     entry.study = await server.study(file, stop.signal);
-    entry.study.number = entry.number = ++readOne.number;
+    entry.study.number = ++number;
   } catch (error) {
     if (error.name === "AbortError") return;
     entry.refused = error.message;
@@ -77,12 +78,11 @@ async function readOne(file) {
     await open(entry);
   }
 }
-readOne.number = 0;
 
 function count() {
   $("progress").hidden = !running;
   $("busy").hidden = !running || Boolean(current);
-  if (running) document.body.dataset.state = current ? "film" : "busy";
+  if (!current) document.body.dataset.state = running ? "busy" : "empty";
   $("welcome").hidden = running > 0 || Boolean(current);
   $("bar").value = total ? done / total : 0;
   $("counted").textContent = `${done} of ${total} read`;
@@ -114,7 +114,8 @@ async function open(entry) {
   const { study } = entry;
   $("note-shape").textContent = [`${study.width} × ${study.height}`, study.view].filter(Boolean).join("\n");
   zoom.fit();
-  await film.show(study);
+  await film.show(study, () => entry === current);
+  if (entry !== current) return;
   await answer.show(study);
   $("radiograph").setAttribute("aria-label", `${entry.name}, probability ${study.prob.toFixed(2)}. ${answer.summary()}`);
   $("said").textContent = `${entry.name}: probability ${study.prob.toFixed(2)}. ${answer.summary()}. ${study.reason}`;
@@ -190,8 +191,12 @@ $("seg").addEventListener("click", async () => {
   $("seg").disabled = false;
 });
 $("csv").addEventListener("click", () => save(new Blob([list.csv()], { type: "text/csv" }), "pneumothorax.csv"));
-$("clear").addEventListener("click", () => { list.clear(); location.reload(); });
-$("stop").addEventListener("click", () => { queue = []; stop.abort(); });
+$("clear").addEventListener("click", () => location.reload());
+$("stop").addEventListener("click", () => {
+  queue = [];
+  stop.abort();
+  stop = new AbortController();
+});
 
 $("files").addEventListener("change", (event) => { take([...event.target.files]); event.target.value = ""; });
 addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dragging"); });

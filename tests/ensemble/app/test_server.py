@@ -154,6 +154,7 @@ def test_nothing_is_kept_and_no_patient_is_named(page: Page, phantoms: list[Path
             break
         time.sleep(0.1)
     assert list(page.temporary.iterdir()) == []
+    assert b"Traceback" not in page.log.read_bytes()
     for text in [*said, page.log.read_bytes()]:
         assert PATIENT.encode() not in text
         assert b"4711" not in text
