@@ -84,4 +84,4 @@ def page(study: optuna.Study) -> str:
         for place, picture in enumerate(pictures)
     ]
     head = f"<!DOCTYPE html><html lang='en'><meta charset='utf-8'><title>{study.study_name}</title>"
-    return f"{head}<body><h1>{study.study_name}</h1>{''.join(parts)}</body></html>\n"
+    return f"{head}<body style='font-family: sans-serif'><h1>{study.study_name}</h1>{''.join(parts)}</body></html>\n"
