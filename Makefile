@@ -8,7 +8,7 @@ export DVC_NO_ANALYTICS := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help repro tune-worker test test-slow lint app serve figures ui bench requirements clean
+.PHONY: help repro bundle predict tune-worker test test-slow lint app serve figures ui bench requirements clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,12 @@ endif
 	@touch .venv/started
 	dvc repro
 	@test reports/summary.md -nt .venv/started || { cat reports/summary.md; python -m experiments.provenance; }
+
+bundle: .venv/ready ## the finished run as one folder, models/bundle (make repro ends with it)
+	python -m ensemble.export
+
+predict: .venv/ready ## read radiographs: make predict IMAGES=folder OUTPUT=folder
+	python -m ensemble.predict "$(IMAGES)" --output "$(OUTPUT)"
 
 test: .venv/ready ## unit and end-to-end tests
 	pytest -m "not slow"
