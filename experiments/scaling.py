@@ -22,14 +22,14 @@ class Scale:
     epochs: int
     """Passes over the images of all phases of a network together, at least one each; iterations become as many steps."""
     batch: int
-    """Most images a step."""
+    """Images a step, of every network."""
     folds: int
     phantom: dict[str, Any]
     """What else the phantoms are like."""
 
 
 SCALES = {
-    "tiny": Scale(64, 96, 1, 4, 2, {"test": 4, "prevalence": 0.5, "difficulty": 0.0, "least_area": 8000}),
+    "tiny": Scale(64, 64, 1, 8, 2, {"test": 4, "prevalence": 0.5, "difficulty": 0.0, "least_area": 8000}),
     "small": Scale(256, 3000, 12, 16, 3, {"test": 100, "difficulty": 0.3, "least_area": 3000}),
 }
 
@@ -59,15 +59,12 @@ def _stage(section: dict[str, Any], scale: Scale, largest: int) -> dict[str, Any
 
 
 def _smaller(own: dict[str, Any], scale: Scale, largest: int, phases: int = 1) -> dict[str, Any]:
-    """Of the keys that are there those that cost time; a step's images and steps stay what they are in relation."""
+    """Of the keys that are there those that cost time."""
     found = dict(own)
     epochs = max(1, scale.epochs // phases)
-    for key, most in (
-        ("batch_size", scale.batch),
-        ("accumulate", 2),
-        ("epochs", epochs),
-        ("freeze_encoder", epochs),
-    ):
+    if "batch_size" in own:
+        found["batch_size"] = scale.batch
+    for key, most in (("accumulate", 2), ("epochs", epochs), ("freeze_encoder", epochs)):
         if key in own:
             found[key] = min(own[key], most)
     if "image_size" in own:

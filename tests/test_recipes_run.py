@@ -25,5 +25,5 @@ def test_a_recipe_runs_end_to_end(tree: Repository, name: str) -> None:
     metrics = json.loads((tree.root / "reports/evaluation/metrics.json").read_text())
     assert 0 <= metrics["kaggle_dice"]["value"] <= 1
     ids = pd.read_parquet(tree.root / "data/prepared/index.parquet")["image_id"]
-    assert len(ids) == 96
+    assert len(ids) == 64
     assert (tree.root / "submission.csv").is_file()
