@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.tiny import TINY, Repository
 
@@ -65,3 +68,23 @@ def test_an_experiment_is_run_shown_and_compared(clone: Repository, repository: 
         or f"| more-draws | {repository.root.name} |" in table
     )
     assert (clone.root / "reports/compare/compare.md").is_file()
+
+
+def test_what_dvc_does_not_store_is_in_git() -> None:
+    """Else a clone would lack it, and the stage would run again there."""
+    stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"].values()
+    outputs = [
+        out for stage in stages for kind in ("outs", "metrics", "plots") for out in stage.get(kind, [])
+    ]
+    uncached = [
+        name
+        for out in outputs
+        if isinstance(out, dict)
+        for name, of in out.items()
+        if of.get("cache") is False
+    ]
+    assert METRICS in uncached
+    ignored = [
+        name for name in uncached if not subprocess.run(["git", "check-ignore", "-q", name]).returncode
+    ]
+    assert ignored == []
