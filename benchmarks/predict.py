@@ -14,7 +14,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -34,7 +33,7 @@ Times = dict[str, list[float]]
 def main() -> None:
     """Print the table."""
     options = arguments()
-    paths = list(islice(predict.inputs(options.folder, Path("/nowhere")), options.studies))
+    paths = predict.inputs(options.folder)[: options.studies]
     bundle = Bundle.load(options.bundle)
     predictor = bundle.predictor()
     times: Times = defaultdict(list)

@@ -31,8 +31,8 @@ class Index(Settings):
 
     version: Literal[1] = 1
     """Of this file's form."""
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
-    """What people and model registries call it."""
+    name: str = Field(pattern=r"^pneumothorax-[A-Za-z0-9_]+-[A-Za-z0-9]+$", max_length=64)
+    """What people and model registries call it: the project, the data's source, the content."""
     fingerprints: dict[str, str]
     """Of the prepared data (`data`) and of the decision (`decision`)."""
     files: dict[str, str]
@@ -80,6 +80,11 @@ class Bundle:
     def predictor(self) -> Predictor:
         """The networks and the decision, ready to be asked."""
         return Predictor.load(self.folder, self.folder / "decision.json")
+
+    @property
+    def source(self) -> str:
+        """Kind of the data it was trained on: `phantom`, `siim`, `cranium` …"""
+        return self.name.split("-")[1]
 
     @property
     def metrics(self) -> dict[str, dict[str, float | None]]:

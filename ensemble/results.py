@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -15,7 +16,7 @@ from ensemble.bundle import Bundle
 from ensemble.overlay import overlay
 from ensemble.predictor import Scored
 from imaging.files import atomic
-from imaging.radiograph import to_uint8
+from imaging.radiograph import RefusedFile, to_uint8
 from imaging.reading import read
 
 KINDS = ("seg", "gsps", "sc")
@@ -36,7 +37,10 @@ class Results:
         name = shown(relative)
         if scored.answer is None or not scored.answer.mask.any():
             return triage.row(name, scored)
-        grey = to_uint8(read(scored.path).pixels)
+        try:
+            grey = to_uint8(read(scored.path).pixels)
+        except RefusedFile as refusal:  # it could be read a moment ago
+            return triage.row(name, replace(scored, answer=None, refusal=refusal))
         picture = PurePosixPath("overlays") / safe(relative, ".png")
         found = triage.row(name, scored, picture.as_posix())
         caption = f"{scored.answer.prob:.2f}   {found['area_px']:,} px   {found['side'] or ''}   research, not for diagnosis"
@@ -63,6 +67,8 @@ class Results:
             made = {kind: makers[kind]() for kind in self.dicom}
         except source.NoReference as missing:
             return f"none: {missing}"
+        except Exception as error:  # a header that nobody foresaw; its text may name the patient
+            return f"none: not made ({type(error).__name__})"
         stem = PurePosixPath("dicom") / safe(relative, "")
         for kind, dataset in made.items():
             with atomic(self.output / f"{stem}.{kind}.dcm") as temporary:

@@ -79,8 +79,14 @@ def mended(header: Dataset) -> Dataset:
     """
     plain, good = Header(header), Dataset()
     for tag in list(header.keys()):  # the data set's own iterator would convert every value first
-        if _formed(header.get_item(tag).VR, plain.texts(keyword_for_tag(tag))):
-            good.add(header[tag])
+        keyword = keyword_for_tag(tag)
+        texts = plain.texts(keyword) if keyword else []  # private elements have none
+        try:
+            element = header[tag]
+        except Exception:  # pydicom's conversions raise whatever they like on damaged values
+            continue
+        if _formed(element.VR, texts):
+            good.add(element)
     years = age_in_years(plain.text("PatientAge"))
     if years is not None and "PatientAge" not in good:
         good.PatientAge = f"{years:03}Y"
@@ -94,11 +100,11 @@ def mended(header: Dataset) -> Dataset:
     return good
 
 
-def _formed(representation: str | None, values: list[str]) -> bool:
+def _formed(representation: str, values: list[str]) -> bool:
     """Whether the values of an element are as its representation demands, where that demands a form."""
     try:
         for value in values if representation in FORMS else []:
-            validate_value(str(representation), value, config.RAISE)
+            validate_value(representation, value, config.RAISE)
     except ValueError:
         return False
     return True

@@ -82,8 +82,11 @@ def test_no_path_leaves_the_folder(folder: Path, name: str) -> None:
         ("[]", "bundles of version 1, found 'list'"),
         ('{"version": 2}', "bundles of version 1, found 2"),
         ('{"version": 1, "name": "a b", "fingerprints": {}, "files": {}}', "name"),
-        ('{"version": 1, "name": "a", "fingerprints": {}}', "`files` is missing"),
-        ('{"version": 1, "name": "a", "fingerprints": {}, "files": {}}', r"foreign: .*decision\.json"),
+        ('{"version": 1, "name": "pneumothorax-a-b", "fingerprints": {}}', "`files` is missing"),
+        (
+            '{"version": 1, "name": "pneumothorax-a-b", "fingerprints": {}, "files": {}}',
+            r"foreign: .*decision\.json",
+        ),
     ],
 )
 def test_a_damaged_index_is_refused(folder: Path, content: str, message: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,9 +16,9 @@ import pytest
 from highdicom.seg import segread
 
 from ensemble import predict, triage
-from ensemble.bundle import Bundle
+from ensemble.bundle import Bundle, seal
 from ensemble.overlay import BAR, overlay
-from ensemble.results import safe, shown
+from ensemble.results import Results, safe, shown
 from imaging.phantom.dicom_file import location, save
 from imaging.phantom.radiograph import render
 from imaging.settings import PhantomSettings
@@ -134,16 +136,33 @@ def test_a_failure_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_output_inside_the_folder_is_not_read(folder: Path) -> None:
-    inside = folder / "a"
-    assert all(not path.is_relative_to(inside) for path in predict.inputs(folder, inside))
+def test_a_bundle_of_another_finding_makes_no_objects_coded_as_pneumothorax(
+    folder: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    seal(copy, "cranium", {})
+    with pytest.raises(ValueError, match="give --dicom none"):
+        predict.predict(folder, tmp_path / "out", Bundle.load(copy), ("seg",))
+
+
+def test_a_file_that_vanishes_is_refused_and_a_header_nobody_foresaw_stops_nothing(
+    folder: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Bundle.load(tiny_bundle)
+    study = next(folder.glob("dicom-images-train/*/*/*.dcm"))
+    scored = next(loaded.predictor().files([study]))
+    results = Results(folder, tmp_path, loaded, ("seg",))
+    monkeypatch.setattr("imaging.dicom_objects.segmentation.make", lambda *_: {}["Doe^Jane"])
+    assert results.write(scored)["dicom"] == "none: not made (KeyError)"
+    row = results.write(replace(scored, path=folder / "gone.dcm"))
+    assert (row["verdict"], row["reason"]) == ("refused", "no such file")
 
 
 @pytest.mark.parametrize(("name", "message"), [("nowhere", "no such folder"), ("empty", "no files")])
 def test_no_input_is_an_error(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=message):
-        list(predict.inputs(tmp_path / name, tmp_path / "out"))
+        predict.inputs(tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ CR: dict[str, Any] = {
     "SOPClassUID": uid.ComputedRadiographyImageStorage, "Modality": "CR", "PhotometricInterpretation": "MONOCHROME1",
     "PatientSex": "x", "PatientAge": "???", "StudyDate": "yesterday", "NumberOfFrames": 1, "WindowCenter": [500, 600],
     "WindowWidth": [900, 1000], "InstitutionName": "Hospital", "OperatorsName": "Somebody", "bits": 10,
+    "syntax": uid.ImplicitVRLittleEndian,
 }  # fmt: skip
 KINDS = {"siim": SIIM, "dx": DX, "cr": CR}
 
@@ -48,7 +49,7 @@ def write(path: Path, elements: dict[str, Any]) -> Path:
     """A study of SHAPE with these elements."""
     d = Dataset()
     d.file_meta = FileMetaDataset()
-    d.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+    d.file_meta.TransferSyntaxUID = elements.get("syntax", uid.ExplicitVRLittleEndian)
     d.StudyInstanceUID, d.SeriesInstanceUID, d.SOPInstanceUID = (uid.generate_uid() for _ in range(3))
     d.Rows, d.Columns = SHAPE
     d.SamplesPerPixel, d.PhotometricInterpretation, d.PixelRepresentation = 1, "MONOCHROME2", 0
@@ -57,9 +58,10 @@ def write(path: Path, elements: dict[str, Any]) -> Path:
     pixels = np.random.default_rng(0).integers(0, 2**bits, SHAPE)
     d.PixelData = pixels.astype("u1" if bits == 8 else "<u2").tobytes()
     d["PixelData"].VR = "OB" if bits == 8 else "OW"
+    d.private_block(0x0021, "A MAKER", create=True).add_new(1, "LO", "private")
     with config.disable_value_validation():
         for name, value in elements.items():
-            if name != "bits":
+            if name not in ("bits", "syntax"):
                 setattr(d, name, value)
         d.file_meta.MediaStorageSOPClassUID, d.file_meta.MediaStorageSOPInstanceUID = (
             d.SOPClassUID,
