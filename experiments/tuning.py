@@ -82,11 +82,8 @@ class Proxy(Generic[T]):
         folder = STUDIES / self.name / f"trial{trial.number}"
         try:
             made = self._train(trial, self.settings(values), folder, parent)
-        except (
-            optuna.TrialPruned,
-            FloatingPointError,
-            MemoryError,
-        ):  # after any other end it is gone on with
+        except (optuna.TrialPruned, FloatingPointError, MemoryError):
+            # After any other end the trial is gone on with, from what lies there.
             shutil.rmtree(folder, ignore_errors=True)
             raise
         shutil.rmtree(folder, ignore_errors=True)
