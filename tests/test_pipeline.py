@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,12 @@ def test_the_summary_says_what_and_where(repository: Repository) -> None:
 def test_the_figures_of_the_documents_are_drawn_from_a_run(repository: Repository) -> None:
     repository.run("python", "-m", "ensemble.gallery", "--output", "drawn")
     drawn = {path.name: path.stat().st_size for path in (repository.root / "drawn").iterdir()}
-    assert set(drawn) >= {
-        path.name for path in Path("docs/figures").glob("*.png") if not path.stem.startswith("app")
-    }
+    pages = [
+        Path(f"docs/{name}.md").read_text() for name in ("data", "models", "decision-explained", "decision")
+    ]
+    shown = re.findall(r"\(figures/([\w-]+\.png)\)", "".join(pages))
+    assert len(shown) > 10
+    assert set(drawn) >= set(shown)
     assert max(drawn.values()) <= 300 * 1024
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ensemble import figures, predictions, simulate
 from ensemble.bundle import Bundle
-from ensemble.decision import FOLDER, Answer, Decision
+from ensemble.decision import FOLDER, Decision
 from ensemble.evaluate import METRICS, REPORT
 from ensemble.evaluation_report import in_words
 from ensemble.gallery import networks, people, pipeline, results
@@ -90,12 +90,7 @@ def cascade(prepared: Prepared) -> Figure:
     answer = Bundle.load().predictor().answers([square], [(SIDE, SIDE)], cascade=False)[0]
     assert answer.map is not None
     image = np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
-    return pipeline.cascade(image, answer.map, answer.mask, answer.prob, needed(answer))
-
-
-def needed(answer: Answer) -> float:
-    """The probability that the rule asked of an image; one half where it asks for none."""
-    return answer.needed or 0.5
+    return pipeline.cascade(image, answer.map, answer.mask, answer.prob, answer.needed)
 
 
 def both_networks() -> Figure:

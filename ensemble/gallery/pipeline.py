@@ -53,8 +53,10 @@ def pipeline() -> Figure:
     return figure
 
 
-def cascade(image: Pixels, level: Pixels, mask: NDArray[np.bool_], prob: float, needed: float) -> Figure:
-    """One study, image and map uint8 and mask bool (S, S), through the pair, with its probability and the one it needs."""
+def cascade(
+    image: Pixels, level: Pixels, mask: NDArray[np.bool_], prob: float, needed: float | None
+) -> Figure:
+    """One study, image and map uint8 and mask bool (S, S), through the pair, with its probability and the one that its mask needs."""
     figure, axes = sheet(11, 3.7)
     y = 2.2
     _picture(axes, (0.2, y - 0.95), 1.9, image)
@@ -72,7 +74,8 @@ def cascade(image: Pixels, level: Pixels, mask: NDArray[np.bool_], prob: float, 
     arrow(axes, (3.35, y - 0.54), (3.35, 0.72), NEGATIVE)
     words(axes, (3.5, y - 0.93), "below the bound", ha="left", color=NEGATIVE)
     box(axes, (3.35, 0.45), (2.5, 0.52), "no mask, U-Nets not asked", "", NEGATIVE)
-    said = f"p = {prob:.2f},  needed {needed:.2f}:  {'a mask' if prob > needed else 'no mask'}"
+    asked = "" if needed is None else f",  needed {needed:.2f}"
+    said = f"p = {prob:.2f}{asked}:  {'a mask' if mask.any() else 'no mask'}"
     box(axes, (8.92, 0.45), (3.4, 0.52), said, "", RULE)
     arrow(axes, (7.9, y - 1.3), (7.9, 0.72), POSITIVE)
     arrow(axes, (9.95, 0.72), (9.95, y - 1.3), RULE)

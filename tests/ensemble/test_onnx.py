@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
 import torch
 
-from ensemble import onnx_engine, onnx_export, onnx_int8
+from ensemble import onnx_engine, onnx_export, onnx_int8, predict
 from ensemble.bundle import Bundle
 from ensemble.decision import Answer
 from ensemble.predictor import Member, Predictor
@@ -55,6 +56,17 @@ def test_the_same_answers(predictor: Predictor, exported: Path) -> None:
     for a, b in zip(mine, theirs, strict=True):
         assert a.prob == pytest.approx(b.prob, abs=onnx_engine.TOLERANCE)
         assert np.abs(a.map.astype(int) - b.map.astype(int)).max() <= 1
+
+
+def test_a_folder_is_read_the_same_way(tiny_bundle: Path, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for k, square in enumerate(SQUARES[:2]):
+        cv2.imwrite(str(tmp_path / "in" / f"{k}.png"), square)
+    loaded = Bundle.load(tiny_bundle)
+    mine = predict.predict(tmp_path / "in", tmp_path / "a", loaded, ())
+    theirs = predict.predict(tmp_path / "in", tmp_path / "b", loaded, (), onnx=exported)
+    assert list(mine["decision"]) == list(theirs["decision"]) == ["mask", "mask"]
+    assert np.allclose(mine["probability"], theirs["probability"], atol=onnx_engine.TOLERANCE)
 
 
 def test_a_file_says_what_it_is(predictor: Predictor, exported: Path) -> None:
