@@ -82,7 +82,7 @@ def fit(kind: str, raw: Floats, label: Bools) -> Sigmoid | Steps:
 def calibration_steps(raw: Floats, calibrated: Floats, prob: Floats) -> dict[str, Floats]:
     """Probabilities (N,) before and after, by a name for reports; a third where the rules see a stacked one."""
     steps = {BEFORE: raw, "calibrated": calibrated}
-    return steps if np.array_equal(calibrated, prob) else {**steps, "stacked with the masks": prob}
+    return steps if np.array_equal(calibrated, prob) else {**steps, "with the masks": prob}
 
 
 def _temperature(raw: Floats, label: Bools) -> Sigmoid:

@@ -65,7 +65,14 @@ def reliability(label: Bools, probs: dict[str, Floats], bins: int) -> Figure:
         used, ece = count > 0, metrics.expected_calibration_error(label, prob, bins)
         spread = np.sqrt(observed * (1 - observed) / np.maximum(count, 1))[used]
         axes.errorbar(
-            mean[used], observed[used], spread, fmt="-", color=colour, linewidth=1.2, elinewidth=0.8
+            mean[used],
+            observed[used],
+            spread,
+            fmt="-",
+            color=colour,
+            linewidth=1.2,
+            elinewidth=0.8,
+            alpha=0.6,
         )
         size = 12 + 160 * count[used] / count.sum()
         axes.scatter(
@@ -74,14 +81,21 @@ def reliability(label: Bools, probs: dict[str, Floats], bins: int) -> Figure:
             size,
             color=colour,
             marker=mark,
-            label=f"{name}: error {ece:.3f}",
+            label=f"{name}: ECE {ece:.3f}",
             zorder=3,
         )
         edges = np.linspace(0, 1, bins + 1)
         below.stairs(count, edges, color=colour, linewidth=1.4)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05), ylabel="share with a pneumothorax")
     axes.set_title("Calibration: said against seen, expected calibration error")
-    axes.legend(loc="lower right", markerscale=0.8)
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=3,
+        fontsize=9,
+        columnspacing=1,
+        handlelength=1,
+    )
     below.set(xlim=(-0.02, 1.02), yscale="log", xlabel="probability said", ylabel="images")
     return figure
 
