@@ -90,6 +90,9 @@ def labels(*values: int) -> np.ndarray:
     return np.repeat(np.array(values, np.uint8)[None], 20, axis=1).repeat(30, axis=0)
 
 
+BORDERED = np.zeros((30, 30), np.uint8)
+BORDERED[9:18, 9:18] = 255
+BORDERED[11:16, 11:16] = 1
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (20, 1))
 RED = np.dstack([FULL, 0 * FULL, 0 * FULL])
 REFUSED = {
@@ -97,6 +100,8 @@ REFUSED = {
     "one class of several": (png(labels(0, 2)), "values 0, 2;"),
     "a class and the border to ignore": (png(labels(0, 1, 255)), "values 0, 1, 255;"),
     "such a border, thin": (png(cv2.copyMakeBorder(ONE, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=255)), "values 0, 1, 255;"),
+    "such a border, around little": (png(BORDERED), "values 0, 1, 255;"),
+    "a trimap with a thin edge": (png(np.repeat(labels(0, 128, 255)[:, ::20], [20, 4, 20], axis=1)), "values 0, 128, 255;"),
     "a trimap": (png(labels(0, 128, 255)), "values 0, 128, 255;"),
     "half as bright": (png(labels(0, 128)), "values 0, 128;"),
     "a heat map": (png(RAMP), "values 0, 4, 8, 12, 16, 20, 24, 28 …"),
