@@ -56,7 +56,7 @@ def pipeline() -> Figure:
 def cascade(
     image: Pixels, level: Pixels, mask: NDArray[np.bool_], prob: float, needed: float | None
 ) -> Figure:
-    """One study, image and map uint8 and mask bool (S, S), through the pair, with its probability and the one that its mask needs."""
+    """One study, image and map uint8 and mask bool (S, S), through the pair; its probability and the one that its mask needs."""
     figure, axes = sheet(11, 3.7)
     y = 2.2
     _picture(axes, (0.2, y - 0.95), 1.9, image)
