@@ -85,6 +85,17 @@ class Params(Settings):
                     of_trial(settings, study, {key: value}, f"tune_{stage}.space")
         return self
 
+    @model_validator(mode="after")
+    def _encoders_are_of_classifiers(self) -> Params:
+        for name in self.segmentation.models:
+            source = for_model(self.segmentation, name).encoder_from
+            if source is not None and source not in self.classification.models:
+                raise ValueError(
+                    f"segmentation.encoder_from {source} of {name} is not among classification.models "
+                    f"({', '.join(self.classification.models)})"
+                )
+        return self
+
 
 def load(path: str | Path = PARAMS_FILE) -> Params:
     """Read and validate a whole params file; a ValueError has one line for each fault."""
