@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from imaging.files import atomic, sha256, write_json, write_text
 from imaging.prepared import FOLDER, Prepared
+from imaging.set_apart import check, set_apart
 from imaging.settings import SplitSettings, load_section
 
 HOLDOUT = "holdout"
@@ -59,7 +60,7 @@ def assign_folds(labelled: pd.DataFrame, settings: SplitSettings) -> pd.DataFram
     apart = set_apart(labelled, settings)
     fold = np.full(len(labelled), HOLDOUT, object)
     if apart.any():
-        _check_apart(labelled, apart)
+        check(labelled, apart)
         names, shares = names[1:], shares[1:] / shares[1:].sum()
     fold[~apart] = _divide(labelled[~apart].reset_index(drop=True), names, shares, settings)
     return labelled[["image_id", "patient_id"]].assign(fold=fold)
@@ -81,39 +82,6 @@ def _divide(
         f"no division into {len(names)} parts gives each a positive and a negative image; lower split.folds"
         f" ({settings.folds}) or change split.holdout ({settings.holdout})"
     )
-
-
-def set_apart(labelled: pd.DataFrame, settings: SplitSettings) -> NDArray[np.bool_]:
-    """True for the images whose place in the hold-out is settled before any dealing."""
-    if settings.scheme == "mmsegmentation":
-        return mmsegmentation_validation(labelled["image_id"].tolist())
-    if settings.given and "split" in labelled:
-        return (labelled["split"] == "val").to_numpy(bool)
-    return np.zeros(len(labelled), np.bool_)
-
-
-def mmsegmentation_validation(ids: list[str]) -> NDArray[np.bool_]:
-    """True for the images of mmsegmentation's validation set: a fifth of the names `<id>.png`, sorted and shuffled.
-
-    Its tools call scikit-learn's train_test_split(test_size=0.2, random_state=0), which takes the first fifth (rounded up) of
-    a permutation by NumPy's RandomState, whose numbers never change (NEP 19).
-    """
-    order = sorted(range(len(ids)), key=lambda i: f"{ids[i]}.png")
-    chosen = np.random.RandomState(0).permutation(len(ids))[: -(-len(ids) // 5)]
-    apart = np.zeros(len(ids), np.bool_)
-    apart[np.array(order)[chosen]] = True
-    return apart
-
-
-def _check_apart(labelled: pd.DataFrame, apart: NDArray[np.bool_]) -> None:
-    """A hold-out of one class, or nothing left to train on, is no division."""
-    for part, word in ((labelled[apart], "set apart as hold-out"), (labelled[~apart], "left for the folds")):
-        labels = set(part["label"].astype(int))
-        if labels != {0, 1}:
-            raise ValueError(
-                f"{len(part):,} images are {word}, with the labels {sorted(labels)}; both classes are needed."
-                " Mend the source's lists, or set split.given to false to divide anew"
-            )
 
 
 def _strata(labelled: pd.DataFrame) -> pd.DataFrame:

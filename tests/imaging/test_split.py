@@ -9,6 +9,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from imaging import split
+from imaging.set_apart import mmsegmentation_validation
 from imaging.settings import SplitSettings
 from imaging.split import assign_folds, describe
 
@@ -197,7 +198,7 @@ def test_mmsegmentations_validation_set_is_scikit_learns(count):
     ids = [f"{number % 7}_{number}" for number in range(count)]
     names = sorted(f"{name}.png" for name in ids)
     theirs = train_test_split(names, test_size=0.2, random_state=0)[1]
-    ours = split.mmsegmentation_validation(ids)
+    ours = mmsegmentation_validation(ids)
     assert {f"{name}.png" for name, apart in zip(ids, ours, strict=True) if apart} == set(theirs)
 
 
@@ -236,7 +237,7 @@ def test_mmsegmentations_division_of_the_real_labels(real_siim):
     from imaging.sources.siim import read_labels
 
     codes, _, _ = read_labels(real_siim / "labels" / "train-rle-full.csv")
-    apart = split.mmsegmentation_validation(list(codes))
+    apart = mmsegmentation_validation(list(codes))
     positive = np.array([code != "-1" for code in codes.values()])
     assert ((~apart).sum(), apart.sum()) == (9637, 2410)
     assert (positive[~apart].sum(), positive[apart].sum()) == (2137, 532)
