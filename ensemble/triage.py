@@ -51,8 +51,8 @@ def row(name: str, scored: Scored, overlay: str = "", dicom: str = "") -> Row:
 def table(rows: list[Row]) -> pd.DataFrame:
     """All rows, the most probable first; equal ones by name."""
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    frame["area_px"] = frame["area_px"].astype("Int64")
-    frame["area_mm2"] = frame["area_mm2"].astype("Float64").round(1)
+    numbers = {"probability": "float64", "area_px": "Int64", "area_mm2": "Float64"}
+    frame = frame.astype({name: numbers.get(name, "string") for name in COLUMNS}).round({"area_mm2": 1})
     return frame.sort_values(["probability", "file"], ascending=[False, True], ignore_index=True)
 
 

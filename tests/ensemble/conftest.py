@@ -216,6 +216,7 @@ def write_networks(folder: Path, side: int) -> dict[str, dict[str, dict[str, str
     """A classifier with a localising head and a plain U-Net of chance weights, as training writes them; returns their seals."""
     look = ClassificationSettings(models=["c"], architecture="resnet10t", head="localising", image_size=side)
     draw = SegmentationSettings(models=["u"], architecture="plain", base_channels=4, image_size=side)
+    torch.manual_seed(0)
     nets = {
         "classification": (look, classification.model.build(look)),
         "segmentation": (draw, segmentation.architectures.build(draw)),

@@ -19,6 +19,7 @@ from ensemble import predict, triage
 from ensemble.bundle import Bundle, seal
 from ensemble.overlay import BAR, overlay
 from ensemble.results import Results, safe, shown
+from imaging.files import read_json, write_json
 from imaging.phantom.dicom_file import location, save
 from imaging.phantom.radiograph import render
 from imaging.settings import PhantomSettings
@@ -43,12 +44,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def done(folder: Path, tiny_bundle: Path) -> subprocess.CompletedProcess[str]:
+def bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny one with a level so low that every image gets a mask, whatever its chance weights make of it."""
+    copy = Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("sure") / "bundle"))
+    decision = read_json(copy / "decision.json")
+    write_json(copy / "decision.json", {**decision, "rule": {"kind": "gate", "cut": 0.0, "level": 1}})
+    return seal(copy, "test", {}).folder
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path, bundle: Path) -> subprocess.CompletedProcess[str]:
     """The command as its user gives it."""
     command = [sys.executable, "-m", "ensemble.predict", str(folder), "--output", str(folder.parent / "out")]
-    return subprocess.run(
-        [*command, "--bundle", str(tiny_bundle)], capture_output=True, text=True, check=False
-    )
+    return subprocess.run([*command, "--bundle", str(bundle)], capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +116,9 @@ def test_dicom_objects_hold_the_mask_at_the_studys_size(table: pd.DataFrame, fol
 
 
 def test_the_same_answers_without_the_cascade_and_from_the_predictor(
-    table: pd.DataFrame, folder: Path, tiny_bundle: Path, tmp_path: Path
+    table: pd.DataFrame, folder: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    loaded = Bundle.load(tiny_bundle)
+    loaded = Bundle.load(bundle)
     again = predict.predict(folder / "a", tmp_path / "out", loaded, (), cascade=False)
     answer = next(loaded.predictor().files([folder / "a/same.png"])).answer
     assert answer is not None
@@ -120,35 +128,35 @@ def test_the_same_answers_without_the_cascade_and_from_the_predictor(
     assert not (tmp_path / "out/dicom").exists()
 
 
-def test_an_output_that_holds_something_is_spared(folder: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+def test_an_output_that_holds_something_is_spared(folder: Path, bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(ValueError, match="exists already; choose another folder"):
-        predict.predict(folder / "a", tmp_path, Bundle.load(tiny_bundle), ())
+        predict.predict(folder / "a", tmp_path, Bundle.load(bundle), ())
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_a_failure_leaves_nothing_behind(
-    folder: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(triage, "table", lambda rows: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        predict.predict(folder / "a", tmp_path / "out", Bundle.load(tiny_bundle), ())
+        predict.predict(folder / "a", tmp_path / "out", Bundle.load(bundle), ())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bundle_of_another_finding_makes_no_objects_coded_as_pneumothorax(
-    folder: Path, tiny_bundle: Path, tmp_path: Path
+    folder: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    copy = Path(shutil.copytree(bundle, tmp_path / "bundle"))
     seal(copy, "cranium", {})
     with pytest.raises(ValueError, match="give --dicom none"):
         predict.predict(folder, tmp_path / "out", Bundle.load(copy), ("seg",))
 
 
 def test_a_file_that_vanishes_is_refused_and_a_header_nobody_foresaw_stops_nothing(
-    folder: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = Bundle.load(tiny_bundle)
+    loaded = Bundle.load(bundle)
     study = next(folder.glob("dicom-images-train/*/*/*.dcm"))
     scored = next(loaded.predictor().files([study]))
     results = Results(folder, tmp_path, loaded, ("seg",))
