@@ -53,10 +53,11 @@ def run(given: argparse.Namespace) -> str:
     tables = {
         "experiments": compare_tables.results(results),
         "differences": differences(results, base, given.draws),
-        "trainings": compare_tables.curves([*curves, *(one for result in results for one in result.curves)]),
     }
-    drawn = [one for one in [*curves, *(one for result in results for one in result.curves)] if one.points]
-    return write(tables, drawn, given.output)
+    curves += [one for result in results for one in result.curves]
+    for stage in dict.fromkeys(one.stage for one in curves):
+        tables[stage or "runs"] = compare_tables.curves([one for one in curves if one.stage == stage])
+    return write(tables, [one for one in curves if one.points], given.output)
 
 
 def distinct(results: list[Result]) -> list[Result]:
@@ -96,13 +97,12 @@ def write(tables: dict[str, pd.DataFrame], curves: list[Curve], folder: Path) ->
     heads = {
         "experiments": "Hold-out, with 95 % intervals over patients",
         "differences": "Differences to the baseline, image by image, with 95 % intervals over patients",
-        "trainings": "Ends of the curves",
     }
     parts = []
     for name, table in tables.items():
         if len(table):
             parts.append(
-                f"## {heads[name]}\n\n{compare_tables.markdown(table, signed=name == 'differences')}"
+                f"## {heads.get(name, f'Ends of the curves: {name}')}\n\n{compare_tables.markdown(table, signed=name == 'differences')}"
             )
             with atomic(folder / f"{name}.csv") as temporary:
                 table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")

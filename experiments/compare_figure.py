@@ -32,6 +32,9 @@ def draw(found: list[Curve]) -> Figure:
                     lw=1.3,
                     ms=4,
                 )
+        if not axes.lines:  # this stage does not measure it
+            axes.set_axis_off()
+            continue
         axes.set_title(f"{stage.replace('_', ' ')}: {key}")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -118,11 +118,10 @@ def select(
     """
     clauses = [f"tags.`{key}` = '{value}'" for key, value in tags.items()] + ([query] if query else [])
     known = search(client, " and ".join(clauses))
-    results: list[Result] = []
-    chosen: list[Run] = []
+    chosen: list[Run | Path] = []
     for name in names:
         if (Path(name) / "reports/evaluation/metrics.json").is_file():
-            results.append(from_folder(Path(name), client))
+            chosen.append(Path(name))
             continue
         matching = [run for run in known if named(run, name)]
         if not matching:
@@ -133,10 +132,14 @@ def select(
             )
         chosen += _judged(matching) or matching
     if not names:
-        chosen = known if clauses else [run for run in known if is_evaluation(run)]
-        chosen = _newest(chosen)
-    results += [from_run(client, run) for run in chosen if is_evaluation(run)]
-    return results, [curve(client, run) for run in chosen if not is_evaluation(run)]
+        chosen += _newest(known if clauses else [run for run in known if is_evaluation(run)])
+    results = [
+        from_folder(one, client) if isinstance(one, Path) else from_run(client, one)
+        for one in chosen
+        if isinstance(one, Path) or is_evaluation(one)
+    ]
+    single = [one for one in chosen if not isinstance(one, Path) and not is_evaluation(one)]
+    return results, [curve(client, run) for run in single]
 
 
 def named(run: Run, name: str) -> bool:

@@ -125,7 +125,8 @@ def test_every_evaluated_experiment_and_its_trainings(two: MlflowClient, tmp_pat
     assert sum("train_segmentation m fold 0" in line for line in lines) == 2
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {
-        "compare.md", "curves.png", "differences.csv", "experiments.csv", "trainings.csv",
+        "compare.md", "curves.png", "differences.csv", "experiments.csv", "train_classification.csv",
+        "train_segmentation.csv",
     }  # fmt: skip
     assert pd.read_csv(out / "differences.csv")["kaggle_dice"].tolist() == [0.4375]
 
@@ -134,7 +135,7 @@ def test_every_evaluated_experiment_and_its_trainings(two: MlflowClient, tmp_pat
     ("names", "changes", "results", "curves"),
     [
         (["wide"], {}, ["wide"], []),
-        (["wide", "one"], {}, ["one", "wide"], []),  # a checkout's folder
+        (["wide", "one"], {}, ["wide", "one"], []),  # a checkout's folder
         ([], {"tags": {"stage": "train_segmentation"}}, [], ["train_segmentation m fold 0"] * 2),
         ([], {"query": "metrics.`val/score` > 0.1 and tags.experiment = 'wide'"}, [], ["train_"] * 2),
         (
