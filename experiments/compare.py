@@ -101,9 +101,8 @@ def write(tables: dict[str, pd.DataFrame], curves: list[Curve], folder: Path) ->
     parts = []
     for name, table in tables.items():
         if len(table):
-            parts.append(
-                f"## {heads.get(name, f'Ends of the curves: {name}')}\n\n{compare_tables.markdown(table, signed=name == 'differences')}"
-            )
+            head = heads.get(name, f"Ends of the curves: {name}")
+            parts.append(f"## {head}\n\n{compare_tables.markdown(table, signed=name == 'differences')}")
             with atomic(folder / f"{name}.csv") as temporary:
                 table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     if curves:
