@@ -1,8 +1,8 @@
 """A folder of studies with and without the cascade: the answers are the same, bit for bit, and how much time it saves.
 
 `python benchmarks/cascade.py` generates phantoms at 22 % prevalence (where they shall be like the ones that the networks learned,
-give `--difficulty` and `--least-area` of params.yaml) and asks the trained networks in models/. Both ways take turns in one run; processor time stands beside
-the clock's, since a busy machine disturbs it little.
+give `--difficulty` and `--least-area` of params.yaml) and asks the trained networks in models/. Both ways take turns in one run;
+processor time stands beside the clock's, since a busy machine disturbs it little.
 """
 
 from __future__ import annotations
