@@ -61,7 +61,7 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, dict) and value:
             flat |= flatten(value, f"{name}.")
         else:
-            flat[name] = str(value)
+            flat[name] = without_password(str(value))
     return flat
 
 
@@ -147,7 +147,7 @@ def start(
     run = _open(name, {**tags, **surroundings.names()}, memory, parent)
     run.params(params)
     if parent is None:
-        run.text(yaml.safe_dump(params, sort_keys=False), "config.yaml")
+        run.text(without_password(yaml.safe_dump(params, sort_keys=False)), "config.yaml")
         run.text(surroundings.packages(), "environment/packages.txt")
         run.text(json.dumps(surroundings.machine(), indent=2), "environment/machine.json")
     try:

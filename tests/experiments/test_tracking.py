@@ -20,6 +20,9 @@ def runs(client: MlflowClient) -> list:
 
 
 def test_nested_params_become_flat_keys() -> None:
+    assert tracking.flatten({"storage": "postgresql://me:secret@host/studies"}) == {
+        "storage": "postgresql://host/studies"
+    }
     values = {"segmentation": {"lr": 0.1, "augment": {"preset": "none"}, "variants": {}}}
     assert tracking.flatten(values) == {
         "segmentation.lr": "0.1",
