@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -64,7 +65,7 @@ def decisions(request, random_cases) -> dict[str, Decision]:
     cases = random_cases(images=150, seed=6)
     above = cases.evidence.above.copy()
     above[(~cases.label) & (np.arange(150) % 6 > 0), 1:] = 0
-    cases = crossfit.replace(cases, evidence=crossfit.replace(cases.evidence, above=above))
+    cases = replace(cases, evidence=replace(cases.evidence, above=above))
     return crossfit.fit(cases, ["a", "b"], list(RULES), MaskCommittee(weights={"u": 1.0}), settings)[0]
 
 
