@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from imaging.files import atomic, read_json, sha256, write_json
 
-FORMAT = 1
+FORMAT = 2  # 1: before the segmentation networks had a body and heads
 
 
 def path_of(stage: str, model: str, fold: int, folder: str | Path = "models") -> Path:
