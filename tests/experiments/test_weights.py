@@ -60,7 +60,7 @@ def test_what_is_missing_is_named(saved: Path) -> None:
 def test_another_format_is_refused(saved: Path) -> None:
     side = saved.with_suffix(".json")
     side.write_text(json.dumps({**json.loads(side.read_text()), "format": 9}))
-    with pytest.raises(ValueError, match="format 9, this version reads 1"):
+    with pytest.raises(ValueError, match="format 9, this version reads 2"):
         weights.load_facts(saved)
 
 
