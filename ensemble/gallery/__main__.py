@@ -29,6 +29,7 @@ from imaging import augment_figure, data_figures
 from imaging.figures import save
 from imaging.files import read_json
 from imaging.phantom import sheet
+from imaging.phantom.cranium import sheet as heads
 from imaging.prepared import Prepared
 from imaging.settings import DataSettings, load_section
 
@@ -49,6 +50,7 @@ def main() -> None:
         for name, draw in tqdm(drawings().items(), "figures", disable=None):
             save(draw(), given.output / f"{name}.png", dpi=PICTURES.get(name, DPI))
         sheet.write(given.output / "phantom.png")
+        heads.write(given.output / "cranium.png")
         augment_figure.write(given.output)
     except ValueError as error:
         sys.exit(str(error))

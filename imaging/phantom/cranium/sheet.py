@@ -29,8 +29,13 @@ def main() -> None:
     parser.add_argument(
         "file", type=Path, nargs="?", default=FILE, help="PNG to write (default: %(default)s)"
     )
+    write(parser.parse_args().file)
+
+
+def write(path: Path) -> None:
+    """Write the sheet as PNG."""
     picture = sheet(PhantomSettings(kind="cranium"))
-    with atomic(parser.parse_args().file) as temporary:
+    with atomic(path) as temporary:
         temporary.write_bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
 
 
