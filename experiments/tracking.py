@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from experiments import surroundings
 from imaging.files import fingerprint, read_json, sha256, write_json
+from imaging.settings import without_passwords
 
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -61,7 +61,7 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, dict) and value:
             flat |= flatten(value, f"{name}.")
         else:
-            flat[name] = without_password(str(value))
+            flat[name] = without_passwords(str(value))
     return flat
 
 
@@ -122,7 +122,7 @@ class Run:
             self.client = None
             said = str(error).splitlines() or [""]
             warnings.warn(
-                f"MLflow cannot log ({type(error).__name__}: {without_password(said[0])[:300]}); the work goes on, "
+                f"MLflow cannot log ({type(error).__name__}: {without_passwords(said[0])[:300]}); the work goes on, "
                 "this run is not logged further",
                 stacklevel=3,
             )
@@ -147,13 +147,13 @@ def start(
     run = _open(name, {**tags, **surroundings.names()}, memory, parent)
     run.params(params)
     if parent is None:
-        run.text(without_password(yaml.safe_dump(params, sort_keys=False)), "config.yaml")
+        run.text(without_passwords(yaml.safe_dump(params, sort_keys=False)), "config.yaml")
         run.text(surroundings.packages(), "environment/packages.txt")
         run.text(json.dumps(surroundings.machine(), indent=2), "environment/machine.json")
     try:
         yield run
     except BaseException as error:
-        run.tags({"reason": without_password(f"{type(error).__name__}: {error}")[:500]})
+        run.tags({"reason": without_passwords(f"{type(error).__name__}: {error}")[:500]})
         run.end("KILLED" if type(error).__name__ in {"TrialPruned", "KeyboardInterrupt"} else "FAILED")
         raise
     run.end("FINISHED")
@@ -171,12 +171,12 @@ def _open(name: str, tags: dict[str, str], memory: Path | None, parent: Run | No
             family = {"mlflow.parentRunId": parent.run_id} if parent and parent.run_id else {}
             run_id = client.create_run(experiment, tags={**tags, **family}, run_name=name).info.run_id
             if memory is not None:
-                write_json(memory, {"run_id": run_id, "uri": without_password(uri)})
+                write_json(memory, {"run_id": run_id, "uri": without_passwords(uri)})
         else:
             _go_on(client, run_id, tags)
     except Exception as error:  # database drivers raise classes of their own
         warnings.warn(
-            f"MLflow at {without_password(uri)} does not answer ({type(error).__name__}); the work goes on without it",
+            f"MLflow at {without_passwords(uri)} does not answer ({type(error).__name__}); the work goes on without it",
             stacklevel=4,
         )
         return Run(None, "")
@@ -208,14 +208,9 @@ def _remembered(client: MlflowClient, memory: Path | None, uri: str) -> str | No
     if memory is None or not memory.exists():
         return None
     note = read_json(memory)
-    if note["uri"] != without_password(uri):
+    if note["uri"] != without_passwords(uri):
         return None
     try:
         return client.get_run(note["run_id"]).info.run_id
     except MlflowException:  # the database was deleted since
         return None
-
-
-def without_password(text: str) -> str:
-    """An address, or a text with one, that may be shown: `//user:password@host` becomes `//host`."""
-    return re.sub(r"//[^/@\s]*@", "//", text)

@@ -66,8 +66,8 @@ def validate(cls: type[S], values: Any, where: str) -> S:
 
 
 def without_passwords(text: str) -> str:
-    """The same text with `***` for the password of every `scheme://user:password@host` in it."""
-    return re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
+    """The same text with `***` for the password of every `//user:password@host` in it."""
+    return re.sub(r"(//[^:/@\s]*):\S*@", r"\1:***@", text)
 
 
 def load_section(name: str, cls: type[S], path: str | Path = PARAMS_FILE) -> S:
