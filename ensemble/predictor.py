@@ -76,20 +76,18 @@ class Predictor:
     def load(cls, models: str | Path = "models", decision: str | Path = PATH) -> Predictor:
         """Load `decision.json` and every fold of every network that it names; a ValueError says what is missing."""
         fitted = Decision.load(decision)
-        classifiers, sides = _members(
-            models, "classification", list(fitted.classifiers), classification.model.load
+        classifiers, some = _members(
+            models, fitted, "classification", list(fitted.classifiers), classification.model.load
         )
         masks, more = _members(
-            models, "segmentation", list(fitted.masks.weights), segmentation.architectures.load
+            models, fitted, "segmentation", list(fitted.masks.weights), segmentation.architectures.load
         )
-        if len(sides | more) != 1:
+        sides = sorted(some | more)
+        if len(sides) != 1:
             raise ValueError(
-                f"{models}: networks trained on data prepared at several sizes, {sorted(sides | more)}; train again"
+                f"{models}: networks trained on data prepared at several sizes, {sides}; train again"
             )
-        for stage, members in (("classification", classifiers), ("segmentation", masks)):
-            for member in members:
-                check_weights(fitted.fitted["sealed"], stage, member.name, member.fold, member.sha256)
-        return cls(fitted, classifiers, masks, (sides | more).pop())
+        return cls(fitted, classifiers, masks, sides[0])
 
     def prepare(self, pixels: Pixels) -> Pixels:
         """The square (S, S) that the networks were trained on, from an image of at least that size or smaller."""
@@ -166,18 +164,24 @@ def _arrays(maps: dict[str, dict[int, Tensor]]) -> Maps:
     return {name: {fold: level.numpy() for fold, level in folds.items()} for name, folds in maps.items()}
 
 
-def _members(models: str | Path, stage: str, names: list[str], load: Any) -> tuple[list[Member], set[int]]:
-    """Every trained fold of the named models, and the sizes of the data they were trained on."""
+def _members(
+    models: str | Path, fitted: Decision, stage: str, names: list[str], load: Any
+) -> tuple[list[Member], set[int]]:
+    """The folds that the decision was fitted with, of the named models: files of another run beside them are left alone.
+
+    Returns them and the sizes of the data they were trained on."""
     members, sides = [], set()
     for name in names:
-        paths = sorted(path_of(stage, name, 0, models).parent.glob("fold*.safetensors"))
-        if not paths:
-            raise ValueError(
-                f"{models}/{stage}/{name}: no trained networks, but the decision was fitted with them; run `dvc repro`"
-            )
-        for path in paths:
+        sealed = fitted.fitted["sealed"].get(f"{stage}/{name}", {}).get("weights", {})
+        if not sealed:
+            raise ValueError(f"decision.json: names no trained networks of {stage}/{name}; run `dvc repro`")
+        for fold in map(int, sealed):
+            path = path_of(stage, name, fold, models)
+            if not path.is_file():
+                raise ValueError(f"{path}: missing, but the decision was fitted with it; run `dvc repro`")
             net, settings, facts = load(path)
+            check_weights(fitted.fitted["sealed"], stage, name, fold, facts["weights_sha256"])
             net = net.to(inference.device()).to(memory_format=torch.channels_last)
-            members.append(Member(name, int(facts["fold"]), net, settings, facts["weights_sha256"]))
+            members.append(Member(name, fold, net, settings, facts["weights_sha256"]))
             sides.add(int(facts["prepared_size"]))
     return members, sides

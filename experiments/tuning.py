@@ -156,6 +156,6 @@ def _run_of(trial: optuna.Trial, folder: Path) -> Path:
     if trial.user_attrs.get("run") and not memory.exists():
         write_json(
             memory,
-            {"run_id": trial.user_attrs["run"], "uri": tracking.without_password(tracking.tracking_uri())},
+            {"run_id": trial.user_attrs["run"], "uri": tracking.without_passwords(tracking.tracking_uri())},
         )
     return memory

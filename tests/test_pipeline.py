@@ -148,6 +148,9 @@ def test_other_weights_than_the_decisions_are_refused(repository: Repository, tm
 
     models = tmp_path / "models"
     shutil.copytree(repository.root / "models", models)
+    (models / "segmentation/unet/fold7.json").write_text("{}")  # of an earlier recipe, and none of this one's business
+    (models / "segmentation/unet/fold7.safetensors").write_bytes(b"")
+    Predictor.load(models, models / "ensemble/decision.json")
     for suffix in (".safetensors", ".json"):
         shutil.copy(models / f"segmentation/unet/fold0{suffix}", models / f"segmentation/unet/fold1{suffix}")
     side = models / "segmentation/unet/fold1.json"
