@@ -148,7 +148,8 @@ def test_other_weights_than_the_decisions_are_refused(repository: Repository, tm
 
     models = tmp_path / "models"
     shutil.copytree(repository.root / "models", models)
-    (models / "segmentation/unet/fold7.json").write_text("{}")  # of an earlier recipe, and none of this one's business
+    # of an earlier recipe, and none of this one's business
+    (models / "segmentation/unet/fold7.json").write_text("{}")
     (models / "segmentation/unet/fold7.safetensors").write_bytes(b"")
     Predictor.load(models, models / "ensemble/decision.json")
     for suffix in (".safetensors", ".json"):
