@@ -24,7 +24,7 @@ from ensemble import bundle, onnx_int8
 from ensemble.onnx_engine import INDEX, OPSET, PATH, TOLERANCE, File, Index, ask, name_of, session
 from ensemble.predictor import Member, Predictor
 from experiments import inference
-from experiments.training import NORMALISATION
+from experiments.normalisation import NORMALISATION
 from imaging.files import atomic_folder, sha256, write_json
 
 TRIED = 8

@@ -16,6 +16,7 @@ from torch import nn
 
 from experiments import model_entry, phases, tracking, training, tuned, weights
 from experiments.imports import closure
+from experiments.normalisation import NORMALISATION
 from experiments.overlays import Overlays
 from experiments.training_settings import TrainingSettings, for_model, phases_of
 from imaging import augment
@@ -104,7 +105,7 @@ def train(
             "fold": fold,
             "settings": phases_of(settings)[-1].model_dump(mode="json"),
             "metrics": done.metrics,
-            "normalisation": training.NORMALISATION,
+            "normalisation": NORMALISATION,
             "data": tuned.data(stage),
             "prepared_size": prepared.size,
         }

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
-from experiments.training import choose_precision, normalise
+from experiments.normalisation import normalise
+from experiments.training import choose_precision
 from experiments.training_settings import TrainingSettings
 from imaging.dataset import Images, worker_init
 

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from experiments.training import normalise
+from experiments.normalisation import normalise
 from imaging import outline
 from imaging.dataset import Images
 from imaging.figures import OUTLINE, SAID

@@ -11,7 +11,8 @@ from torch.utils.data import default_collate
 
 from experiments import fold
 from experiments.inference import device
-from experiments.training import Batch, Objective, normalise
+from experiments.normalisation import normalise
+from experiments.training import Batch, Objective
 from experiments.training_settings import TrainingSettings, for_model, phases_of
 from experiments.tuning_memory import is_memory
 from imaging.dataset import Images

@@ -25,6 +25,7 @@ from experiments.ema import averaging
 from experiments.epoch_log import EpochLog, not_finite
 from experiments.freezing import frozen
 from experiments.keeping import Trained, kept
+from experiments.normalisation import normalise
 from experiments.optimisers import make_optimiser
 from experiments.schedules import look, make_schedule
 from experiments.speed import Speed
@@ -32,8 +33,6 @@ from experiments.training_settings import TrainingSettings
 from imaging.dataset import Images, worker_init
 from imaging.sampling import EpochSampler
 
-# ImageNet's mean and standard deviation, averaged over its three channels: pretrained one-channel stems expect grey images so.
-NORMALISATION = {"mean": 0.449, "std": 0.226}
 Batch = dict[str, Tensor]
 # Lightning's advice about hardware and hubs; what goes wrong is raised.
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -53,11 +52,6 @@ class Objective(Protocol):
 
     def maps(self, net: nn.Module, image: Tensor) -> Tensor | None:
         """Where the network sees a finding, as probabilities (B, h, w); None when it cannot say where."""
-
-
-def normalise(image: Tensor) -> Tensor:
-    """uint8 (B, 1, H, W) to float32 of about zero mean and unit variance, on the image's device."""
-    return (image.float() / 255.0 - NORMALISATION["mean"]) / NORMALISATION["std"]
 
 
 def choose_precision(wish: str) -> str:

@@ -20,7 +20,7 @@ from ensemble.app.pictures import png
 from ensemble.app.upload import Declined
 from ensemble.predictor import Member, Predictor
 from experiments.inference import device
-from experiments.training import normalise
+from experiments.normalisation import normalise
 from imaging.reading import read_reduced
 from imaging.resize import resize_image
 

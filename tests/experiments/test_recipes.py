@@ -10,11 +10,11 @@ import yaml
 
 from classification.model import build as build_classifier
 from classification.train import Objective as ClassificationObjective
+from experiments.normalisation import normalise
 from experiments.optimisers import make_optimiser
 from experiments.params import Params
 from experiments.recipe import FOLDER, names, text_of
 from experiments.scaling import SCALES, reduced
-from experiments.training import normalise
 from experiments.training_settings import TrainingSettings, for_model, phases_of
 from imaging import augment
 from imaging.settings import validate

@@ -12,7 +12,8 @@ from lightning.pytorch.callbacks import Callback
 
 from classification.train import Objective
 from experiments import fold, training
-from experiments.training import Trained, fit, normalise
+from experiments.normalisation import normalise
+from experiments.training import Trained, fit
 from experiments.training_settings import ClassificationSettings
 from imaging.prepared import Prepared
 from tests.imaging.conftest import make_prepared

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from experiments import weights
+from experiments.normalisation import NORMALISATION
 
 STATE = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.tensor([1.0, -1.0])}
 
@@ -60,8 +61,28 @@ def test_what_is_missing_is_named(saved: Path) -> None:
 def test_another_format_is_refused(saved: Path) -> None:
     side = saved.with_suffix(".json")
     side.write_text(json.dumps({**json.loads(side.read_text()), "format": 9}))
-    with pytest.raises(ValueError, match="format 9, this version reads 2"):
+    with pytest.raises(ValueError, match="format 9, this version reads 3"):
         weights.load_facts(saved)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"settings": {"image_size": 512}}, r'fold0\.safetensors: trained for input \{"image_size": 256'),
+        ({"settings": {}}, "the .json is changed or another's"),
+        (
+            {"normalisation": {"mean": 0.5, "std": 0.5}},
+            "normalisation .*0.5.* this version normalises .*0.449",
+        ),
+    ],
+)
+def test_another_input_than_the_sidecars_is_refused(tmp_path: Path, changed: dict, message: str) -> None:
+    path = tmp_path / "fold0.safetensors"
+    weights.save(path, STATE, {"settings": {"image_size": 256}, "normalisation": NORMALISATION})
+    side = path.with_suffix(".json")
+    side.write_text(json.dumps({**json.loads(side.read_text()), **changed}))
+    with pytest.raises(ValueError, match=message):
+        weights.load_state(path)
 
 
 def test_a_pickle_is_not_opened(saved: Path, tmp_path: Path) -> None:
