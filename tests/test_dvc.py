@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.kills import fresh, kill, started
 from tests.tiny import TINY, Repository
 
 METRICS = "reports/evaluation/metrics.json"
@@ -68,6 +70,22 @@ def test_an_experiment_is_run_shown_and_compared(clone: Repository, repository: 
         or f"| more-draws | {repository.root.name} |" in table
     )
     assert (clone.root / "reports/compare/compare.md").is_file()
+
+
+def test_a_second_run_at_the_same_time_says_so(tmp_path: Path) -> None:
+    made = fresh(tmp_path)
+    run = started(made)
+    try:
+        while "Running stage" not in (made.root / "dvc.log").read_text():
+            assert run.poll() is None
+            time.sleep(0.05)
+        second = subprocess.run(
+            ["dvc", "repro"], cwd=made.root, env=made.environment(), capture_output=True, text=True
+        )
+    finally:
+        kill(run)
+    assert second.returncode != 0
+    assert f"(PID {run.pid})" in second.stderr
 
 
 def test_what_dvc_does_not_store_is_in_git() -> None:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 from mlflow.tracking import MlflowClient
 
-from imaging.files import sha256
-from tests.tiny import TINY, Repository
+from tests.kills import KEPT, ends, fresh, hunt, killed
+from tests.tiny import Repository
 
 pytestmark = pytest.mark.slow
 SEED = 20
-PATIENCE = 300  # seconds until a moment comes
-KEPT = (
-    "reports/evaluation/metrics.json",
-    "submission.csv",
-    "reports/tuning/segmentation/best.json",
-    *(f"models/segmentation/unet/fold{fold}.safetensors" for fold in TINY["train_folds"]),
-    *(f"models/classification/small/fold{fold}.safetensors" for fold in TINY["train_folds"]),
-)
 
 
 def under(root: Path, pattern: str) -> Callable[[], bool]:
@@ -34,33 +21,10 @@ def under(root: Path, pattern: str) -> Callable[[], bool]:
     return lambda: any(root.glob(pattern))
 
 
-def killed(repository: Repository, moment: Callable[[], bool], delay: float) -> None:
-    """Start `dvc repro`, and kill it and all that it has started `delay` seconds after the moment."""
-    with (repository.root / "dvc.log").open("a") as log:
-        started = subprocess.Popen(
-            ["dvc", "repro"],
-            cwd=repository.root,
-            env=repository.environment(),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    last = time.monotonic() + PATIENCE
-    while not moment():
-        assert started.poll() is None, "dvc repro ended before the moment"
-        assert time.monotonic() < last, "the moment did not come"
-        time.sleep(0.005)
-    time.sleep(delay)
-    for process in [*psutil.Process(started.pid).children(recursive=True), psutil.Process(started.pid)]:
-        os.kill(process.pid, signal.SIGKILL)
-    assert started.wait() == -signal.SIGKILL
-
-
 @pytest.fixture(scope="module")
 def survivor(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """A run that was killed three times, each at a moment drawn within a part of its work."""
-    made = Repository.copy(tmp_path_factory.mktemp("kills"))
-    made.params(TINY)
+    made = fresh(tmp_path_factory.mktemp("kills"))
     draw = random.Random(SEED).uniform
     root = made.root
     killed(made, under(root, "studies/*/trial0/**/last.ckpt"), draw(0, 0.5))
@@ -70,11 +34,13 @@ def survivor(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     return made
 
 
-@pytest.mark.parametrize("name", KEPT)
-def test_the_end_is_that_of_an_uninterrupted_run(
-    repository: Repository, survivor: Repository, name: str
-) -> None:
-    assert sha256(survivor.root / name) == sha256(repository.root / name)
+def test_the_end_is_that_of_an_uninterrupted_run(repository: Repository, survivor: Repository) -> None:
+    found, meant = ends(survivor), ends(repository)
+    assert {name for name in KEPT if found[name] != meant[name]} == set()
+
+
+def test_thirty_kills_at_random_moments(repository: Repository, tmp_path: Path) -> None:
+    assert hunt(tmp_path, ends(repository), 30, SEED).total() == 30
 
 
 def test_mlflow_shows_one_run_a_stage(repository: Repository, survivor: Repository) -> None:
