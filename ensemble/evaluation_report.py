@@ -66,8 +66,8 @@ def describe(
     lines = ["# Evaluation on the hold-out", ""]
     lines += [LEAKS, ""] if scheme == "image" else []
     lines += [
-        f"{len(table):,} images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} with a "
-        "pneumothorax. Neither training nor the choice of rule and thresholds has seen them. Intervals: 95 %, over patients.",
+        f"{len(table):,} images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} "
+        "positive. Neither training nor the choice of rule and thresholds has seen them. Intervals: 95 %, over patients.",
         "",
         "| measure | value (95 % interval) |",
         "|---|---|",

@@ -86,7 +86,7 @@ def reliability(label: Bools, probs: dict[str, Floats], bins: int) -> Figure:
         )
         edges = np.linspace(0, 1, bins + 1)
         below.stairs(count, edges, color=colour, linewidth=1.4)
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05), ylabel="share with a pneumothorax")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05), ylabel="share of positive images")
     axes.set_title("Calibration: said against seen, expected calibration error")
     figure.legend(
         *axes.get_legend_handles_labels(),

@@ -26,6 +26,8 @@ PIXEL_DATA = 0x7FE00010
 FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 UNDEFINED = 0xFFFFFFFF
 
+_FOREIGN = "neither a DICOM file nor a picture of a kind that is read (PNG, JPEG, BMP, TIFF)"
+
 _LONG_HEADERS = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
 """Value representations whose length has four bytes in explicit encoding (PS3.5 7.1.2)."""
 
@@ -62,7 +64,7 @@ def parse(data: bytes) -> tuple[Header, PixelData]:
     except RefusedFile:
         raise
     except Exception as error:  # damaged bytes fail anywhere within pydicom, with any error
-        reason = "the DICOM header is damaged" if is_dicom(data) else "not a DICOM file"
+        reason = "the DICOM header is damaged" if is_dicom(data) else _FOREIGN
         raise RefusedFile(f"{reason} ({type(error).__name__})") from None
     header = Header(dataset, syntax)
     if not found:
@@ -123,7 +125,7 @@ def _inflate(data: bytes) -> bytes:
 def _why_no_pixels(header: Header, data: bytes) -> str:
     kind = header.text("SOPClassUID")
     if header.text("SOPInstanceUID") is None and header.integer("Rows") is None and not is_dicom(data):
-        return "not a DICOM file"
+        return _FOREIGN
     name = uid_name(kind) if kind else "no SOP class"
     if header.integer("Rows") is not None:
         return f"the pixel data is missing ({name}); is the file cut off?"

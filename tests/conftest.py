@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.tiny import TINY, Repository
+
+
+PIPELINE = {"test_pipeline", "test_dvc", "test_kills"}
+"""Files whose tests share the run below; it takes minutes and is made once, first, in one process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file stay in one process (`-n 2 --dist loadgroup`), since they share what their fixtures make."""
+    for item in items:
+        name = Path(item.path).stem
+        item.add_marker(pytest.mark.xdist_group("pipeline" if name in PIPELINE else str(item.path)))
+    items.sort(key=lambda item: Path(item.path).stem not in PIPELINE)
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
     python -m tests.kills [--kills 30] [--seed 0]
 
-runs the smallest pipeline in temporary folders until that many kills have been made in it (it starts over in a new folder when
-one has come to its end), prints what was running at each kill, and compares the end of each with that of a run that nobody killed.
+runs the smallest pipeline in temporary folders until that many kills have been made in it (it starts over in a new folder
+when one has come to its end), prints what was running at each kill, and compares each end with that of an undisturbed run.
 """
 
 from __future__ import annotations

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from experiments.recipe import names
-from tests.test_pipeline import Repository
+from tests.tiny import Repository
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    return Repository(tmp_path_factory.mktemp("recipes"))
+    return Repository.copy(tmp_path_factory.mktemp("recipes"))
 
 
 @pytest.mark.parametrize("name", names())

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from imaging import rle
-from tests.test_pipeline import TINY, Repository
+from tests.tiny import TINY, Repository
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def cranium(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    made = Repository(tmp_path_factory.mktemp("cranium"))
+    made = Repository.copy(tmp_path_factory.mktemp("cranium"))
     made.params(SMALL)
     made.run("dvc", "repro")
     return made
@@ -36,7 +36,7 @@ def cranium(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 @pytest.fixture(scope="module")
 def folder(cranium: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """The same slices as pictures, with two of them for testing, one in 16 bits."""
-    made = Repository(tmp_path_factory.mktemp("folder"))
+    made = Repository.copy(tmp_path_factory.mktemp("folder"))
     data = made.root / "data" / "heads"
     cranium.run("python", "-m", "imaging.export", "mmsegmentation", "--output", str(data))
     (data / "images/test").mkdir()

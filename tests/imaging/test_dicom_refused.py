@@ -60,7 +60,7 @@ def test_headers(tmp_path, elements, reason):
         ("reportsi.dcm", r"holds no picture \(Basic Text SR Storage\)"),
         ("rtplan.dcm", "holds no picture"),
         ("DICOMDIR", "holds no picture"),
-        ("README.txt", "not a DICOM file"),
+        ("README.txt", "neither a DICOM file"),
         ("examples_ybr_color.dcm", "30 frames"),
         ("SC_rgb_rle.dcm", "not a grey picture"),
         ("liver_1frame.dcm", "Segmentation"),

@@ -126,18 +126,17 @@ def test_read_a_study_move_a_threshold_and_download(
 def test_window_and_level_change_the_picture(visit: Page, phantoms: list[Path]) -> None:
     visit.set_input_files("#files", phantoms[0])
     expect(visit.locator("#tools")).to_be_visible(timeout=20_000)
-    middle = (
-        "() => document.getElementById('radiograph').getContext('2d').getImageData(512, 500, 1, 1).data[0]"
-    )
-    plain = visit.evaluate(middle)
+    pixel = "document.getElementById('radiograph').getContext('2d').getImageData(512, 500, 1, 1).data"
+    visit.wait_for_function(f"() => {pixel}[3] === 255")  # painted
+    plain = visit.evaluate(f"() => {pixel}[0]")
     visit.keyboard.press("i")
     expect(visit.locator("#note-window")).to_contain_text("inverted")
-    assert visit.evaluate(middle) == 255 - plain
+    visit.wait_for_function(f"() => {pixel}[0] === {255 - plain}")
     visit.keyboard.press("r")
     visit.locator("#centre").fill(str(plain - 40))
     visit.locator("#window").fill("20")
     expect(visit.locator("#note-window")).to_contain_text("W 20")
-    assert visit.evaluate(middle) == 255
+    visit.wait_for_function(f"() => {pixel}[0] === 255")
     width = visit.locator("#radiograph").bounding_box()["width"]
     visit.keyboard.press("+")
     assert visit.locator("#radiograph").bounding_box()["width"] == pytest.approx(1.25 * width)

@@ -101,7 +101,7 @@ PICTURE = cv2.imencode(".png", np.full((40, 40), 90, np.uint8))[1].tobytes()
     ("path", "body", "headers", "status", "reason"),
     [
         ("/api/study", b"", {}, 422, "the file is empty"),
-        ("/api/study", b"no picture at all", {}, 422, "not a DICOM file"),
+        ("/api/study", b"no picture at all", {}, 422, "neither a DICOM file"),
         ("/api/study", b"\x89PNG\r\n\x1a\n cut off", {}, 422, "PNG"),
         ("/api/study", bytes(LIMIT_MB * 2**20 + 1), {}, 413, "larger than 2 MiB"),
         ("/api/study", iter([bytes(2**20)] * 3), {}, 413, "larger than 2 MiB"),  # in pieces, its size not declared
