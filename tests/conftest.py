@@ -8,8 +8,7 @@ import pytest
 
 from tests.tiny import TINY, Repository
 
-
-PIPELINE = {"test_pipeline", "test_dvc", "test_kills"}
+PIPELINE = {"test_pipeline", "test_dvc", "test_kills", "test_phi"}
 """Files whose tests share the run below; it takes minutes and is made once, first, in one process."""
 
 
