@@ -1,9 +1,11 @@
-"""Time and memory of prepare, split and submit as the number of studies grows. `python benchmarks/growth.py --run RUN`
+"""Time and memory of every stage that reads images, as their number grows. `python benchmarks/growth.py --run RUN`
 
-RUN is a folder where `dvc repro` has been through (its models/ and params.yaml are used). The studies are small generated
-DICOM files, all different. Each stage runs as its users run it, in a process of its own, which is watched from outside:
-resident memory, open files, processes left behind. Sizes default to 1, 4 and 16 times 1,000; `--images 20000` is the
-long run, and `--figure` draws memory over time.
+RUN is a folder where `dvc repro` has been through: its params.yaml, its bundle and its networks are used, the networks told
+that the studies made here are those they were trained on (what they answer means nothing; the work is the same). The
+studies are small generated DICOM files, all different. Each stage runs as its users run it, in a process of its own, which is
+watched from outside: resident memory, open files, processes left behind. `predict` and `submit` read the files themselves,
+`folds` runs the networks over prepared images, `fit` and `evaluate` read those predictions. Sizes are 1, 4 and 16 times 1,250
+(`--images`); `--figure` draws memory over time at the largest.
 """
 
 from __future__ import annotations
@@ -25,17 +27,33 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
+from experiments import weights
 from imaging import figures, rle
+from imaging.files import read_json
 from imaging.phantom import dicom_file
 from tests.imaging import dicom_files
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDE = 256
-STAGES = {
-    "prepare": ["-m", "imaging.prepare"],
-    "split": ["-m", "imaging.split"],
-    "submit": ["-m", "ensemble.submit", "--images", "data/dicom-images-train", "--output", "scores.csv"],
-}
+FOLDER = "data/dicom-images-train"
+
+
+def stages(run: Path) -> dict[str, list[list[str]]]:
+    """Name -> commands, in their order."""
+    params = yaml.safe_load((run / "params.yaml").read_text())
+    bundle = ["--bundle", str((run / "models/bundle").resolve()), "--dicom", "none"]
+    parts = [
+        (stage, name) for stage in ("classification", "segmentation") for name in params[stage]["models"]
+    ]
+    return {
+        "prepare": [["-m", "imaging.prepare"]],
+        "split": [["-m", "imaging.split"]],
+        "folds": [["-m", f"{stage}.predict", name] for stage, name in parts],
+        "fit": [["-m", "ensemble.fit"]],
+        "evaluate": [["-m", "ensemble.evaluate"]],
+        "predict": [["-m", "ensemble.predict", FOLDER, "--output", "out", *bundle]],
+        "submit": [["-m", "ensemble.submit", "--images", FOLDER, "--output", "scores.csv"]],
+    }
 
 
 @dataclass
@@ -78,15 +96,24 @@ def make(root: Path, count: int, run: Path) -> None:
     params = yaml.safe_load((run / "params.yaml").read_text())
     params["data"] = {**params["data"], "source": "siim", "folder": "data"}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
-    (root / "models").symlink_to((run / "models").resolve())
 
 
-def watch(root: Path, command: list[str]) -> Watched:
-    """Run a stage and look at it five times a second."""
-    seen, start = Watched(), time.perf_counter()
+def adopt(root: Path, run: Path) -> None:
+    """Copy the run's networks and tell them that they were trained on the data prepared here."""
+    data = read_json(root / "data/prepared/fingerprint.json")
+    for path in (run / "models").glob("*/*/fold*.safetensors"):
+        weights.save(
+            root / path.relative_to(run), weights.load_state(path), {**weights.load_facts(path), "data": data}
+        )
+
+
+def watch(root: Path, command: list[str], seen: Watched) -> None:
+    """Run a command and look at it five times a second."""
+    start = time.perf_counter() - seen.seconds
     process = subprocess.Popen(
         [sys.executable, *command], cwd=root, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": f"sqlite:///{root}/mlflow.db"},
+        start_new_session=True,
     )  # fmt: skip
     done = threading.Event()
 
@@ -103,10 +130,9 @@ def watch(root: Path, command: list[str]) -> Watched:
     seen.seconds = time.perf_counter() - start
     done.set()
     looker.join()
-    seen.left = len(_session(process.pid))
+    seen.left += len(_session(process.pid))
     if code:
         sys.exit(f"{' '.join(command)} ended with {code}")
-    return seen
 
 
 def _session(leader: int) -> list[int]:
@@ -140,8 +166,11 @@ def _open_files(pid: int) -> int:
 
 def draw(runs: dict[str, Watched], path: Path, count: int) -> None:
     """Memory of each stage over its time."""
-    figure, axes = figures.new_figure(3.6 * len(runs), 2.8, 1, len(runs))
-    for axis, (stage, seen) in zip(axes, runs.items(), strict=True):
+    columns = (len(runs) + 1) // 2
+    figure, axes = figures.new_figure(3.2 * columns, 5.2, 2, columns)
+    for axis in axes.flat[len(runs) :]:
+        axis.set_axis_off()
+    for axis, (stage, seen) in zip(axes.flat, runs.items(), strict=False):
         axis.plot(seen.times, seen.memory, color=figures.SERIES[0])
         axis.set(title=f"{stage}, {count:,} studies", xlabel="seconds", ylabel="MB", ylim=(0, None))
     figures.save(figure, path)
@@ -151,7 +180,7 @@ def main() -> None:
     """Print a table; draw the largest size's memory when asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, default=ROOT)
-    parser.add_argument("--images", type=int, nargs="+", default=[1000, 4000, 16000])
+    parser.add_argument("--images", type=int, nargs="+", default=[1250, 5000, 20000])
     parser.add_argument("--figure", type=Path)
     given = parser.parse_args()
     print(timing.machine())
@@ -162,7 +191,13 @@ def main() -> None:
     for count in given.images:
         with tempfile.TemporaryDirectory() as folder:
             make(Path(folder), count, given.run)
-            runs = {stage: watch(Path(folder), command) for stage, command in STAGES.items()}
+            runs: dict[str, Watched] = {}
+            for stage, commands in stages(given.run).items():
+                runs[stage] = Watched()
+                for command in commands:
+                    watch(Path(folder), command, runs[stage])
+                if stage == "split":
+                    adopt(Path(folder), given.run)
         for stage, seen in runs.items():
             peak = max(seen.memory, default=0.0)
             first.setdefault(stage, peak)
