@@ -21,10 +21,12 @@ from pydicom.pixels import pixel_array
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
+from benchmarks.rows import Row, against
 from imaging import dicom, dicom_file, dicom_frame
 
 SIDE = 1024
 REDUCED = 512
+PYLIBJPEG, PILLOW, OURS = "pydicom + pylibjpeg", "pydicom + Pillow", "imaging.dicom.read"
 
 
 def generate(folder: Path, count: int) -> list[Path]:
@@ -73,13 +75,36 @@ def frame_of(path: Path) -> np.ndarray:
     return np.frombuffer(dicom_frame.encoded(element), np.uint8)
 
 
+def timed(paths: list[Path], rounds: int) -> dict[str, float]:
+    """Seconds a file of each way, on one thread."""
+    cv2.setNumThreads(1)
+    frames = [frame_of(path) for path in paths]
+    cases: dict[str, timing.Case] = {
+        PYLIBJPEG: (lambda path: pixel_array(dcmread(path), decoding_plugin="pylibjpeg"), paths),
+        PILLOW: (lambda path: pixel_array(dcmread(path), decoding_plugin="pillow"), paths),
+        OURS: (lambda path: dicom.read(path).pixels, paths),
+        f"read_reduced to {REDUCED}": (lambda path: dicom.read_reduced(path, REDUCED)[0], paths),
+        f"read_reduced to {REDUCED // 2}": (lambda path: dicom.read_reduced(path, REDUCED // 2)[0], paths),
+        "bare cv2.imdecode": (lambda frame: cv2.imdecode(frame, cv2.IMREAD_GRAYSCALE), frames),
+    }
+    return timing.medians(cases, rounds)
+
+
+def rows() -> list[Row]:
+    """For `benchmarks.suite`."""
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = timed(generate(Path(folder), 24), rounds=7)
+    floor = seconds["bare cv2.imdecode"] / seconds[OURS]
+    note = f"{1 / seconds[OURS]:.0f} files a second, {floor:.0%} of the bare JPEG decoder's rate"
+    return against("DICOM decode, one thread", seconds, OURS, {PYLIBJPEG: 5, PILLOW: 1.4}, note)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, help="DICOM files to read, in any depth")
     parser.add_argument("--files", type=int, default=24, help="how many at most")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
-    cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
         if options.folder:
             paths = sorted(options.folder.rglob("*.dcm"))[: options.files]
@@ -87,36 +112,14 @@ def main() -> None:
             paths = generate(Path(folder), options.files)
         if not paths:
             parser.error(f"no .dcm file in {options.folder}")
-        medians = timing.medians(
-            {
-                "pydicom + pylibjpeg": (
-                    lambda path: pixel_array(dcmread(path), decoding_plugin="pylibjpeg"),
-                    paths,
-                ),
-                "pydicom + Pillow": (
-                    lambda path: pixel_array(dcmread(path), decoding_plugin="pillow"),
-                    paths,
-                ),
-                "imaging.dicom.read": (lambda path: dicom.read(path).pixels, paths),
-                f"read_reduced to {REDUCED}": (lambda path: dicom.read_reduced(path, REDUCED)[0], paths),
-                f"read_reduced to {REDUCED // 2}": (
-                    lambda path: dicom.read_reduced(path, REDUCED // 2)[0],
-                    paths,
-                ),
-                "bare cv2.imdecode": (
-                    lambda frame: cv2.imdecode(frame, cv2.IMREAD_GRAYSCALE),
-                    [frame_of(path) for path in paths],
-                ),
-            },
-            options.rounds,
-        )
+        medians = timed(paths, options.rounds)
         size = np.median([path.stat().st_size for path in paths])
     print(timing.machine())
     print(
         f"{len(paths)} files, median {size / 1e3:.0f} KB, {options.rounds} rounds, one thread; x of pylibjpeg, x of Pillow"
     )
     for name, value in medians.items():
-        over = [medians[base] / value for base in ("pydicom + pylibjpeg", "pydicom + Pillow")]
+        over = [medians[base] / value for base in (PYLIBJPEG, PILLOW)]
         print(f"{name:22} {value * 1e3:7.2f} ms {1 / value:7.0f} a second {over[0]:6.2f} x {over[1]:6.2f} x")
 
 

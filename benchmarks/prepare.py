@@ -27,12 +27,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
 from benchmarks.rle import copied_decode
-from imaging.examples import Example, read_example
+from benchmarks.rows import Row, against
+from imaging.examples import Example, Refusal, read_example
+from imaging.parallel import cores, ordered_map
 from imaging.phantom.dataset import write
 from imaging.rows import RowWriter, row_writer
 from imaging.settings import DataSettings, PhantomSettings
 from imaging.sources import list_studies
 
+PEER = "a plain pydicom + OpenCV + PNG loop"
 REDUCED = {
     1024: cv2.IMREAD_GRAYSCALE,
     512: cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -43,7 +46,10 @@ REDUCED = {
 
 def ours(record: dict[str, Any], size: int, images: RowWriter, masks: RowWriter) -> None:
     """One step of `imaging.prepare`."""
-    example = read_example(record, size)
+    _append(read_example(record, size), images, masks)
+
+
+def _append(example: Example | Refusal, images: RowWriter, masks: RowWriter) -> None:
     assert isinstance(example, Example), example
     images.append(example.image)
     if example.mask is not None:
@@ -97,6 +103,30 @@ def compare(folder: str, size: int, rounds: int) -> None:
         print(f"  {name:15} {1 / value:8.1f} images/s   {seconds['plain loop'] / value:6.2f} x plain loop")
     for alone in ("decoding alone", "reduced decoding"):
         print(f"  ours reaches {seconds[alone] / seconds['ours']:.2f} of {alone}")
+
+
+def rows() -> list[Row]:
+    """For `benchmarks.suite`: the whole loop over the files, ours on all cores as `imaging.prepare` runs it."""
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        write(f"{scratch}/phantom", PhantomSettings(train=40, test=1))
+        studies = records(f"{scratch}/phantom")
+        with (
+            row_writer(Path(scratch) / "images.npy", (512, 512)) as images,
+            row_writer(Path(scratch) / "masks.npy", (512, 512)) as masks,
+        ):
+
+            def threads(studies: list[dict[str, Any]]) -> None:
+                for example in ordered_map(partial(read_example, size=512), studies, cores()):
+                    _append(example, images, masks)
+
+            def loop(studies: list[dict[str, Any]]) -> None:
+                for study in studies:
+                    plain(study, 512, Path(scratch))
+
+            seconds = timing.medians({PEER: (loop, [studies]), "ours": (threads, [studies])}, rounds=5)
+    note = f"{len(studies) / seconds['ours']:.0f} studies a second"
+    return against("prepare at 512², all cores", seconds, "ours", {PEER: 5}, note)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
+from benchmarks.rows import Row
 from imaging import rle
 
 SIDE = 1024
@@ -81,6 +82,32 @@ def labelled_masks(labels: Path, count: int) -> list[np.ndarray]:
     return [rle.decode(codes[i], (SIDE, SIDE)).astype(np.uint8) * 255 for i in chosen]
 
 
+def timed(masks: list[np.ndarray], codes: list[str], rounds: int) -> dict[str, float]:
+    """Seconds a mask of each function, after all have given the same."""
+    for mask, code in zip(masks, codes, strict=True):
+        assert copied_encode(mask.T) == code
+        assert np.array_equal(copied_decode(code) > 0, rle.decode(code, (SIDE, SIDE)))
+    cases: dict[str, timing.Case] = {
+        "copied encode": (lambda mask: copied_encode(mask.T), masks),
+        "imaging.rle.encode": (rle.encode, masks),
+        "copied decode": (copied_decode, codes),
+        "imaging.rle.decode": (lambda code: rle.decode(code, (SIDE, SIDE)), codes),
+        "imaging.rle.area": (rle.area, codes),
+    }
+    return timing.medians(cases, rounds)
+
+
+def rows() -> list[Row]:
+    """For `benchmarks.suite`."""
+    masks = generated_masks(16)
+    seconds = timed(masks, [rle.encode(mask) for mask in masks], rounds=5)
+    peer = "the copied plain-Python form"
+    return [
+        Row(f"RLE {verb}", peer, seconds[f"copied {verb}"] / seconds[f"imaging.rle.{verb}"], goal)
+        for verb, goal in (("encode", 200), ("decode", 10))
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--masks", type=int, default=32, help="how many")
@@ -91,19 +118,7 @@ def main() -> None:
         labelled_masks(options.labels, options.masks) if options.labels else generated_masks(options.masks)
     )
     codes = [rle.encode(mask) for mask in masks]
-    for mask, code in zip(masks, codes, strict=True):
-        assert copied_encode(mask.T) == code
-        assert np.array_equal(copied_decode(code) > 0, rle.decode(code, (SIDE, SIDE)))
-    medians = timing.medians(
-        {
-            "copied encode": (lambda mask: copied_encode(mask.T), masks),
-            "imaging.rle.encode": (rle.encode, masks),
-            "copied decode": (copied_decode, codes),
-            "imaging.rle.decode": (lambda code: rle.decode(code, (SIDE, SIDE)), codes),
-            "imaging.rle.area": (rle.area, codes),
-        },
-        options.rounds,
-    )
+    medians = timed(masks, codes, options.rounds)
     area, runs = np.median([(rle.area(code), len(code.split()) / 2) for code in codes], axis=0)
     print(timing.machine())
     print(
