@@ -20,7 +20,7 @@ from ensemble.finish import Finish
 from ensemble.histograms import NOTHING
 from ensemble.probability import committee, learn_weights
 from ensemble.rules import RULES
-from experiments.decision_settings import EnsembleSettings
+from experiments.decision_settings import EnsembleSettings, Space
 from experiments.nested import patient_groups
 from experiments.search import UNIT
 
@@ -47,9 +47,9 @@ class Nested:
     prob: Floats
 
 
-def reweighted(cases: Cases, weights: Floats) -> Cases:
+def reweighted(cases: Cases, weights: Floats, space: Space = "logit") -> Cases:
     """The same images under another classifier committee."""
-    raw = committee(cases.evidence.members, weights)
+    raw = committee(cases.evidence.members, weights, space)
     return replace(cases, evidence=replace(cases.evidence, raw=raw, prob=raw))
 
 
@@ -61,7 +61,7 @@ def fit(
     names: the classifiers, in the order of the columns of `cases.evidence.members`.
     """
     weights = _classifier_weights(cases, settings)
-    cases = reweighted(cases, weights)
+    cases = reweighted(cases, weights, settings.classifier_average)
     model, prob, losses = probability.fit(cases, probability.groups(cases), settings)
     seen = cases.with_prob(prob)
     decisions = {}
@@ -70,6 +70,7 @@ def fit(
         level = rule.thresholds(seen.evidence)
         decisions[kind] = Decision(
             classifiers=dict(zip(names, map(float, weights), strict=True)),
+            classifier_average=settings.classifier_average,
             masks=masks,
             probability=model,
             calibrator=_calibrator(cases, model),
@@ -95,7 +96,9 @@ def skipped(decision: Decision, cases: Cases) -> Bools:
 
 def _as_batch(decision: Decision, cases: Cases) -> tuple[Decision, Evidence]:
     """The decision for this very batch, and what it sees of it."""
-    evidence = decision.seen(reweighted(cases, decision.classifier_weights).evidence)
+    evidence = decision.seen(
+        reweighted(cases, decision.classifier_weights, decision.classifier_average).evidence
+    )
     return decision.for_batch(evidence), evidence
 
 
@@ -168,7 +171,7 @@ def _classifier_weights(cases: Cases, settings: EnsembleSettings) -> Floats:
     count = cases.evidence.members.shape[1]
     if settings.weights == "equal":
         return np.full(count, 1 / count)
-    return learn_weights(cases.evidence.members, cases.label, settings.shrinkage)
+    return learn_weights(cases.evidence.members, cases.label, settings.shrinkage, settings.classifier_average)
 
 
 def _calibrator(

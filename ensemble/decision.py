@@ -25,6 +25,7 @@ from ensemble.histograms import NOTHING, to_original
 from ensemble.probability import Probability, committee
 from ensemble.rules import AnyRule
 from ensemble.rules.base import one_image
+from experiments.decision_settings import Space
 from imaging.files import read_json, write_json
 from imaging.settings import Settings, validate
 
@@ -58,7 +59,9 @@ class Decision(Settings):
     version: Literal[1] = 1
     """Of this file's form."""
     classifiers: dict[str, float] = Field(min_length=1)
-    """Weight of each classifier in the committee (mean of logits); they add up to 1."""
+    """Weight of each classifier in the committee; they add up to 1."""
+    classifier_average: Space = "logit"
+    """Where classifiers, and the fold models of each, are averaged."""
     masks: MaskCommittee
     """The committee of mask models."""
     probability: Probability
@@ -126,11 +129,15 @@ class Decision(Settings):
             raise ValueError(
                 f"no probability of {', '.join(missing)}; the decision was fitted with {', '.join(self.classifiers)}"
             )
-        return np.array([fold_mean(np.asarray(probs[name], np.float64)) for name in self.classifiers])
+        return np.array(
+            [fold_mean(np.asarray(probs[name]), self.classifier_average) for name in self.classifiers]
+        )
 
     def raw(self, probs: Mapping[str, Sequence[float]]) -> float:
         """The classifier committee's probability of one image, from each model's fold probabilities."""
-        return float(committee(self.members(probs)[None], self.classifier_weights)[0])
+        return float(
+            committee(self.members(probs)[None], self.classifier_weights, self.classifier_average)[0]
+        )
 
     def skipped(self, probs: Mapping[str, Sequence[float]], shape: tuple[int, int]) -> Answer:
         """The answer for an image whose raw probability is below `lower_bound()`; needs no maps."""

@@ -66,7 +66,9 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     seals.check_files(decision.fitted["sealed"], PART)
     found = predictions.read(PART, list(decision.classifiers), list(decision.masks.weights))
     check_part(found, prepared, locked=True)
-    cases = gather(found, decision.classifiers, decision.masks, prepared, "hold-out masks")
+    cases = gather(
+        found, decision.classifiers, decision.masks, prepared, "hold-out masks", decision.classifier_average
+    )
 
     table = per_image(decision, cases, found, prepared)
     draws = PatientDraws(cases.patient, settings.draws, settings.seed)

@@ -96,7 +96,12 @@ def committees(found: Predictions, prepared: Prepared, settings: EnsembleSetting
         wanted = set(ids[train])
         masks = members.fit([one for one in looks if one.image_id in wanted], found, settings)
         if not known or masks != known[0][0]:
-            known[:] = [(masks, gather(found, equal, masks, prepared, "out-of-fold masks"))]
+            known[:] = [
+                (
+                    masks,
+                    gather(found, equal, masks, prepared, "out-of-fold masks", settings.classifier_average),
+                )
+            ]
         return known[0]
 
     return fitted_on

@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from ensemble.cases import Cases, Evidence
 from ensemble.committee import Maps, MaskCommittee
-from ensemble.features import logit
 from ensemble.histograms import LEVELS, Levels, above, histogram, to_original
 from ensemble.predictions import Predictions
 from ensemble.probability import committee as committee_probability
+from experiments.decision_settings import Space
 from imaging import rle
 from imaging.parallel import cores, ordered_map
 from imaging.prepared import Prepared
@@ -22,19 +22,18 @@ from imaging.prepared import Prepared
 Floats = NDArray[np.float64]
 
 
-def fold_mean(prob: Floats) -> float:
-    """One model's probability from its fold models': the mean in logits; of one fold, itself exactly."""
-    if len(prob) == 1:
-        return float(prob[0])
-    return float(1 / (1 + np.exp(-logit(np.asarray(prob, np.float64)).mean())))
+def fold_mean(prob: Floats, space: Space) -> float:
+    """One model's probability from its fold models'; of one fold, itself exactly."""
+    values = np.asarray(prob, np.float64)
+    return float(committee_probability(values[None], np.full(len(values), 1 / len(values)), space)[0])
 
 
-def member_probabilities(predictions: Predictions, names: list[str]) -> Floats:
+def member_probabilities(predictions: Predictions, names: list[str], space: Space) -> Floats:
     """Each classifier's probability (N, M) of the sorted images, in the order of `names`."""
     columns = []
     for name in names:
         by_image = predictions.classification[name].groupby("image_id", sort=True)["prob"]
-        columns.append(by_image.apply(lambda prob: fold_mean(prob.to_numpy())).to_numpy(np.float64))
+        columns.append(by_image.apply(lambda prob: fold_mean(prob.to_numpy(), space)).to_numpy(np.float64))
     return np.stack(columns, axis=1)
 
 
@@ -71,14 +70,15 @@ def gather(
     committee: MaskCommittee,
     prepared: Prepared,
     what: str,
+    space: Space = "logit",
 ) -> Cases:
     """Cases of all predicted images, sorted by id; `prob` is still the raw committee probability.
 
-    classifiers: weight of each classifier. `fold` is the fold model that predicted the image, or -1 where
-    several did."""
+    classifiers: weight of each classifier; space: where they are averaged. `fold` is the fold model that predicted
+    the image, or -1 where several did."""
     ids = predictions.ids
-    members = member_probabilities(predictions, list(classifiers))
-    raw = committee_probability(members, np.array(list(classifiers.values())))
+    members = member_probabilities(predictions, list(classifiers), space)
+    raw = committee_probability(members, np.array(list(classifiers.values())), space)
     totals, hits = np.zeros((2, len(ids), LEVELS), np.int64)
     agreement = np.ones(len(ids))
     shape, truth = _shapes(prepared), prepared.truth

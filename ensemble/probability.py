@@ -19,7 +19,7 @@ from ensemble.calibration import Calibrator
 from ensemble.cases import Cases, Evidence
 from ensemble.features import image_features, logit
 from ensemble.metrics import log_loss
-from experiments.decision_settings import EnsembleSettings
+from experiments.decision_settings import EnsembleSettings, Space
 from experiments.nested import patient_groups
 from imaging.settings import Settings
 
@@ -65,25 +65,28 @@ class Stacked(Settings):
 Probability = Annotated[Calibrated | Stacked, Field(discriminator="kind")]
 
 
-def committee(members: Floats, weights: Floats) -> Floats:
-    """Weighted mean in logits (N,) of the models' probabilities (N, M); a committee of one is its member
-    exactly."""
+def committee(members: Floats, weights: Floats, space: Space = "logit") -> Floats:
+    """Weighted mean (N,) of the models' probabilities (N, M); a committee of one is its member exactly."""
     if members.shape[1] == 1:
         return members[:, 0].astype(np.float64)
-    return expit(logit(members) @ weights)
+    return members @ weights if space == "probability" else expit(logit(members) @ weights)
 
 
-def learn_weights(members: Floats, label: NDArray[np.bool_], shrinkage: float) -> Floats:
+def learn_weights(
+    members: Floats, label: NDArray[np.bool_], shrinkage: float, space: Space = "logit"
+) -> Floats:
     """Weights (M,) on the simplex that minimise the committee's log loss, pulled towards equal ones.
 
     loss(w)/loss(equal) + shrinkage·M·|w − 1/M|²: with members alike in quality the data cannot tell weights
     apart, and equal ones vary least (Claeskens et al. 2016, the forecast combination puzzle)."""
     count = members.shape[1]
     equal = np.full(count, 1 / count)
-    x, base = logit(members), log_loss(label, committee(members, equal))
+    base = log_loss(label, committee(members, equal, space))
 
     def loss(w: Floats) -> float:
-        return log_loss(label, expit(x @ w)) / base + shrinkage * count * float(np.sum((w - equal) ** 2))
+        return log_loss(label, committee(members, w, space)) / base + shrinkage * count * float(
+            np.sum((w - equal) ** 2)
+        )
 
     return on_simplex(loss, count)
 

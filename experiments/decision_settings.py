@@ -8,6 +8,9 @@ from pydantic import Field
 
 from imaging.settings import Settings
 
+Space = Literal["logit", "probability"]
+"""Where a mean of probabilities is taken."""
+
 RuleName = Literal[
     "gate", "triplet", "quota", "gated_triplet", "unanimity", "expected_value", "expected_value_per_image"
 ]
@@ -23,6 +26,8 @@ class EnsembleSettings(Settings):
     shrinkage: float = Field(default=0.1, ge=0)
     """Pull of the learned weights towards equal ones, relative to the loss of equal weights; 0 trusts the
     data alone."""
+    classifier_average: Space = "logit"
+    """How classifiers, and the fold models of each, are averaged."""
     average: Literal["probability", "logit", "centred"] = "probability"
     """How masks of fold models are averaged. `centred`: after each fold's own best threshold is
     subtracted."""

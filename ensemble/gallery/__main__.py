@@ -109,7 +109,14 @@ def rule(prepared: Prepared) -> Figure:
     decision = Decision.load(Path(FOLDER) / "rules" / "expected_value.json")
     assert isinstance(decision.rule, ExpectedValue)
     found = predictions.read("oof", list(decision.classifiers), list(decision.masks.weights))
-    cases = gather(found, decision.classifiers, decision.masks, prepared, "out-of-fold masks")
+    cases = gather(
+        found,
+        decision.classifiers,
+        decision.masks,
+        prepared,
+        "out-of-fold masks",
+        decision.classifier_average,
+    )
     evidence = decision.seen(cases.evidence)
     some = evidence.above[:, decision.rule.level] > 0
     dice: NDArray[np.float64] = np.where(some, decision.rule.expected_dice(evidence), 0.0)

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ensemble import calibration, probability, regression
 from ensemble.features import logit
+from ensemble.gather import fold_mean
 from ensemble.metrics import expected_calibration_error, log_loss
 from experiments.decision_settings import EnsembleSettings
 from experiments.nested import patient_groups
@@ -101,6 +102,14 @@ def test_unknown_calibrator_is_named() -> None:
 def test_committee_of_one_is_its_member() -> None:
     members = np.random.default_rng(0).random((50, 1))
     assert np.array_equal(probability.committee(members, np.ones(1)), members[:, 0])
+
+
+@pytest.mark.parametrize(("space", "mean"), [("probability", 0.55), ("logit", 0.6)])
+def test_committees_average_in_either_space(space, mean) -> None:
+    """Odds of 1/4 and 9 have the geometric mean 3/2, a probability of .6."""
+    half = np.array([0.5, 0.5])
+    assert probability.committee(np.array([[0.2, 0.9]]), half, space)[0] == pytest.approx(mean)
+    assert fold_mean(np.array([0.2, 0.9]), space) == pytest.approx(mean)
 
 
 def test_weights_leave_out_noise_and_shrink_to_equal() -> None:

@@ -121,9 +121,13 @@ def test_answer_from_probabilities_and_maps(decisions) -> None:
     assert "rules a mask out" in doubtful.reason
 
 
-def test_vector_and_single_answers_agree(decisions, cases) -> None:
-    decision = decisions["expected_value"]
-    seen = crossfit.reweighted(cases, decision.classifier_weights)
+@pytest.mark.parametrize(
+    ("score", "space"), [("stacked", "logit"), ("classifier", "logit"), ("stacked", "probability")]
+)
+def test_vector_and_single_answers_agree(cases, score, space) -> None:
+    settings = EnsembleSettings(image_score=score, classifier_average=space)
+    decision = crossfit.fit(cases, ["a", "b"], ["expected_value"], MASKS, settings)[0]["expected_value"]
+    seen = crossfit.reweighted(cases, decision.classifier_weights, space)
     level, prob = crossfit.apply(decision, cases)
     unseen = crossfit.skipped(decision, cases)
     assert 0 < unseen.sum() < len(cases)

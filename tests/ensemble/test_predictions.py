@@ -112,8 +112,8 @@ def test_holdout_images_are_means_over_folds(world) -> None:
 
 
 def test_mean_of_one_fold_is_itself() -> None:
-    assert fold_mean(np.array([0.0])) == 0.0
-    assert fold_mean(np.array([0.3])) == 0.3
+    assert fold_mean(np.array([0.0]), "logit") == 0.0
+    assert fold_mean(np.array([0.3]), "probability") == 0.3
 
 
 @pytest.mark.parametrize("average", ["probability", "centred"])
