@@ -6,23 +6,25 @@ that is needed here is a stripped text or a little number.
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import Any
 
-import numpy as np
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import Tag
 
 from imaging.radiograph import RefusedFile
 
 
 @cache
-def _tag(keyword: str) -> BaseTag:
-    return Tag(keyword)
+def _tag(keyword: str) -> int:
+    return int(Tag(keyword))
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,18 @@ class Header:
     dataset: Dataset
     syntax: str = ""
 
+    @cached_property
+    def elements(self) -> dict[int, Any]:
+        """Unconverted elements by tag; plain whole numbers as keys, since pydicom's tags compare in Python."""
+        return {int(tag): element for tag, element in self.dataset.items()}
+
     def has(self, keyword: str) -> bool:
         """Say whether the element is there, with a value or without."""
-        return _tag(keyword) in self.dataset
+        return _tag(keyword) in self.elements
 
     def raw(self, keyword: str) -> bytes:
         """Return the value as stored; empty when absent."""
-        try:
-            element = self.dataset.get_item(_tag(keyword))
-        except Exception as error:  # an unknown value representation, for one, stops pydicom only here
-            raise RefusedFile(f"{keyword} is damaged ({type(error).__name__})") from None
-        value = getattr(element, "value", None)
+        value = getattr(self.elements.get(_tag(keyword)), "value", None)
         if isinstance(value, str):  # pydicom itself has converted the transfer syntax
             return value.encode()
         return value if isinstance(value, bytes) else b""
@@ -67,17 +70,18 @@ class Header:
             values = [float(text) for text in self.texts(keyword)]
         except ValueError:
             return []
-        return values if np.isfinite(values).all() else []
+        return values if all(map(math.isfinite, values)) else []
 
     def integers(self, keyword: str, signed: bool = False) -> list[int]:
         """Return all values of a binary 16-bit element (US or SS)."""
         value = self.raw(keyword)
-        kind = self.order + ("i2" if signed else "u2")
-        return np.frombuffer(value[: len(value) // 2 * 2], kind).tolist()
+        count = len(value) // 2
+        return list(struct.unpack_from(f"{self.order}{count}{'h' if signed else 'H'}", value))
 
     def integer(self, keyword: str) -> int | None:
         """Return the first value of a binary 16-bit element, unsigned; None when absent."""
-        return next(iter(self.integers(keyword)), None)
+        value = self.raw(keyword)[:2]
+        return int.from_bytes(value, "big" if self.order == ">" else "little") if len(value) == 2 else None
 
     def items(self, keyword: str) -> Iterator[Header]:
         """Yield the items of a sequence."""
