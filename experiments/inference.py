@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from experiments.normalisation import normalise
 from experiments.training import choose_precision
 from experiments.training_settings import TrainingSettings
-from imaging.dataset import Images, worker_init
+from imaging.dataset import Images, as_it_is, worker_init
 
 STRIDE = 32
 """Sides of other scales are multiples of it: the coarsest map of the usual encoders has a 32nd of the image's side."""
@@ -67,7 +67,11 @@ def over(net: nn.Module, images: Images, settings: TrainingSettings) -> Iterator
     where = device()
     net = net.to(where).to(memory_format=torch.channels_last).eval()
     loader = DataLoader(
-        images, batch_size=settings.batch_size, num_workers=settings.workers, worker_init_fn=worker_init
+        images,
+        settings.batch_size,
+        num_workers=settings.workers,
+        worker_init_fn=worker_init,
+        collate_fn=as_it_is,
     )
     for batch in loader:
         yield probabilities(net, batch["image"].to(where), settings).cpu()

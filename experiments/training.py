@@ -30,7 +30,7 @@ from experiments.optimisers import make_optimiser
 from experiments.schedules import look, make_schedule
 from experiments.speed import Speed
 from experiments.training_settings import TrainingSettings
-from imaging.dataset import Images, worker_init
+from imaging.dataset import Images, as_it_is, worker_init
 from imaging.sampling import EpochSampler
 
 Batch = dict[str, Tensor]
@@ -200,6 +200,7 @@ def _loader(images: Images, settings: TrainingSettings, sampler: EpochSampler | 
         sampler=sampler,
         num_workers=settings.workers,
         worker_init_fn=worker_init,
+        collate_fn=as_it_is,
         persistent_workers=settings.workers > 0,
         pin_memory=torch.cuda.is_available(),
         # a last batch of one image would break batch normalisation

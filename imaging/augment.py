@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # its import asks a server for news otherwise
 import albumentations as A
 
+from imaging import noise
+from imaging.fused import Fused
 from imaging.settings import AugmentSettings
 
 Image = NDArray[np.uint8]
@@ -39,13 +41,15 @@ _BLACK: dict[str, Any] = {
 _MIRRORED = {**_BLACK, "border_mode": cv2.BORDER_REFLECT_101}
 
 
-def build(settings: AugmentSettings, size: int) -> Augment | None:
-    """The preset as `augment(image, mask, seed) -> (image, mask)`; None for the preset 'none'.
+def build(settings: AugmentSettings, size: int) -> Augment | Fused | None:
+    """The preset as `augment(image, mask, seed) -> (image, mask)`; None for the preset 'none'; Fused where settings ask for it.
 
     image: uint8 (size, size). mask: uint8 0/1 of the same shape, or None. The result depends on the
     arguments alone: neither on earlier calls nor on the process.
     """
-    return None if settings.preset == "none" else Augmentation(settings, size)
+    if settings.preset == "none":
+        return None
+    return Fused(settings, size) if settings.engine == "fused" else Augmentation(settings, size)
 
 
 class Augmentation:
@@ -181,26 +185,18 @@ def _elastic(p: float) -> A.ElasticTransform:
 
 
 class _Noise(A.ImageOnlyTransform):
-    """Gaussian noise of 1 to 5 grey levels, cut from one fixed field at a random place.
-
-    Drawing a fresh field for each image (A.GaussNoise) costs more than all other changes together; a field
-    of twice the side has size^2 windows, and no network sees one often enough to learn it.
-    """
-
-    LEVELS = (1.0, 5.0)
-    UNIT = 32.0  # one standard deviation as stored: uint8, 128 in the middle, 4 deviations to either end
+    """Gaussian noise of 1 to 5 grey levels, cut from one fixed field at a random place: see imaging/noise.py."""
 
     def __init__(self, size: int, p: float) -> None:
         super().__init__(p=p)
-        normal = np.random.default_rng(0).standard_normal((2 * size, 2 * size), np.float32)
-        self._field = np.clip(np.rint(normal * self.UNIT + 128), 0, 255).astype(np.uint8)
+        self._field = noise.field(size)
 
     def get_params(self) -> dict[str, Any]:
         side = len(self._field) // 2
         top, left = self.py_random.randrange(side), self.py_random.randrange(side)
-        return {"weight": self.py_random.uniform(*self.LEVELS) / self.UNIT, "top": top, "left": left}
+        return {"weight": self.py_random.uniform(*noise.LEVELS) / noise.UNIT, "top": top, "left": left}
 
     def apply(self, img: Image, weight: float, top: int, left: int, **_: Any) -> Image:
         window = self._field[top : top + img.shape[0], left : left + img.shape[1]]
-        moved = cv2.addWeighted(img, 1.0, window, weight, -128 * weight)  # rounds and saturates
+        moved = cv2.addWeighted(img, 1.0, window, weight, -noise.MIDDLE * weight)  # rounds and saturates
         return np.asarray(moved, np.uint8)

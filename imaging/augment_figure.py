@@ -42,8 +42,7 @@ def draw(rows: list[tuple[Image, Image, AugmentSettings]], names: list[str]) -> 
     columns = CHANGED + 1
     figure, axes = figures.new_figure(1.75 * columns, 1.75 * len(rows) + 0.3, len(rows), columns)
     for number, (image, mask, settings) in enumerate(rows):
-        change = augment.build(settings, SIDE)
-        assert change is not None
+        change = augment.Augmentation(settings, SIDE)
         places = axes[number * columns : (number + 1) * columns]
         shown = [(image, mask), *(change(image, mask, CHANGED * number + seed) for seed in range(CHANGED))]
         for panel, (picture, outline) in zip(places, shown, strict=True):

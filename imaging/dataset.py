@@ -6,7 +6,7 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -16,16 +16,20 @@ from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import Dataset
 
 from imaging.augment import Augment
+from imaging.fused import Fused
 from imaging.prepared import Prepared
 from imaging.resize import resize_image, resize_mask
 
+Batch = dict[str, torch.Tensor]
+
 
 class Images(Dataset[dict[str, Any]]):
-    """Items are {"image": uint8 (1, s, s), "mask": uint8 0/1 (1, s, s), "label": float32, "row": int}.
+    """Items are {"image": uint8 (1, s, s), "mask": uint8 0/1 (1, s, s), "label": float32, "row": int64}, batches the same with
+    (B, …), made whole by `__getitems__`: give `collate_fn=as_it_is` to a DataLoader.
 
     rows: which rows of `prepared`. size: side s of the items, at most the prepared one. augment: from
-    `augment.build(settings, size)` or None. masks: leave the mask out when False. label: 1 or 0, NaN for an
-    unlabelled image.
+    `augment.build(settings, size)` or None; of a Fused one a batch holds what is drawn, for `fused.apply`. masks: leave the mask
+    out when False. label: 1 or 0, NaN for an unlabelled image.
     """
 
     def __init__(
@@ -33,7 +37,7 @@ class Images(Dataset[dict[str, Any]]):
         prepared: Prepared,
         rows: ArrayLike,
         size: int | None = None,
-        augment: Augment | None = None,
+        augment: Augment | Fused | None = None,
         seed: int = 0,
         masks: bool = True,
     ) -> None:
@@ -62,23 +66,62 @@ class Images(Dataset[dict[str, Any]]):
         """Say which epoch comes, before its iterator is made; living workers see it too."""
         self._epoch[0] = epoch
 
-    def __getitem__(self, position: int) -> dict[str, Any]:
+    def __getitem__(self, position: int) -> Batch:
+        return {key: value[0] for key, value in self.__getitems__([position]).items()}
+
+    def __getitems__(self, positions: Sequence[int]) -> Batch:
+        """A batch of them."""
         # a position past the end is the same image once more in this epoch: see EpochSampler
-        turn, position = divmod(position, len(self))
-        row = int(self.rows[position])
-        image = resize_image(self.prepared.images[row], self.size)
-        mask = resize_mask(self.prepared.mask(row), self.size) if self.masks else None
-        if self.augment is not None:
-            image, mask = self.augment(image, mask, item_seed(self.seed, int(self._epoch), row, turn))
-        item: dict[str, Any] = {"image": _tensor(image), "label": self.labels[position], "row": row}
-        return item if mask is None else {**item, "mask": _tensor(mask)}
+        turns, places = np.divmod(np.asarray(positions, np.int64), len(self))
+        rows = self.rows[places]
+        batch = {"label": torch.from_numpy(self.labels[places]), "row": torch.from_numpy(rows)}
+        if self.augment is None:
+            return batch | self.gather(places)
+        seeds = [item_seed(self.seed, int(self._epoch), *pair) for pair in zip(rows, turns, strict=True)]
+        if isinstance(self.augment, Fused):
+            return batch | self.gather(places) | self.augment.draw(seeds)
+        return batch | _changed(self.gather(places), self.augment, seeds)
+
+    def gather(self, places: NDArray[np.int64]) -> Batch:
+        """Copies of the images, and of the masks where wanted, as they are: uint8 (B, 1, s, s)."""
+        rows = self.rows[places]
+        images = self.prepared.images[rows] if self._whole else self._resized(rows)
+        found = {"image": torch.from_numpy(images)[:, None]}
+        if self.masks:
+            masks = self.prepared.masks(rows)
+            small = masks if self._whole else np.stack([resize_mask(mask, self.size) for mask in masks])
+            found["mask"] = torch.from_numpy(small)[:, None]
+        return found
+
+    @property
+    def _whole(self) -> bool:
+        return self.size == self.prepared.size
+
+    def _resized(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return np.stack([resize_image(self.prepared.images[row], self.size) for row in rows])
+
+
+def as_it_is(batch: Any) -> Any:
+    """For `DataLoader(collate_fn=…)`: Images gives whole batches."""
+    return batch
+
+
+def _changed(batch: Batch, augment: Augment, seeds: Sequence[int]) -> Batch:
+    """Images and masks, each changed with its seed, in place."""
+    masks = batch["mask"] if "mask" in batch else [None] * len(seeds)
+    for image, mask, seed in zip(batch["image"], masks, seeds, strict=True):
+        pixels, inside = augment(image[0].numpy(), None if mask is None else mask[0].numpy(), seed)
+        image[0] = torch.from_numpy(pixels)
+        if mask is not None:
+            mask[0] = torch.from_numpy(inside)
+    return batch
 
 
 def item_seed(seed: int, epoch: int, row: int, turn: int = 0) -> int:
     """63 bits for one item of one epoch, shown for the turn-th time in it; neighbours in any of them get
     unrelated ones (numpy's SeedSequence).
     """
-    entropy = (seed, epoch, row, turn) if turn else (seed, epoch, row)
+    entropy = (seed, epoch, int(row), int(turn)) if turn else (seed, epoch, int(row))
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
@@ -87,8 +130,3 @@ def worker_init(_worker: int) -> None:
     workers.
     """
     cv2.setNumThreads(1)
-
-
-def _tensor(array: NDArray[np.uint8]) -> torch.Tensor:
-    """(s, s) to (1, s, s), copied, since a row of a read-only map must not be written through a tensor."""
-    return torch.from_numpy(np.array(array, dtype=np.uint8, order="C")[None])

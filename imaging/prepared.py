@@ -58,6 +58,14 @@ class Prepared:
         mask_row = self._mask_rows[row]
         return self._masks[mask_row] if mask_row >= 0 else np.zeros(self.images.shape[1:], np.uint8)
 
+    def masks(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The masks of several images as a copy (B, S, S), which may be written to."""
+        places = self._mask_rows[rows]
+        found = np.zeros((len(rows), self.size, self.size), np.uint8)
+        if (positive := places >= 0).any():
+            found[positive] = self._masks[places[positive]]
+        return found
+
     @property
     def size(self) -> int:
         """Side S of the images in pixels."""

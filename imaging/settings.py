@@ -178,6 +178,9 @@ class AugmentSettings(Settings):
     crops and CLAHE; `winners`: the first place's. Pictures: docs/figures/augmentation-presets.png."""
     probability: float = Field(default=0.5, ge=0, le=1)
     """Probability of each group of changes of `standard`; published presets have their own."""
+    engine: Literal["albumentations", "fused"] = "albumentations"
+    """Who changes: albumentations, image by image on the processor, or `fused`, whole batches on the device, for the presets
+    `standard`, `baseline` and `mmsegmentation`. The same distribution of changes, other draws."""
 
     @model_validator(mode="after")
     def _probability_only_where_used(self) -> AugmentSettings:
@@ -185,6 +188,8 @@ class AugmentSettings(Settings):
             raise ValueError(
                 f"probability {self.probability} has no effect with preset {self.preset!r}; remove it or use 'standard'"
             )
+        if self.engine == "fused" and self.preset in ("cad", "winners"):
+            raise ValueError(f"engine 'fused' does not know preset {self.preset!r}; take 'albumentations'")
         return self
 
 

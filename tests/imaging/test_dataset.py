@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from imaging import augment
-from imaging.dataset import Images, item_seed, worker_init
+from imaging.dataset import Images, as_it_is, item_seed, worker_init
 from imaging.prepared import Prepared
 from imaging.settings import AugmentSettings
 
@@ -23,7 +23,7 @@ def changing(data: Prepared, size: int = 32, seed: int = 3) -> Images:
 def epochs(images: Images, workers: int, wanted: list[int]) -> list[dict[str, torch.Tensor]]:
     """All items of each epoch, by one loader whose workers live on."""
     extra = {"persistent_workers": True, "worker_init_fn": worker_init} if workers else {}
-    loader = DataLoader(images, batch_size=5, num_workers=workers, **extra)
+    loader = DataLoader(images, batch_size=5, num_workers=workers, collate_fn=as_it_is, **extra)
     seen = []
     for epoch in wanted:
         images.set_epoch(epoch)
@@ -43,7 +43,7 @@ def test_an_item(data):
 
 
 def test_label_and_row_of_a_batch(data):
-    (batch,) = DataLoader(Images(data, [4, 5, 1], masks=False), batch_size=3)
+    (batch,) = DataLoader(Images(data, [4, 5, 1], masks=False), batch_size=3, collate_fn=as_it_is)
     assert set(batch) == {"image", "label", "row"}
     assert batch["label"].tolist() == [0, 1, 1]
     assert batch["label"].dtype == torch.float32
