@@ -6,6 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
+export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
 .PHONY: help repro bundle predict tune-worker test test-slow lint app serve figures ui bench requirements clean
@@ -53,7 +54,7 @@ app: .venv/ready ## the web page of the bundle that `make repro` made, http://12
 
 serve: .venv/ready ## register the bundle in MLflow and serve it, http://127.0.0.1:5001/invocations (BUNDLE=folder for another one)
 	python -m ensemble.serving $(if $(BUNDLE),--bundle $(BUNDLE))
-	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db} MLFLOW_DISABLE_TELEMETRY=true \
+	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db} \
 	  mlflow models serve -m models:/pneumothorax@champion --env-manager local --host 127.0.0.1 --port 5001
 
 figures: .venv/ready ## draw the figures of docs/ anew from the run that is here
