@@ -114,6 +114,16 @@ def table(tones: Sequence[Tone], random: np.random.Generator) -> NDArray[np.uint
     return grey.astype(np.uint8)
 
 
+def changed(batch: Drawn) -> Drawn:
+    """A batch of Images with what was drawn for it applied and left out; any other batch as it is."""
+    if "matrix" not in batch:
+        return batch
+    drawn = {key: batch[key] for key in ("matrix", "lut", "noise")}
+    image, mask = apply(batch["image"], batch.get("mask"), drawn)
+    rest = {key: value for key, value in batch.items() if key not in drawn}
+    return {**rest, "image": image} if mask is None else {**rest, "image": image, "mask": mask}
+
+
 def apply(image: Tensor, mask: Tensor | None, drawn: Drawn) -> tuple[Tensor, Tensor | None]:
     """Change uint8 images (B, 1, s, s) and their masks 0/1, on their device; what lies outside is black."""
     return (_by_opencv if image.device.type == "cpu" else by_torch)(image, mask, drawn)
