@@ -1,4 +1,5 @@
-"""Trained networks as ONNX files, asked through ONNX Runtime: the same answers faster on a CPU, and without PyTorch's operators.
+"""Trained networks as ONNX files, asked through ONNX Runtime or OpenVINO: the same answers faster on a CPU, without PyTorch's
+operators.
 
     python -m ensemble.onnx_export          writes models/onnx from models/bundle
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from ensemble import openvino_engine
 from ensemble.predictor import Member, Predictor
 from imaging.files import read_json, sha256
 from imaging.parallel import cores
@@ -25,11 +27,18 @@ from imaging.settings import Settings, validate
 
 PATH = "models/onnx"
 INDEX = "onnx.json"
-OPSET = 17
-"""Of the ONNX operators: ONNX Runtime from 1.12 (2022), OpenVINO and TensorRT of 2023 read it."""
+OPSET = 18
+"""Of the ONNX operators: ONNX Runtime from 1.14 and OpenVINO of 2023 read it. Of 17, OpenVINO misreads the axes of a log-sum-exp
+and pools the whole batch into one answer."""
 TOLERANCE = 1e-4
 """Largest difference of a probability from PyTorch's: a fortieth of one 8-bit level; other orders of summing."""
-Precision = Literal["fp32", "int8"]
+Engine = Literal["onnx", "openvino"]
+Precision = Literal["fp32", "bf16", "int8"]
+ENGINES: dict[Engine, tuple[Precision, ...]] = {
+    "onnx": ("fp32", "int8"),
+    "openvino": ("fp32", "bf16", "int8"),
+}
+"""What each can do."""
 
 
 class File(Settings):
@@ -53,18 +62,28 @@ class Index(Settings):
     opset: int
     """Of the ONNX operators."""
     files: dict[str, File]
-    """By path inside the folder: `<precision>/<stage>/<model>/fold<k>.onnx`."""
-    int8: dict[str, Any] | None = None
-    """What int8 did to the Dice of the hold-out; None: there is no int8."""
+    """By path inside the folder: `fp32`, `int8` or `int8-openvino`, then `<stage>/<model>/fold<k>.onnx`."""
+    compared: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By engine and precision, such as `onnx/int8`: what it did to the Dice of the hold-out, and whether it is accepted."""
 
 
-def name_of(precision: Precision, stage: str, member: Member) -> str:
-    """Path of a network's file inside the folder."""
-    return f"{precision}/{stage}/{member.name}/fold{member.fold}.onnx"
+def name_of(precision: Precision, stage: str, member: Member, engine: Engine = "onnx") -> str:
+    """Path of a network's file inside the folder; both engines read the same float32 file."""
+    kind = {"onnx": "int8", "openvino": "int8-openvino"}[engine] if precision == "int8" else "fp32"
+    return f"{kind}/{stage}/{member.name}/fold{member.fold}.onnx"
 
 
-def session(path: Path | str, threads: int | None = None) -> Any:
-    """An onnxruntime.InferenceSession on the CPU, with as many threads as the process has cores."""
+def key_of(engine: Engine, precision: Precision) -> str:
+    """Key in `compared`."""
+    return f"{engine}/{precision}"
+
+
+def session(
+    path: Path | str, engine: Engine = "onnx", precision: Precision = "fp32", threads: int | None = None
+) -> Any:
+    """An onnxruntime.InferenceSession on the CPU, or what stands for it, with as many threads as the process has cores."""
+    if engine == "openvino":
+        return openvino_engine.Session(path, precision, threads)
     import onnxruntime  # an extra: the rest of the project does without
 
     options = onnxruntime.SessionOptions()
@@ -80,7 +99,7 @@ def ask(runtime: Any, image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class OnnxMember(Member):
-    """A network whose probabilities come from ONNX Runtime; `net` remains for who wants to look into it."""
+    """A network whose probabilities come from its ONNX file; `net` remains for who wants to look into it."""
 
     runtime: Any = None
 
@@ -106,21 +125,47 @@ def load(folder: str | Path = PATH) -> Index:
     return index
 
 
-def use(predictor: Predictor, folder: str | Path = PATH, precision: Precision = "fp32") -> Predictor:
-    """The same predictor with its networks asked through ONNX Runtime; a ValueError when the files are of other networks."""
+def use(
+    predictor: Predictor,
+    folder: str | Path = PATH,
+    precision: Precision = "fp32",
+    engine: Engine = "onnx",
+    untried: bool = False,
+) -> Predictor:
+    """The same predictor with its networks asked through `engine`; a ValueError when the files are of other networks, or when
+    this way has not been found to say the same (`untried` leaves that out). float32 in ONNX Runtime repeats PyTorch's numbers.
+    """
     index, folder = load(folder), Path(folder)
+    if not untried and (engine, precision) != ("onnx", "fp32"):
+        _check_accepted(index, folder, engine, precision)
 
     def member(stage: str, known: Member) -> Member:
-        name = name_of(precision, stage, known)
+        name = name_of(precision, stage, known, engine)
         if name not in index.files:
             held = sorted({path.split("/")[0] for path in index.files})
             raise ValueError(f"{folder}: no {name} (it holds {', '.join(held)}); export again")
         if index.files[name].weights_sha256 != known.sha256:
             raise ValueError(f"{folder / name}: made of other weights than the bundle's; export again")
-        return OnnxMember(
-            known.name, known.fold, known.net, known.settings, known.sha256, session(folder / name)
-        )
+        runtime = session(folder / name, engine, precision)
+        return OnnxMember(known.name, known.fold, known.net, known.settings, known.sha256, runtime)
 
     classifiers = [member("classification", known) for known in predictor.classifiers]
     masks = [member("segmentation", known) for known in predictor.masks]
     return Predictor(predictor.decision, classifiers, masks, predictor.side)
+
+
+def _check_accepted(index: Index, folder: Path, engine: Engine, precision: Precision) -> None:
+    if precision not in ENGINES[engine]:
+        raise ValueError(f"{engine} has no {precision}; it has {', '.join(ENGINES[engine])}")
+    found = index.compared.get(key_of(engine, precision))
+    if found is None:
+        options = " --openvino" * (engine == "openvino") + " --int8" * (precision == "int8")
+        raise ValueError(
+            f"{folder}: {key_of(engine, precision)} has not been tried on the hold-out; "
+            f"`python -m ensemble.onnx_export{options}` does so"
+        )
+    if not found["accepted"]:
+        raise ValueError(
+            f"{folder}: {key_of(engine, precision)} moved the hold-out's Dice by more than {found['allowed']:g} and was not "
+            "accepted; take fp32"
+        )

@@ -1,10 +1,11 @@
 """Write every network of a bundle as an ONNX file that needs nothing else.
 
-    python -m ensemble.onnx_export [--bundle models/bundle] [--output models/onnx] [--int8]
+    python -m ensemble.onnx_export [--bundle models/bundle] [--output models/onnx] [--int8] [--openvino]
 
 Input `image` uint8 (batch, 1, s, s), output `probability` float32 (batch, 1) or (batch, 1, s, s); normalisation, sigmoid and
-test-time augmentation are inside. Each file is asked beside its PyTorch network before it is kept. `--int8` adds quantised
-ones, where they keep the Dice: see ensemble/onnx_int8.py."""
+test-time augmentation are inside. Each file is asked beside its PyTorch network before it is kept. `--int8` adds quantised ones,
+`--openvino` tries OpenVINO on all of them. Each way is accepted where it keeps the hold-out's Dice: ensemble/acceptance.py.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +21,20 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ensemble import bundle, onnx_int8
-from ensemble.onnx_engine import INDEX, OPSET, PATH, TOLERANCE, File, Index, ask, name_of, session
+from ensemble import acceptance, bundle, openvino_engine
+from ensemble.onnx_engine import (
+    INDEX,
+    OPSET,
+    PATH,
+    TOLERANCE,
+    Engine,
+    File,
+    Index,
+    Precision,
+    ask,
+    name_of,
+    session,
+)
 from ensemble.predictor import Member, Predictor
 from experiments import inference
 from experiments.normalisation import NORMALISATION
@@ -54,18 +67,31 @@ def main() -> None:
         "--output", type=Path, default=Path(PATH), help="folder to write (default: %(default)s)"
     )
     parser.add_argument("--int8", action="store_true", help="also quantise, with the run's data/prepared")
+    parser.add_argument(
+        "--openvino", action="store_true", help="also try OpenVINO, with the run's data/prepared"
+    )
     given = parser.parse_args()
     try:
-        index = export(given.bundle, given.output, given.int8)
+        index = export(given.bundle, given.output, given.int8, given.openvino)
     except ValueError as error:
         sys.exit(str(error))
     worst = max(file.difference for name, file in index.files.items() if name.startswith("fp32/"))
     print(f"{len(index.files)} networks in {given.output}; opset {OPSET}; fp32 within {worst:.1e} of PyTorch")
-    if index.int8:
-        print(onnx_int8.in_words(index.int8))
+    for way, found in index.compared.items():
+        print(acceptance.in_words(way, found))
 
 
-def export(source: Path, output: Path, int8: bool = False) -> Index:
+def ways(int8: bool, openvino: bool) -> list[tuple[Engine, Precision]]:
+    """What shall be tried on the hold-out; bf16 only where the processor has it."""
+    wanted: list[tuple[Engine, Precision]] = [("onnx", "int8")] if int8 else []
+    if openvino:
+        wanted += [("openvino", "fp32")]
+        wanted += [("openvino", "bf16")] if openvino_engine.has_bf16() else []
+        wanted += [("openvino", "int8")] if int8 else []
+    return wanted
+
+
+def export(source: Path, output: Path, int8: bool = False, openvino: bool = False) -> Index:
     """Write the ONNX files of a bundle and onnx.json; the folder appears whole or not at all."""
     loaded = bundle.Bundle.load(source)
     predictor = loaded.predictor()
@@ -76,8 +102,9 @@ def export(source: Path, output: Path, int8: bool = False) -> Index:
         }
         index = Index(bundle=loaded.sha256, opset=OPSET, files=files)
         write_json(folder / INDEX, index.model_dump(mode="json"))
-        if int8:
-            index = onnx_int8.add(index, predictor, folder, loaded.index.fingerprints["data"])
+        for engine, precision in ways(int8, openvino):
+            data = loaded.index.fingerprints["data"]
+            index = acceptance.add(index, predictor, folder, data, engine, precision)
             write_json(folder / INDEX, index.model_dump(mode="json"))
     return index
 

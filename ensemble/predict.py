@@ -15,12 +15,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 from tqdm import tqdm
 
 from ensemble import onnx_engine, triage
 from ensemble.bundle import PATH, Bundle
+from ensemble.predictor import Predictor
 from ensemble.results import KINDS, Results
 from ensemble.rules.gate import Quota
 from ensemble.submit import with_quota
@@ -36,7 +38,8 @@ def main() -> None:
     given = _arguments()
     try:
         bundle = Bundle.load(given.bundle)
-        table = predict(given.folder, given.output, bundle, given.dicom, given.cascade, given.onnx)
+        predictor = _predictor(bundle, given)
+        table = predict(given.folder, given.output, bundle, given.dicom, given.cascade, predictor)
     except ValueError as error:
         sys.exit(str(error))
     print(summary(table, given.output))
@@ -50,15 +53,17 @@ def predict(
     bundle: Bundle,
     dicom: Sequence[str],
     cascade: bool = True,
-    onnx: Path | None = None,
+    predictor: Predictor | None = None,
 ) -> pd.DataFrame:
-    """Write OUT, whole or not at all, and return its table. Memory holds a few batches of images and one row a file."""
+    """Write OUT, whole or not at all, and return its table. Memory holds a few batches of images and one row a file.
+
+    predictor: the bundle's networks in another engine; None: in PyTorch."""
     if dicom and bundle.source == "cranium":
         raise ValueError(
             "DICOM objects are coded as pneumothorax, which this bundle does not look for; give --dicom none"
         )
     paths = inputs(folder)
-    predictor = bundle.predictor() if onnx is None else onnx_engine.use(bundle.predictor(), onnx)
+    predictor = predictor or bundle.predictor()
     if isinstance(predictor.decision.rule, Quota):  # the share is one of this whole set
         predictor = with_quota(predictor, paths)
     with atomic_folder(output) as temporary:
@@ -67,6 +72,17 @@ def predict(
         table = triage.table(list(ordered_map(results.write, scored, cores())))
         triage.write(table, temporary / TRIAGE)
     return table
+
+
+def _predictor(bundle: Bundle, given: argparse.Namespace) -> Predictor:
+    """In the engine that the command line asks for."""
+    if given.onnx is not None:
+        return onnx_engine.use(bundle.predictor(), given.onnx, given.precision)
+    if given.openvino is not None:
+        return onnx_engine.use(bundle.predictor(), given.openvino, given.precision, "openvino")
+    if given.precision != "fp32":
+        raise ValueError(f"--precision {given.precision} needs --onnx or --openvino")
+    return bundle.predictor()
 
 
 def inputs(folder: Path) -> list[Path]:
@@ -118,13 +134,21 @@ def _arguments() -> argparse.Namespace:
         action="store_false",
         help="mask networks see every image; same answers",
     )
+    exported = parser.add_mutually_exclusive_group()
+    for option, runtime in (("--onnx", "ONNX Runtime"), ("--openvino", "OpenVINO")):
+        exported.add_argument(
+            option,
+            type=Path,
+            nargs="?",
+            const=Path(onnx_engine.PATH),
+            metavar="DIR",
+            help=f"ask the networks through {runtime}, faster on a CPU (default folder: {onnx_engine.PATH})",
+        )
     parser.add_argument(
-        "--onnx",
-        type=Path,
-        nargs="?",
-        const=Path(onnx_engine.PATH),
-        metavar="DIR",
-        help=f"ask the networks through ONNX Runtime, faster on a CPU (default folder: {onnx_engine.PATH})",
+        "--precision",
+        choices=get_args(onnx_engine.Precision),
+        default="fp32",
+        help="of --onnx or --openvino, where the export has found it to say the same (default: %(default)s)",
     )
     parser.add_argument(
         "--refused",

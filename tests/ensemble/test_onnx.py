@@ -12,7 +12,7 @@ import onnx
 import pytest
 import torch
 
-from ensemble import onnx_engine, onnx_export, onnx_int8, predict
+from ensemble import acceptance, onnx_engine, onnx_export, onnx_int8, predict
 from ensemble.bundle import Bundle
 from ensemble.decision import Answer
 from ensemble.predictor import Member, Predictor
@@ -64,7 +64,8 @@ def test_a_folder_is_read_the_same_way(tiny_bundle: Path, exported: Path, tmp_pa
         cv2.imwrite(str(tmp_path / "in" / f"{k}.png"), square)
     loaded = Bundle.load(tiny_bundle)
     mine = predict.predict(tmp_path / "in", tmp_path / "a", loaded, ())
-    theirs = predict.predict(tmp_path / "in", tmp_path / "b", loaded, (), onnx=exported)
+    other = onnx_engine.use(loaded.predictor(), exported)
+    theirs = predict.predict(tmp_path / "in", tmp_path / "b", loaded, (), predictor=other)
     assert list(mine["decision"]) == list(theirs["decision"]) == ["mask", "mask"]
     assert np.allclose(mine["probability"], theirs["probability"], atol=onnx_engine.TOLERANCE)
 
@@ -134,7 +135,7 @@ def test_foreign_files_are_refused(
 
 def test_an_engine_that_was_not_exported(predictor: Predictor, exported: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no int8/classification/c/fold0.onnx \(it holds fp32\)"):
-        onnx_engine.use(predictor, exported, "int8")
+        onnx_engine.use(predictor, exported, "int8", untried=True)
     with pytest.raises(ValueError, match=r"python -m ensemble\.onnx_export"):
         onnx_engine.load(tmp_path)
 
@@ -143,7 +144,7 @@ def test_int8_has_int8_weights_and_says_about_the_same(
     predictor: Predictor, exported: Path, tmp_path: Path
 ) -> None:
     source, path = exported / "fp32/segmentation/u/fold0.onnx", tmp_path / "int8.onnx"
-    batches = onnx_int8.inputs(SQUARES, predictor.masks[0])
+    batches = acceptance.inputs(SQUARES, predictor.masks[0])
     onnx_int8.quantise(source, path, batches)
     kinds = {weights.data_type for weights in onnx.load(path).graph.initializer if len(weights.dims) == 4}
     assert kinds == {onnx.TensorProto.INT8}
@@ -178,18 +179,18 @@ def test_int8_is_kept_only_if_the_dice_stays(world, lost: int, accepted: bool) -
     ill = next(mask for mask in other if mask.sum() > 100)
     area = int(ill.sum())
     ill.flat[np.flatnonzero(ill)[:lost]] = False
-    found = onnx_int8.compare(Said(truth), Said(other), prepared)  # type: ignore[arg-type]
+    found = acceptance.compare(Said(truth), Said(other), prepared)  # type: ignore[arg-type]
     assert found["kaggle_dice"]["fp32"] == 1
     positives = int(about["label"].sum())
     moved = 1 - (2 * area - 2 * lost) / (2 * area - lost)
-    assert found["dice_positive"]["int8"] == pytest.approx(1 - moved / positives)
-    assert found["accepted"] == (moved / positives <= onnx_int8.ALLOWED) == accepted
-    assert ("; kept" in onnx_int8.in_words(found)) == accepted
+    assert found["dice_positive"]["other"] == pytest.approx(1 - moved / positives)
+    assert found["accepted"] == (moved / positives <= acceptance.ALLOWED) == accepted
+    assert ("; accepted" in acceptance.in_words("onnx/int8", found)) == accepted
 
 
 def test_int8_needs_the_very_run(world, predictor: Predictor, exported: Path) -> None:
     with pytest.raises(ValueError, match="what is hold-out here may have been trained on"):
-        onnx_int8.add(onnx_engine.load(exported), predictor, exported, "another")
+        acceptance.add(onnx_engine.load(exported), predictor, exported, "another", "onnx", "int8")
 
 
 def test_checksums_are_of_the_files(exported: Path) -> None:

@@ -1,0 +1,120 @@
+"""The ONNX files through OpenVINO: the same answers, only when they were found to be, and not a word to anyone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from ensemble import acceptance, onnx_engine, onnx_export, openvino_int8
+from ensemble.bundle import Bundle
+from ensemble.onnx_engine import Engine, Precision, ask, session
+from ensemble.predictor import Predictor
+from imaging.files import read_json, write_json
+
+SIDE = 64
+SQUARES = list(np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE), dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_bundle: Path) -> Predictor:
+    return Bundle.load(tiny_bundle).predictor()
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("openvino") / "onnx"
+    onnx_export.export(tiny_bundle, folder)
+    return folder
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_the_same_probabilities_at_any_batch_size(predictor: Predictor, exported: Path, count: int) -> None:
+    other = onnx_engine.use(predictor, exported, engine="openvino", untried=True)
+    pairs = zip([*predictor.classifiers, *predictor.masks], [*other.classifiers, *other.masks], strict=True)
+    for mine, theirs in pairs:
+        a, b = mine(SQUARES[:count]), theirs(SQUARES[:count])
+        assert a.shape == b.shape
+        assert float((a - b).abs().max()) < 1e-3  # a quarter of an 8-bit level
+        assert count == 1 or float(a.std()) > 2e-5  # no network that says the same of everything
+
+
+def test_int8_by_nncf_says_about_the_same(predictor: Predictor, exported: Path, tmp_path: Path) -> None:
+    source, path = exported / "fp32/segmentation/u/fold0.onnx", tmp_path / "int8.onnx"
+    batches = acceptance.inputs(SQUARES, predictor.masks[0])
+    openvino_int8.quantise(source, path, batches)
+    kinds = {weights.data_type for weights in onnx.load(path).graph.initializer if len(weights.dims) == 4}
+    assert kinds == {onnx.TensorProto.INT8}
+    change = np.abs(ask(session(path, "openvino", "int8"), batches[0]) - ask(session(source), batches[0]))
+    assert 0 < change.max() < 0.2
+    assert change.mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "found", "words"),
+    [
+        ("openvino", "fp32", None, "has not been tried .*python -m ensemble.onnx_export --openvino`"),
+        ("openvino", "int8", None, "has not been tried .*--openvino --int8`"),
+        ("onnx", "int8", None, "has not been tried .*onnx_export --int8`"),
+        ("onnx", "bf16", None, "onnx has no bf16; it has fp32, int8"),
+        (
+            "openvino",
+            "fp32",
+            False,
+            "moved the hold-out's Dice by more than 0.002 and was not accepted; take fp32",
+        ),
+        ("openvino", "fp32", True, None),
+    ],
+)
+def test_only_what_was_accepted_is_used(
+    predictor: Predictor,
+    exported: Path,
+    engine: Engine,
+    precision: Precision,
+    found: bool | None,
+    words: str | None,
+) -> None:
+    index = read_json(exported / onnx_engine.INDEX)
+    verdict = {} if found is None else {f"{engine}/{precision}": {"accepted": found, "allowed": 0.002}}
+    write_json(exported / onnx_engine.INDEX, {**index, "compared": verdict})
+    if words is None:
+        assert onnx_engine.use(predictor, exported, precision, engine).answers(SQUARES, [(70, 90)] * 5)
+    else:
+        with pytest.raises(ValueError, match=words):
+            onnx_engine.use(predictor, exported, precision, engine)
+
+
+SILENT = """
+import pathlib, socket, sys, threading
+asked = []
+def refused(*args, **kwargs):
+    asked.append(str(args[:2]))
+    raise OSError("no network")
+socket.socket.connect = refused
+socket.getaddrinfo = refused
+import numpy as np
+from ensemble import openvino_engine, openvino_int8
+source, path = map(pathlib.Path, sys.argv[1:])
+openvino_int8.quantise(source, path, [np.zeros((2, 1, 64, 64), np.uint8)])
+openvino_engine.Session(path, "int8").run(None, {"image": np.zeros((1, 1, 64, 64), np.uint8)})
+[thread.join(10) for thread in threading.enumerate() if thread is not threading.current_thread() and not thread.daemon]
+assert not asked, asked
+assert sys.modules["openvino_telemetry"] is None
+assert "openvino" in sys.modules and "nncf" in sys.modules
+"""
+
+
+def test_it_tells_nobody(exported: Path, tmp_path: Path) -> None:
+    """Neither over the network nor in a file of client numbers at home, as its packages would unasked."""
+    home = tmp_path / "home"
+    home.mkdir()
+    source = exported / "fp32/classification/c/fold0.onnx"
+    command = [sys.executable, "-c", SILENT, str(source), str(tmp_path / "int8.onnx")]
+    environment = {"PATH": "", "HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert not [path for path in home.rglob("*") if "intel" in path.name.lower()]
