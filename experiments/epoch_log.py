@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from experiments import processes
 from experiments.speed import Speed
 from experiments.training_settings import TrainingSettings
 from imaging.sampling import EpochSampler
@@ -42,7 +43,8 @@ class EpochLog(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         # Dropout and the like: the same after a resume, and however many numbers the loaders drew in between.
-        seed = np.random.SeedSequence((self.sampler.seed, trainer.current_epoch, batch_idx))
+        entropy = (self.sampler.seed, trainer.current_epoch, batch_idx)
+        seed = np.random.SeedSequence(entropy, spawn_key=(processes.rank(),) if processes.rank() else ())
         torch.manual_seed(int(seed.generate_state(1)[0]))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -55,6 +57,8 @@ class EpochLog(Callback):
         row = {name: value for name, value in values.items() if looked or name.startswith("train/")}
         row |= {"lr": trainer.optimizers[0].param_groups[0]["lr"]}
         self.rows.append({"epoch": epoch, **row})
+        if not processes.first():
+            return
         self.report({**row, **self.speed.values()}, epoch)
         row |= {"images_per_second": self.speed.images_per_second}
         shown = "  ".join(f"{name.replace('train/', '')} {value:.4g}" for name, value in row.items())

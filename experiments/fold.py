@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,17 +16,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from experiments import model_entry, phases, tracking, training, tuned, weights
+from experiments import model_entry, phases, processes, tracking, training, tuned, weights
 from experiments.imports import closure
 from experiments.normalisation import NORMALISATION
 from experiments.overlays import Overlays
-from experiments.training_settings import TrainingSettings, for_model, phases_of
+from experiments.training_settings import PROCESSES, TrainingSettings, for_model, phases_of
 from imaging import augment
 from imaging.dataset import Images
 from imaging.files import atomic, fingerprint
 from imaging.prepared import Prepared
 
 T = TypeVar("T", bound=TrainingSettings)
+NO_RUN = nullcontext(tracking.Run(None, ""))
+"""Of the processes that do not log."""
 
 
 def arguments(stage: str) -> tuple[str, int]:
@@ -70,11 +74,34 @@ def train(
     build: Callable[[T], nn.Module],
     objective: Callable[[T], training.Objective],
 ) -> None:
-    """Train and write `models/<stage>/<model>/fold<k>` and its history; a killed run goes on where it was."""
+    """Train and write `models/<stage>/<model>/fold<k>` and its history; a killed run goes on where it was.
+
+    Settings that ask for several processes make this one their watcher; the first of them writes.
+    """
     settings = for_model(section, model, tuned.values(stage))
     settings = settings.model_copy(update={"seed": settings.seed + fold})
+    if not processes.to_be_started(settings):
+        with processes.together():
+            _train(stage, model, fold, settings, build, objective)
+        return
+    try:
+        processes.start(settings.devices)
+    except ChildProcessError as error:
+        sys.exit(f"train_{stage} {model} fold {fold}: {error}")
+
+
+def _train(
+    stage: str,
+    model: str,
+    fold: int,
+    settings: T,
+    build: Callable[[T], nn.Module],
+    objective: Callable[[T], training.Objective],
+) -> None:
     prepared = Prepared()
-    state = fingerprint(settings.model_dump(mode="json"), prepared.fingerprint, code_of(stage))
+    state = fingerprint(
+        settings.model_dump(mode="json", exclude=set(PROCESSES)), prepared.fingerprint, code_of(stage)
+    )
     resume = tracking.RESUME / f"{stage}-{model}-fold{fold}-{state}"
     torch.manual_seed(settings.seed)
     net, judge = build(settings), objective(settings)
@@ -86,7 +113,8 @@ def train(
         "data_fingerprint": prepared.fingerprint,
     }
     title = f"train_{stage} {model} fold {fold}"
-    with tracking.start(title, tags, {stage: settings.model_dump(mode="json")}, resume / "run.json") as run:
+    params = {stage: settings.model_dump(mode="json")}
+    with tracking.start(title, tags, params, resume / "run.json") if processes.first() else NO_RUN as run:
         done = phases.fit(
             net,
             settings,
@@ -99,6 +127,8 @@ def train(
                 Overlays(validation, judge.maps, lambda picture, step: run.image(picture, "overlays", step))
             ],
         )
+        if not processes.first():
+            return
         facts = {
             "stage": stage,
             "model": model,

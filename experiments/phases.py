@@ -13,7 +13,7 @@ from typing import TypeVar
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from experiments import training, weights
+from experiments import processes, training, weights
 from experiments.keeping import Row, Trained
 from experiments.training_settings import TrainingSettings, phases_of
 from imaging.dataset import Images
@@ -53,7 +53,8 @@ def fit(
             report=_after(len(history), report),
             callbacks=callbacks,
         )
-        weights.save(folder / DONE, done.state, {"rows": done.history, "metrics": done.metrics})
+        if processes.first():
+            weights.save(folder / DONE, done.state, {"rows": done.history, "metrics": done.metrics})
         net.load_state_dict(done.state)
         history += [{**row, "epoch": row["epoch"] + len(history)} for row in done.history]
     return Trained(done.state, history, done.metrics)

@@ -58,7 +58,8 @@ def rehearse(
 def first_batch(images: Images, settings: TrainingSettings) -> Batch:
     """The first batch of the first epoch, collated as in training."""
     order = iter(EpochSampler(images, settings.sampling, settings.seed, settings.epochs))
-    chosen = [place for place, _ in zip(order, range(settings.batch_size), strict=False)]
+    batch = settings.batch_size // settings.processes  # what one process holds
+    chosen = [place for place, _ in zip(order, range(batch), strict=False)]
     return default_collate([images[place] for place in chosen])
 
 

@@ -10,6 +10,8 @@ import psutil
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from experiments import processes
+
 MIB = 2**20
 
 
@@ -37,7 +39,7 @@ class Speed(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._images += len(batch["image"])
+        self._images += len(batch["image"]) * processes.count()
         self._last = time.perf_counter()
         if batch_idx + 1 == trainer.num_training_batches:
             spent = max(1e-9, self._last - self._start)

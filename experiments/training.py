@@ -18,9 +18,13 @@ from typing import Any, Protocol
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.plugins.environments import TorchElasticEnvironment
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from experiments import processes
+from experiments.batch_norm import over_all_processes
 from experiments.ema import averaging
 from experiments.epoch_log import EpochLog, not_finite
 from experiments.freezing import frozen
@@ -30,8 +34,10 @@ from experiments.optimisers import make_optimiser
 from experiments.schedules import look, make_schedule
 from experiments.speed import Speed
 from experiments.training_settings import TrainingSettings
+from imaging import fused, resident
 from imaging.dataset import Images, as_it_is, worker_init
-from imaging.sampling import EpochSampler
+from imaging.resident import Resident
+from imaging.sampling import EpochSampler, Share
 
 Batch = dict[str, Tensor]
 # Lightning's advice about hardware and hubs; what goes wrong is raised.
@@ -78,21 +84,36 @@ class Learner(pl.LightningModule):
     def forward(self, image: Tensor) -> Any:
         return self.net(normalise(image).contiguous(memory_format=torch.channels_last))
 
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        return fused.changed(batch)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.objective.loss(self(batch["image"]), batch)
         if loss.device.type == "cpu" and not torch.isfinite(
             loss
         ):  # on a GPU each look would wait for it: see EpochLog
             raise FloatingPointError(not_finite(self.settings, self.current_epoch, batch["row"].tolist()))
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["image"]))
+        several = processes.count() > 1
+        self.log(
+            "train/loss",
+            loss,
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(batch["image"]),
+            sync_dist=several,
+        )
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._evidence.append(self.objective.evidence(self(batch["image"]), batch))
 
     def on_validation_epoch_end(self) -> None:
-        summary = self.objective.summary(torch.cat(self._evidence).cpu())
+        evidence = torch.cat(self._evidence)
         self._evidence.clear()
+        if processes.count() > 1:
+            images = len(self.trainer.val_dataloaders.dataset)  # type: ignore[union-attr]
+            evidence = Share.in_order(processes.all_of(evidence), images)
+        summary = self.objective.summary(evidence.cpu())
         self.log_dict({f"val/{name}": value for name, value in summary.items()})
         look(self.lr_schedulers(), summary["score"])
 
@@ -118,9 +139,18 @@ def fit(
 
     `resume` is a folder outside DVC's outputs; when it holds the state of an unfinished run of the same fingerprint,
     training goes on from it. The caller removes the folder once the result is safe on disk.
+
+    Where several processes train together, each calls this and all return the same, when all are done; the first one alone
+    writes and reports. See experiments.processes.
     """
+    train, validation = (
+        resident.place(images, settings.data_on_device, processes.device(), settings.workers)
+        for images in (train, validation)
+    )
+    share = Share(processes.rank(), processes.count())
+    length = _images_an_epoch(settings)
     sampler = EpochSampler(
-        train, settings.sampling, settings.seed, settings.epochs, _images_an_epoch(settings)
+        train, settings.sampling, settings.seed, settings.epochs, length, share, settings.batch_size
     )
     speed = Speed()
     log = EpochLog(title, sampler, speed, report)
@@ -133,6 +163,8 @@ def fit(
         enable_version_counter=False,
     )
     last = ModelCheckpoint(resume, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    if share.ranks > 1 and settings.sync_batchnorm:
+        net = over_all_processes(net)
     learner = Learner(net, objective, settings)
     changes = [*averaging(settings), *frozen(settings)]
     trainer = _trainer(settings, [speed, log, *changes, *(callbacks or []), *_stopping(settings, best), last])
@@ -142,20 +174,25 @@ def fit(
     ):  # loaders with workers begin on the epoch's images before EpochLog hears of the epoch
         sampler.set_epoch(torch.load(unfinished, weights_only=True, map_location="cpu")["epoch"] + 1)
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
         warnings.filterwarnings(
             "ignore", message=".*Precision bf16-mixed is not supported by the model summary.*"
         )
+        # all processes log the same validation metrics, made of all images
+        warnings.filterwarnings("ignore", message=".*recommended to use `self.log.*sync_dist=True.*")
         trainer.fit(
             learner,
-            _loader(train, settings, sampler),
-            _loader(validation, settings, None),
+            _loader(train, settings, sampler, share),
+            _loader(validation, settings, None, share),
             ckpt_path=unfinished if unfinished.exists() else None,
             weights_only=True,
         )
     paths = [Path(path) for path in best.best_k_models] if settings.keep == "best" else None
-    return kept(learner.net, log.rows, paths)
+    made = kept(learner.net, log.rows, paths)
+    trainer.strategy.barrier()  # the first process may remove the folder now
+    return made
 
 
 def _images_an_epoch(settings: TrainingSettings) -> int | None:
@@ -169,7 +206,10 @@ def _trainer(settings: TrainingSettings, callbacks: list[Callback]) -> pl.Traine
     bar = [TQDMProgressBar(leave=False)] if sys.stderr.isatty() else []
     return pl.Trainer(
         accelerator="auto",
-        devices=1,
+        devices=processes.here(),
+        num_nodes=processes.count() // processes.here(),
+        strategy=_strategy(settings),
+        use_distributed_sampler=False,  # ours know their share
         precision=choose_precision(settings.precision),  # type: ignore[arg-type]
         max_epochs=settings.epochs,
         check_val_every_n_epoch=settings.validate_every,
@@ -184,6 +224,17 @@ def _trainer(settings: TrainingSettings, callbacks: list[Callback]) -> pl.Traine
     )
 
 
+def _strategy(settings: TrainingSettings) -> str | Strategy:
+    if processes.count() == 1:
+        return "auto"
+    unused = settings.strategy == "ddp_find_unused_parameters_true" or settings.freeze_encoder > 0
+    return DDPStrategy(
+        cluster_environment=TorchElasticEnvironment(),  # reads what torchrun sets, and experiments.processes
+        find_unused_parameters=unused,
+        gradient_as_bucket_view=True,
+    )
+
+
 def _stopping(settings: TrainingSettings, best: ModelCheckpoint) -> list[Callback]:
     if settings.keep != "best":
         return []
@@ -193,16 +244,22 @@ def _stopping(settings: TrainingSettings, best: ModelCheckpoint) -> list[Callbac
     return [best, EarlyStopping("val/score", patience=looks, mode="max")]
 
 
-def _loader(images: Images, settings: TrainingSettings, sampler: EpochSampler | None) -> DataLoader:
+def _loader(
+    images: Images, settings: TrainingSettings, sampler: EpochSampler | None, share: Share
+) -> DataLoader:
+    if settings.workers:
+        # OpenCV's threads must end before the fork: a child that sets their number waits for them for ever
+        worker_init(0)
+    everyones = share.of_all(len(images)).tolist() if share.ranks > 1 else None
     return DataLoader(
         images,
-        batch_size=settings.batch_size,
-        sampler=sampler,
+        batch_size=settings.batch_size // share.ranks,
+        sampler=everyones if sampler is None else sampler,
         num_workers=settings.workers,
         worker_init_fn=worker_init,
         collate_fn=as_it_is,
         persistent_workers=settings.workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=torch.cuda.is_available() and not isinstance(images, Resident),
         # a last batch of one image would break batch normalisation
-        drop_last=sampler is not None and len(sampler) > settings.batch_size,
+        drop_last=sampler is not None and len(sampler) > settings.batch_size // share.ranks,
     )

@@ -13,6 +13,9 @@ Architecture = Literal[
 ]
 LossTerm = Literal["cross_entropy", "focal", "dice", "log_dice", "tversky", "lovasz", "negative_area_dice"]
 
+PROCESSES = ("devices", "nodes", "strategy", "data_on_device")
+"""Settings that say who computes and where, and change nothing about what: an unfinished training goes on with others of them."""
+
 
 class TrainingSettings(Settings):
     """What the two trained stages have in common."""
@@ -31,7 +34,7 @@ class TrainingSettings(Settings):
     """Length in steps of the optimiser, whatever the number of images; it is cut into `epochs` equal pieces, which
     then take the place of passes: 20,000 iterations in 10 epochs are looked at every 2,000 steps."""
     batch_size: int = Field(default=16, ge=1)
-    """Images a step."""
+    """Images a step, of all processes together."""
     accumulate: int = Field(default=1, ge=1)
     """Steps whose gradients are added before the optimiser moves."""
     optimiser: Literal["adam", "adamw", "radam", "sgd"] = "adamw"
@@ -75,7 +78,20 @@ class TrainingSettings(Settings):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """`auto`: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32."""
     workers: int = Field(default=0, ge=0)
-    """Loader processes; 0 is best on a CPU and with the memory-mapped data."""
+    """Loader processes of each training process; 0 is best on a CPU and with the memory-mapped data."""
+    data_on_device: bool | Literal["auto"] = "auto"
+    """Prepared images in the GPU's memory: `yes`, or `auto`: where they take a quarter of what is free at most. Needs workers 0
+    and augment.engine fused (or preset none); changes no result."""
+    devices: int = Field(default=1, ge=1)
+    """Processes that train together on each machine: its GPUs, or parts of a CPU. The result is that of one, to rounding."""
+    nodes: int = Field(default=1, ge=1)
+    """Machines that train together; above 1 torchrun starts the stage on each (docs/cluster.md)."""
+    strategy: Literal["ddp", "ddp_find_unused_parameters_true"] = "ddp"
+    """How several processes train: each has all weights and a part of every batch, and gradients are averaged (DDP, Li 2020).
+    The second, slower form is for networks that leave weights unused in some steps; freeze_encoder takes it by itself."""
+    sync_batchnorm: bool = True
+    """Batch normalisation over all processes' images (SyncBatchNorm), as if one process had them; false: each over its own,
+    which is faster, is another training than that of one process, and needs at least 8 or so images in each."""
     flip_tta: bool = True
     """Predict the image and its mirror image and average."""
     scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(default=[1.0], min_length=1)
@@ -112,11 +128,21 @@ class TrainingSettings(Settings):
             )
         if self.top > 1 and self.keep != "best":
             raise ValueError(f"top {self.top} needs `keep: best`; with `keep: {self.keep}` set it to 1")
+        if self.batch_size % self.processes:
+            raise ValueError(
+                f"batch_size {self.batch_size} is that of all processes together and must be a multiple of "
+                f"devices x nodes = {self.processes}"
+            )
         if self.iterations is not None and self.iterations % self.epochs:
             raise ValueError(
                 f"iterations {self.iterations} must be a multiple of epochs {self.epochs}, its equal pieces"
             )
         return self
+
+    @property
+    def processes(self) -> int:
+        """How many train together."""
+        return self.devices * self.nodes
 
     @model_validator(mode="after")
     def _schedule_is_one(self) -> TrainingSettings:

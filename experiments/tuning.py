@@ -23,7 +23,7 @@ from experiments.keeping import Trained
 from experiments.nested import TIE, patient_groups
 from experiments.study_engine import Values, make_pruner, open_study, work
 from experiments.study_storage import STUDIES, open_storage, place_of
-from experiments.training_settings import TrainingSettings, phases_of
+from experiments.training_settings import PROCESSES, TrainingSettings, phases_of
 from experiments.tuning_memory import with_less_memory
 from experiments.tuning_settings import TuneSettings, of_trial
 from imaging.files import fingerprint, write_json
@@ -74,7 +74,7 @@ class Proxy(Generic[T]):
     def name(self) -> str:
         """Names the study; how many trials there are, and where it lies, changes nothing about a trial."""
         own = self.study.model_dump(mode="json", exclude={"trials", "storage", "heartbeat"})
-        rest = self.settings({}).model_dump(mode="json", exclude=set(self.study.space))
+        rest = self.settings({}).model_dump(mode="json", exclude={*self.study.space, *PROCESSES})
         return f"{self.stage}-{fingerprint(own, rest, self.prepared.fingerprint)}"
 
     def judge(self, trial: optuna.Trial, values: Values, parent: tracking.Run) -> float:

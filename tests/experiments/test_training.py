@@ -19,6 +19,7 @@ from imaging.prepared import Prepared
 from tests.imaging.conftest import make_prepared
 
 SETTINGS: dict[str, Any] = {"models": ["c"], "image_size": 32, "epochs": 4, "batch_size": 2, "seed": 5}
+FUSED = {"augment": {"engine": "fused", "probability": 1}}
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +76,15 @@ def test_two_runs_agree_bit_for_bit_and_another_seed_differs(prepared: Prepared,
     assert not same(one, run(prepared, tmp_path / "c", seed=6))
 
 
+def test_fused_changes_reach_the_network_with_and_without_workers(prepared: Prepared, tmp_path: Path) -> None:
+    one, two = (run(prepared, tmp_path / str(workers), workers=workers, **FUSED) for workers in (0, 2))
+    assert same(one, two)
+    assert not same(one, run(prepared, tmp_path / "none", augment={"preset": "none"}))
+
+
 @pytest.mark.parametrize(
     ("quits", "changes"),
-    [(1, {}), (3, {}), (1, {"keep": "best"}), (3, {"keep": "best"}), (2, {"workers": 2})],
+    [(1, {}), (3, {}), (1, {"keep": "best"}), (3, {"keep": "best"}), (2, {"workers": 2}), (2, FUSED)],
 )
 def test_a_killed_run_ends_as_one_that_was_not(
     prepared: Prepared, tmp_path: Path, quits: int, changes: dict[str, Any]
