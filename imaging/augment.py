@@ -64,7 +64,7 @@ class Augmentation:
             "winners": _winners,
         }
         if settings.preset == "standard":
-            changes = _standard(settings.probability, size)
+            changes = standard(settings.probability, size)
         else:
             changes = published[settings.preset](size)
         self._compose = A.Compose(changes, strict=True)
@@ -82,7 +82,7 @@ class Augmentation:
         return out["image"], out.get("mask")
 
 
-def _standard(p: float, size: int) -> Changes:
+def standard(p: float, size: int) -> Changes:
     """Ranges as in the published SIIM-ACR solutions (1st place: shift .0625, scale .1, gamma 80-120,
     contrast .2; 7th: rotation 10).
 

@@ -1,6 +1,6 @@
 """The process in which foreign decoders work, apart from the program.
 
-JPEG 2000, JPEG-LS and the rarer JPEG processes are decoded by native libraries, where a damaged or malicious picture can
+JPEG 2000, JPEG-LS, the rarer JPEG processes and TIFF are decoded by native libraries, where a damaged or malicious picture can
 crash, hang or take all memory. Here that costs this process, and one file its reading. `imaging.isolated` starts it and
 talks to it over pipes: a line of JSON, then the bytes that it announces. Nothing is unpickled on either side.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -56,10 +57,22 @@ def receive(source: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
 
 def _answer(header: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
     try:
+        if "picture" in header:
+            pixels, notes = _page(frame)
+            return {"dtype": pixels.dtype.str, "shape": pixels.shape, "notes": notes}, pixels.tobytes()
         pixels = decode(frame, header["syntax"], header["plugin"], header["options"])
     except Exception as error:  # plugins raise whatever they like on damaged data
         return {"error": _last_line(error)}, b""
     return {"dtype": pixels.dtype.str, "shape": pixels.shape}, pixels.tobytes()
+
+
+def _page(data: bytes) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
+    root = str(Path(__file__).resolve().parents[1])
+    if root not in sys.path:
+        sys.path.append(root)
+    from imaging import pictures
+
+    return pictures.page(data)
 
 
 def _last_line(error: Exception) -> str:

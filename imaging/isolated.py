@@ -75,16 +75,27 @@ def decode(
     frame: bytes, syntax: str, plugin: str, options: dict[str, Any], seconds: float = SECONDS
 ) -> NDArray[Any]:
     """As `imaging.decoder.decode`, in another process; RefusedFile when it fails, crashes or takes longer than `seconds`."""
+    return _ask({"syntax": syntax, "plugin": plugin, "options": options}, frame, seconds)[0]
+
+
+def picture(data: bytes, seconds: float = SECONDS) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """As `imaging.pictures.page`, in another process, with the same RefusedFile."""
+    pixels, header = _ask({"picture": True}, data, seconds)
+    return pixels, tuple(header["notes"])
+
+
+def _ask(request: dict[str, Any], data: bytes, seconds: float) -> tuple[NDArray[Any], dict[str, Any]]:
     child = getattr(_of_thread, "child", None) or Child()
     _of_thread.child = child
     try:
-        answer = child.ask({"syntax": syntax, "plugin": plugin, "options": options}, frame, seconds)
+        answer, why = child.ask(request, data, seconds), "the decoder crashed on it"
     except TimeoutError:
-        answer = {"error": f"the decoder was stopped after {seconds:.0f} seconds"}, b""
-    if child.process.poll() is not None or answer is None:
+        answer, why = None, f"the decoder was stopped after {seconds:.0f} seconds"
+    if answer is None:  # waits for its end: a process that is about to die must not get the next file
         child.close()
         _of_thread.child = None
-    header, body = answer or ({"error": "the decoder crashed on it"}, b"")
+        raise RefusedFile(why)
+    header, body = answer
     if "error" in header:
         raise RefusedFile(header["error"])
-    return np.frombuffer(bytearray(body), header["dtype"]).reshape(header["shape"])
+    return np.frombuffer(bytearray(body), header["dtype"]).reshape(header["shape"]), header

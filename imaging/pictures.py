@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
-from imaging import jpeg
+from imaging import isolated, jpeg
 from imaging.radiograph import Facts, Pixels, Radiograph, RefusedFile, check_size, load, naming, to_uint8
 
 FORMATS = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
@@ -66,9 +66,8 @@ def decode(data: bytes) -> Radiograph:
     """As `read`, from a file's bytes."""
     if kind(data) == "JPEG" and (frame := jpeg.frame(data)).plain:
         return Radiograph(jpeg.decode(data), _facts(frame.height, frame.width, 8))
-    picture, orientation = open_page(data)
-    pixels, notes = grey(picture)
-    pixels = unturned(pixels, orientation)
+    # libtiff has had its share of crashes; zlib, libpng and libjpeg-turbo are the browsers' own and stay here
+    pixels, notes = isolated.picture(data) if kind(data) == "TIFF" else page(data)
     bits = 8 * pixels.dtype.itemsize
     return Radiograph(pixels, _facts(pixels.shape[0], pixels.shape[1], bits, notes))
 
@@ -83,6 +82,13 @@ def decode_reduced(data: bytes, side: int) -> tuple[NDArray[np.uint8], Facts]:
 
 def _facts(height: int, width: int, bits: int, notes: tuple[str, ...] = ()) -> Facts:
     return Facts(height, width, photometric="MONOCHROME2", bits=bits, notes=notes)
+
+
+def page(data: bytes) -> tuple[Pixels, tuple[str, ...]]:
+    """Grey pixels (H, W) of a picture's one page as stored in the file, with notes on what was given up."""
+    picture, orientation = open_page(data)
+    pixels, notes = grey(picture)
+    return unturned(pixels, orientation), notes
 
 
 def open_page(data: bytes) -> tuple[Image.Image, int | None]:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging import dicom, pictures, volumes
+from imaging import dicom, pictures, remote, volumes
 from imaging.dicom_file import is_dicom
 from imaging.radiograph import Facts, Radiograph, load, naming, to_uint8
+from imaging.resize import resize_image
 
 
 def read(path: str | Path) -> Radiograph:
@@ -25,12 +26,21 @@ def read(path: str | Path) -> Radiograph:
 
 
 def read_reduced(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]:
-    """Read as uint8 with both sides at least `side`, or the original's where that is smaller."""
+    """Read as uint8 with both sides at least `side`, or the original's where that is smaller; a URL's file too."""
+    if remote.is_url(path):
+        with naming(path):
+            return decode_reduced(remote.load(str(path)), side)
     if volumes.is_slice(path):
         radiograph = volumes.read(path)
         return to_uint8(radiograph.pixels), radiograph.facts
     with naming(path):
         return decode_reduced(load(path), side)
+
+
+def read_square(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]:
+    """Read as the square (side, side) that networks are given, and the original's facts."""
+    pixels, facts = read_reduced(path, side)
+    return resize_image(pixels, side), facts
 
 
 def decode(data: bytes) -> Radiograph:

@@ -9,9 +9,10 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import uid
 
-from imaging import decoder, dicom, isolated
+from imaging import decoder, dicom, isolated, reading
 from imaging.radiograph import RefusedFile
 from tests.imaging import dicom_files as files
 from tests.imaging.test_dicom import smooth_picture
@@ -53,6 +54,16 @@ def test_a_crash_refuses_one_file_and_the_next_is_read(jpeg_2000):
     with pytest.raises(RefusedFile, match=r"JPEG 2000.*crashed"):
         dicom.read(path)
     np.testing.assert_array_equal(dicom.read(path).pixels, picture)
+
+
+def test_a_crash_over_a_tiff_refuses_it_alone(tmp_path):
+    path, picture = tmp_path / "a.tif", smooth_picture()
+    Image.fromarray(picture).save(path, compression="tiff_lzw")
+    np.testing.assert_array_equal(reading.read(path).pixels, picture)
+    os.kill(isolated._of_thread.child.process.pid, signal.SIGSEGV)
+    with pytest.raises(RefusedFile, match=r"a\.tif.*crashed"):
+        reading.read(path)
+    np.testing.assert_array_equal(reading.read(path).pixels, picture)
 
 
 def test_a_hang_is_ended(jpeg_2000):
