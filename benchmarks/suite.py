@@ -11,15 +11,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import decode, limits, prepare, rle, search
+from benchmarks import decode, feed, folder, limits, networks, prepare, rle, search
 from benchmarks.rows import Row, table
 from imaging.files import write_json
 
 MODULES: dict[str, Callable[[], list[Row]]] = {
     "decode": decode.rows,
     "prepare": prepare.rows,
+    "feed": feed.rows,
     "rle": rle.rows,
     "search": search.rows,
+    "networks": networks.rows,
+    "folder": folder.rows,
 }
 REPORT = Path("reports/bench.json")
 
