@@ -67,8 +67,8 @@ tune-worker: .venv/ready ## join the study of STAGE (segmentation or classificat
 	@test -n "$(STAGE)" || { echo "say which study: make tune-worker STAGE=segmentation"; exit 1; }
 	python -m $(STAGE).tune --join
 
-bench: .venv/ready ## speed against the usual ways, as ratios
-	for script in benchmarks/*.py; do echo "== $$script"; python $$script || exit 1; done
+bench: .venv/ready ## speed against named peers, as a table of ratios and reports/bench.json; ONLY="decode rle" for some of it
+	python -m benchmarks.suite $(if $(ONLY),--only $(ONLY))
 
 requirements: .venv/ready ## compile requirements.txt from pyproject.toml (needs uv: pip install uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
