@@ -6,6 +6,8 @@ OUT is made anew and holds
     overlays/<as in FOLDER>  a picture of each study with a mask
     dicom/<as in FOLDER>     DICOM objects over the study: .seg.dcm, .gsps.dcm (outline), .sc.dcm (picture); see docs/dicom.md
 
+With `--engine ray` a cluster reads, and OUT becomes an archive: tables in Parquet files, without pictures (docs/cluster.md).
+
 The exit status is 0, or 3 when more files were refused than `--refused` allows, or 1 when nothing could be done.
 """
 
@@ -38,12 +40,16 @@ def main() -> None:
     given = _arguments()
     try:
         bundle = Bundle.load(given.bundle)
-        predictor = _predictor(bundle, given)
-        table = predict(given.folder, given.output, bundle, given.dicom, given.cascade, predictor)
+        if given.engine == "ray":
+            refused = _on_ray(bundle, given)
+        else:
+            predictor = _predictor(bundle, given)
+            dicom = KINDS if given.dicom is None else given.dicom
+            table = predict(Path(given.folder), given.output, bundle, dicom, given.cascade, predictor)
+            print(summary(table, given.output))
+            refused = float((table["verdict"] == "refused").mean())
     except ValueError as error:
         sys.exit(str(error))
-    print(summary(table, given.output))
-    refused = float((table["verdict"] == "refused").mean())
     sys.exit(TOO_MANY_REFUSED if refused > given.refused else 0)
 
 
@@ -72,6 +78,31 @@ def predict(
         table = triage.table(list(ordered_map(results.write, scored, cores())))
         triage.write(table, temporary / TRIAGE)
     return table
+
+
+def _on_ray(bundle: Bundle, given: argparse.Namespace) -> float:
+    """Read into an archive and say so; the share of refused files."""
+    from ensemble import ray_engine  # an extra, which takes seconds to import
+
+    if given.dicom:
+        raise ValueError("--engine ray writes tables alone; leave --dicom out, or take --engine local")
+    exported = given.onnx or given.openvino
+    runtime = "onnx" if given.onnx else "openvino"
+    archive = ray_engine.predict(
+        given.folder,
+        given.output,
+        bundle,
+        given.cascade,
+        exported and (str(exported.resolve()), given.precision, runtime),
+        given.address,
+        given.shard,
+    )
+    refused, masks = archive.counts()
+    print(
+        f"{archive.files - refused} read, {refused} refused, {masks} with a mask. Look at {given.output / 'shards'}\n"
+        "For research, not for diagnosis."
+    )
+    return refused / archive.files
 
 
 def _predictor(bundle: Bundle, given: argparse.Namespace) -> Predictor:
@@ -116,7 +147,12 @@ def _arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="DICOM, PNG or JPEG files, at any depth")
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        help="DICOM, PNG or JPEG files, at any depth; for --engine ray also a URL of a folder, or a text file with a path or URL "
+        "a line",
+    )
     parser.add_argument(
         "--output",
         type=Path,
@@ -125,9 +161,7 @@ def _arguments() -> argparse.Namespace:
         help="folder to make; it may not hold anything yet",
     )
     parser.add_argument("--bundle", type=Path, default=Path(PATH), help=f"trained networks (default: {PATH})")
-    parser.add_argument(
-        "--dicom", type=_kinds, default=KINDS, help="any of seg,gsps,sc, or none (default: all three)"
-    )
+    parser.add_argument("--dicom", type=_kinds, help="any of seg,gsps,sc, or none (default: all three)")
     parser.add_argument(
         "--no-cascade",
         dest="cascade",
@@ -157,7 +191,14 @@ def _arguments() -> argparse.Namespace:
         metavar="SHARE",
         help="that may be refused, 0 to 1 (default 0)",
     )
-    parser.add_argument("--engine", choices=["local"], default="local", help="where the work is done")
+    parser.add_argument("--engine", choices=["local", "ray"], default="local", help="where the work is done")
+    cluster = parser.add_argument_group("with --engine ray")
+    cluster.add_argument(
+        "--address", metavar="HOST:PORT", help="of a running cluster (default: one on this machine, now)"
+    )
+    cluster.add_argument(
+        "--shard", type=int, default=1024, help="files a Parquet file (default: %(default)s)"
+    )
     return parser.parse_args()
 
 

@@ -25,7 +25,7 @@ from experiments.training_settings import TrainingSettings
 from experiments.weights import path_of
 from imaging.parallel import cores, ordered_map
 from imaging.radiograph import Facts, RefusedFile
-from imaging.reading import read_reduced
+from imaging.reading import read_square
 from imaging.resize import resize_image
 from segmentation.predict import quantise
 
@@ -125,20 +125,21 @@ class Predictor:
         for item in ordered_map(self._read, paths, cores()):
             batch.append(item)
             if len(batch) == BATCH:
-                yield from self._decide(batch, cascade, side)
+                yield from self.decide(batch, cascade, side)
                 batch = []
-        yield from self._decide(batch, cascade, side)
+        yield from self.decide(batch, cascade, side)
 
     def _read(self, path: Path) -> tuple[Scored, Pixels | None]:
         try:
-            pixels, facts = read_reduced(path, self.side)
+            square, facts = read_square(path, self.side)
         except RefusedFile as refusal:
             return Scored(path, refusal=refusal), None
-        return Scored(path, facts), self.prepare(pixels)
+        return Scored(path, facts), square
 
-    def _decide(
-        self, batch: list[tuple[Scored, Pixels | None]], cascade: bool, side: int | None
+    def decide(
+        self, batch: list[tuple[Scored, Pixels | None]], cascade: bool = True, side: int | None = None
     ) -> Iterator[Scored]:
+        """Answers of up to BATCH files that were read, and the refused ones among them as they are."""
         squares = [square for _, square in batch if square is not None]
         sizes = [(file.facts.height, file.facts.width) for file, _ in batch if file.facts is not None]
         shapes = sizes if side is None else [(side, side)] * len(sizes)

@@ -1,0 +1,66 @@
+"""What an archive's run reads: a folder, a folder behind a URL, or a list of files, each with a name and an address."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from imaging import remote
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """A folder or list, and where its names begin."""
+
+    source: str
+    """As given: a folder, a URL of one, or a text file with a path or URL a line."""
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the source is a text file on this machine."""
+        return not remote.is_url(self.source) and Path(self.source).is_file()
+
+    @property
+    def base(self) -> str:
+        """What names are relative to: the folder, or that in which the list lies."""
+        return str(Path(self.source).resolve().parent) if self.is_list else self.source
+
+    def names(self) -> Iterator[tuple[str, int | None]]:
+        """Each file's name in order and, of a folder, its bytes; a ValueError when there is none. A list is read line by line."""
+        if self.is_list:
+            return self._lines()
+        if remote.is_url(self.source):
+            return iter(remote.files(self.source).items())
+        return self._folder()
+
+    def address(self, name: str) -> str:
+        """Where a file lies, from any node: its URL or absolute path."""
+        if remote.is_url(name):
+            return name
+        if remote.is_url(self.base):
+            return f"{self.base.rstrip('/')}/{name}"
+        return str(Path(self.base).resolve() / name)
+
+    def _folder(self) -> Iterator[tuple[str, int | None]]:
+        root = Path(self.source)
+        if not root.is_dir():
+            raise ValueError(f"{root}: no such folder or list of files")
+        names = [path.relative_to(root) for path in sorted(root.rglob("*")) if not path.is_dir()]
+        seen = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+        if not seen:
+            raise ValueError(f"{root}: no files")
+        for name in seen:
+            path = root / name
+            yield name.as_posix(), path.stat().st_size if path.exists() else None
+
+    def _lines(self) -> Iterator[tuple[str, int | None]]:
+        empty = True
+        with open(self.source, "rb") as lines:
+            for line in lines:
+                if name := os.fsdecode(line.rstrip(b"\r\n")):
+                    empty = False
+                    yield name, None
+        if empty:
+            raise ValueError(f"{self.source}: names no files")
