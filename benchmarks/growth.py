@@ -168,9 +168,9 @@ def draw(runs: dict[str, Watched], path: Path, count: int) -> None:
     """Memory of each stage over its time."""
     columns = (len(runs) + 1) // 2
     figure, axes = figures.new_figure(3.2 * columns, 5.2, 2, columns)
-    for axis in axes.flat[len(runs) :]:
+    for axis in axes[len(runs) :]:
         axis.set_axis_off()
-    for axis, (stage, seen) in zip(axes.flat, runs.items(), strict=False):
+    for axis, (stage, seen) in zip(axes, runs.items(), strict=False):
         axis.plot(seen.times, seen.memory, color=figures.SERIES[0])
         axis.set(title=f"{stage}, {count:,} studies", xlabel="seconds", ylabel="MB", ylim=(0, None))
     figures.save(figure, path)
