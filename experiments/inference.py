@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
 from experiments.normalisation import normalise
-from experiments.training import choose_precision
+from experiments.precision import choose_precision
 from experiments.training_settings import TrainingSettings
 from imaging.dataset import Images, as_it_is, worker_init
 

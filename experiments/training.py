@@ -31,6 +31,7 @@ from experiments.freezing import frozen
 from experiments.keeping import Trained, kept
 from experiments.normalisation import normalise
 from experiments.optimisers import make_optimiser
+from experiments.precision import Way, choose_precision, chosen, in_words
 from experiments.schedules import look, make_schedule
 from experiments.speed import Speed
 from experiments.training_settings import TrainingSettings
@@ -60,29 +61,19 @@ class Objective(Protocol):
         """Where the network sees a finding, as probabilities (B, h, w); None when it cannot say where."""
 
 
-def choose_precision(wish: str) -> str:
-    """`auto` becomes bf16 where the hardware multiplies it natively, fp16 on older GPUs, fp32 elsewhere."""
-    if wish != "auto":
-        return wish
-    if torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    # Without AMX or AVX512-BF16 instructions PyTorch emulates bf16, slower than fp32.
-    return "bf16-mixed" if "amx_bf16" in flags or "avx512_bf16" in flags else "32-true"
-
-
 class Learner(pl.LightningModule):
     """A network and its objective as Lightning wants them; images come as uint8 and are normalised on the device."""
 
-    def __init__(self, net: nn.Module, objective: Objective, settings: TrainingSettings) -> None:
+    def __init__(self, net: nn.Module, objective: Objective, settings: TrainingSettings, way: Way) -> None:
         super().__init__()
-        self.net = net.to(memory_format=torch.channels_last)
+        self.net = net.to(memory_format=way.memory_format)
+        self.way = way
         self.objective = objective
         self.settings = settings
         self._evidence: list[Tensor] = []
 
     def forward(self, image: Tensor) -> Any:
-        return self.net(normalise(image).contiguous(memory_format=torch.channels_last))
+        return self.net(normalise(image).contiguous(memory_format=self.way.memory_format))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         return fused.changed(batch)
@@ -165,9 +156,12 @@ def fit(
     last = ModelCheckpoint(resume, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     if share.ranks > 1 and settings.sync_batchnorm:
         net = over_all_processes(net)
-    learner = Learner(net, objective, settings)
+    way = _way(net, objective, train, settings, resume.parent, report)
+    learner = Learner(net, objective, settings, way)
     changes = [*averaging(settings), *frozen(settings)]
-    trainer = _trainer(settings, [speed, log, *changes, *(callbacks or []), *_stopping(settings, best), last])
+    trainer = _trainer(
+        settings, way, [speed, log, *changes, *(callbacks or []), *_stopping(settings, best), last]
+    )
     unfinished = resume / "last.ckpt"
     if (
         unfinished.exists()
@@ -202,7 +196,26 @@ def _images_an_epoch(settings: TrainingSettings) -> int | None:
     return settings.iterations // settings.epochs * settings.accumulate * settings.batch_size
 
 
-def _trainer(settings: TrainingSettings, callbacks: list[Callback]) -> pl.Trainer:
+def _way(
+    net: nn.Module,
+    objective: Objective,
+    train: Images,
+    settings: TrainingSettings,
+    memory: Path,
+    report: Callable[[dict[str, float], int], None],
+) -> Way:
+    """How to train; several processes do not measure, since they would have to agree."""
+    if settings.precision != "auto" or processes.count() > 1:
+        return Way(choose_precision(settings.precision))
+    batch = fused.changed(train.__getitems__(range(min(settings.batch_size, len(train)))))
+    way, seconds = chosen(net, objective.loss, batch, processes.device(), memory)
+    if seconds:
+        print(f"precision: {way.name}; a step takes {in_words(seconds)}", flush=True)
+        report({f"precision/{name}_step_ms": 1000 * value for name, value in seconds.items()}, 0)
+    return way
+
+
+def _trainer(settings: TrainingSettings, way: Way, callbacks: list[Callback]) -> pl.Trainer:
     bar = [TQDMProgressBar(leave=False)] if sys.stderr.isatty() else []
     return pl.Trainer(
         accelerator="auto",
@@ -210,7 +223,7 @@ def _trainer(settings: TrainingSettings, callbacks: list[Callback]) -> pl.Traine
         num_nodes=processes.count() // processes.here(),
         strategy=_strategy(settings),
         use_distributed_sampler=False,  # ours know their share
-        precision=choose_precision(settings.precision),  # type: ignore[arg-type]
+        precision=way.precision,  # type: ignore[arg-type]
         max_epochs=settings.epochs,
         check_val_every_n_epoch=settings.validate_every,
         accumulate_grad_batches=settings.accumulate,

@@ -76,7 +76,8 @@ class TrainingSettings(Settings):
     patience: int | None = Field(default=None, ge=1)
     """Early stop after this many epochs without a better validation score; needs `keep: best`."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """`auto`: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32."""
+    """`auto`: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32. For large networks a few steps of
+    each are measured before the training begins, and what is clearly faster is taken: experiments/precision.py."""
     workers: int = Field(default=0, ge=0)
     """Loader processes of each training process; 0 is best on a CPU and with the memory-mapped data."""
     data_on_device: bool | Literal["auto"] = "auto"

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from classification.train import Objective
-from experiments import fold, training
+from experiments import fold, precision
 from experiments.normalisation import normalise
 from experiments.training import Trained, fit
 from experiments.training_settings import ClassificationSettings
@@ -120,17 +120,15 @@ def test_a_loss_that_is_no_number_stops_with_the_rows(prepared: Prepared, tmp_pa
         fit(net, Objective(settings), train, validation, settings, title="test", resume=tmp_path / "r")
 
 
-@pytest.mark.parametrize("wish", ["32-true", "bf16-mixed", "16-mixed"])
-def test_a_named_precision_is_taken(wish: str) -> None:
-    assert training.choose_precision(wish) == wish
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes fp16 or bf16")
-def test_a_cpu_without_bf16_computes_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda self: "flags: avx2 avx512f")
-    assert training.choose_precision("auto") == "32-true"
-    monkeypatch.setattr(Path, "read_text", lambda self: "flags: avx512_bf16 amx_bf16")
-    assert training.choose_precision("auto") == "bf16-mixed"
+def test_a_measured_training_agrees_with_itself(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(precision, "WORTH", {"cpu": 0.0})
+    one, two = run(prepared, tmp_path / "a"), run(prepared, tmp_path / "b")
+    assert same(one, two)
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("precision: ")]
+    assert said[0] == said[1]  # measured once, and kept
+    assert "ms in 32-true/nchw" in said[0]
 
 
 def test_the_report_has_speed_and_memory_and_the_history_has_not(prepared: Prepared, tmp_path: Path) -> None:
