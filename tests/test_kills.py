@@ -40,7 +40,9 @@ def test_the_end_is_that_of_an_uninterrupted_run(repository: Repository, survivo
 
 
 def test_thirty_kills_at_random_moments(repository: Repository, tmp_path: Path) -> None:
-    assert hunt(tmp_path, ends(repository), 30, SEED).total() == 30
+    at = hunt(tmp_path, ends(repository), 30, SEED)
+    print(*at.most_common(), sep="\n")
+    assert at.total() == 30
 
 
 def test_mlflow_shows_one_run_a_stage(repository: Repository, survivor: Repository) -> None:
