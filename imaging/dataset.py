@@ -7,7 +7,7 @@ anything.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -15,10 +15,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import Dataset
 
-from imaging.augment import Augment
 from imaging.fused import Fused
 from imaging.prepared import Prepared
 from imaging.resize import resize_image, resize_mask
+
+if TYPE_CHECKING:  # who asks for no changes need not have their library
+    from imaging.augment import Augment
 
 Batch = dict[str, torch.Tensor]
 
