@@ -106,6 +106,8 @@ def opened(folder: Path, inventory: Inventory, settings: dict[str, Any], shard: 
         )
     folder.mkdir(parents=True, exist_ok=True)
     with _held(folder):
+        for half in folder.glob("shards/.part-*"):  # of a run that was killed
+            half.unlink()
         stock = folder / f".{INPUTS}"
         found = {"version": 1, "shard": shard, **settings, **_take_stock(inventory, stock, shard)}
         if (folder / NOTE).exists():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,10 @@ WAVE = 256
 """Shards that are planned at a time: their names are in memory, and the actors begin anew with each wave."""
 STORE = 2**30
 """Bytes of the object store of a cluster that this process starts for itself."""
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+"""Nothing is reported to Ray's makers, and their advice to programmers is not shown to our users."""
+ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+"""On every system, whatever the first one's name: Ray takes 127.0.0.1 as its address and listens nowhere else."""
 DECODING = 0.25
 """Cores that a decoding task reserves: it is done sooner than an answer, and four of them share the core left to them."""
 
@@ -131,24 +136,26 @@ def _answers(
 
 @contextmanager
 def _session(address: str | None) -> Iterator[None]:
-    """A connection to a cluster, or a cluster of this machine's own: on loopback, without usage reports or dashboard, and
-    with its logs and spilled images in a folder that goes with it."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when ray is imported
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its advice to programmers goes to our users
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise ValueError("--engine ray needs Ray: pip install '.[ray]'") from None
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    """A connection to a cluster, or a cluster of this machine's own: on loopback, with a secret of its own, without usage reports
+    or dashboard, and with its logs and spilled images in a folder that goes with it."""
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        os.environ |= QUIET if address else QUIET | ALONE | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        try:
+            import ray  # reads the environment
+            import ray.data
+        except ImportError:
+            raise ValueError("--engine ray needs Ray: pip install '.[ray]'") from None
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if address is None:
             ray.init(
                 address="local", num_cpus=cores(), include_dashboard=False, object_store_memory=STORE,
                 _node_ip_address="127.0.0.1", _temp_dir=folder, **quiet,
             )  # fmt: skip
         else:
-            ray.init(address=address, **quiet)
+            try:
+                ray.init(address=address, **quiet)
+            except ConnectionError as error:
+                raise ValueError(f"--address {address}: no Ray cluster answers there ({error})") from None
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         try:

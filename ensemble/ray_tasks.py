@@ -17,6 +17,7 @@ from ensemble.archive import SCHEMA
 from imaging import rle
 from imaging.radiograph import Facts, RefusedFile
 from imaging.reading import read_square
+from imaging.settings import without_passwords
 
 BATCH = 16  # ensemble.predictor.BATCH, which would bring torch
 KEPT = ("height", "width", "spacing_mm", "view", "orientation")
@@ -40,8 +41,8 @@ def table(number: int, names: Sequence[str], addresses: Sequence[str]) -> pa.Tab
 
 
 def shown(name: str) -> str:
-    """A name as a table can hold it: bytes that are no text become �."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """A name as a table can hold it: bytes that are no text become �, and a URL's password ***."""
+    return without_passwords(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
 def decode(row: Row, side: int) -> Row:
