@@ -26,7 +26,7 @@ import psutil
 from imaging.files import sha256
 from tests.tiny import TINY, Repository
 
-PATIENCE = 300  # seconds until a moment comes
+PATIENCE = 1200  # seconds until a moment comes
 LONGEST = 25.0  # seconds: longer than the longest stage of the smallest pipeline, so that some are done
 KEPT = (
     "reports/evaluation/metrics.json",
