@@ -61,13 +61,16 @@ def kill(run: subprocess.Popen[bytes]) -> None:
 def killed(repository: Repository, moment: Callable[[], bool], delay: float) -> None:
     """Start `dvc repro`, and kill it `delay` seconds after the moment."""
     run = started(repository)
-    last = time.monotonic() + PATIENCE
-    while not moment():
-        assert run.poll() is None, "dvc repro ended before the moment"
-        assert time.monotonic() < last, "the moment did not come"
-        time.sleep(0.005)
-    time.sleep(delay)
-    kill(run)
+    try:
+        last = time.monotonic() + PATIENCE
+        while not moment():
+            assert run.poll() is None, "dvc repro ended before the moment"
+            assert time.monotonic() < last, "the moment did not come"
+            time.sleep(0.005)
+        time.sleep(delay)
+    finally:
+        if run.poll() is None:
+            kill(run)
 
 
 def hunted(repository: Repository, draw: random.Random, most: int) -> list[str]:
