@@ -1,0 +1,77 @@
+"""What `make bench` says of its rows, and that the GPU's script runs all its steps on a processor."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import gpu, suite
+from benchmarks.gpu_cases import TINY, Case, flops
+from benchmarks.rows import Row, against, table
+
+ROWS = [
+    Row("decode", "Pillow", 1.5, 1.4),
+    Row("decode", "pylibjpeg", 4.9, 5, "here"),
+    Row("step", "eager", None, 4, "no bf16"),
+    Row("search", "brute force", 1234.5),
+]
+
+
+def test_a_row_says_whether_its_goal_was_reached() -> None:
+    assert [row.verdict for row in ROWS] == ["reached", "missed", "not here", ""]
+
+
+def test_ratios_are_of_the_peers_time() -> None:
+    rows = against("x", {"ours": 0.5, "slow": 3.0, "quick": 0.25}, "ours", {"slow": 5, "quick": None})
+    assert [(row.against, row.ratio, row.at_least) for row in rows] == [
+        ("slow", 6.0, 5),
+        ("quick", 0.5, None),
+    ]
+
+
+def test_the_table() -> None:
+    assert table(ROWS).splitlines()[2:] == [
+        "| decode | Pillow | 1.5 × | 1.4 × | reached |",
+        "| decode | pylibjpeg | 4.9 × | 5 × | missed: here |",
+        "| step | eager | – | 4 × | not here: no bf16 |",
+        "| search | brute force | 1,234 × |  |  |",
+    ]
+
+
+def test_the_report_has_every_row_once() -> None:
+    report = json.loads(json.dumps(suite.as_json(ROWS)))
+    assert len(report) == len(ROWS)
+    assert report["step / eager"] == {"ratio": None, "against": "eager", "at_least": 4, "note": "no bf16"}
+
+
+def test_every_module_of_the_suite_has_rows() -> None:
+    assert set(suite.MODULES) == {"decode", "prepare", "feed", "rle", "search", "networks", "folder"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu", "--output", str(tmp_path / "gpu.json")])
+    gpu.main()
+    assert capsys.readouterr().out.startswith("No GPU is visible to PyTorch here")
+    assert not (tmp_path / "gpu.json").exists()
+
+
+def test_flops_of_a_network_by_hand() -> None:
+    """ResNet-18 has 1.8 billion multiply-adds at 224² and three channels (He 2016, table 1), a little less with one."""
+    case = Case("c", "resnet18", 224, 1, classifier=True)
+    assert 2 * 1.6e9 < flops(case) < 2 * 1.85e9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", TINY)
+def test_all_steps_run_on_a_processor(case: Case) -> None:
+    row = gpu.measure(case, torch.device("cpu"), 0.0, peak=1.0)
+    assert set(row["training_images_s"]) == {gpu.PLAIN, gpu.PLAIN_BF16, gpu.STEP, gpu.WHOLE}
+    assert min(*row["training_images_s"].values(), *row["inference_images_s"].values()) > 0
+    assert row["network"] in gpu.in_words(row)
