@@ -27,7 +27,9 @@ from imaging.files import sha256
 from tests.tiny import TINY, Repository
 
 PATIENCE = 1200  # seconds until a moment comes
-LONGEST = 25.0  # seconds: longer than the longest stage of the smallest pipeline, so that some are done
+LONGEST = (
+    12.0  # seconds from the beginning of a stage to the kill: about as long as most stages take on two cores
+)
 KEPT = (
     "reports/evaluation/metrics.json",
     "submission.csv",
@@ -74,17 +76,21 @@ def killed(repository: Repository, moment: Callable[[], bool], delay: float) -> 
 
 
 def hunted(repository: Repository, draw: random.Random, most: int) -> list[str]:
-    """Kill a run at random moments until it ends by itself or has died `most` times and may end in peace.
+    """Kill a run again and again, each time in the first, second or third stage that it begins or a little later, until it
+    ends by itself or has died `most` times and may end in peace.
 
     Returns the stage that ran at each kill."""
     at: list[str] = []
     while len(at) < most:
+        wanted = len(begun(repository)) + draw.randint(1, 3)
         run = started(repository)
+        while run.poll() is None and len(begun(repository)) < wanted:
+            time.sleep(0.02)
         try:
             code = run.wait(draw.uniform(0, LONGEST))
         except subprocess.TimeoutExpired:
             kill(run)
-            at.append(stage(repository))
+            at.append(begun(repository)[-1])
         else:
             assert code == 0, (repository.root / "dvc.log").read_text()[-3000:]
             return at
@@ -92,10 +98,10 @@ def hunted(repository: Repository, draw: random.Random, most: int) -> list[str]:
     return at
 
 
-def stage(repository: Repository) -> str:
-    """The last one that DVC says it has begun."""
-    names = re.findall(r"Running stage '([a-z_]+)", (repository.root / "dvc.log").read_text())
-    return names[-1] if names else "before the first"
+def begun(repository: Repository) -> list[str]:
+    """The stages that DVC has said it begins, over all runs."""
+    log = repository.root / "dvc.log"
+    return re.findall(r"Running stage '([a-z_]+)", log.read_text()) if log.exists() else []
 
 
 def ends(repository: Repository) -> dict[str, str]:
