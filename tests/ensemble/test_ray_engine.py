@@ -17,7 +17,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from ensemble import predict
+from ensemble import predict, ray_engine
 from ensemble.bundle import Bundle
 from imaging import rle
 from tests.ensemble.test_privacy import PLANTED, planted_in
@@ -78,19 +78,41 @@ def assert_same(out: Path, expected: pd.DataFrame) -> None:
         assert rle.decode(row["mask"], (int(row["height"]), int(row["width"]))).sum() == row["area_px"]
 
 
+def listening(run: subprocess.Popen[str]) -> set[str]:
+    """The addresses at which a running command and all that it has started take connections."""
+    found: set[str] = set()
+    while run.poll() is None:
+        for process in [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]:
+            try:
+                found |= {one.laddr.ip for one in process.net_connections("inet") if one.status == "LISTEN"}
+            except psutil.Error:  # has just ended
+                continue
+        time.sleep(0.5)
+    return found
+
+
 @pytest.mark.slow
 def test_one_machine(tiny_bundle: Path, tmp_path: Path) -> None:
     folder, out = write_files(tmp_path / "in", 40), tmp_path / "out"
-    done = subprocess.run(command(folder, out, tiny_bundle), capture_output=True, text=True, check=False)
-    assert done.returncode == predict.TOO_MANY_REFUSED, done.stderr
-    assert "39 read, 2 refused" in done.stdout
+    line, pipe = command(folder, out, tiny_bundle), subprocess.PIPE
+    run = subprocess.Popen(line, stdout=pipe, stderr=pipe, text=True, env={**os.environ, "TMPDIR": "/tmp"})
+    assert listening(run) <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+    said, error = run.communicate()
+    assert run.returncode == predict.TOO_MANY_REFUSED, error
+    assert "39 read, 2 refused" in said
     assert_same(out, local(folder, tmp_path / "local", tiny_bundle))
     assert planted_in(out) == {}
-    assert not [value for value in PLANTED.values() if value in done.stdout + done.stderr]
+    assert not [value for value in PLANTED.values() if value in said + error]
     before = shards(out)
-    again = subprocess.run(command(folder, out, tiny_bundle), capture_output=True, text=True, check=False)
+    again = subprocess.run(line, capture_output=True, text=True, check=False)
     assert "39 read, 2 refused" in again.stdout  # without Ray: nothing is left to do
     assert shards(out) == before
+
+
+def test_nothing_is_reported_to_rays_makers(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = pytest.importorskip("ray._common.usage.usage_lib")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", ray_engine.QUIET["RAY_USAGE_STATS_ENABLED"])
+    assert not usage.usage_stats_enabled()
 
 
 @pytest.mark.parametrize(
