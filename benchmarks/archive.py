@@ -72,10 +72,10 @@ def _anonymous(process: psutil.Process) -> float:
 def sink(rows: int, shard: int = 1024) -> str:
     """What the one process that lists and writes can do at most: names listed and rows written a second, bytes of each.
 
-    22 % of the rows have one of 256 ellipses of 1024² as their mask; no image is read.
+    22 % of the rows have one of 4,096 ellipses of 1024² as their mask; no image is read.
     """
     random = np.random.default_rng(0)
-    codes = np.array([rle.encode(ellipse(*random.integers(20, 200, 5))) for _ in range(256)])
+    codes = np.array([rle.encode(ellipse(*random.integers(20, 200, 5))) for _ in range(4096)])
     names = [f"{number % 1000:03}/{dicom_file.uid(0, number, 'sop')}.dcm" for number in range(rows)]
     with tempfile.TemporaryDirectory() as folder:
         listed, began = Path(folder) / "list.txt", time.perf_counter()
