@@ -35,6 +35,7 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 """Nothing is reported to Ray's makers, and their advice to programmers is not shown to our users."""
 ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 """On every system, whatever the first one's name: Ray takes 127.0.0.1 as its address and listens nowhere else."""
+TWICE = "Ray gave a file's answer twice; start again: the shards that are written are whole, and are kept"
 DECODING = 0.25
 """Cores that a decoding task reserves: it is done sooner than an answer, and four of them share the core left to them."""
 
@@ -87,6 +88,8 @@ def _wave(
     waiting: dict[int, list[pa.Table]] = {number: [] for number in numbers}
     for block in _answers(archive, inventory, numbers, predictor.side, scorer):
         for number in block["shard"].unique().to_pylist():
+            if number not in waiting:
+                raise RuntimeError(TWICE)
             rows = block.filter(pa.compute.equal(block["shard"], number))
             waiting[number].append(rows)
             bar.update(len(rows))
@@ -102,7 +105,7 @@ def _whole(parts: list[pa.Table], files: int) -> pa.Table:
     """A shard's rows in the order of its files; RuntimeError when one is there twice."""
     table = pa.concat_tables(parts).sort_by("place")
     if table["place"].to_pylist() != list(range(files)):
-        raise RuntimeError("Ray gave a file's answer twice; start again, this shard was not written")
+        raise RuntimeError(TWICE)
     return table.drop_columns(["shard", "place"])
 
 
@@ -113,7 +116,7 @@ def _answers(
     import ray
 
     gpus = int(ray.cluster_resources().get("GPU", 0))
-    actors = gpus or max(1, int(ray.cluster_resources()["CPU"]) - len(ray.nodes()))
+    actors = gpus or max(1, int(ray.cluster_resources()["CPU"]) - sum(node["Alive"] for node in ray.nodes()))
     blocks = [
         ray_tasks.table(number, names, [inventory.address(name) for name in names])
         for number in numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -15,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
+import pyarrow as pa
 import pytest
 
-from ensemble import predict, ray_engine
+from ensemble import predict, predictor, ray_engine, ray_tasks
 from ensemble.bundle import Bundle
 from imaging import rle
 from tests.ensemble.test_privacy import PLANTED, planted_in
@@ -107,6 +109,21 @@ def test_one_machine(tiny_bundle: Path, tmp_path: Path) -> None:
     again = subprocess.run(line, capture_output=True, text=True, check=False)
     assert "39 read, 2 refused" in again.stdout  # without Ray: nothing is left to do
     assert shards(out) == before
+
+
+def test_batches_are_those_of_the_local_engine() -> None:
+    """Of equal size and begin, or the networks' numbers would differ in their last digits."""
+    assert ray_tasks.BATCH == predictor.BATCH
+    table = ray_tasks.table(3, [f"{i}" for i in range(40)], [f"/x/{i}" for i in range(40)])
+    assert table["first"].to_pylist() == [0, 16, 32]
+    assert [len(json.loads(names)) for names in table["names"].to_pylist()] == [16, 16, 8]
+
+
+@pytest.mark.parametrize("places", [[0, 1, 1], [0, 2, 2], [1, 2, 3]])
+def test_a_second_answer_is_noticed(places: list[int]) -> None:
+    rows = pa.Table.from_pylist([{"shard": 0, "place": place} for place in places], ray_tasks.PLACED)
+    with pytest.raises(RuntimeError, match="twice"):
+        ray_engine._whole([rows], 3)
 
 
 def test_nothing_is_reported_to_rays_makers(monkeypatch: pytest.MonkeyPatch) -> None:
