@@ -96,7 +96,13 @@ def rows() -> list[Row]:
         seconds = timed(generate(Path(folder), 24), rounds=7)
     floor = seconds["bare cv2.imdecode"] / seconds[OURS]
     note = f"{1 / seconds[OURS]:.0f} files a second, {floor:.0%} of the bare JPEG decoder's rate"
-    return against("DICOM decode, one thread", seconds, OURS, {PYLIBJPEG: 5, PILLOW: 1.4}, note)
+    return [
+        *against("DICOM decode, one thread", seconds, OURS, {PYLIBJPEG: 5, PILLOW: 1.4}, note),
+        *against(
+            f"the same to {REDUCED}², as prepare reads", seconds, f"read_reduced to {REDUCED}",
+            {PYLIBJPEG: None, PILLOW: None},
+        ),
+    ]  # fmt: skip
 
 
 def main() -> None:

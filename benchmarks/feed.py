@@ -7,6 +7,7 @@ by albumentations. Both sides make the same changes with the same probability an
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -122,6 +123,7 @@ def way(prepared: Prepared, settings: AugmentSettings) -> Callable[[list[int]], 
 
 def monai_loader() -> Callable[[Path], Any] | None:
     """MONAI's own way from a DICOM file to a changed image; None where it is not installed."""
+    warnings.filterwarnings("ignore", module="monai")  # of tags that a radiograph does not have
     try:
         from monai import transforms as T
     except ImportError:
