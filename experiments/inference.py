@@ -66,6 +66,8 @@ def over(net: nn.Module, images: Images, settings: TrainingSettings) -> Iterator
     """Probabilities of a data set in its order, a batch at a time, on the CPU."""
     where = device()
     net = net.to(where).to(memory_format=torch.channels_last).eval()
+    if settings.workers:
+        worker_init(0)  # OpenCV's threads must end before the fork: see training
     loader = DataLoader(
         images,
         settings.batch_size,
