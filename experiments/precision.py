@@ -1,8 +1,10 @@
 """In which numbers and in which memory order a network trains: by a rule for the hardware, or by a short measurement.
 
 The rule is right for most networks, but not for all: depthwise convolutions gain nothing from bf16, for one. So with
-`precision: auto` a few steps of each way are tried before a training begins, and the rule is left where another way is clearly
-faster. The answer is kept beside the resume states, so that a training which goes on, and the next fold, go the same way.
+`precision: measured`, and with `auto` on a GPU, a few steps of each way are tried before a training begins, and the rule is
+left where another way is clearly faster. What is fastest depends on what else the machine does; on a processor, where trainings
+repeat bit for bit, `auto` is therefore the rule alone. The answer is kept beside the resume states, so that a training which
+goes on, and the next fold, go the same way.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ class Way:
 
 
 def choose_precision(wish: str) -> str:
-    """The rule: `auto` becomes bf16 where the hardware multiplies it natively, fp16 on older GPUs, fp32 elsewhere."""
-    if wish != "auto":
+    """The rule for `auto` and `measured`: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32."""
+    if wish not in ("auto", "measured"):
         return wish
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"

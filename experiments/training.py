@@ -204,8 +204,11 @@ def _way(
     memory: Path,
     report: Callable[[dict[str, float], int], None],
 ) -> Way:
-    """How to train; several processes do not measure, since they would have to agree."""
-    if settings.precision != "auto" or processes.count() > 1:
+    """How to train; several processes do not measure, since they would have to agree.
+
+    Nor does `auto` on a processor: there a training is the same bit for bit however busy the machine is."""
+    wanted = settings.precision == "measured" or (settings.precision == "auto" and torch.cuda.is_available())
+    if not wanted or processes.count() > 1:
         return Way(choose_precision(settings.precision))
     batch = fused.changed(train.__getitems__(range(min(settings.batch_size, len(train)))))
     way, seconds = chosen(net, objective.loss, batch, processes.device(), memory)

@@ -75,9 +75,10 @@ class TrainingSettings(Settings):
     `{image_size: 768, lr: 1.0e-5}`: progressive resizing, shares by part, a finish on positives. [] is one training."""
     patience: int | None = Field(default=None, ge=1)
     """Early stop after this many epochs without a better validation score; needs `keep: best`."""
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """`auto`: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32. For large networks a few steps of
-    each are measured before the training begins, and what is clearly faster is taken: experiments/precision.py."""
+    precision: Literal["auto", "measured", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    """The rule: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32. `measured`: for large networks a
+    few steps of each way are timed before the training begins, and what is clearly faster than the rule's is taken:
+    experiments/precision.py. `auto`: measured on a GPU; the rule alone on a processor, where trainings repeat bit for bit."""
     workers: int = Field(default=0, ge=0)
     """Loader processes of each training process; 0 is best on a CPU and with the memory-mapped data."""
     data_on_device: bool | Literal["auto"] = "auto"

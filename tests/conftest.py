@@ -12,6 +12,7 @@ PIPELINE = {"test_pipeline", "test_dvc", "test_kills", "test_phi"}
 """Files whose tests share the run below; it takes minutes and is made once, first, in one process."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one file stay in one process (`-n 2 --dist loadgroup`), since they share what their fixtures make."""
     for item in items:

@@ -124,6 +124,9 @@ def test_a_measured_training_agrees_with_itself(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(precision, "WORTH", {"cpu": 0.0})
+    run(prepared, tmp_path / "auto")
+    assert "precision: " not in capsys.readouterr().out  # on a processor `auto` looks at no clock
+    monkeypatch.setitem(SETTINGS, "precision", "measured")
     one, two = run(prepared, tmp_path / "a"), run(prepared, tmp_path / "b")
     assert same(one, two)
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("precision: ")]
