@@ -37,7 +37,7 @@ predict: .venv/ready ## read radiographs: make predict IMAGES=folder OUTPUT=fold
 	python -m ensemble.predict "$(IMAGES)" --output "$(OUTPUT)"
 
 test: .venv/ready ## unit and end-to-end tests
-	OMP_NUM_THREADS=1 pytest -m "not slow" -n 2 --dist loadgroup --no-loadscope-reorder
+	OMP_NUM_THREADS=1 pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/ready ## kills, fuzzing, long runs
 	pytest -m slow

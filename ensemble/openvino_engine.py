@@ -7,6 +7,7 @@ sends is not let in, for which both have a stub.
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,30 @@ def without_telemetry() -> None:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 
+@cache
+def core() -> Any:
+    """OpenVINO's one entry for the whole process, never closed.
+
+    Its CPU plugin gives the thread that opens it another stack for signal handlers, and the former one back when it closes. Of
+    two that close in the order in which they were opened, the second gives back the first one's, whose memory is gone: the
+    next signal, such as that of a child process' end, ends this process (OpenVINO 2026.4).
+    """
+    without_telemetry()
+    import openvino  # an extra: the rest of the project does without
+
+    return openvino.Core()
+
+
 class Session:
     """One network, with the interface of onnxruntime.InferenceSession that is used here. May be asked by several threads."""
 
     def __init__(self, path: Path | str, precision: str = "fp32", threads: int | None = None) -> None:
-        without_telemetry()
-        import openvino  # an extra: the rest of the project does without
-
         settings = {
             "PERFORMANCE_HINT": "LATENCY",  # all threads on one batch, as the predictor asks
             "INFERENCE_NUM_THREADS": threads or cores(),
             "INFERENCE_PRECISION_HINT": HINTS[precision],
         }
-        self._model = openvino.Core().compile_model(str(path), "CPU", settings)
+        self._model = core().compile_model(str(path), "CPU", settings)
 
     def run(self, _outputs: None, inputs: dict[str, NDArray[np.uint8]]) -> list[Any]:
         """Outputs for inputs by name."""
@@ -46,7 +58,4 @@ class Session:
 
 def has_bf16() -> bool:
     """Whether OpenVINO multiplies bf16 natively on this processor."""
-    without_telemetry()
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

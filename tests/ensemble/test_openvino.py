@@ -54,6 +54,27 @@ def test_int8_by_nncf_says_about_the_same(predictor: Predictor, exported: Path, 
     assert change.mean() < 0.02
 
 
+SIGNALS = """
+import signal, subprocess, sys
+from ensemble.openvino_engine import Session, has_bf16
+ended = []
+signal.signal(signal.SIGCHLD, lambda *_: ended.append(1))
+has_bf16()
+first, second = Session(sys.argv[1]), Session(sys.argv[1])
+del first
+del second
+subprocess.run(["true"])
+assert ended
+"""
+
+
+def test_signals_are_handled_after_networks_are_gone(exported: Path) -> None:
+    """Their memory is that of the handlers' stack: see `openvino_engine.core`."""
+    code = [sys.executable, "-c", SIGNALS, str(exported / "fp32/segmentation/u/fold0.onnx")]
+    done = subprocess.run(code, capture_output=True, text=True)
+    assert done.returncode == 0, (done.returncode, done.stderr)
+
+
 @pytest.mark.parametrize(
     ("engine", "precision", "found", "words"),
     [
