@@ -48,10 +48,10 @@ def test_int8_by_nncf_says_about_the_same(predictor: Predictor, exported: Path, 
     batches = acceptance.inputs(SQUARES, predictor.masks[0])
     openvino_int8.quantise(source, path, batches)
     kinds = {weights.data_type for weights in onnx.load(path).graph.initializer if len(weights.dims) == 4}
-    assert kinds == {onnx.TensorProto.INT8}
+    assert kinds == {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}  # the first and last layers keep floats
     change = np.abs(ask(session(path, "openvino", "int8"), batches[0]) - ask(session(source), batches[0]))
-    assert 0 < change.max() < 0.2
-    assert change.mean() < 0.02
+    assert 0 < change.max() < 0.05
+    assert change.mean() < 0.01
 
 
 SIGNALS = """
