@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from benchmarks import timing
 from benchmarks.limits import has_bf16
 from benchmarks.rows import Row, table
-from ensemble import acceptance, openvino_int8
+from ensemble import acceptance, onnx_int8
 from ensemble.onnx_engine import ask, session
 from ensemble.onnx_export import write
 from ensemble.predictor import Member
@@ -101,7 +101,7 @@ def inference_rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         float32, int8 = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
         write(member, "segmentation", float32)
-        openvino_int8.quantise(float32, int8, [calibration])
+        onnx_int8.quantise(float32, int8, [calibration])
         runtimes = {
             "ONNX Runtime, float32": session(float32),
             "OpenVINO, float32": session(float32, "openvino"),

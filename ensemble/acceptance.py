@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ensemble import onnx_int8, openvino_int8
+from ensemble import onnx_int8
 from ensemble.metrics import breakdown, kaggle_dice
 from ensemble.onnx_engine import INDEX, Engine, File, Index, Precision, ask, key_of, name_of, session, use
 from ensemble.predictor import BATCH, Member, Predictor
@@ -27,7 +27,6 @@ ALLOWED = 0.002
 """Largest change of the hold-out's Dice, of all images and of the positive ones, that another way may make."""
 CALIBRATION = 64
 """Training images whose activations set the scales of int8."""
-QUANTISERS = {"onnx": onnx_int8.quantise, "openvino": openvino_int8.quantise}
 
 Squares = list[NDArray[np.uint8]]
 
@@ -35,27 +34,36 @@ Squares = list[NDArray[np.uint8]]
 def add(
     index: Index, predictor: Predictor, folder: Path, data: str, engine: Engine, precision: Precision
 ) -> Index:
-    """Try one way on an exported folder: quantise where it is int8, compare on the hold-out, note what came of it.
-
-    Files of a way that is not accepted are removed."""
+    """Try one way on an exported folder: quantise for the first one in int8, compare on the hold-out, note what came of it."""
     prepared = Prepared()
     if prepared.fingerprint != data:
         raise ValueError(
             f"the bundle was trained on data {data}, {prepared.folder} holds {prepared.fingerprint}: what is hold-out here "
             "may have been trained on; int8 and OpenVINO are tried in the folder of the run that made the bundle"
         )
-    files = _quantised(predictor, folder, prepared, engine) if precision == "int8" else {}
-    tried = index.model_copy(update={"files": {**index.files, **files}})
-    write_json(folder / INDEX, tried.model_dump(mode="json"))
+    if precision == "int8" and not _int8(index):
+        index = index.model_copy(update={"files": {**index.files, **_quantised(predictor, folder, prepared)}})
+        write_json(folder / INDEX, index.model_dump(mode="json"))
     found = compare(use(predictor, folder), use(predictor, folder, precision, engine, untried=True), prepared)
-    if not found["accepted"]:
-        for name in files:
-            (folder / name).unlink()
-        tried = index
-    return tried.model_copy(update={"compared": {**index.compared, key_of(engine, precision): found}})
+    return index.model_copy(update={"compared": {**index.compared, key_of(engine, precision): found}})
 
 
-def _quantised(predictor: Predictor, folder: Path, prepared: Prepared, engine: Engine) -> dict[str, File]:
+def without_refused(index: Index, folder: Path) -> Index:
+    """Remove the int8 files if no engine was accepted with them; returns the index of what is left."""
+    if any(found["accepted"] for way, found in index.compared.items() if way.endswith("/int8")):
+        return index
+    for name in _int8(index):
+        (folder / name).unlink()
+    return index.model_copy(
+        update={"files": {name: file for name, file in index.files.items() if name not in _int8(index)}}
+    )
+
+
+def _int8(index: Index) -> list[str]:
+    return [name for name in index.files if name.startswith("int8/")]
+
+
+def _quantised(predictor: Predictor, folder: Path, prepared: Prepared) -> dict[str, File]:
     """Write every network in int8; returns the files by their name in the folder."""
     rows = np.sort(prepared.rows(prepared.folds.index[prepared.folds != "holdout"]))
     chosen = rows[np.linspace(0, len(rows) - 1, min(CALIBRATION, len(rows))).round().astype(int)]
@@ -63,15 +71,13 @@ def _quantised(predictor: Predictor, folder: Path, prepared: Prepared, engine: E
     stages = {"classification": predictor.classifiers, "segmentation": predictor.masks}
     pairs = [(stage, member) for stage, members in stages.items() for member in members]
     files = {}
-    for stage, member in tqdm(pairs, f"{engine} int8", disable=None, unit="network"):
+    for stage, member in tqdm(pairs, "int8", disable=None, unit="network"):
         source = folder / name_of("fp32", stage, member)
-        name = name_of("int8", stage, member, engine)
+        name = name_of("int8", stage, member)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        QUANTISERS[engine](source, folder / name, inputs(squares, member))
+        onnx_int8.quantise(source, folder / name, inputs(squares, member))
         batch = inputs(squares[:BATCH], member)[0]
-        difference = np.abs(
-            ask(session(folder / name, engine, "int8"), batch) - ask(session(source), batch)
-        ).max()
+        difference = np.abs(ask(session(folder / name), batch) - ask(session(source), batch)).max()
         files[name] = File(
             sha256=sha256(folder / name), weights_sha256=member.sha256, difference=float(difference)
         )

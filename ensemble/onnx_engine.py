@@ -62,15 +62,14 @@ class Index(Settings):
     opset: int
     """Of the ONNX operators."""
     files: dict[str, File]
-    """By path inside the folder: `fp32`, `int8` or `int8-openvino`, then `<stage>/<model>/fold<k>.onnx`."""
+    """By path inside the folder: `fp32` or `int8`, then `<stage>/<model>/fold<k>.onnx`."""
     compared: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By engine and precision, such as `onnx/int8`: what it did to the Dice of the hold-out, and whether it is accepted."""
 
 
-def name_of(precision: Precision, stage: str, member: Member, engine: Engine = "onnx") -> str:
-    """Path of a network's file inside the folder; both engines read the same float32 file."""
-    kind = {"onnx": "int8", "openvino": "int8-openvino"}[engine] if precision == "int8" else "fp32"
-    return f"{kind}/{stage}/{member.name}/fold{member.fold}.onnx"
+def name_of(precision: Precision, stage: str, member: Member) -> str:
+    """Path of a network's file inside the folder; both engines read the same files, bf16 that of float32."""
+    return f"{'int8' if precision == 'int8' else 'fp32'}/{stage}/{member.name}/fold{member.fold}.onnx"
 
 
 def key_of(engine: Engine, precision: Precision) -> str:
@@ -140,7 +139,7 @@ def use(
         _check_accepted(index, folder, engine, precision)
 
     def member(stage: str, known: Member) -> Member:
-        name = name_of(precision, stage, known, engine)
+        name = name_of(precision, stage, known)
         if name not in index.files:
             held = sorted({path.split("/")[0] for path in index.files})
             raise ValueError(f"{folder}: no {name} (it holds {', '.join(held)}); export again")

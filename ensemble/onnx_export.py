@@ -106,6 +106,8 @@ def export(source: Path, output: Path, int8: bool = False, openvino: bool = Fals
             data = loaded.index.fingerprints["data"]
             index = acceptance.add(index, predictor, folder, data, engine, precision)
             write_json(folder / INDEX, index.model_dump(mode="json"))
+        index = acceptance.without_refused(index, folder)
+        write_json(folder / INDEX, index.model_dump(mode="json"))
     return index
 
 

@@ -12,8 +12,7 @@ def outer(model: Any) -> list[str]:
     """Names of an onnx.ModelProto's nodes up to and with the first layers, and from the last ones on.
 
     They cost next to nothing and 8 bits hurt them most: the first layer sees single grey levels, behind the last one are the
-    probabilities that thresholds of 1/256 look at (Krishnamoorthi 2018, arXiv:1806.08342, keeps them too). And OpenVINO 2026.4
-    answers wrongly where NNCF has quantised a first layer on one channel; ONNX Runtime reads the same file right.
+    probabilities that thresholds of 1/256 look at (Krishnamoorthi 2018, arXiv:1806.08342, keeps them too).
     """
     nodes = list(model.graph.node)  # in an order in which inputs come first, as ONNX demands
     behind, before = _touched(nodes), _touched([_reversed(node) for node in reversed(nodes)])

@@ -1,8 +1,8 @@
-"""Networks in 8-bit whole numbers for ONNX Runtime; ensemble/acceptance.py says whether they are kept.
+"""Networks in 8-bit whole numbers, for ONNX Runtime and OpenVINO; ensemble/acceptance.py says whether they are kept.
 
 Static quantisation in ONNX's QDQ form: weights int8, one scale a channel; activations uint8, their ranges measured on
 training images. Convolutions between the first and the last one alone are quantised: they take the time, and a map's faint
-background, which the rules look at, keeps its floats."""
+background, which the rules look at, keeps its floats. OpenVINO reads the same files: docs/decisions/onnx-runtime.md."""
 
 from __future__ import annotations
 

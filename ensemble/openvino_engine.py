@@ -1,7 +1,7 @@
 """OpenVINO beside ONNX Runtime: it reads the same ONNX files and is faster on Intel's processors, most so in bf16 and int8.
 
-OpenVINO and NNCF send usage data to Google Analytics when they are imported, without asking. Here they never do: the package that
-sends is not let in, for which both have a stub.
+OpenVINO sends usage data to Google Analytics when it is imported, without asking. Here it never does: the package that sends is
+not let in, for which OpenVINO has a stub.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 def without_telemetry() -> None:
-    """Call before openvino or nncf is imported: an import of the sender then fails, and they go on with their stubs."""
-    if "openvino" not in sys.modules and "nncf" not in sys.modules:
+    """Call before openvino is imported: an import of the sender then fails, and it goes on with its stub."""
+    if "openvino" not in sys.modules:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 

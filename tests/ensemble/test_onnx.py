@@ -193,6 +193,29 @@ def test_int8_needs_the_very_run(world, predictor: Predictor, exported: Path) ->
         acceptance.add(onnx_engine.load(exported), predictor, exported, "another", "onnx", "int8")
 
 
+@pytest.mark.parametrize(
+    ("ways", "kept"),
+    [
+        ({"onnx/int8": False}, False),
+        ({"onnx/int8": False, "openvino/fp32": True}, False),
+        ({"onnx/int8": False, "openvino/int8": True}, True),
+        ({"onnx/int8": True, "openvino/int8": False}, True),
+    ],
+)
+def test_int8_files_stay_while_an_engine_may_use_them(
+    exported: Path, tmp_path: Path, ways: dict[str, bool], kept: bool
+) -> None:
+    path = tmp_path / "int8/a.onnx"
+    path.parent.mkdir()
+    path.touch()
+    index = onnx_engine.load(exported)
+    files = {**index.files, "int8/a.onnx": next(iter(index.files.values()))}
+    found = {way: {"accepted": accepted} for way, accepted in ways.items()}
+    left = acceptance.without_refused(index.model_copy(update={"files": files, "compared": found}), tmp_path)
+    assert path.exists() == kept == ("int8/a.onnx" in left.files)
+    assert set(index.files) <= set(left.files)
+
+
 def test_checksums_are_of_the_files(exported: Path) -> None:
     for name, file in onnx_engine.load(exported).files.items():
         assert file.sha256 == sha256(exported / name)

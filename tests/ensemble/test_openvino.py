@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 
-from ensemble import acceptance, onnx_engine, onnx_export, openvino_int8
+from ensemble import acceptance, onnx_engine, onnx_export, onnx_int8
 from ensemble.bundle import Bundle
 from ensemble.onnx_engine import Engine, Precision, ask, session
 from ensemble.predictor import Predictor
@@ -43,15 +42,17 @@ def test_the_same_probabilities_at_any_batch_size(predictor: Predictor, exported
         assert count == 1 or float(a.std()) > 2e-5  # no network that says the same of everything
 
 
-def test_int8_by_nncf_says_about_the_same(predictor: Predictor, exported: Path, tmp_path: Path) -> None:
-    source, path = exported / "fp32/segmentation/u/fold0.onnx", tmp_path / "int8.onnx"
+def test_int8_files_are_read_alike_by_both_engines(
+    predictor: Predictor, exported: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "int8.onnx"
     batches = acceptance.inputs(SQUARES, predictor.masks[0])
-    openvino_int8.quantise(source, path, batches)
-    kinds = {weights.data_type for weights in onnx.load(path).graph.initializer if len(weights.dims) == 4}
-    assert kinds == {onnx.TensorProto.INT8, onnx.TensorProto.FLOAT}  # the first and last layers keep floats
-    change = np.abs(ask(session(path, "openvino", "int8"), batches[0]) - ask(session(source), batches[0]))
-    assert 0 < change.max() < 0.05
-    assert change.mean() < 0.01
+    onnx_int8.quantise(exported / "fp32/segmentation/u/fold0.onnx", path, batches)
+    plain = ask(session(exported / "fp32/segmentation/u/fold0.onnx"), batches[0])
+    one, other = (ask(session(path, engine, "int8"), batches[0]) for engine in ("onnx", "openvino"))
+    moved = np.abs(one - plain).max()
+    assert moved > 0
+    assert np.abs(other - one).max() < max(moved / 2, 1e-3)
 
 
 SIGNALS = """
@@ -118,23 +119,21 @@ def refused(*args, **kwargs):
 socket.socket.connect = refused
 socket.getaddrinfo = refused
 import numpy as np
-from ensemble import openvino_engine, openvino_int8
-source, path = map(pathlib.Path, sys.argv[1:])
-openvino_int8.quantise(source, path, [np.zeros((2, 1, 64, 64), np.uint8)])
-openvino_engine.Session(path, "int8").run(None, {"image": np.zeros((1, 1, 64, 64), np.uint8)})
+from ensemble import openvino_engine
+openvino_engine.Session(pathlib.Path(sys.argv[1])).run(None, {"image": np.zeros((1, 1, 64, 64), np.uint8)})
 [thread.join(10) for thread in threading.enumerate() if thread is not threading.current_thread() and not thread.daemon]
 assert not asked, asked
 assert sys.modules["openvino_telemetry"] is None
-assert "openvino" in sys.modules and "nncf" in sys.modules
+assert "openvino" in sys.modules
 """
 
 
 def test_it_tells_nobody(exported: Path, tmp_path: Path) -> None:
-    """Neither over the network nor in a file of client numbers at home, as its packages would unasked."""
+    """Neither over the network nor in a file of client numbers at home, as its package would unasked."""
     home = tmp_path / "home"
     home.mkdir()
     source = exported / "fp32/classification/c/fold0.onnx"
-    command = [sys.executable, "-c", SILENT, str(source), str(tmp_path / "int8.onnx")]
+    command = [sys.executable, "-c", SILENT, str(source)]
     environment = {"PATH": "", "HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
