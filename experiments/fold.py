@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from experiments import model_entry, phases, processes, tracking, training, tuned, weights
+from experiments import failures, model_entry, phases, processes, tracking, training, tuned, weights
 from experiments.imports import closure
 from experiments.normalisation import NORMALISATION
 from experiments.overlays import Overlays
@@ -80,14 +80,18 @@ def train(
     """
     settings = for_model(section, model, tuned.values(stage))
     settings = settings.model_copy(update={"seed": settings.seed + fold})
-    if not processes.to_be_started(settings):
-        with processes.together():
-            _train(stage, model, fold, settings, build, objective)
-        return
     try:
-        processes.start(settings.devices)
+        if processes.to_be_started(settings):
+            processes.start(settings.devices)
+        else:
+            with processes.together():
+                _train(stage, model, fold, settings, build, objective)
     except ChildProcessError as error:
         sys.exit(f"train_{stage} {model} fold {fold}: {error}")
+    except Exception as error:
+        if (words := failures.in_words(error, stage)) is None:
+            raise
+        sys.exit(f"train_{stage} {model} fold {fold}: {words}")
 
 
 def _train(

@@ -10,11 +10,11 @@ from torch import nn
 from torch.utils.data import default_collate
 
 from experiments import fold
+from experiments.failures import is_memory
 from experiments.inference import device
 from experiments.normalisation import normalise
 from experiments.training import Batch, Objective
 from experiments.training_settings import TrainingSettings, for_model, phases_of
-from experiments.tuning_memory import is_memory
 from imaging.dataset import Images
 from imaging.prepared import Prepared
 from imaging.sampling import EpochSampler

@@ -8,20 +8,11 @@ from typing import TypeVar
 
 import torch
 
+from experiments.failures import is_memory
 from experiments.training_settings import TrainingSettings
 
 T = TypeVar("T", bound=TrainingSettings)
 R = TypeVar("R")
-
-# What PyTorch's allocators, cuDNN and cuBLAS say in a plain RuntimeError, in lower case.
-_SIGNS = ("out of memory", "can't allocate memory", "alloc_failed")
-
-
-def is_memory(error: BaseException) -> bool:
-    """Whether an error says that memory was the cause, on a GPU or on the CPU."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
 
 
 def halved(settings: T) -> T:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from experiments.failures import is_memory
 from experiments.training_settings import ClassificationSettings
-from experiments.tuning_memory import is_memory, with_less_memory
+from experiments.tuning_memory import with_less_memory
 
 
 def room_for(images: int, error: Exception) -> tuple[list[tuple[int, int]], object]:
