@@ -95,15 +95,16 @@ class _Read:
 def _read_all(train: pd.DataFrame, size: int, folder: Path) -> _Read:
     """Stream the studies into images.npy and masks.npy, in their order."""
     cv2.setNumThreads(1)  # the threads below have the cores already
-    facts, truth, hashes, owners, refusals = [], [], [], [], []
+    facts, truth, owners, refusals = [], [], [], []
+    hashes = bytearray()
     odd: Counter[str] = Counter()
-    records = [dict(zip(train, row, strict=True)) for row in train.itertuples(index=False, name=None)]
+    records = (dict(zip(train, row, strict=True)) for row in train.itertuples(index=False, name=None))
     examples = ordered_map(partial(read_example, size=size), records, cores())
     with (
         row_writer(folder / "images.npy", (size, size)) as images,
         row_writer(folder / "masks.npy", (size, size)) as masks,
     ):
-        for example in tqdm(examples, "prepare", len(records), disable=None, unit="image"):
+        for example in tqdm(examples, "prepare", len(train), disable=None, unit="image"):
             if isinstance(example, Refusal):
                 refusals.append((example.input, example.reason))
                 continue
@@ -112,12 +113,12 @@ def _read_all(train: pd.DataFrame, size: int, folder: Path) -> _Read:
             facts.append({**example.facts, "mask_row": mask_row})
             if example.code is not None:
                 truth.append((example.facts["image_id"], example.code))
-            hashes.append(example.hash)
+            hashes += example.hash.tobytes()
             owners.append(example.patient)
             odd.update(example.oddities)
     notes = [f"{count:,} files: {oddity}." for oddity, count in odd.most_common()]
     rejected = pd.DataFrame(refusals, columns=REJECTED_COLUMNS)
-    return _Read(facts, truth, np.array(hashes, np.uint8).reshape(-1, 32), owners, rejected, notes)
+    return _Read(facts, truth, np.frombuffer(hashes, np.uint8).reshape(-1, 32), owners, rejected, notes)
 
 
 def _owners(read: _Read, train: pd.DataFrame, listing: Listing, folder: Path) -> patients.Patients:

@@ -30,17 +30,24 @@ def twin_pairs(hashes: NDArray[np.uint8], images: NDArray[np.uint8]) -> list[tup
 
 
 def _near(hashes: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Pairs within MOST_BITS; differing bits follow from the product of vectors of +1 and -1, block by
-    block.
+    """Pairs within MOST_BITS in order; differing bits follow from the product of vectors of +1 and -1. Block against block, so
+    that memory does not grow with the images.
     """
-    signs = np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
     pairs: list[tuple[int, int]] = []
-    for start in range(0, len(signs), _BLOCK):
-        agreement = signs[start : start + _BLOCK] @ signs[start:].T  # 256 - 2 * differing bits
-        rows, columns = np.nonzero(agreement >= signs.shape[1] - 2 * MOST_BITS)
-        later = columns > rows
-        pairs += zip((rows[later] + start).tolist(), (columns[later] + start).tolist(), strict=True)
-    return pairs
+    for above in range(0, len(hashes), _BLOCK):
+        signs = _signs(hashes[above : above + _BLOCK])
+        for left in range(above, len(hashes), _BLOCK):
+            agreement = signs @ _signs(hashes[left : left + _BLOCK]).T  # 256 - 2 * differing bits
+            rows, columns = np.nonzero(agreement >= signs.shape[1] - 2 * MOST_BITS)
+            rows, columns = rows + above, columns + left
+            later = columns > rows
+            pairs += zip(rows[later].tolist(), columns[later].tolist(), strict=True)
+    return sorted(pairs)
+
+
+def _signs(hashes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(N, 256) of +1 and -1."""
+    return np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
 
 
 def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
