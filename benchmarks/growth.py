@@ -182,6 +182,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=ROOT)
     parser.add_argument("--images", type=int, nargs="+", default=[1250, 5000, 20000])
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--only", nargs="+", help="stages (default: all); each needs those before it")
     given = parser.parse_args()
     print(timing.machine())
     print(
@@ -193,6 +194,8 @@ def main() -> None:
             make(Path(folder), count, given.run)
             runs: dict[str, Watched] = {}
             for stage, commands in stages(given.run).items():
+                if given.only and stage not in given.only:
+                    continue
                 runs[stage] = Watched()
                 for command in commands:
                     watch(Path(folder), command, runs[stage])

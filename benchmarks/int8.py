@@ -75,9 +75,7 @@ def answers(runtime: Any, batches: list[NDArray[np.uint8]]) -> NDArray[np.float3
 def rows_of(member: Member, stage: str, files: Path, prepared: Prepared) -> Iterator[tuple[str, ...]]:
     """A row a way and runtime."""
     source, made = files / name_of("fp32", stage, member), files / "int8.onnx"
-    rows = np.sort(prepared.rows(prepared.folds.index[prepared.folds != "holdout"]))
-    chosen = rows[np.linspace(0, len(rows) - 1, acceptance.CALIBRATION).round().astype(int)]
-    calibration = acceptance.inputs([np.asarray(prepared.images[row]) for row in chosen], member)
+    calibration = acceptance.inputs(acceptance.calibration(prepared), member)
     asked = [
         np.asarray(prepared.images[row])
         for row in prepared.fold_rows("holdout")
@@ -102,7 +100,7 @@ def _both(
     stage: str, name: str, path: Path, batches: list[NDArray[np.uint8]], plain: NDArray[np.float32]
 ) -> Iterator[tuple[str, ...]]:
     for engine, words in (("onnx", "ONNX Runtime"), ("openvino", "OpenVINO")):
-        found = answers(session(path, engine, "int8" if engine == "openvino" else "fp32"), batches)  # type: ignore[arg-type]
+        found = answers(session(path, engine, "int8"), batches)
         moved = np.abs(found - plain)
         one, other = plain > 0.5, found > 0.5
         dice = 2 * (one & other).sum() / max(1, one.sum() + other.sum())

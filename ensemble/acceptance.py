@@ -65,9 +65,7 @@ def _int8(index: Index) -> list[str]:
 
 def _quantised(predictor: Predictor, folder: Path, prepared: Prepared) -> dict[str, File]:
     """Write every network in int8; returns the files by their name in the folder."""
-    rows = np.sort(prepared.rows(prepared.folds.index[prepared.folds != "holdout"]))
-    chosen = rows[np.linspace(0, len(rows) - 1, min(CALIBRATION, len(rows))).round().astype(int)]
-    squares = [np.asarray(prepared.images[row]) for row in chosen]
+    squares = calibration(prepared)
     stages = {"classification": predictor.classifiers, "segmentation": predictor.masks}
     pairs = [(stage, member) for stage, members in stages.items() for member in members]
     files = {}
@@ -82,6 +80,13 @@ def _quantised(predictor: Predictor, folder: Path, prepared: Prepared) -> dict[s
             sha256=sha256(folder / name), weights_sha256=member.sha256, difference=float(difference)
         )
     return files
+
+
+def calibration(prepared: Prepared) -> Squares:
+    """Training images, evenly from all of them, that the scales of int8 are measured on."""
+    rows = np.sort(prepared.rows(prepared.folds.index[prepared.folds != "holdout"]))
+    chosen = rows[np.linspace(0, len(rows) - 1, min(CALIBRATION, len(rows))).round().astype(int)]
+    return [np.asarray(prepared.images[row]) for row in chosen]
 
 
 def inputs(squares: Squares, member: Member) -> list[NDArray[np.uint8]]:

@@ -11,7 +11,8 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -167,15 +168,7 @@ def fit(
         unfinished.exists()
     ):  # loaders with workers begin on the epoch's images before EpochLog hears of the epoch
         sampler.set_epoch(torch.load(unfinished, weights_only=True, map_location="cpu")["epoch"] + 1)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
-        warnings.filterwarnings(
-            "ignore", message=".*Precision bf16-mixed is not supported by the model summary.*"
-        )
-        # all processes log the same validation metrics, made of all images
-        warnings.filterwarnings("ignore", message=".*recommended to use `self.log.*sync_dist=True.*")
+    with _quiet():
         trainer.fit(
             learner,
             _loader(train, settings, sampler, share),
@@ -187,6 +180,22 @@ def fit(
     made = kept(learner.net, log.rows, paths)
     trainer.strategy.barrier()  # the first process may remove the folder now
     return made
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's warnings of what is meant here."""
+    with warnings.catch_warnings():
+        for message in (
+            r".*treespec, LeafSpec.*",
+            ".*does not have many workers.*",
+            ".*Checkpoint directory.*exists and is not empty.*",
+            ".*Precision bf16-mixed is not supported by the model summary.*",
+            # all processes log the same validation metrics, made of all images
+            ".*recommended to use `self.log.*sync_dist=True.*",
+        ):
+            warnings.filterwarnings("ignore", message=message)
+        yield
 
 
 def _images_an_epoch(settings: TrainingSettings) -> int | None:
