@@ -1,11 +1,13 @@
 """A recipe at a reduced scale on generated images: its own networks, losses, schedules and phases, so that all of it runs in
-minutes (`tiny`), or can be compared at one budget on one GPU (`small`). Scores at `tiny` mean nothing.
+minutes (`tiny`), or can be compared at one budget on a processor (`cpu`) or one GPU (`small`). Scores at `tiny` mean nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from experiments.training_settings import TrainingSettings
 
 STAGES = ("classification", "segmentation")
 STRIDE = 32  # sides that every architecture can halve five times
@@ -20,17 +22,29 @@ class Scale:
     images: int
     """Labelled phantoms."""
     epochs: int
-    """Passes over the images of all phases of a network together, at least one each; iterations become as many steps."""
+    """Passes over the images of every network; its phases keep their shares, one at least; iterations become as many steps."""
     batch: int
     """Images a step, of every network."""
     folds: int
     phantom: dict[str, Any]
     """What else the phantoms are like."""
+    trained: int | None = None
+    """So many of the folds are trained, the same for every recipe; null: the recipe's own."""
+    accumulate: int = 1
+    """Steps whose gradients are summed, at most."""
+    lr: float | None = None
+    """The highest learning rate of a stage with Adam or its kin, at least; its other rates keep their share of it. Rates made for
+    weights of ImageNet, 1e-5 and the like, would leave a random network where it began. SGD's stay; null: all stay."""
 
 
 SCALES = {
-    "tiny": Scale(64, 64, 1, 8, 2, {"test": 4, "prevalence": 0.5, "difficulty": 0.0, "least_area": 8000}),
-    "small": Scale(256, 3000, 12, 16, 3, {"test": 100, "difficulty": 0.3, "least_area": 3000}),
+    "tiny": Scale(
+        64, 64, 1, 8, 2, {"test": 4, "prevalence": 0.5, "difficulty": 0.0, "least_area": 8000}, accumulate=2
+    ),
+    "cpu": Scale(96, 700, 12, 8, 2, {"test": 20, "difficulty": 0.1, "least_area": 6000}, trained=1, lr=1e-3),
+    "small": Scale(
+        256, 3000, 12, 16, 3, {"test": 100, "difficulty": 0.3, "least_area": 3000}, trained=3, lr=1e-3
+    ),
 }
 
 
@@ -42,7 +56,11 @@ def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
         "data": {"source": "phantom", "folder": "data/phantom", "image_size": scale.side},
         "phantom": {"train": scale.images, **scale.phantom, "kind": kind},
         "split": {"scheme": "patient", "folds": scale.folds, "holdout": 0.3},
-        "train_folds": [fold for fold in recipe["train_folds"] if fold < scale.folds],
+        "train_folds": (
+            list(range(scale.trained))
+            if scale.trained
+            else [fold for fold in recipe["train_folds"] if fold < scale.folds]
+        ),
         **{stage: _stage(recipe[stage], scale, largest) for stage in STAGES},
         **{f"tune_{stage}": {"trials": 0} for stage in STAGES},
         "evaluation": {"draws": 500},
@@ -52,26 +70,54 @@ def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
 
 
 def _stage(section: dict[str, Any], scale: Scale, largest: int) -> dict[str, Any]:
-    small = _smaller(section, scale, largest, max(1, len(section.get("phases", []))))
-    variants = {name: _smaller(own, scale, largest) for name, own in section.get("variants", {}).items()}
-    fixed = {"pretrained": "none", "workers": 0, "validate_every": 1}
-    return {**small, **fixed, "variants": variants}
+    found = _smaller(section, scale, largest)
+    found["variants"] = {
+        name: _smaller(own, scale, largest) for name, own in section.get("variants", {}).items()
+    }
+    found |= {"pretrained": "none", "workers": 0, "validate_every": 1}
+    phases = [{"epochs": section["epochs"], **phase} for phase in section.get("phases", [])]
+    if phases:
+        total = sum(phase["epochs"] for phase in phases)
+        found["phases"] = [_smaller(phase, scale, largest, phase["epochs"] / total) for phase in phases]
+    _thaw(found)
+    if scale.lr is not None and section.get("optimiser") != "sgd":
+        _faster(found, scale.lr)
+    return found
 
 
-def _smaller(own: dict[str, Any], scale: Scale, largest: int, phases: int = 1) -> dict[str, Any]:
-    """Of the keys that are there those that cost time."""
+def _smaller(own: dict[str, Any], scale: Scale, largest: int, share: float = 1.0) -> dict[str, Any]:
+    """Of the keys that are there those that cost time; `share` of the scale's epochs."""
     found = dict(own)
-    epochs = max(1, scale.epochs // phases)
+    if "epochs" in own:
+        found["epochs"] = max(1, round(scale.epochs * share))
     if "batch_size" in own:
         found["batch_size"] = scale.batch
-    for key, most in (("accumulate", 2), ("epochs", epochs), ("freeze_encoder", epochs)):
-        if key in own:
-            found[key] = min(own[key], most)
+    if "accumulate" in own:
+        found["accumulate"] = min(own["accumulate"], scale.accumulate)
+    for key in ("freeze_encoder", "cycles"):
+        if key in found and "epochs" in found:
+            found[key] = min(found[key], found["epochs"])
     if "image_size" in own:
         found["image_size"] = max(STRIDE, round(scale.side * own["image_size"] / largest / STRIDE) * STRIDE)
     if own.get("iterations") is not None:
         shown = scale.images * 0.7 * (1 - 1 / scale.folds)
         found["iterations"] = found["epochs"] * max(1, round(shown / found["batch_size"]))
-    if "phases" in own:
-        found["phases"] = [_smaller(phase, scale, largest, phases) for phase in own["phases"]]
     return found
+
+
+def _thaw(section: dict[str, Any]) -> None:
+    """A random encoder is trained from the first step."""
+    first = (section.get("phases") or [section])[0]
+    if first.get("freeze_encoder"):
+        first["freeze_encoder"] = 0
+
+
+def _faster(section: dict[str, Any], highest: float) -> None:
+    """All learning rates of a stage times one factor, 1 or more, so that the highest is at least `highest`."""
+    section.setdefault("lr", TrainingSettings.model_fields["lr"].default)
+    places = [section, *section["variants"].values(), *section.get("phases", [])]
+    factor = max(1.0, highest / max(place["lr"] for place in places if "lr" in place))
+    for place in places:
+        for key in ("lr", "lr_end"):
+            if key in place:
+                place[key] *= factor
