@@ -88,9 +88,43 @@ def test_sizes_shrink_in_proportion_and_iterations_with_the_images() -> None:
         for name in ("siim-first-place", "chest-image-pneum-lr0.01")
     )
     assert [phase.get("image_size", first["image_size"]) for phase in first["phases"]] == [128, 128, 128, 256]
-    assert [phase.get("epochs", first["epochs"]) for phase in first["phases"]] == [3, 3, 3, 3]
-    # 12 epochs cut to 10; 3,000 phantoms, .7 of them in the folds, two thirds trained on, 16 a step
-    assert (chest["epochs"], chest["iterations"]) == (10, 10 * 88)
+    # 50, 16, 16 and 40 of 122 epochs become shares of 12
+    assert [phase["epochs"] for phase in first["phases"]] == [5, 2, 2, 4]
+    # 3,000 phantoms, .7 of them in the folds, two thirds trained on, 16 a step
+    assert (chest["epochs"], chest["iterations"]) == (12, 12 * 88)
+
+
+def rates(name: str, scale: str) -> list[float]:
+    """The learning rate of each phase of a recipe's segmenter."""
+    section = params(name, scale).segmentation
+    return [phase.lr for phase in phases_of(for_model(section, section.models[0]))]
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "expected"),
+    [
+        ("siim-unet-resnet50", "cpu", [1e-3]),  # 1e-5 is made for weights of ImageNet
+        ("siim-unet-resnet50", "tiny", [1e-5]),
+        ("siim-first-place", "cpu", [1e-3, 1e-4, 1e-4, 1e-4]),  # 1e-4 and 1e-5: a tenth stays a tenth
+        ("siim-best", "cpu", [1e-3, 5e-4, 1.5e-4]),
+        ("phantom", "cpu", [3e-3]),  # high enough
+        ("chest-image-pneum-lr0.01", "cpu", [1e-2]),  # SGD
+    ],
+)
+def test_rates_made_for_pretrained_weights_are_raised_where_networks_begin_at_random(
+    name: str, scale: str, expected: list[float]
+) -> None:
+    assert rates(name, scale) == pytest.approx(expected)
+
+
+def test_every_recipe_trains_the_same_folds_at_the_scales_that_compare() -> None:
+    for scale in ("cpu", "small"):
+        assert len({tuple(params(name, scale).train_folds) for name in names()}) == 1
+
+
+def test_a_random_encoder_is_not_frozen_at_first() -> None:
+    section = params("siim-best", "cpu").segmentation
+    assert [phase.freeze_encoder for phase in phases_of(for_model(section, section.models[0]))] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(("recipe", "stage", "model"), networks())
