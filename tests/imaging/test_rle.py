@@ -57,8 +57,11 @@ masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, ma
 @given(masks)
 @settings(deadline=None)
 def test_every_mask_comes_back(mask):
-    np.testing.assert_array_equal(rle.decode(rle.encode(mask), mask.shape), mask)
-    assert rle.area(rle.encode(mask)) == mask.sum()
+    code = rle.encode(mask)
+    np.testing.assert_array_equal(rle.decode(code, mask.shape), mask)
+    np.testing.assert_array_equal(rle.decode(code, mask.shape, order="F"), mask)
+    assert rle.encode(np.asfortranarray(mask)) == code
+    assert rle.area(code) == mask.sum()
 
 
 @given(masks, st.sampled_from(["transposed", "mirrored", "every second"]))
@@ -75,7 +78,10 @@ def test_codes_with_runs_that_touch_draw_the_same_pixels(runs):
     flat = np.concatenate([np.repeat([False, True], run) for run in runs])
     mask = np.zeros(160, bool)
     mask[: len(flat)] = flat
-    np.testing.assert_array_equal(rle.decode(code, (16, 10)), mask.reshape(10, 16).T)
+    for order in ("C", "F"):
+        found = rle.decode(code, (16, 10), order)
+        np.testing.assert_array_equal(found, mask.reshape(10, 16).T)
+        assert found.flags.f_contiguous == (order == "F")
 
 
 @pytest.mark.parametrize("code", ["-1", " -1", "-1 ", " -1\n"])
