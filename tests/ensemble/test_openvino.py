@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ensemble import acceptance, onnx_engine, onnx_export, onnx_int8
+from ensemble import acceptance, onnx_engine, onnx_export, onnx_int8, openvino_engine
 from ensemble.bundle import Bundle
 from ensemble.onnx_engine import Engine, Precision, ask, session
 from ensemble.predictor import Predictor
@@ -42,6 +42,15 @@ def test_the_same_probabilities_at_any_batch_size(predictor: Predictor, exported
         assert count == 1 or float(a.std()) > 2e-5  # no network that says the same of everything
 
 
+def test_images_worked_on_side_by_side_keep_their_places(exported: Path) -> None:
+    network = openvino_engine.Session(exported / "fp32/segmentation/u/fold0.onnx", threads=2)
+    batch = np.stack(SQUARES)[:, None]
+    together = network.run(None, {"image": batch})[0]
+    apart = [network.run(None, {"image": square[None]})[0] for square in batch]
+    np.testing.assert_allclose(together, np.concatenate(apart), atol=1e-6)
+    assert np.abs(together[0] - together[1]).max() > 1e-5
+
+
 def test_int8_files_are_read_alike_by_both_engines(
     predictor: Predictor, exported: Path, tmp_path: Path
 ) -> None:
@@ -57,11 +66,14 @@ def test_int8_files_are_read_alike_by_both_engines(
 
 SIGNALS = """
 import signal, subprocess, sys
+import numpy as np
 from ensemble.openvino_engine import Session, has_bf16
 ended = []
 signal.signal(signal.SIGCHLD, lambda *_: ended.append(1))
 has_bf16()
 first, second = Session(sys.argv[1]), Session(sys.argv[1])
+for network in (first, second):
+    network.run(None, {"image": np.zeros((1, 1, 64, 64), np.uint8)})
 del first
 del second
 subprocess.run(["true"])
