@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from imaging.settings import DataSettings
@@ -33,9 +33,11 @@ def patients_file(folder: Path, named: str | None) -> Path | None:
     return Path(named) if named else first(folder, ["patients.csv"])
 
 
-def walk(folder: Path) -> list[Path]:
-    """All files below, sorted, since a file system gives them in any order."""
-    return sorted(Path(top, name) for top, _, names in os.walk(folder) for name in names)
+def walk(folder: Path) -> Iterator[Path]:
+    """All files below, one folder after the other, sorted, since a file system gives them in any order."""
+    for top, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (Path(top, name) for name in sorted(names))
 
 
 def pictures(folder: Path, notes: list[str]) -> list[Path]:

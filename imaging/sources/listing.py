@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,10 +34,13 @@ class Listing:
     finding: str = "pneumothorax"
 
 
-def table(records: list[dict[str, Any]]) -> pd.DataFrame:
+def table(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Records as a frame with all columns, sorted; what a record does not say is None."""
-    frame = pd.DataFrame(records, columns=RECORD_COLUMNS).astype(object).sort_values(["split", "image_id"])
-    return frame.where(frame.notna(), None).reset_index(drop=True)
+    columns: dict[str, list[Any]] = {name: [] for name in RECORD_COLUMNS}
+    for record in records:
+        for name, values in columns.items():
+            values.append(record.get(name))
+    return pd.DataFrame(columns, dtype=object).sort_values(["split", "image_id"], ignore_index=True)
 
 
 def refusals(rejected: list[tuple[str, str]]) -> pd.DataFrame:

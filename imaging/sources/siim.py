@@ -44,20 +44,20 @@ def list_studies(settings: DataSettings) -> Listing:
     rejected += doubled + _without_file(labels, files, label_file.name)
 
     to_patient = patients.read(patients_file(folder, settings.patients))
-    records = [
+    records = table(
         {
             "image_id": image_id,
-            "path": str(path),
+            "path": path,
             "split": _split(image_id, kind, labels, refused_ids),
             "rle": labels.get(image_id),
             "patient_id": to_patient.get(image_id),
         }
         for image_id, (path, kind) in files.items()
         if image_id not in refused_ids
-    ]
-    if not any(record["split"] == "train" for record in records):
+    )
+    if not (records["split"] == "train").any():
         raise ValueError(f"{folder / TRAIN_FOLDER}: no .dcm file found that can be used for training")
-    return Listing(table(records), refusals(rejected), notes + ignored)
+    return Listing(records, refusals(rejected), notes + ignored)
 
 
 def submission_ids(folder: str | Path) -> list[str] | None:
@@ -122,13 +122,13 @@ def _split(image_id: str, kind: str, labels: dict[str, str], refused: set[str]) 
     return "train" if kind == "train" or image_id in labels or image_id in refused else "test"
 
 
-def _list_files(folder: Path) -> tuple[dict[str, tuple[Path, str]], list[tuple[str, str]], list[str]]:
+def _list_files(folder: Path) -> tuple[dict[str, tuple[str, str]], list[tuple[str, str]], list[str]]:
     """All .dcm files: id -> (path, 'train' | 'test'); second files of an id with the reason; notes on
     ignored files.
     """
     stage_2 = (folder / STAGE_2_FOLDER).is_dir()
     kinds = {TRAIN_FOLDER: "train", TEST_FOLDER: "train" if stage_2 else "test", STAGE_2_FOLDER: "test"}
-    files: dict[str, tuple[Path, str]] = {}
+    files: dict[str, tuple[str, str]] = {}
     doubled, ignored = [], []
     for path, kind in ((path, kinds[top]) for top in kinds for path in walk(folder / top)):
         if path.suffix.lower() != ".dcm" or path.name.startswith(
@@ -138,13 +138,13 @@ def _list_files(folder: Path) -> tuple[dict[str, tuple[Path, str]], list[tuple[s
         elif path.stem in files:
             doubled.append((str(path), f"a second file of the id {path.stem}; kept: {files[path.stem][0]}"))
         else:
-            files[path.stem] = (path, kind)
+            files[path.stem] = (str(path), kind)
     notes = [f"{len(ignored):,} files ignored, no .dcm: {', '.join(ignored[:5])} …"] if ignored else []
     return files, doubled, notes
 
 
 def _without_file(
-    labels: dict[str, str], files: dict[str, tuple[Path, str]], label_file: str
+    labels: dict[str, str], files: dict[str, tuple[str, str]], label_file: str
 ) -> list[tuple[str, str]]:
     return [
         (name, f"in {label_file}, but there is no file {name}.dcm") for name in labels if name not in files
