@@ -28,7 +28,6 @@ from ensemble.gather import counts, gather, maps_of_images
 from ensemble.histograms import Levels, to_original
 from ensemble.metrics import breakdown
 from ensemble.predictions import Predictions
-from ensemble.tables import dice_at
 from experiments.bootstrap import PatientDraws, interval
 from imaging.prepared import Prepared
 
@@ -85,7 +84,7 @@ def ways(found: Predictions, prepared: Prepared, decision: Decision) -> dict[str
 
 def measured(decision: Decision, cases: list[Cases]) -> np.ndarray:
     """Dice (N,) of each image, the mean over several versions of it."""
-    return np.mean([dice_at(case, crossfit.apply(decision, case)[0]) for case in cases], axis=0)
+    return np.mean([case.dice_at(crossfit.apply(decision, case)[0]) for case in cases], axis=0)
 
 
 def main() -> None:

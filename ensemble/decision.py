@@ -172,12 +172,12 @@ class Decision(Settings):
 
     def seen(self, evidence: Evidence) -> Evidence:
         """Evidence (N) with the probability that the rule sees in place of what it held."""
-        return evidence.with_prob(self.probability(evidence))
+        return evidence.with_prob(evidence.by_blocks(self.probability))
 
     def thresholds(self, evidence: Evidence) -> NDArray[np.int64]:
         """Levels (N,) at which masks are cut, 256 for none, of evidence as `seen` gives it."""
         allowed = evidence.raw >= self.lower_bound()
-        return np.where(allowed, self.rule.thresholds(evidence), NOTHING)
+        return np.where(allowed, evidence.by_blocks(self.rule.thresholds), NOTHING)
 
     def for_batch(self, evidence: Evidence) -> Self:
         """The decision for a whole batch at once (`seen` evidence): only the quota looks at it."""

@@ -22,7 +22,7 @@ from ensemble.gather import check_part, gather, original_maps
 from ensemble.histograms import NOTHING
 from ensemble.measures import Measured, measure
 from ensemble.predictions import Predictions
-from ensemble.tables import compare, dice_at, submitted_at
+from ensemble.tables import compare, submitted_at
 from experiments import tracking
 from experiments.decision_settings import EvaluationSettings
 from imaging import rle
@@ -114,7 +114,7 @@ def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Pr
     level, prob = crossfit.apply(decision, cases)
     rows = prepared.index.iloc[prepared.rows(cases.image_id)].reset_index(drop=True)
     said = cases.evidence.above[np.arange(len(cases)), level]
-    dice = dice_at(cases, level)
+    dice = cases.dice_at(level)
     if not decision.finish.idle:
         said, dice = finished(decision, level, said, dice, cases, found, prepared)
     return pd.DataFrame(
@@ -169,7 +169,7 @@ def rules_on_holdout(decision: Decision, cases: Cases, draws: PatientDraws) -> p
     others[decision.rule.kind] = decision
     levels = {kind: crossfit.apply(other, cases)[0] for kind, other in others.items()}
     skipped = {kind: crossfit.skipped(other, cases) for kind, other in others.items()}
-    dice = {kind: dice_at(cases, level) for kind, level in levels.items()}
+    dice = {kind: cases.dice_at(level) for kind, level in levels.items()}
     submitted = {kind: submitted_at(level, cases) for kind, level in levels.items()}
     return compare(dice, submitted, skipped, cases, decision.rule.kind, draws)
 

@@ -22,7 +22,7 @@ from ensemble.decision import PATH, Decision
 from ensemble.gather import check_part, gather
 from ensemble.predictions import Predictions
 from ensemble.rules import RULES
-from ensemble.tables import compare, dice_at, submitted_at
+from ensemble.tables import compare, submitted_at
 from experiments import tracking
 from experiments.decision_settings import EnsembleSettings, EvaluationSettings
 from imaging.figures import save
@@ -125,7 +125,7 @@ def table_of_rules(
     draws: PatientDraws,
 ) -> pd.DataFrame:
     """Nested score of every rule, and beside it the in-sample one; their difference is the optimism of the latter."""
-    dice = {kind: dice_at(nested.cases, level) for kind, level in nested.levels.items()}
+    dice = {kind: nested.cases.dice_at(level) for kind, level in nested.levels.items()}
     submitted = {kind: submitted_at(level, nested.cases) for kind, level in nested.levels.items()}
     table = compare(dice, submitted, nested.skipped, cases, chosen, draws)
     apparent = {kind: cases.score(crossfit.apply(decision, cases)[0]) for kind, decision in decisions.items()}

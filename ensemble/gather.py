@@ -79,7 +79,7 @@ def gather(
     ids = predictions.ids
     members = member_probabilities(predictions, list(classifiers), space)
     raw = committee_probability(members, np.array(list(classifiers.values())), space)
-    totals, hits = np.zeros((2, len(ids), LEVELS), np.int64)
+    totals, hits = np.zeros((2, len(ids), LEVELS), np.int32)  # no image has 2**31 pixels
     agreement = np.ones(len(ids))
     shape, truth = _shapes(prepared), prepared.truth
 

@@ -9,6 +9,8 @@ Level t of a table means "pixels with value >= t"; t = 0 is the whole image, t =
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ NOTHING = 256
 _EXACT_IN_FLOAT32 = 2**24
 """cv2.calcHist returns float32, which holds every whole number up to here and not all above."""
 
-Counts = NDArray[np.int64]
+Counts = NDArray[np.integer[Any]]
 Levels = NDArray[np.uint8]
 
 

@@ -16,11 +16,6 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-def dice_at(cases: Cases, level: Ints) -> Floats:
-    """Dice (N,) of masks cut at these levels."""
-    return np.asarray(cases.dice[np.arange(len(cases)), level])
-
-
 def rule_row(
     name: str, dice: Floats, submitted: NDArray[np.bool_], label: NDArray[np.bool_], draws: PatientDraws
 ) -> dict:

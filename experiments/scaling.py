@@ -1,5 +1,6 @@
-"""A recipe at a reduced scale on generated images: its own networks, losses, schedules and phases, so that all of it runs in
-minutes (`tiny`), or can be compared at one budget on a processor (`cpu`) or one GPU (`small`). Scores at `tiny` mean nothing.
+"""A recipe at a reduced scale on generated images: its own losses, schedules, phases and rules, so that all of it runs in
+minutes (`tiny`), or can be compared at one budget, with its own networks on one GPU (`small`), with small ones on a processor
+(`cpu`). Scores at `tiny` mean nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from experiments.training_settings import TrainingSettings
 
 STAGES = ("classification", "segmentation")
 STRIDE = 32  # sides that every architecture can halve five times
+ENCODER, DECODER, BASE_CHANNELS = "resnet10t", [64, 32, 16, 16, 16], 16
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class Scale:
     """So many of the folds are trained, the same for every recipe; null: the recipe's own."""
     accumulate: int = 1
     """Steps whose gradients are summed, at most."""
+    small_networks: bool = False
+    """Encoders and classifiers become ENCODER, bodies without an encoder get BASE_CHANNELS at most. Large networks learn nothing
+    from a few hundred images, and nothing about losses, sampling and rules is seen in what has learned nothing."""
     lr: float | None = None
     """The highest learning rate of a stage with Adam or its kin, at least; its other rates keep their share of it. Rates made for
     weights of ImageNet, 1e-5 and the like, would leave a random network where it began. SGD's stay; null: all stay."""
@@ -41,7 +46,17 @@ SCALES = {
     "tiny": Scale(
         64, 64, 1, 8, 2, {"test": 4, "prevalence": 0.5, "difficulty": 0.0, "least_area": 8000}, accumulate=2
     ),
-    "cpu": Scale(96, 700, 12, 8, 2, {"test": 20, "difficulty": 0.1, "least_area": 6000}, trained=1, lr=1e-3),
+    "cpu": Scale(
+        128,
+        900,
+        12,
+        8,
+        2,
+        {"test": 20, "difficulty": 0.1, "least_area": 6000},
+        trained=1,
+        small_networks=True,
+        lr=2e-3,
+    ),  # fmt: skip
     "small": Scale(
         256, 3000, 12, 16, 3, {"test": 100, "difficulty": 0.3, "least_area": 3000}, trained=3, lr=1e-3
     ),
@@ -61,7 +76,7 @@ def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
             if scale.trained
             else [fold for fold in recipe["train_folds"] if fold < scale.folds]
         ),
-        **{stage: _stage(recipe[stage], scale, largest) for stage in STAGES},
+        **{stage: _stage(stage, recipe[stage], scale, largest) for stage in STAGES},
         **{f"tune_{stage}": {"trials": 0} for stage in STAGES},
         "evaluation": {"draws": 500},
         "submit": {"images": None},
@@ -69,7 +84,7 @@ def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
     return {**recipe, **changed}
 
 
-def _stage(section: dict[str, Any], scale: Scale, largest: int) -> dict[str, Any]:
+def _stage(stage: str, section: dict[str, Any], scale: Scale, largest: int) -> dict[str, Any]:
     found = _smaller(section, scale, largest)
     found["variants"] = {
         name: _smaller(own, scale, largest) for name, own in section.get("variants", {}).items()
@@ -80,6 +95,8 @@ def _stage(section: dict[str, Any], scale: Scale, largest: int) -> dict[str, Any
         total = sum(phase["epochs"] for phase in phases)
         found["phases"] = [_smaller(phase, scale, largest, phase["epochs"] / total) for phase in phases]
     _thaw(found)
+    if scale.small_networks:
+        _shrink(stage, found)
     if scale.lr is not None and section.get("optimiser") != "sgd":
         _faster(found, scale.lr)
     return found
@@ -110,6 +127,20 @@ def _thaw(section: dict[str, Any]) -> None:
     first = (section.get("phases") or [section])[0]
     if first.get("freeze_encoder"):
         first["freeze_encoder"] = 0
+
+
+def _shrink(stage: str, section: dict[str, Any]) -> None:
+    """Small networks in the place of large ones; members that become alike get seeds of their own."""
+    key, name = ("architecture", ENCODER) if stage == "classification" else ("encoder", f"tu-{ENCODER}")
+    section[key] = name
+    for number, own in enumerate(section["variants"].values()):
+        if key in own:
+            own[key] = name
+        own["seed"] = 1000 * number
+    if stage == "segmentation":
+        if section.get("architecture", "unet") in ("unet", "unetplusplus"):
+            section["decoder_channels"] = DECODER
+        section["base_channels"] = min(section.get("base_channels", BASE_CHANNELS), BASE_CHANNELS)
 
 
 def _faster(section: dict[str, Any], highest: float) -> None:

@@ -104,7 +104,7 @@ class GatedTriplet(Triplet):
 def scores(cases: Cases, reference: int, areas: Ints) -> NDArray[np.float64]:
     """Score (256, A, 256) of every top level, area and bottom level; see ORDERED for the ones that make
     sense."""
-    pixels = cases.evidence.above[:, :256] * reference // cases.evidence.pixels[:, None]
+    pixels = cases.evidence.above[:, :256].astype(np.int64) * reference // cases.evidence.pixels[:, None]
     return mean_score(triplet_surface(pixels, areas, cases.gain()), cases)
 
 
