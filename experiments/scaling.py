@@ -42,25 +42,20 @@ class Scale:
     weights of ImageNet, 1e-5 and the like, would leave a random network where it began. SGD's stay; null: all stay."""
 
 
+# fmt: off
 SCALES = {
     "tiny": Scale(
         64, 64, 1, 8, 2, {"test": 4, "prevalence": 0.5, "difficulty": 0.0, "least_area": 8000}, accumulate=2
     ),
     "cpu": Scale(
-        128,
-        900,
-        12,
-        8,
-        2,
-        {"test": 20, "difficulty": 0.1, "least_area": 6000},
-        trained=1,
-        small_networks=True,
-        lr=2e-3,
-    ),  # fmt: skip
+        128, 900, 12, 8, 2, {"test": 20, "difficulty": 0.1, "least_area": 6000},
+        trained=1, small_networks=True, lr=2e-3,
+    ),
     "small": Scale(
         256, 3000, 12, 16, 3, {"test": 100, "difficulty": 0.3, "least_area": 3000}, trained=3, lr=1e-3
     ),
 }
+# fmt: on
 
 
 def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
@@ -138,9 +133,10 @@ def _shrink(stage: str, section: dict[str, Any]) -> None:
             own[key] = name
         own["seed"] = 1000 * number
     if stage == "segmentation":
-        if section.get("architecture", "unet") in ("unet", "unetplusplus"):
-            section["decoder_channels"] = DECODER
         section["base_channels"] = min(section.get("base_channels", BASE_CHANNELS), BASE_CHANNELS)
+        for own in (section, *section["variants"].values()):
+            architecture = own.get("architecture", section.get("architecture", "unet"))
+            own["decoder_channels"] = DECODER if architecture in ("unet", "unetplusplus") else None
 
 
 def _faster(section: dict[str, Any], highest: float) -> None:
