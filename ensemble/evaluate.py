@@ -113,7 +113,7 @@ def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Pr
     """One row an image: its facts, its probabilities, what was submitted and how well it fits."""
     level, prob = crossfit.apply(decision, cases)
     rows = prepared.index.iloc[prepared.rows(cases.image_id)].reset_index(drop=True)
-    said = cases.evidence.above[np.arange(len(cases)), level]
+    said = cases.evidence.above[np.arange(len(cases)), level].astype(np.int64)
     dice = cases.dice_at(level)
     if not decision.finish.idle:
         said, dice = finished(decision, level, said, dice, cases, found, prepared)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import entr
 
 from ensemble.cases import Evidence
-from ensemble.histograms import NOTHING
+from ensemble.histograms import NOTHING, Counts
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ def logit(prob: Floats) -> Floats:
     return np.log(p) - np.log1p(-p)
 
 
-def log_share(pixels: NDArray[np.int64], of: NDArray[np.int64]) -> Floats:
+def log_share(pixels: Counts, of: Counts) -> Floats:
     """Share of an image on a logarithmic scale, from -13.8 (a millionth or less) to 0 (all of it)."""
     return np.log(np.maximum(pixels / of, _SMALLEST_SHARE))
 
@@ -85,7 +85,7 @@ def mask_features(evidence: Evidence, level: int, sums: MapSums) -> dict[str, Fl
 _ENTROPY: Floats = entr(_LEVEL) + entr(1 - _LEVEL)
 
 
-def _sums_above(above: NDArray[np.int64], value: Floats) -> Floats:
+def _sums_above(above: Counts, value: Floats) -> Floats:
     """Sum of value[q] over the pixels at or above each level: (N, 257)."""
     sums = np.zeros(above.shape)
     terms = (above[:, :-1] - above[:, 1:]) * value

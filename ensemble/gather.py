@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from ensemble.cases import Cases, Evidence
 from ensemble.committee import Maps, MaskCommittee
-from ensemble.histograms import LEVELS, Levels, above, histogram, to_original
+from ensemble.histograms import LEVELS, Counts, Levels, above, histogram, to_original
 from ensemble.predictions import Predictions
 from ensemble.probability import committee as committee_probability
 from experiments.decision_settings import Space
@@ -83,7 +83,7 @@ def gather(
     agreement = np.ones(len(ids))
     shape, truth = _shapes(prepared), prepared.truth
 
-    def look(item: tuple[str, Maps]) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], float]:
+    def look(item: tuple[str, Maps]) -> tuple[tuple[Counts, Counts], float]:
         image_id, maps = item
         level, agreed = committee.combine(maps)
         return counts(to_original(level, shape[image_id]), truth[image_id]), agreed
@@ -102,7 +102,7 @@ def gather(
     )
 
 
-def counts(level: Levels, code: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def counts(level: Levels, code: str) -> tuple[Counts, Counts]:
     """Pixels (257,) at or above each level of a map: in the whole image, and inside the truth given as a
     code."""
     total = above(histogram(level))
