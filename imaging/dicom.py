@@ -63,7 +63,7 @@ def decode_reduced(data: bytes, side: int) -> tuple[NDArray[np.uint8], Facts]:
 def _decode(data: bytes, side: int | None) -> Radiograph:
     header, element = dicom_file.parse(data)
     shape = dicom_frame.check(header, element)
-    if not dicom_grey.is_plain(header):
+    if side is not None and not dicom_grey.is_plain(header):
         side = None  # averages of stored values are averages of greys only where the one is proportional to the other
     codes = dicom_frame.decode(header, element, shape, side)
     pixels, notes = dicom_grey.show(header, codes)

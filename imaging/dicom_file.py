@@ -15,6 +15,7 @@ from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag
 
 from imaging.dicom_header import Header, uid_name
+from imaging.dicom_scan import PIXEL_DATA, scan
 from imaging.radiograph import MAX_BYTES, RefusedFile
 
 # pydicom quotes header values in its warnings, patients' names among them: they do not belong in a log or a
@@ -22,7 +23,6 @@ from imaging.radiograph import MAX_BYTES, RefusedFile
 warnings.filterwarnings("ignore", module=r"pydicom\b")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
-PIXEL_DATA = 0x7FE00010
 FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 UNDEFINED = 0xFFFFFFFF
 
@@ -30,6 +30,13 @@ _FOREIGN = "neither a DICOM file nor a picture of a kind that is read (PNG, JPEG
 
 _LONG_HEADERS = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
 """Value representations whose length has four bytes in explicit encoding (PS3.5 7.1.2)."""
+
+_EXPLICIT = frozenset(map(str, uid.AllTransferSyntaxes)) - {
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+}
+"""Transfer syntaxes whose data set is explicit little endian as it stands in the file."""
 
 Place = tuple[Dataset, str, bytes, int]
 """A data set, its transfer syntax, the bytes it was read from, and how far."""
@@ -49,6 +56,8 @@ class PixelData:
 
 def parse(data: bytes) -> tuple[Header, PixelData]:
     """Find the header and the pixel data of a file's bytes; refuse what is no DICOM picture."""
+    if (regular := _scan(data)) is not None:
+        return regular
     found: list[tuple[str | None, int]] = []
 
     def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
@@ -69,9 +78,22 @@ def parse(data: bytes) -> tuple[Header, PixelData]:
     header = Header(dataset, syntax)
     if not found:
         raise RefusedFile(_why_no_pixels(header, data))
-    vr, length = found[0]
-    start = place + (12 if vr in _LONG_HEADERS else 8)
-    return header, PixelData(memoryview(data)[start:], length, vr)
+    return header, _pixel_data(data, place, *found[0])
+
+
+def _scan(data: bytes) -> tuple[Header, PixelData] | None:
+    """The same of a regular file, without pydicom."""
+    syntax, start = _file_meta(data)
+    if syntax not in _EXPLICIT:
+        return None
+    found = scan(data, start)
+    if found is None:
+        return None
+    return Header(Dataset(), syntax, found.values), _pixel_data(data, found.place, found.vr, found.length)
+
+
+def _pixel_data(data: bytes, place: int, vr: str | None, length: int) -> PixelData:
+    return PixelData(memoryview(data)[place + (12 if vr in _LONG_HEADERS else 8) :], length, vr)
 
 
 def is_dicom(data: bytes) -> bool:

@@ -129,12 +129,13 @@ def _check_bits(header: Header) -> None:
 
 
 def _check_syntax(syntax: str, length: int) -> None:
-    name = uid_name(syntax)
     if syntax not in NATIVE and syntax not in PLUGINS:
-        raise RefusedFile(f"transfer syntax {name} is not supported")
+        raise RefusedFile(f"transfer syntax {uid_name(syntax)} is not supported")
     if (syntax in NATIVE) == (length == UNDEFINED):
         kind = "compressed" if length == UNDEFINED else "not compressed"
-        raise RefusedFile(f"transfer syntax {name}, but the pixel data is {kind}; the header is wrong")
+        raise RefusedFile(
+            f"transfer syntax {uid_name(syntax)}, but the pixel data is {kind}; the header is wrong"
+        )
 
 
 def _native(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:

@@ -33,19 +33,23 @@ class Header:
 
     dataset: Dataset
     syntax: str = ""
+    scanned: dict[int, bytes] | None = None
+    """Values by tag where `dicom_scan` found them; the data set is empty then, and no element is a sequence."""
 
     @cached_property
-    def elements(self) -> dict[int, Any]:
-        """Unconverted elements by tag; plain whole numbers as keys, since pydicom's tags compare in Python."""
-        return {int(tag): element for tag, element in self.dataset.items()}
+    def values(self) -> dict[int, Any]:
+        """Unconverted values by tag; plain whole numbers as keys, since pydicom's tags compare in Python."""
+        if self.scanned is not None:
+            return self.scanned
+        return {int(tag): getattr(element, "value", None) for tag, element in self.dataset.items()}
 
     def has(self, keyword: str) -> bool:
         """Say whether the element is there, with a value or without."""
-        return _tag(keyword) in self.elements
+        return _tag(keyword) in self.values
 
     def raw(self, keyword: str) -> bytes:
         """Return the value as stored; empty when absent."""
-        value = getattr(self.elements.get(_tag(keyword)), "value", None)
+        value = self.values.get(_tag(keyword))
         if isinstance(value, str):  # pydicom itself has converted the transfer syntax
             return value.encode()
         return value if isinstance(value, bytes) else b""
@@ -86,7 +90,7 @@ class Header:
     def items(self, keyword: str) -> Iterator[Header]:
         """Yield the items of a sequence."""
         try:
-            sequence = self.dataset[keyword].value if self.has(keyword) else []
+            sequence = self.dataset[keyword].value if keyword in self.dataset else []
         except Exception as error:  # a damaged sequence fails anywhere within pydicom
             raise RefusedFile(f"{keyword} is damaged ({type(error).__name__})") from None
         for item in sequence if isinstance(sequence, Sequence) else []:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -89,18 +91,20 @@ def naming(path: str | Path) -> Iterator[None]:
 
 def load(path: str | Path) -> bytes:
     """Read a whole ordinary file; a refusal says why not."""
-    path = Path(path)
     try:
-        if not path.exists():
-            raise RefusedFile("no such file")
-        if not path.is_file():
-            raise RefusedFile("not a file" if not path.is_dir() else "a folder, not a file")
-        size = path.stat().st_size
-        if size == 0:
+        about = os.stat(path)
+        if not stat.S_ISREG(about.st_mode):
+            raise RefusedFile("a folder, not a file" if stat.S_ISDIR(about.st_mode) else "not a file")
+        if about.st_size == 0:
             raise RefusedFile("the file is empty")
-        if size > MAX_BYTES:
-            raise RefusedFile(f"{size:,} bytes are more than any radiograph has (at most {MAX_BYTES:,})")
-        return path.read_bytes()
+        if about.st_size > MAX_BYTES:
+            raise RefusedFile(
+                f"{about.st_size:,} bytes are more than any radiograph has (at most {MAX_BYTES:,})"
+            )
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        raise RefusedFile("no such file") from None
     except OSError as error:
         raise RefusedFile(f"cannot be opened: {error.strerror}") from None
 

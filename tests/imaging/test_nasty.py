@@ -38,7 +38,7 @@ def spoil(folder: Path, good: Path) -> dict[str, str]:
     del blank.PixelData
     blank.save_as(folder / "blank.dcm")
     return {
-        "empty": "empty", "cut": "cut off", "text": "neither a DICOM", "packed": "neither a DICOM", "loop": "no such file",
+        "empty": "empty", "cut": "cut off", "text": "neither a DICOM", "packed": "neither a DICOM", "loop": "cannot be opened",
         "gone": "no such file", "folder": "there is no file", "pipe": "not a file", "huge": "65535 x 65535",
         "frames": "12 frames", "video": "MPEG-4", "blank": "pixel data is missing", "past": "does not fit", 
         "float": "no whole number", "overlap": "",
