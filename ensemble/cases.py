@@ -118,13 +118,13 @@ class Cases:
     @cached_property
     def dice(self) -> Floats:
         """Dice (N, 257) at every threshold; both empty 1, one empty 0."""
-        total = self.evidence.above + self.hit[:, :1]
-        return np.where(total > 0, 2 * self.hit / np.maximum(total, 1), 1.0)
+        return _dice(self.hit, self.evidence.above + self.hit[:, :1])
 
     @cached_property
     def units(self) -> Ints:
         """Dice (N, 257) at every threshold in whole units; column 256 is what an empty mask earns."""
-        return np.rint(self.dice * UNIT).astype(np.int64)
+        scaled = self.dice * UNIT
+        return np.rint(scaled, out=scaled).astype(np.int64)
 
     def gain(self) -> Ints:
         """What submitting the mask at each threshold 0 … 255 earns over leaving it empty, in whole units
@@ -134,12 +134,16 @@ class Cases:
     def dice_at(self, level: Ints) -> Floats:
         """Dice (N,) when image i is cut at level[i] (256: left empty), without the table."""
         rows = np.arange(len(self))
-        hit, total = self.hit[rows, level], self.evidence.above[rows, level] + self.hit[:, 0]
-        return np.where(total > 0, 2 * hit / np.maximum(total, 1), 1.0)
+        return _dice(self.hit[rows, level], self.evidence.above[rows, level] + self.hit[:, 0])
 
     def score(self, threshold: Ints) -> float:
         """Mean Dice when image i is cut at threshold[i] (256: left empty)."""
         return int(self.units[np.arange(len(self)), threshold].sum()) / UNIT / len(self)
+
+
+def _dice(hit: Counts, total: Counts) -> Floats:
+    """2 * hit / total, 1 where both are empty."""
+    return np.divide(2 * hit, total, out=np.ones(hit.shape), where=total > 0)
 
 
 def concatenate(parts: list[Cases]) -> Cases:
