@@ -48,7 +48,7 @@ class Session:
     """
 
     def __init__(self, path: Path | str, precision: str = "fp32", threads: int | None = None) -> None:
-        self._path = str(path)
+        self._model = core().read_model(str(path))
         self._threads = threads or cores()
         self._settings = {
             "INFERENCE_NUM_THREADS": self._threads,
@@ -84,7 +84,7 @@ class Session:
         return self._compiled({"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": self._threads})
 
     def _compiled(self, way: dict[str, Any]) -> Any:
-        return core().compile_model(self._path, "CPU", {**self._settings, **way})
+        return core().compile_model(self._model, "CPU", {**self._settings, **way})
 
 
 def has_bf16() -> bool:
