@@ -73,9 +73,11 @@ def train(
     section: T,
     build: Callable[[T], nn.Module],
     objective: Callable[[T], training.Objective],
+    origin: Callable[[T], str | None] = lambda _: None,
 ) -> None:
     """Train and write `models/<stage>/<model>/fold<k>` and its history; a killed run goes on where it was.
 
+    `origin` names other trained weights that `build` begins with: an unfinished run that began with others is not gone on with.
     Settings that ask for several processes make this one their watcher; the first of them writes.
     """
     settings = for_model(section, model, tuned.values(stage))
@@ -85,7 +87,7 @@ def train(
             processes.start(settings.devices)
         else:
             with processes.together():
-                _train(stage, model, fold, settings, build, objective)
+                _train(stage, model, fold, settings, build, objective, origin)
     except ChildProcessError as error:
         sys.exit(f"train_{stage} {model} fold {fold}: {error}")
     except Exception as error:
@@ -101,11 +103,11 @@ def _train(
     settings: T,
     build: Callable[[T], nn.Module],
     objective: Callable[[T], training.Objective],
+    origin: Callable[[T], str | None],
 ) -> None:
     prepared = Prepared()
-    state = fingerprint(
-        settings.model_dump(mode="json", exclude=set(PROCESSES)), prepared.fingerprint, code_of(stage)
-    )
+    asked = settings.model_dump(mode="json", exclude=set(PROCESSES))
+    state = fingerprint(asked, prepared.fingerprint, code_of(stage), origin(settings))
     resume = tracking.RESUME / f"{stage}-{model}-fold{fold}-{state}"
     torch.manual_seed(settings.seed)
     net, judge = build(settings), objective(settings)

@@ -32,13 +32,18 @@ def chosen(settings: SegmentationSettings, folds: list[int]) -> dict[str, dict[s
     }
 
 
+def origin(classifier: str | None, fold: int) -> str | None:
+    """SHA-256 of the weights that an encoder begins with, as the stage wrote it down; None without any."""
+    return read_json(PATH).get(classifier, {}).get(str(fold)) if classifier is not None else None
+
+
 def hand_on(net: nn.Module, classifier: str, fold: int) -> None:
     """Give the encoder of `net` the weights of the classifier that was trained on the same fold.
 
     ValueError when the weights are not those that the stage saw, or do not fit the encoder.
     """
     path = weights.path_of("classification", classifier, fold)
-    if read_json(PATH).get(classifier, {}).get(str(fold)) != weights.load_facts(path)["weights_sha256"]:
+    if origin(classifier, fold) != weights.load_facts(path)["weights_sha256"]:
         raise ValueError(
             f"{PATH}: not of the weights in {path}; run `dvc repro`, or `python -m segmentation.start`"
         )

@@ -52,7 +52,10 @@ def main() -> None:
         return net
 
     settings = load_section("segmentation", SegmentationSettings)
-    fold.train("segmentation", model, number, settings, begin, Objective)
+    fold.train(
+        "segmentation", model, number, settings, begin, Objective,
+        origin=lambda chosen: start.origin(chosen.encoder_from, number),
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

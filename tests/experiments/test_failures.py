@@ -88,7 +88,10 @@ def limits_kept() -> Iterator[None]:
 
 
 def train(
-    workers: int, monkeypatch: pytest.MonkeyPatch, harm: Callable[[pl.Trainer], None] | None = None
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
+    harm: Callable[[pl.Trainer], None] | None = None,
+    origin: str | None = None,
 ) -> None:
     """As the DVC stage does, with a callback more."""
     settings = SegmentationSettings(**SETTINGS, workers=workers)
@@ -97,8 +100,9 @@ def train(
         if harm is not None:
             patch.setattr(fold, "Overlays", lambda *args: Strikes(harm))
         fold.train(
-            "segmentation", "u", 0, settings, segmentation.architectures.build, segmentation.train.Objective
-        )
+            "segmentation", "u", 0, settings, segmentation.architectures.build, segmentation.train.Objective,
+            origin=lambda _: origin,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -129,3 +133,19 @@ def test_a_training_goes_on_as_if_nothing_had_been(
         found.append(weights.read_bytes())
         assert not list(Path(".resume").glob("segmentation*"))
     assert found[0] == found[1]
+
+
+def test_an_unfinished_training_that_began_with_other_weights_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_prepared(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    tuned.pass_through("segmentation")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(SystemExit, match="memory does not suffice"):
+        train(0, monkeypatch, no_memory, origin="a classifier's")
+    (unfinished,) = Path(".resume").glob("segmentation*")
+    train(0, monkeypatch, origin="another's")
+    assert list(Path(".resume").glob("segmentation*")) == [unfinished]
+    train(0, monkeypatch, origin="a classifier's")
+    assert not list(Path(".resume").glob("segmentation*"))

@@ -48,6 +48,11 @@ def test_all_of_the_encoder_is_the_classifiers(
     start.PATH.parent.mkdir(parents=True)
     start.PATH.write_text(json.dumps(start.chosen(settings, [1])))
     net = segmenter(**target)
+    assert (
+        start.origin("c", 1)
+        == weights.load_facts(weights.path_of("classification", "c", 1))["weights_sha256"]
+    )
+    assert start.origin(None, 1) is None
     start.hand_on(net, "c", 1)
     handed = [value for value in net.encoder.state_dict().values() if value.is_floating_point()]
     assert all(
