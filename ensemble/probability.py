@@ -112,11 +112,13 @@ def fit_one(name: str, cases: Cases) -> Calibrated | Stacked:
 
 
 def cross_fitted(name: str, cases: Cases, group: Ints) -> Floats:
-    """Probabilities (N,), each from a model that saw no image of the same group."""
+    """Probabilities (N,), each from a model that saw no image of the same group. Of one group alone, which has no others to
+    learn from, from a model that saw it; its images then say nothing about unseen ones."""
     prob = np.zeros(len(cases))
     for g in np.unique(group):
         inside = group == g
-        prob[inside] = fit_one(name, cases.take(~inside))(cases.evidence.take(inside))
+        others = ~inside if not inside.all() else inside
+        prob[inside] = fit_one(name, cases.take(others))(cases.evidence.take(inside))
     return prob
 
 

@@ -148,6 +148,14 @@ def test_cross_fitting_looks_away(random_cases) -> None:
     assert not np.array_equal(before[~inside], after[~inside])
 
 
+def test_one_group_alone_is_fitted_to_itself(random_cases) -> None:
+    """Two patients with many slices each: leaving one out nests within the other."""
+    cases = random_cases(images=30, seed=1)
+    alone = np.zeros(30, np.int64)
+    expected = probability.fit_one("platt", cases)(cases.evidence)
+    np.testing.assert_array_equal(probability.cross_fitted("platt", cases, alone), expected)
+
+
 def test_groups_keep_patients_together_whatever_the_order() -> None:
     patient = np.array([f"p{i // 3}" for i in range(60)], dtype=object)
     group = patient_groups(patient, 5)
