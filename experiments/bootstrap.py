@@ -24,9 +24,11 @@ class PatientDraws:
     def __init__(self, patient: NDArray[Any], draws: int, seed: int) -> None:
         names, self._of = np.unique(np.asarray(patient, dtype=str), return_inverse=True)
         random = np.random.Generator(np.random.PCG64(seed))
-        self.counts: Floats = random.multinomial(
-            len(names), np.full(len(names), 1 / len(names)), draws
-        ).astype(np.float64)
+        share = np.full(len(names), 1 / len(names))
+        self.counts = np.empty((draws, len(names)), np.uint16)  # nobody is drawn 65,536 times
+        for start in range(0, draws, _CHUNK):
+            part = self.counts[start : start + _CHUNK]
+            part[:] = random.multinomial(len(names), share, len(part))
 
     def ratio(self, numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
         """Σ numerator / Σ denominator over the images (N,) of each draw; NaN where the denominator is 0."""
@@ -42,12 +44,16 @@ class PatientDraws:
         values = np.asarray(values, np.float64)
         by_patient = np.zeros((self.counts.shape[1], *values.shape[1:]))
         np.add.at(by_patient, self._of, values)
-        return np.asarray(self.counts @ by_patient)
+        parts = [
+            self.counts[start : start + _CHUNK].astype(np.float64) @ by_patient
+            for start in range(0, len(self.counts), _CHUNK)
+        ]
+        return np.concatenate(parts)
 
     def weights(self) -> Iterator[Floats]:
         """Weights of images (b, N), some draws at a time."""
         for start in range(0, len(self.counts), _CHUNK):
-            yield self.counts[start : start + _CHUNK][:, self._of]
+            yield self.counts[start : start + _CHUNK].astype(np.float64)[:, self._of]
 
 
 def interval(samples: Floats) -> tuple[float, float]:
