@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _BLOCK = 1024
+"""Images whose tables are held at once."""
 
 
 @dataclass(frozen=True)

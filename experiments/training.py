@@ -146,15 +146,7 @@ def fit(
     )
     speed = Speed()
     log = EpochLog(title, sampler, speed, report)
-    best = ModelCheckpoint(
-        resume,
-        "best-{epoch}",
-        monitor="val/score",
-        mode="max",
-        save_top_k=settings.top,
-        enable_version_counter=False,
-    )
-    last = ModelCheckpoint(resume, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    best, last = _checkpoints(resume, settings)
     if share.ranks > 1 and settings.sync_batchnorm:
         net = over_all_processes(net)
     way = _way(net, objective, train, settings, resume.parent, report)
@@ -164,9 +156,8 @@ def fit(
         settings, way, [speed, log, *changes, *(callbacks or []), *_stopping(settings, best), last]
     )
     unfinished = resume / "last.ckpt"
-    if (
-        unfinished.exists()
-    ):  # loaders with workers begin on the epoch's images before EpochLog hears of the epoch
+    if unfinished.exists():
+        # loaders with workers begin on the epoch's images before EpochLog hears of the epoch
         sampler.set_epoch(torch.load(unfinished, weights_only=True, map_location="cpu")["epoch"] + 1)
     with _quiet():
         trainer.fit(
@@ -180,6 +171,15 @@ def fit(
     made = kept(learner.net, log.rows, paths)
     trainer.strategy.barrier()  # the first process may remove the folder now
     return made
+
+
+def _checkpoints(resume: Path, settings: TrainingSettings) -> tuple[ModelCheckpoint, ModelCheckpoint]:
+    """The best epochs by validation, and the last one, from which a killed training goes on."""
+    best = ModelCheckpoint(
+        resume, "best-{epoch}", monitor="val/score", mode="max", save_top_k=settings.top, enable_version_counter=False
+    )  # fmt: skip
+    last = ModelCheckpoint(resume, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    return best, last
 
 
 @contextmanager

@@ -93,7 +93,7 @@ class _Read:
 
 
 class _Facts:
-    """Rows of the index, packed a thousand at a time: a tenth of what dictionaries take."""
+    """Rows of the index, packed into columns a thousand at a time, since dictionaries of them would grow with the data."""
 
     def __init__(self) -> None:
         self._packed: list[pd.DataFrame] = []

@@ -103,7 +103,9 @@ def load(path: str | Path) -> bytes:
             )
         with open(path, "rb", buffering=0) as file:
             return file.read()
-    except (FileNotFoundError, NotADirectoryError):
+    except RefusedFile:
+        raise
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a name with a zero byte
         raise RefusedFile("no such file") from None
     except OSError as error:
         raise RefusedFile(f"cannot be opened: {error.strerror}") from None

@@ -247,3 +247,10 @@ def test_flipped_bytes_never_show_as_anything_but_a_refusal(tmp_path):
                 damaged[place] = rng.integers(256)
             with suppress(RefusedFile):
                 dicom.decode(bytes(damaged))
+
+
+@pytest.mark.parametrize("name", ["nowhere.dcm", "a\0b.dcm", "x.dcm/inside.dcm"])
+def test_names_of_no_file(tmp_path, name):
+    (tmp_path / "x.dcm").write_bytes(b"a file")
+    with pytest.raises(dicom.RefusedFile, match="no such file"):
+        dicom.read(f"{tmp_path}/{name}")
