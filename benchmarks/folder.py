@@ -101,7 +101,7 @@ def in_int8(member: Member, squares: list[np.ndarray], folder: Path) -> OnnxMemb
     """The same network in OpenVINO, int8."""
     float32, int8 = folder / f"{member.name}.onnx", folder / f"{member.name}-int8.onnx"
     export(member, "segmentation" if member.name == "u" else "classification", float32)
-    onnx_int8.quantise(float32, int8, acceptance.inputs(squares[:8], member))
+    onnx_int8.quantise(float32, int8, acceptance.inputs(squares[:8], member), "openvino")
     runtime = session(int8, "openvino", "int8")
     return OnnxMember(member.name, 0, member.net, member.settings, "", runtime)
 

@@ -26,13 +26,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ensemble import acceptance, onnx_export, onnx_int8
 from ensemble.bundle import Bundle
-from ensemble.onnx_engine import ask, name_of, session
+from ensemble.onnx_engine import Engine, ask, name_of, session
 from ensemble.onnx_graph import outer
 from ensemble.openvino_engine import without_telemetry
 from ensemble.predictor import Member
 from imaging import rle
 from imaging.prepared import Prepared
 
+ENGINES: tuple[tuple[Engine, str], ...] = (("onnx", "ONNX Runtime"), ("openvino", "OpenVINO"))
 WAYS: dict[str, dict[str, bool]] = {
     "all layers, bias correction": {"first_and_last": True, "bias": True},
     "all layers": {"first_and_last": True, "bias": False},
@@ -83,8 +84,9 @@ def rows_of(member: Member, stage: str, files: Path, prepared: Prepared) -> Iter
     ]
     batches = acceptance.inputs(asked, member)
     plain = answers(session(source), batches)
-    onnx_int8.quantise(source, made, calibration)
-    yield from _both(stage, "ONNX Runtime's (as used)", made, batches, plain)
+    for engine, words in ENGINES:
+        onnx_int8.quantise(source, made, calibration, engine)
+        yield from _both(stage, f"ours for {words}", made, batches, plain)
     for name, way in WAYS.items() if importlib.util.find_spec("nncf") else ():
         nncf_file(source, made, calibration, **way)
         yield from _both(stage, f"NNCF's, {name}", made, batches, plain)
@@ -99,7 +101,7 @@ def _positive(prepared: Prepared, row: int) -> bool:
 def _both(
     stage: str, name: str, path: Path, batches: list[NDArray[np.uint8]], plain: NDArray[np.float32]
 ) -> Iterator[tuple[str, ...]]:
-    for engine, words in (("onnx", "ONNX Runtime"), ("openvino", "OpenVINO")):
+    for engine, words in ENGINES:
         found = answers(session(path, engine, "int8"), batches)
         moved = np.abs(found - plain)
         one, other = plain > 0.5, found > 0.5

@@ -101,7 +101,7 @@ def inference_rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         float32, int8 = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
         write(member, "segmentation", float32)
-        onnx_int8.quantise(float32, int8, [calibration])
+        onnx_int8.quantise(float32, int8, [calibration], "openvino")
         runtimes = {
             "ONNX Runtime, float32": session(float32),
             "OpenVINO, float32": session(float32, "openvino"),

@@ -16,7 +16,20 @@ from tqdm import tqdm
 
 from ensemble import onnx_int8
 from ensemble.metrics import breakdown, kaggle_dice
-from ensemble.onnx_engine import INDEX, Engine, File, Index, Precision, ask, key_of, name_of, session, use
+from ensemble.onnx_engine import (
+    ENGINES,
+    INDEX,
+    Engine,
+    File,
+    Index,
+    Precision,
+    ask,
+    key_of,
+    kind_of,
+    name_of,
+    session,
+    use,
+)
 from ensemble.predictor import BATCH, Member, Predictor
 from imaging import rle
 from imaging.files import sha256, write_json
@@ -34,48 +47,49 @@ Squares = list[NDArray[np.uint8]]
 def add(
     index: Index, predictor: Predictor, folder: Path, data: str, engine: Engine, precision: Precision
 ) -> Index:
-    """Try one way on an exported folder: quantise for the first one in int8, compare on the hold-out, note what came of it."""
+    """Try one way on an exported folder: quantise for int8, compare on the hold-out, note what came of it."""
     prepared = Prepared()
     if prepared.fingerprint != data:
         raise ValueError(
             f"the bundle was trained on data {data}, {prepared.folder} holds {prepared.fingerprint}: what is hold-out here "
             "may have been trained on; int8 and OpenVINO are tried in the folder of the run that made the bundle"
         )
-    if precision == "int8" and not _int8(index):
-        index = index.model_copy(update={"files": {**index.files, **_quantised(predictor, folder, prepared)}})
+    if precision == "int8":
+        made = _quantised(predictor, folder, prepared, engine)
+        index = index.model_copy(update={"files": {**index.files, **made}})
         write_json(folder / INDEX, index.model_dump(mode="json"))
     found = compare(use(predictor, folder), use(predictor, folder, precision, engine, untried=True), prepared)
     return index.model_copy(update={"compared": {**index.compared, key_of(engine, precision): found}})
 
 
 def without_refused(index: Index, folder: Path) -> Index:
-    """Remove the int8 files if no engine was accepted with them; returns the index of what is left."""
-    if any(found["accepted"] for way, found in index.compared.items() if way.endswith("/int8")):
-        return index
-    for name in _int8(index):
+    """Remove the int8 files of an engine that was not accepted with them; returns the index of what is left."""
+    refused = [
+        kind_of("int8", engine)
+        for engine in ENGINES
+        if not index.compared.get(key_of(engine, "int8"), {}).get("accepted")
+    ]
+    kept = {name: file for name, file in index.files.items() if name.split("/")[0] not in refused}
+    for name in index.files.keys() - kept.keys():
         (folder / name).unlink()
-    return index.model_copy(
-        update={"files": {name: file for name, file in index.files.items() if name not in _int8(index)}}
-    )
+    return index.model_copy(update={"files": kept})
 
 
-def _int8(index: Index) -> list[str]:
-    return [name for name in index.files if name.startswith("int8/")]
-
-
-def _quantised(predictor: Predictor, folder: Path, prepared: Prepared) -> dict[str, File]:
-    """Write every network in int8; returns the files by their name in the folder."""
+def _quantised(predictor: Predictor, folder: Path, prepared: Prepared, engine: Engine) -> dict[str, File]:
+    """Write every network in an engine's int8; returns the files by their name in the folder."""
     squares = calibration(prepared)
     stages = {"classification": predictor.classifiers, "segmentation": predictor.masks}
     pairs = [(stage, member) for stage, members in stages.items() for member in members]
     files = {}
-    for stage, member in tqdm(pairs, "int8", disable=None, unit="network"):
+    for stage, member in tqdm(pairs, f"int8 for {engine}", disable=None, unit="network"):
         source = folder / name_of("fp32", stage, member)
-        name = name_of("int8", stage, member)
+        name = name_of(kind_of("int8", engine), stage, member)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        onnx_int8.quantise(source, folder / name, inputs(squares, member))
+        onnx_int8.quantise(source, folder / name, inputs(squares, member), engine)
         batch = inputs(squares[:BATCH], member)[0]
-        difference = np.abs(ask(session(folder / name), batch) - ask(session(source), batch)).max()
+        difference = np.abs(
+            ask(session(folder / name, engine, "int8"), batch) - ask(session(source), batch)
+        ).max()
         files[name] = File(
             sha256=sha256(folder / name), weights_sha256=member.sha256, difference=float(difference)
         )

@@ -30,7 +30,7 @@ class Finding:
 
 def measure(mask: Mask, facts: Facts) -> Finding:
     """The finding in a mask bool (H, W) of the image that the facts are of."""
-    area, spacing = int(mask.sum()), facts.spacing_mm
+    area, spacing = int(np.count_nonzero(mask)), facts.spacing_mm
     square = None if spacing is None else area * spacing[0] * spacing[1]
     return Finding(area, square, side(mask, facts) if area else None)
 

@@ -26,7 +26,7 @@ def kaggle_dice(predicted: NDArray[Any], truth: NDArray[Any]) -> float:
             f"masks of one image have one size; the prediction is {predicted.shape}, the truth {truth.shape}"
         )
     a, b = predicted != 0, truth != 0
-    return dice_of_counts(int((a & b).sum()), int(a.sum()), int(b.sum()))
+    return dice_of_counts(*(int(np.count_nonzero(mask)) for mask in (a & b, a, b)))
 
 
 def dice_of_counts(both: int, predicted: int, truth: int) -> float:

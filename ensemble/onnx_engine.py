@@ -62,14 +62,19 @@ class Index(Settings):
     opset: int
     """Of the ONNX operators."""
     files: dict[str, File]
-    """By path inside the folder: `fp32` or `int8`, then `<stage>/<model>/fold<k>.onnx`."""
+    """By path inside the folder: `fp32`, `int8-onnx` or `int8-openvino`, then `<stage>/<model>/fold<k>.onnx`."""
     compared: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By engine and precision, such as `onnx/int8`: what it did to the Dice of the hold-out, and whether it is accepted."""
 
 
-def name_of(precision: Precision, stage: str, member: Member) -> str:
-    """Path of a network's file inside the folder; both engines read the same files, bf16 that of float32."""
-    return f"{'int8' if precision == 'int8' else 'fp32'}/{stage}/{member.name}/fold{member.fold}.onnx"
+def kind_of(precision: Precision, engine: Engine) -> str:
+    """Which of the files: in int8 each engine has its own, else both read that of float32."""
+    return f"int8-{engine}" if precision == "int8" else "fp32"
+
+
+def name_of(kind: str, stage: str, member: Member) -> str:
+    """Path of a network's file inside the folder."""
+    return f"{kind}/{stage}/{member.name}/fold{member.fold}.onnx"
 
 
 def key_of(engine: Engine, precision: Precision) -> str:
@@ -139,7 +144,7 @@ def use(
         _check_accepted(index, folder, engine, precision)
 
     def member(stage: str, known: Member) -> Member:
-        name = name_of(precision, stage, known)
+        name = name_of(kind_of(precision, engine), stage, known)
         if name not in index.files:
             held = sorted({path.split("/")[0] for path in index.files})
             raise ValueError(f"{folder}: no {name} (it holds {', '.join(held)}); export again")

@@ -1,23 +1,32 @@
-"""Networks in 8-bit whole numbers, for ONNX Runtime and OpenVINO; ensemble/acceptance.py says whether they are kept.
+"""Networks in 8-bit whole numbers, in a form for ONNX Runtime and one for OpenVINO; ensemble/acceptance.py judges them.
 
 Static quantisation in ONNX's QDQ form: weights int8, one scale a channel; activations uint8, their ranges measured on
 training images. Convolutions between the first and the last one alone are quantised: they take the time, and a map's faint
-background, which the rules look at, keeps its floats. OpenVINO reads the same files: docs/decisions/onnx-runtime.md."""
+background, which the rules look at, keeps its floats.
+
+ONNX Runtime multiplies in whole numbers only where a layer's output is quantised too. OpenVINO needs its inputs alone, and then
+adds and joins in floats; its graph is rewritten before, which ONNX Runtime would run slower: docs/decisions/onnx-runtime.md.
+"""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.onnx_graph import outer
+from ensemble.onnx_rewrite import rewritten
+
+LAYERS = ["Conv", "ConvTranspose"]
 
 
-def quantise(source: Path, path: Path, batches: list[NDArray[np.uint8]]) -> None:
-    """Write the int8 form of an ONNX file, its scales measured on batches uint8 (B, 1, s, s)."""
+def quantise(
+    source: Path, path: Path, batches: list[NDArray[np.uint8]], engine: Literal["onnx", "openvino"] = "onnx"
+) -> None:
+    """Write the int8 form of an ONNX file for `engine`, its scales measured on batches uint8 (B, 1, s, s)."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -35,10 +44,15 @@ def quantise(source: Path, path: Path, batches: list[NDArray[np.uint8]]) -> None
     logging.getLogger().setLevel(logging.ERROR)  # the tool advises the preparation that has just been made
     try:
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        model = onnx.load(prepared)
+        if engine == "openvino":
+            model = rewritten(model)
+            onnx.save(model, prepared)
         quantize_static(
-            prepared, path, Reader(), quant_format=QuantFormat.QDQ, op_types_to_quantize=["Conv"], per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            nodes_to_exclude=outer(onnx.load(prepared)),
+            prepared, path, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+            op_types_to_quantize=LAYERS if engine == "openvino" else ["Conv"],
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=outer(model),
+            extra_options={"OpTypesToExcludeOutputQuantization": LAYERS if engine == "openvino" else []},
         )  # fmt: skip
     finally:
         logging.getLogger().setLevel(level)

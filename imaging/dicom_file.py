@@ -89,7 +89,7 @@ def _scan(data: bytes) -> tuple[Header, PixelData] | None:
     found = scan(data, start)
     if found is None:
         return None
-    return Header(Dataset(), syntax, found.values), _pixel_data(data, found.place, found.vr, found.length)
+    return Header(None, syntax, found.values), _pixel_data(data, found.place, found.vr, found.length)
 
 
 def _pixel_data(data: bytes, place: int, vr: str | None, length: int) -> PixelData:

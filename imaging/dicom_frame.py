@@ -66,7 +66,7 @@ def bits(header: Header) -> tuple[int, int]:
 def encoded(data: PixelData) -> bytes:
     """Join the fragments of the one frame (PS3.5 A.4); refuse what is cut off or holds several frames."""
     parts, value, place = [], data.value, 0
-    while bytes(value[place : place + 4]) == _ITEM:
+    while value[place : place + 4] == _ITEM:
         length = int.from_bytes(value[place + 4 : place + 8], "little")
         part = value[place + 8 : place + 8 + length]
         if len(part) < length:
@@ -75,13 +75,13 @@ def encoded(data: PixelData) -> bytes:
             )
         parts.append(part)
         place += 8 + length
-    if bytes(value[place : place + 4]) not in (_DELIMITER, b""):
+    if value[place : place + 4] not in (_DELIMITER, b""):
         raise RefusedFile("the compressed pixel data is damaged")
     if not parts or len(parts[0]) > 4:
         raise RefusedFile(
             "no picture in the pixel data" if not parts else f"{len(parts[0]) // 4} frames; one is read"
         )
-    if sum(bytes(part[:2]) == b"\xff\xd8" for part in parts[1:]) > 1:
+    if len(parts) > 2 and sum(part[:2] == b"\xff\xd8" for part in parts[1:]) > 1:
         raise RefusedFile("several pictures in the pixel data; a radiograph has one")
     frame = b"".join(parts[1:])
     if not frame:
@@ -102,7 +102,7 @@ def decode(header: Header, data: PixelData, shape: tuple[int, int], side: int | 
     found = jpeg.frame_2000(frame) if header.syntax in JPEG_2000 else jpeg.frame(frame)
     _check_frame(found, header, shape)
     if header.syntax in JPEG and found.plain:
-        pixels = jpeg.decode(frame, side)
+        pixels = jpeg.decode(frame, side, found)
         return pixels if bits(header)[0] == 8 else pixels.astype(np.uint16)
     jpeg.check_end(frame, found.scan)
     return _compressed(frame, header, shape)

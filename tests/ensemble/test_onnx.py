@@ -134,7 +134,7 @@ def test_foreign_files_are_refused(
 
 
 def test_an_engine_that_was_not_exported(predictor: Predictor, exported: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no int8/classification/c/fold0.onnx \(it holds fp32\)"):
+    with pytest.raises(ValueError, match=r"no int8-onnx/classification/c/fold0.onnx \(it holds fp32\)"):
         onnx_engine.use(predictor, exported, "int8", untried=True)
     with pytest.raises(ValueError, match=r"python -m ensemble\.onnx_export"):
         onnx_engine.load(tmp_path)
@@ -196,24 +196,28 @@ def test_int8_needs_the_very_run(world, predictor: Predictor, exported: Path) ->
 @pytest.mark.parametrize(
     ("ways", "kept"),
     [
-        ({"onnx/int8": False}, False),
-        ({"onnx/int8": False, "openvino/fp32": True}, False),
-        ({"onnx/int8": False, "openvino/int8": True}, True),
-        ({"onnx/int8": True, "openvino/int8": False}, True),
+        ({"onnx/int8": False}, set()),
+        ({"onnx/int8": False, "openvino/fp32": True}, set()),
+        ({"onnx/int8": False, "openvino/int8": True}, {"int8-openvino"}),
+        ({"onnx/int8": True, "openvino/int8": False}, {"int8-onnx"}),
+        ({"onnx/int8": True, "openvino/int8": True}, {"int8-onnx", "int8-openvino"}),
     ],
 )
-def test_int8_files_stay_while_an_engine_may_use_them(
-    exported: Path, tmp_path: Path, ways: dict[str, bool], kept: bool
+def test_int8_files_stay_where_their_engine_may_use_them(
+    exported: Path, tmp_path: Path, ways: dict[str, bool], kept: set[str]
 ) -> None:
-    path = tmp_path / "int8/a.onnx"
-    path.parent.mkdir()
-    path.touch()
-    index = onnx_engine.load(exported)
-    files = {**index.files, "int8/a.onnx": next(iter(index.files.values()))}
+    index, names = (
+        onnx_engine.load(exported),
+        {kind: f"{kind}/a.onnx" for kind in ("int8-onnx", "int8-openvino")},
+    )
+    for name in names.values():
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    files = {**index.files, **dict.fromkeys(names.values(), next(iter(index.files.values())))}
     found = {way: {"accepted": accepted} for way, accepted in ways.items()}
     left = acceptance.without_refused(index.model_copy(update={"files": files, "compared": found}), tmp_path)
-    assert path.exists() == kept == ("int8/a.onnx" in left.files)
-    assert set(index.files) <= set(left.files)
+    assert {kind for kind, name in names.items() if (tmp_path / name).exists()} == kept
+    assert set(left.files) == {*index.files, *(names[kind] for kind in kept)}
 
 
 def test_checksums_are_of_the_files(exported: Path) -> None:
