@@ -33,7 +33,7 @@ from imaging.parallel import cores, ordered_map
 from imaging.phantom.dataset import write
 from imaging.rows import RowWriter, row_writer
 from imaging.settings import DataSettings, PhantomSettings
-from imaging.sources import list_studies
+from imaging.sources import list_studies, listing
 
 PEER = "a plain pydicom + OpenCV + PNG loop"
 REDUCED = {
@@ -79,7 +79,7 @@ def frame_of(path: str) -> np.ndarray:
 def records(folder: str) -> list[dict[str, Any]]:
     """All files of a SIIM folder that have a label."""
     frame = list_studies(DataSettings(source="siim", folder=folder)).records
-    return frame[frame["split"] == "train"].to_dict("records")
+    return list(listing.rows(frame[frame["split"] == "train"]))
 
 
 def compare(folder: str, size: int, rounds: int) -> None:

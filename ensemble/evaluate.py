@@ -28,6 +28,7 @@ from experiments.decision_settings import EvaluationSettings
 from imaging import rle
 from imaging.figures import save
 from imaging.files import atomic, write_json, write_text
+from imaging.memory import give_back
 from imaging.prepared import FOLDER, Prepared
 from imaging.settings import SplitSettings, load_section
 
@@ -72,9 +73,10 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
 
     table = per_image(decision, cases, found, prepared)
     draws = PatientDraws(cases.patient, settings.draws, settings.seed)
-    measured = measure(table, draws, settings.bins)
-    rules = rules_on_holdout(decision, cases, draws)
+    measured, rules = measure(table, draws, settings.bins), rules_on_holdout(decision, cases, draws)
     groups = subgroups.report(table, draws)
+    del cases, draws  # most of what is in memory; drawing needs it no more
+    give_back()
 
     write_json(METRICS, measured)
     for name, frame in {
@@ -87,10 +89,8 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
             frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     pictures(table, measured, settings)
     overlays(table, decision, found, prepared, settings.examples)
-    write_text(
-        REPORT / "report.md",
-        evaluation_report.describe(measured, rules, groups, table, decision, cases, scheme),
-    )
+    report = evaluation_report.describe(measured, rules, groups, table, decision, scheme)
+    write_text(REPORT / "report.md", report)
     return measured
 
 
@@ -101,9 +101,10 @@ def check_same_data(decision: Decision, prepared: Prepared, scheme: str) -> None
         raise ValueError(
             f"{PATH}: fitted on data {fitted}, the prepared data is {prepared.fingerprint}; run `python -m ensemble.fit`"
         )
-    patient = prepared.index.set_index("image_id")["patient_id"].reindex(prepared.folds.index)
-    shared = set(patient[prepared.folds == PART]) & set(patient[prepared.folds != PART])
-    if shared and scheme == "patient":
+    patient, _ = pd.factorize(prepared.index["patient_id"].iloc[prepared.rows(prepared.folds.index)])
+    locked = (prepared.folds == PART).to_numpy()
+    shared = np.intersect1d(patient[locked], patient[~locked])
+    if len(shared) and scheme == "patient":
         raise ValueError(
             f"{FOLDER}/folds.csv: {len(shared)} patients stand both in the hold-out and in training; split again"
         )
@@ -154,12 +155,12 @@ def finished(
     """Area and Dice (N,) after the last touches, which histograms cannot tell: on the pixels of the submitted masks."""
     place = {image_id: i for i, image_id in enumerate(cases.image_id)}
     submitted = {image_id for image_id, i in place.items() if level[i] < NOTHING}
-    said, dice = said.copy(), dice.copy()
+    said, dice, truth = said.copy(), dice.copy(), prepared.truth[prepared.truth.index.isin(submitted)]
     for image_id, pixels, _ in original_maps(found, decision.masks, prepared, submitted):
         i = place[image_id]
         mask = decision.finish(pixels >= level[i])
-        said[i] = mask.sum()
-        dice[i] = metrics.kaggle_dice(mask, rle.decode(prepared.truth[image_id], pixels.shape))
+        said[i] = np.count_nonzero(mask)
+        dice[i] = metrics.kaggle_dice(mask, rle.decode(truth[image_id], pixels.shape))
     return said, dice
 
 
@@ -208,10 +209,10 @@ def overlays(
     """Sheets of radiographs with the annotated and the submitted outline."""
     chosen = sheets.choose(table, examples)
     wanted = {image_id for sheet in chosen.values() for ids in sheet.values() for image_id in ids}
-    rows = table.set_index("image_id")
-    pictures = {}
+    rows = table[table["image_id"].isin(wanted)].set_index("image_id")
+    pictures, truth = {}, prepared.truth[prepared.truth.index.isin(wanted)]
     for image_id, level, _ in original_maps(found, decision.masks, prepared, wanted):
-        true = rle.decode(prepared.truth[image_id], level.shape)
+        true = rle.decode(truth[image_id], level.shape)
         cut = int(rows["level"][image_id])
         said = decision.finish(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
         pictures[image_id] = sheets.draw(prepared.images[int(prepared.rows([image_id])[0])], true, said)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ensemble import subgroups
-from ensemble.cases import Cases
 from ensemble.decision import Decision
 from ensemble.tables import to_markdown
 
@@ -58,7 +57,6 @@ def describe(
     groups: pd.DataFrame,
     table: pd.DataFrame,
     decision: Decision,
-    cases: Cases,
     scheme: str,
 ) -> str:
     """The report."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
@@ -37,10 +37,17 @@ def member_probabilities(predictions: Predictions, names: list[str], space: Spac
     return np.stack(columns, axis=1)
 
 
-def maps_of_images(predictions: Predictions, ids: Container[str] | None = None) -> Iterator[tuple[str, Maps]]:
+def maps_of_images(
+    predictions: Predictions, ids: Collection[str] | None = None
+) -> Iterator[tuple[str, Maps]]:
     """(image id, its maps by model and fold), sorted by id; of some images or all, read one image at a time."""
-    wanted = predictions.ids if ids is None else [image_id for image_id in predictions.ids if image_id in ids]
-    rows = {name: _rows_by_image(masks.table) for name, masks in predictions.segmentation.items()}
+    wanted = _chosen(predictions, ids)
+    rows = {
+        name: _rows_by_image(
+            masks.table if ids is None else masks.table[masks.table["image_id"].isin(wanted)]
+        )
+        for name, masks in predictions.segmentation.items()
+    }
     for image_id in wanted:
         yield (
             image_id,
@@ -55,10 +62,10 @@ def maps_of_images(predictions: Predictions, ids: Container[str] | None = None) 
 
 
 def original_maps(
-    predictions: Predictions, committee: MaskCommittee, prepared: Prepared, ids: Container[str] | None = None
+    predictions: Predictions, committee: MaskCommittee, prepared: Prepared, ids: Collection[str] | None = None
 ) -> Iterator[tuple[str, Levels, float]]:
     """(image id, committee's map uint8 (H, W) at the original resolution, agreement), sorted by id; of some images or all."""
-    shape = _shapes(prepared)
+    shape = _shapes(prepared, _chosen(predictions, ids))
     for image_id, maps in maps_of_images(predictions, ids):
         level, agreement = committee.combine(maps)
         yield image_id, to_original(level, shape[image_id]), agreement
@@ -81,7 +88,7 @@ def gather(
     raw = committee_probability(members, np.array(list(classifiers.values())), space)
     totals, hits = np.zeros((2, len(ids), LEVELS), np.int32)  # no image has 2**31 pixels
     agreement = np.ones(len(ids))
-    shape, truth = _shapes(prepared), prepared.truth
+    shape, truth = _shapes(prepared, ids), prepared.truth[prepared.truth.index.isin(ids)]
 
     def look(item: tuple[str, Maps]) -> tuple[tuple[Counts, Counts], float]:
         image_id, maps = item
@@ -113,11 +120,11 @@ def counts(level: Levels, code: str) -> tuple[Counts, Counts]:
 
 def check_part(predictions: Predictions, prepared: Prepared, locked: bool) -> None:
     """Refuse predictions of images that have no label, or that stand on the wrong side of the lock."""
-    part = prepared.folds.reindex(predictions.ids)
-    if part.isna().any():
-        raise ValueError(
-            f"predictions: image {part.index[part.isna()][0]} has no label or fold; predict again"
-        )
+    ids = predictions.ids
+    part = prepared.folds[prepared.folds.index.isin(ids)]
+    if len(part) < len(ids):
+        missing = min(set(ids).difference(part.index))
+        raise ValueError(f"predictions: image {missing} has no label or fold; predict again")
     wrong = part.index[(part == "holdout") != locked]
     if len(wrong):
         side = "was trained on" if locked else "is locked away for the evaluation"
@@ -126,21 +133,28 @@ def check_part(predictions: Predictions, prepared: Prepared, locked: bool) -> No
         )
 
 
+def _chosen(predictions: Predictions, ids: Collection[str] | None) -> list[str]:
+    """Of the predicted images those that are wanted, sorted."""
+    if ids is None:
+        return predictions.ids
+    known = next(iter(predictions.classification.values()))["image_id"]
+    return sorted(known[known.isin(list(ids))].unique())
+
+
 def _rows_by_image(table: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:
-    """image id -> [(fold, row)]."""
+    """image id -> [(fold, row)], rows as the table's index numbers them."""
     rows: dict[str, list[tuple[int, int]]] = {}
-    for row, (image_id, fold) in enumerate(zip(table["image_id"], table["fold"], strict=True)):
+    for row, image_id, fold in zip(table.index, table["image_id"], table["fold"], strict=True):
         rows.setdefault(image_id, []).append((int(fold), row))
     return rows
 
 
-def _shapes(prepared: Prepared) -> dict[str, tuple[int, int]]:
+def _shapes(prepared: Prepared, ids: list[str]) -> dict[str, tuple[int, int]]:
     """image id -> (height, width) of the original."""
-    index = prepared.index
-    return {
-        name: (int(h), int(w))
-        for name, h, w in zip(index["image_id"], index["height"], index["width"], strict=True)
-    }
+    index = prepared.index.iloc[prepared.rows(ids)]
+    return dict(
+        zip(ids, zip(index["height"].astype(int), index["width"].astype(int), strict=True), strict=True)
+    )
 
 
 def _fold_of(predictions: Predictions) -> NDArray[np.int64]:

@@ -42,6 +42,10 @@ def histogram(level: Levels, inside: NDArray[np.bool_] | None = None) -> Counts:
 
     Counted within the rectangle that holds all that is not 0 (or the mask), since most of a map is background.
     """
+    if inside is not None and not cv2.hasNonZero(
+        inside.view(np.uint8)
+    ):  # nearly always, and half of what the rectangle takes
+        return np.zeros(256, np.int64)
     part = _filled(level if inside is None else inside.view(np.uint8))
     counts = _histogram(level[part], None if inside is None else inside[part])
     if inside is None:

@@ -6,6 +6,8 @@ them is imported. DVC's own switch is in .dvc/config.
 
 import os
 
+import imaging  # noqa: F401  first of all: it says how Arrow keeps memory, before pandas asks
+
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

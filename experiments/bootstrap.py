@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_CHUNK = 100
-"""Draws handled at once where weights of images are needed: 100 × 2,400 numbers fit into a cache."""
+_NUMBERS = 2**17
+"""Weights of images handled at once, however many images there are: they fit into a cache."""
 
 
 class PatientDraws:
@@ -25,9 +25,11 @@ class PatientDraws:
         names, self._of = np.unique(np.asarray(patient, dtype=str), return_inverse=True)
         random = np.random.Generator(np.random.PCG64(seed))
         share = np.full(len(names), 1 / len(names))
-        self.counts = np.empty((draws, len(names)), np.uint16)  # nobody is drawn 65,536 times
-        for start in range(0, draws, _CHUNK):
-            part = self.counts[start : start + _CHUNK]
+        self.counts = np.empty(
+            (draws, len(names)), np.uint8
+        )  # of 256 patients or more nobody is drawn 256 times
+        self._some = max(1, _NUMBERS // len(self._of))
+        for part in self._parts():
             part[:] = random.multinomial(len(names), share, len(part))
 
     def ratio(self, numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
@@ -44,16 +46,17 @@ class PatientDraws:
         values = np.asarray(values, np.float64)
         by_patient = np.zeros((self.counts.shape[1], *values.shape[1:]))
         np.add.at(by_patient, self._of, values)
-        parts = [
-            self.counts[start : start + _CHUNK].astype(np.float64) @ by_patient
-            for start in range(0, len(self.counts), _CHUNK)
-        ]
-        return np.concatenate(parts)
+        return np.concatenate([part.astype(np.float64) @ by_patient for part in self._parts()])
 
     def weights(self) -> Iterator[Floats]:
         """Weights of images (b, N), some draws at a time."""
-        for start in range(0, len(self.counts), _CHUNK):
-            yield self.counts[start : start + _CHUNK].astype(np.float64)[:, self._of]
+        for part in self._parts():
+            yield part.astype(np.float64)[:, self._of]
+
+    def _parts(self) -> Iterator[NDArray[np.uint8]]:
+        """Counts of some draws at a time."""
+        for start in range(0, len(self.counts), self._some):
+            yield self.counts[start : start + self._some]
 
 
 def interval(samples: Floats) -> tuple[float, float]:

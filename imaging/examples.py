@@ -22,7 +22,8 @@ from imaging.twins import difference_hash
 class Example:
     """image: uint8 (S, S). mask: uint8 0/1 (S, S) of a positive, else None. code: the run-length code at the
     original size, None for an unlabelled image. hash: uint8 (32,), see imaging.twins. facts: the index's
-    columns known here. patient: DICOM PatientID. oddities: how the file differs from the rule, in words.
+    columns known here. patient: DICOM PatientID. told: the patient by the source. oddities: how the file differs from the
+    rule, in words.
     """
 
     image: NDArray[np.uint8]
@@ -31,6 +32,7 @@ class Example:
     hash: NDArray[np.uint8]
     facts: dict[str, Any]
     patient: str | None
+    told: str | None
     oddities: tuple[str, ...]
 
 
@@ -55,7 +57,7 @@ def read_example(record: dict[str, Any], size: int) -> Example | Refusal:
 def _read(record: dict[str, Any], size: int) -> Example:
     pixels, about, checksum = _picture(record["path"], size)
     image = resize_image(pixels, size)
-    code = record["rle"]
+    code = record.get("rle")
     if record.get("mask"):
         code = rle.encode(_drawn(record["mask"], about))
     area, mask = _mask(code, (about.height, about.width), size)
@@ -73,10 +75,8 @@ def _read(record: dict[str, Any], size: int) -> Example:
         "sha256": checksum,
         "split": record["split"],
     }
-    patient = about.patient_id
-    return Example(
-        image, mask, code, difference_hash(image), facts, patient, _oddities(record, about, facts["label"])
-    )
+    oddities, told = _oddities(record, about, facts["label"]), record.get("patient_id")
+    return Example(image, mask, code, difference_hash(image), facts, about.patient_id, told, oddities)
 
 
 def _picture(path: str, size: int) -> tuple[NDArray[np.uint8], Facts, str]:

@@ -81,9 +81,21 @@ def sha256(path: str | Path) -> str:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Sixteen hex digits that name these values: files by content (pass Path), all else by its JSON."""
+    """Sixteen hex digits that name these values: files by content (pass Path), all else by its JSON.
+
+    An iterator counts as the list of what it gives, of which one item is in memory at a time.
+    """
     digest = hashlib.sha256()
     for part in parts:
-        text = sha256(part) if isinstance(part, Path) else json.dumps(part, sort_keys=True, default=str)
-        digest.update(text.encode() + b"\0")
+        if isinstance(part, Iterator):
+            digest.update(b"[")
+            for number, item in enumerate(part):
+                digest.update((b", " if number else b"") + _canonical(item))
+            digest.update(b"]\0")
+        else:
+            digest.update((sha256(part).encode() if isinstance(part, Path) else _canonical(part)) + b"\0")
     return digest.hexdigest()[:16]
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, default=str).encode()

@@ -106,17 +106,19 @@ def _choose(
 
 def _merge(ids: list[str], twins: list[tuple[int, int]]) -> tuple[list[str], int]:
     """Join the patients of twins (union-find); the joined patient keeps the name that sorts first."""
-    parent = {name: name for name in ids}
+    parent: dict[str, str] = {}  # of those that have another one
 
     def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
+        while name in parent:
+            above = parent[name]
+            parent[name] = parent.get(above, above)
+            name = above
         return name
 
     joined = 0
     for one, other in twins:
         first, second = sorted((root(ids[one]), root(ids[other])))
-        joined += first != second
-        parent[second] = first
+        if first != second:
+            joined += 1
+            parent[second] = first
     return [root(name) for name in ids], joined

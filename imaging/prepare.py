@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,19 +28,18 @@ from tqdm import tqdm
 from imaging import card, patients
 from imaging.examples import Refusal, read_example
 from imaging.files import atomic
+from imaging.memory import give_back
 from imaging.parallel import cores, ordered_map
-from imaging.prepared import FOLDER
+from imaging.prepared import FOLDER, TYPES
 from imaging.rows import row_writer
 from imaging.settings import DataSettings, load_section
 from imaging.sources import list_studies
-from imaging.sources.listing import REJECTED_COLUMNS, Listing
+from imaging.sources.listing import REJECTED_COLUMNS, Listing, rows
+from imaging.tables import GROUP, Packer
 from imaging.twins import twin_pairs
 
-TYPES = {
-    "image_id": "string", "patient_id": "string", "path": "string", "width": "int32", "height": "int32",
-    "sex": "string", "age": "Int16", "view": "string", "spacing_mm": "float64", "label": "Int8", "area_px": "Int64",
-    "mask_row": "int64", "sha256": "string", "split": "string",
-}  # fmt: skip
+NOTED = {"code": "string", "told_patient": "string", "dicom_patient": "string"}
+"""What is kept of an image beside its row: its run-length code, and its patient by the source and by the file."""
 
 
 def main() -> None:
@@ -52,8 +52,19 @@ def run(settings: DataSettings, folder: str | Path = FOLDER, report: str | Path 
     refused.
     """
     folder = Path(folder)
+    about = _prepared(settings, folder)
+    give_back()
+    card.write(report, about)
+    with atomic(folder / "index.parquet") as temporary:
+        about.index.to_parquet(temporary, index=False, row_group_size=GROUP)
+
+
+def _prepared(settings: DataSettings, folder: Path) -> card.Dataset:
+    """All files but the index, which says that they are there."""
     listing = list_studies(settings)
-    train = listing.records[listing.records["split"] != "test"].sort_values("image_id")
+    is_test = listing.records["split"] == "test"
+    train, tests = listing.records[~is_test].sort_values("image_id"), int(is_test.sum())
+    listing = replace(listing, records=train[:0])  # names and codes of a large source need not be here twice
     _check_refused(listing.rejected, len(train), settings.refused_share, folder)
     _check_room(folder, train, settings.image_size)
 
@@ -61,23 +72,21 @@ def run(settings: DataSettings, folder: str | Path = FOLDER, report: str | Path 
         leftover.unlink()
     # Written last: while it is missing, nothing here is valid.
     (folder / "index.parquet").unlink(missing_ok=True)
-    read = _read_all(train, settings.image_size, folder)
+    records, count = rows(train), len(train)
+    del train  # its rows go as they are read
+    read = _read_all(records, count, settings.image_size, folder)
     rejected = pd.concat([listing.rejected, read.rejected], ignore_index=True)
     _check_refused(rejected, len(read.facts), settings.refused_share, folder)
-
-    owners = _owners(read, train, listing, folder)
+    owners = _owners(read, listing, folder)
     index = read.facts.assign(patient_id=pd.Series(owners.ids, dtype="string"))[list(TYPES)]
-    _write_csv(folder / "truth.csv", pd.DataFrame(read.truth, columns=["ImageId", "EncodedPixels"]))
+    truth = read.facts.loc[read.facts["code"].notna(), ["image_id", "code"]]
+    _write_csv(folder / "truth.csv", truth.set_axis(["ImageId", "EncodedPixels"], axis=1))
     _write_csv(folder / "rejected.csv", rejected)
     notes = [*listing.notes, *owners.notes, *read.notes]
     images, masks = (np.load(folder / name, mmap_mode="r") for name in ("images.npy", "masks.npy"))
-    tests = int((listing.records["split"] == "test").sum())
-    about = card.Dataset(
+    return card.Dataset(
         settings, index, images, masks, tests, rejected, owners.source, notes, listing.finding
     )
-    card.write(report, about)
-    with atomic(folder / "index.parquet") as temporary:
-        index.to_parquet(temporary, index=False)
 
 
 @dataclass(frozen=True)
@@ -85,78 +94,52 @@ class _Read:
     """What reading all studies left in memory: some hundred bytes an image."""
 
     facts: pd.DataFrame
-    truth: list[tuple[str, str]]
+    """The index without its patients, and `NOTED`."""
     hashes: NDArray[np.uint8]
-    dicom_patients: list[str | None]
     rejected: pd.DataFrame
     notes: list[str]
 
 
-class _Facts:
-    """Rows of the index, packed into columns a thousand at a time, since dictionaries of them would grow with the data."""
-
-    def __init__(self) -> None:
-        self._packed: list[pd.DataFrame] = []
-        self._loose: list[dict[str, Any]] = []
-
-    def append(self, row: dict[str, Any]) -> None:
-        """One image's columns, without its patient."""
-        self._loose.append(row)
-        if len(self._loose) == 1000:
-            self._pack()
-
-    def table(self) -> pd.DataFrame:
-        """All rows."""
-        self._pack()
-        return pd.concat(self._packed, ignore_index=True)
-
-    def _pack(self) -> None:
-        types = {name: kind for name, kind in TYPES.items() if name != "patient_id"}
-        self._packed.append(pd.DataFrame(self._loose, columns=list(types)).astype(types))
-        self._loose = []
-
-
-def _read_all(train: pd.DataFrame, size: int, folder: Path) -> _Read:
-    """Stream the studies into images.npy and masks.npy, in their order."""
+def _read_all(records: Iterator[dict[str, Any]], count: int, size: int, folder: Path) -> _Read:
+    """Stream `count` studies into images.npy and masks.npy, in their order."""
     cv2.setNumThreads(1)  # the threads below have the cores already
-    facts, truth, owners, refusals = _Facts(), [], [], []
-    hashes = bytearray()
+    facts = Packer({name: kind for name, kind in TYPES.items() if name != "patient_id"} | NOTED)
+    refusals = []
+    hashes = np.empty((count, 32), np.uint8)
     odd: Counter[str] = Counter()
-    records = (dict(zip(train, row, strict=True)) for row in train.itertuples(index=False, name=None))
     examples = ordered_map(partial(read_example, size=size), records, cores())
     with (
         row_writer(folder / "images.npy", (size, size)) as images,
         row_writer(folder / "masks.npy", (size, size)) as masks,
     ):
-        for example in tqdm(examples, "prepare", len(train), disable=None, unit="image"):
+        for example in tqdm(examples, "prepare", count, disable=None, unit="image"):
             if isinstance(example, Refusal):
                 refusals.append((example.input, example.reason))
                 continue
             images.append(example.image)
             mask_row = -1 if example.mask is None else masks.append(example.mask)
-            facts.append({**example.facts, "mask_row": mask_row})
-            if example.code is not None:
-                truth.append((example.facts["image_id"], example.code))
-            hashes += example.hash.tobytes()
-            owners.append(example.patient)
+            noted = {"code": example.code, "told_patient": example.told, "dicom_patient": example.patient}
+            facts.append({**example.facts, "mask_row": mask_row, **noted})
+            hashes[images.count - 1] = example.hash
             odd.update(example.oddities)
-    notes = [f"{count:,} files: {oddity}." for oddity, count in odd.most_common()]
+    notes = [f"{files:,} files: {oddity}." for oddity, files in odd.most_common()]
     rejected = pd.DataFrame(refusals, columns=REJECTED_COLUMNS)
-    return _Read(
-        facts.table(), truth, np.frombuffer(hashes, np.uint8).reshape(-1, 32), owners, rejected, notes
-    )
+    return _Read(facts.table(), hashes[: images.count], rejected, notes)
 
 
-def _owners(read: _Read, train: pd.DataFrame, listing: Listing, folder: Path) -> patients.Patients:
+def _owners(read: _Read, listing: Listing, folder: Path) -> patients.Patients:
     """Find each image's patient. Where the source is certain, equal pictures say nothing: CT slices above the head are
     all alike.
     """
     ids = read.facts["image_id"].tolist()
-    told = train.set_index("image_id")["patient_id"].reindex(ids)
     images = np.load(folder / "images.npy", mmap_mode="r")
     pairs = [] if listing.certain else twin_pairs(read.hashes, images)
-    owners = told.where(told.notna(), None).tolist()
-    return patients.assign(ids, owners, read.dicom_patients, pairs, listing.patients)
+    told, noted = (_or_none(read.facts[name]) for name in ("told_patient", "dicom_patient"))
+    return patients.assign(ids, told, noted, pairs, listing.patients)
+
+
+def _or_none(texts: pd.Series) -> list[str | None]:
+    return [None if pd.isna(text) else text for text in texts]
 
 
 def _check_refused(rejected: pd.DataFrame, kept: int, allowed: float, folder: Path) -> None:

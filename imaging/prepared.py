@@ -10,11 +10,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from imaging.files import fingerprint
+from imaging.tables import read_csv, read_parquet
 
 FOLDER = "data/prepared"
+TYPES = {
+    "image_id": "string", "patient_id": "string", "path": "string", "width": "int32", "height": "int32",
+    "sex": "string", "age": "Int16", "view": "string", "spacing_mm": "float64", "label": "Int8", "area_px": "Int64",
+    "mask_row": "int64", "sha256": "string", "split": "string",
+}  # fmt: skip
+"""Columns of index.parquet: see `imaging.prepare`."""
+FILE_COLUMNS = ("path", "sha256")
 
 
 class Prepared:
@@ -37,8 +47,14 @@ class Prepared:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row an image, sorted by image_id; row i describes images[i]. Columns: `imaging.prepare`."""
-        return pd.read_parquet(self.folder / "index.parquet")
+        """One row an image, sorted by image_id; row i describes images[i]. Columns: `imaging.prepare`, without `files`'."""
+        return read_parquet(self.folder / "index.parquet", FILE_COLUMNS)
+
+    def files(self) -> pd.DataFrame:
+        """The file of each image in the order of `index`, path and sha256; read anew each time, being long and seldom wanted."""
+        return read_parquet(
+            self.folder / "index.parquet", [name for name in TYPES if name not in FILE_COLUMNS]
+        )
 
     @cached_property
     def images(self) -> NDArray[np.uint8]:
@@ -72,16 +88,18 @@ class Prepared:
         return int(self.images.shape[1])
 
     @cached_property
-    def _row_of(self) -> pd.Series:
-        return pd.Series(np.arange(len(self.index)), index=self.index["image_id"])
+    def _ids(self) -> pa.Array:
+        """Image ids as Arrow finds them; an index of pandas would hold each as an object."""
+        return pa.array(self.index["image_id"], pa.string())
 
     def rows(self, ids: Any) -> NDArray[np.int64]:
         """The rows of these image ids, in their order; ValueError names an id that is not here."""
-        ids = list(ids)
-        rows = self._row_of.reindex(ids)
-        if rows.isna().any():
-            raise ValueError(f"{self.folder}: no image {rows.index[rows.isna()][0]!r}")
-        return rows.to_numpy(np.int64)
+        asked = pa.array(list(ids), pa.string())
+        rows = pc.index_in(asked, value_set=self._ids)
+        if rows.null_count:
+            missing = asked.filter(rows.is_null())[0].as_py()
+            raise ValueError(f"{self.folder}: no image {missing!r}")
+        return rows.to_numpy(zero_copy_only=False).astype(np.int64)
 
     @cached_property
     def folds(self) -> pd.Series:
@@ -89,9 +107,13 @@ class Prepared:
         path = self.folder / "folds.csv"
         if not path.is_file():
             raise ValueError(f"{path}: no such file; run `python -m imaging.split` (or `dvc repro split`)")
-        folds = pd.read_csv(path, dtype=str, keep_default_na=False).set_index("image_id")["fold"]
-        labelled = set(self.index.loc[self.index["label"].notna(), "image_id"])
-        if set(folds.index) != labelled:
+        folds = read_csv(path).set_index("image_id")["fold"]
+        labelled = self.index.loc[self.index["label"].notna(), "image_id"]
+        if (
+            len(folds) != len(labelled)
+            or folds.index.nunique() < len(folds)
+            or not labelled.isin(folds.index).all()
+        ):
             raise ValueError(
                 f"{path}: made for other images than index.parquet; run `python -m imaging.split` again"
             )
@@ -109,16 +131,15 @@ class Prepared:
     @cached_property
     def truth(self) -> pd.Series:
         """image_id -> run-length code at the original resolution ('-1': empty), of the labelled images."""
-        table = pd.read_csv(self.folder / "truth.csv", dtype=str, keep_default_na=False)
-        return table.set_index("ImageId")["EncodedPixels"]
+        return read_csv(self.folder / "truth.csv").set_index("ImageId")["EncodedPixels"]
 
     @cached_property
     def fingerprint(self) -> str:
         """Names this data: image ids, labels, masks' codes, source files, prepared size and folds."""
-        columns = ["image_id", "label", "sha256"]
         folds = self.folder / "folds.csv"
+        rows = zip(self.index["image_id"], self.index["label"], self.files()["sha256"], strict=True)
         return fingerprint(
-            self.index[columns].astype(object).where(self.index[columns].notna(), None).values.tolist(),
+            ([image_id, None if pd.isna(label) else int(label), digest] for image_id, label, digest in rows),
             self.folder / "truth.csv",
             self.size,
             folds if folds.is_file() else None,

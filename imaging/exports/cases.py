@@ -69,24 +69,25 @@ def cases(data: Prepared, reduced: bool) -> Iterator[Case]:
 
     ValueError when a file is gone or has another size than when it was prepared.
     """
-    yield from ordered_map(partial(_case, data, reduced), list(plan(data).parts.items()), cores())
+    parts = plan(data).parts
+    paths = data.files()["path"].iloc[data.rows(parts)]
+    named = zip(parts, parts.values(), paths, strict=True)
+    yield from ordered_map(partial(_case, data, reduced), named, cores())
 
 
-def _case(data: Prepared, reduced: bool, named: tuple[str, str]) -> Case:
-    image_id, part = named
+def _case(data: Prepared, reduced: bool, named: tuple[str, str, str]) -> Case:
+    image_id, part, path = named
     row = int(data.rows([image_id])[0])
     if reduced:
         return Case(image_id, part, np.array(data.images[row]), np.array(data.mask(row)))
     facts = data.index.iloc[row]
     try:
-        image = to_uint8(read(facts["path"]).pixels)
+        image = to_uint8(read(path).pixels)
     except RefusedFile as refusal:
         raise ValueError(f"{refusal}; mend it, or export the prepared images with --reduced") from None
     shape = (int(facts["height"]), int(facts["width"]))
     if image.shape != shape:
-        raise ValueError(
-            f"{facts['path']}: has changed since it was prepared; run `python -m imaging.prepare` again"
-        )
+        raise ValueError(f"{path}: has changed since it was prepared; run `python -m imaging.prepare` again")
     return Case(image_id, part, image, rle.decode(data.truth[image_id], shape).astype(np.uint8))
 
 

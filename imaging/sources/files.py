@@ -33,11 +33,14 @@ def patients_file(folder: Path, named: str | None) -> Path | None:
     return Path(named) if named else first(folder, ["patients.csv"])
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """All files below, one folder after the other, sorted, since a file system gives them in any order."""
+def walk(folder: Path) -> Iterator[str]:
+    """Paths of all files below, one folder after the other, sorted, since a file system gives them in any order.
+
+    As texts: a `Path` has Python keep each part of a name for good.
+    """
     for top, folders, names in os.walk(folder):
         folders.sort()
-        yield from (Path(top, name) for name in sorted(names))
+        yield from (os.path.join(top, name) for name in sorted(names))
 
 
 def pictures(folder: Path, notes: list[str]) -> list[Path]:

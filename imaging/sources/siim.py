@@ -11,6 +11,7 @@ Stage 2 released the labels of stage 1's test files, so a labelled file is for t
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from imaging import patients, rle
@@ -79,21 +80,26 @@ def read_labels(path: Path) -> tuple[dict[str, str], list[tuple[str, str]], list
     A code says nothing of the image's size, so that a run past its end is found only when the file is read.
     """
     content = read_csv(path)
-    rows: dict[str, list[str]] = {}
+    labels: dict[str, str] = {}
+    several: dict[str, list[str]] = {}
     for image_id, code in zip(
         column(content, "ImageId", path), column(content, "EncodedPixels", path), strict=True
     ):
-        rows.setdefault(image_id, []).append(code)
-    if not rows:
+        if image_id in labels:
+            several.setdefault(image_id, [labels[image_id]]).append(code)
+        else:
+            labels[image_id] = code
+    if not labels:
         raise ValueError(f"{path}: no rows")
-    labels, rejected = {}, []
-    for image_id, codes in rows.items():
+    note = f"{path.name}: {len(content):,} rows, {len(labels):,} images; {len(several):,} with several rows, united."
+    rejected = []
+    for image_id, code in labels.items():
         try:
-            labels[image_id] = unite(codes)
+            labels[image_id] = unite(several.get(image_id, [code]))
         except ValueError as error:
             rejected.append((image_id, f"{path.name}: {error}"))
-    several = sum(len(codes) > 1 for codes in rows.values())
-    note = f"{path.name}: {len(content):,} rows, {len(rows):,} images; {several:,} with several rows, united."
+    for image_id, _ in rejected:
+        del labels[image_id]
     return labels, rejected, [note]
 
 
@@ -131,14 +137,14 @@ def _list_files(folder: Path) -> tuple[dict[str, tuple[str, str]], list[tuple[st
     files: dict[str, tuple[str, str]] = {}
     doubled, ignored = [], []
     for path, kind in ((path, kinds[top]) for top in kinds for path in walk(folder / top)):
-        if path.suffix.lower() != ".dcm" or path.name.startswith(
-            "."
-        ):  # macOS leaves ._name.dcm beside name.dcm
-            ignored.append(path.name)
-        elif path.stem in files:
-            doubled.append((str(path), f"a second file of the id {path.stem}; kept: {files[path.stem][0]}"))
+        name = os.path.basename(path)
+        stem, ending = os.path.splitext(name)
+        if ending.lower() != ".dcm" or name.startswith("."):  # macOS leaves ._name.dcm beside name.dcm
+            ignored.append(name)
+        elif stem in files:
+            doubled.append((path, f"a second file of the id {stem}; kept: {files[stem][0]}"))
         else:
-            files[path.stem] = (str(path), kind)
+            files[stem] = (path, kind)
     notes = [f"{len(ignored):,} files ignored, no .dcm: {', '.join(ignored[:5])} …"] if ignored else []
     return files, doubled, notes
 

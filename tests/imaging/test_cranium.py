@@ -62,7 +62,7 @@ def test_slices_patients_and_masks(tmp_path):
     records = listing.records.set_index("image_id")
     assert records.index.tolist() == ["049_10", "049_2", "050_1"]
     assert records["patient_id"].tolist() == ["049", "049", "050"]
-    assert records["rle"].tolist() == ["-1", None, "-1"]
+    assert records["rle"].fillna("none").tolist() == ["-1", "none", "-1"]
     assert records.loc["049_2", "mask"].endswith("2_HGE_Seg.jpg")
     assert (listing.patients, listing.finding) == ("the folders", "haemorrhage")
     assert listing.notes == ["3 slices of 2 patients; 2 have no mask and are negative."]

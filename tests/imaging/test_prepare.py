@@ -191,18 +191,3 @@ def test_the_real_sample(real_siim, tmp_path):
     for row in np.flatnonzero(data.index["label"] == 1):
         share = data.mask(row).mean() / (data.index["area_px"][row] / 1024**2)
         assert share == pytest.approx(1, abs=0.1)  # thin crescents lose a little
-
-
-@pytest.mark.parametrize("count", [0, 1, 1000, 2050])
-def test_rows_packed_by_the_thousand_are_all_there(count):
-    facts = prepare._Facts()
-    for number in range(count):
-        label = None if number % 2 else 1
-        facts.append({"image_id": f"i{number}", "width": 8, "height": 8, "label": label, "mask_row": number})
-    table = facts.table()
-    assert table["image_id"].tolist() == [f"i{number}" for number in range(count)]
-    assert table["mask_row"].tolist() == list(range(count))
-    assert int(table["label"].isna().sum()) == count // 2
-    assert {name: str(kind) for name, kind in table.dtypes.items()} == {
-        name: kind for name, kind in prepare.TYPES.items() if name != "patient_id"
-    }

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from imaging import rle, split
+from imaging.files import fingerprint
 from imaging.prepared import Prepared
 from imaging.settings import SplitSettings
 
@@ -99,6 +100,16 @@ def _other_file(folder):
     index = pd.read_parquet(folder / "index.parquet")
     index.loc[0, "sha256"] = "0" * 64
     index.to_parquet(folder / "index.parquet")
+
+
+def test_fingerprint_is_of_the_table_as_plain_values(folder):
+    data = Prepared(folder)
+    rows = pd.read_parquet(folder / "index.parquet")[["image_id", "label", "sha256"]].astype(object)
+    plain = rows.where(rows.notna(), None).values.tolist()
+    folds = folder / "folds.csv"
+    assert data.fingerprint == fingerprint(
+        plain, folder / "truth.csv", data.size, folds if folds.is_file() else None
+    )
 
 
 @pytest.mark.parametrize("change", [_relabel, _redraw, _refold, _other_file])
