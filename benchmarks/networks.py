@@ -118,8 +118,10 @@ def inference_rows() -> list[Row]:
     seconds = timing.medians(cases, ROUNDS)
     goals = {"OpenVINO, bf16": 10, "OpenVINO, int8": 20}
     what = f"inference, U-Net ResNet-34 at {SIDE}²"
+    notes = {} if has_bf16() else {"OpenVINO, int8": "by VNNI; the goal is for processors with AMX"}
     found = [
-        Row(f"{what}, {name}", PEER, seconds[PEER] / seconds[name], goals.get(name)) for name in runtimes
+        Row(f"{what}, {name}", PEER, seconds[PEER] / seconds[name], goals.get(name), notes.get(name, ""))
+        for name in runtimes
     ]
     return found if has_bf16() else [*found, Row(f"{what}, OpenVINO, bf16", PEER, None, 10, NO_BF16)]
 

@@ -60,7 +60,7 @@ def plain(record: dict[str, Any], size: int, folder: Path) -> None:
     """The usual script: full decode, PNG files, masks drawn run by run at the original size."""
     pixels = pydicom.dcmread(record["path"]).pixel_array
     cv2.imwrite(str(folder / f"{record['image_id']}.png"), cv2.resize(pixels, (size, size)))
-    code = record["rle"]
+    code = record.get("rle")
     if code is not None and code != "-1":
         mask = cv2.resize(copied_decode(code), (size, size), interpolation=cv2.INTER_NEAREST)
         cv2.imwrite(str(folder / f"{record['image_id']}-mask.png"), mask.astype(np.uint8))
