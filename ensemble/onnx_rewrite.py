@@ -123,7 +123,7 @@ class _Graph:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Channels, height and width; zeros where they are not known."""
-        return self._shapes.get(name) or (0, 0, 0)
+        return self._shapes.get(name, (0, 0, 0))
 
     def is_3x3(self, node: Any) -> bool:
         """Whether a convolution has 3×3 constant weights, one step, a border of one, and joins all inputs."""
@@ -201,7 +201,7 @@ def _attributes(node: Any) -> dict[str, Any]:
 
 
 def _shapes(model: Any) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors, without the batch; sizes that the graph reckons are known where the batch is, so it is 1."""
+    """Channels, height and width of the images; sizes that the graph reckons are known where the batch is, so it is 1."""
     from onnx import ModelProto, shape_inference
 
     single = ModelProto()
@@ -213,4 +213,5 @@ def _shapes(model: Any) -> dict[str, tuple[int, ...]]:
         batch.dim_value = 1
     graph = shape_inference.infer_shapes(single, data_prop=True).graph
     described = [*graph.value_info, *graph.input, *graph.output]
-    return {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim)[1:] for v in described}
+    sizes = {value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim) for value in described}
+    return {name: size[1:] for name, size in sizes.items() if len(size) == 4}

@@ -130,10 +130,10 @@ def test_volumes(tmp_path):
     assert "2 slices, but its mask" in listing.rejected["reason"][0]
     assert "051.nii has no mask file; its 3 slices are unlabelled." in listing.notes
     prepare.run(settings(tmp_path, refused_share=0.5), tmp_path / "prepared", tmp_path / "reports")
-    index = Prepared(tmp_path / "prepared").index
-    assert index["label"].fillna(9).tolist() == [0, 1, 0, 9, 9, 9]
-    assert index["sha256"].nunique() == 1  # all slices are alike
-    assert index["area_px"].sum() == 4
+    data = Prepared(tmp_path / "prepared")
+    assert data.index["label"].fillna(9).tolist() == [0, 1, 0, 9, 9, 9]
+    assert data.index["area_px"].sum() == 4
+    assert data.files()["sha256"].nunique() == 1  # all slices are alike
 
 
 def test_no_such_form(tmp_path):

@@ -172,11 +172,14 @@ def test_a_folder_that_cannot_be_written_or_is_too_small(siim, tmp_path, monkeyp
 
 def test_index_has_the_documented_columns_and_types(siim, run, tmp_path):
     siim.add("a", "-1")
-    index = run().index
+    data = run()
+    index = pd.read_parquet(data.folder / "index.parquet")
     assert index.columns.tolist() == list(prepare.TYPES)
     assert {name: str(kind) for name, kind in index.dtypes.items()} == {
         name: kind.replace("string", str(index["image_id"].dtype)) for name, kind in prepare.TYPES.items()
     }
+    pd.testing.assert_frame_equal(data.files(), index[["path", "sha256"]])
+    pd.testing.assert_frame_equal(data.index, index.drop(columns=["path", "sha256"]))
 
 
 def test_the_real_sample(real_siim, tmp_path):
