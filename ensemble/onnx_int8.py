@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble.onnx_engine import Engine
 from ensemble.onnx_graph import outer
 from ensemble.onnx_rewrite import rewritten
 
 LAYERS = ["Conv", "ConvTranspose"]
 
 
-def quantise(
-    source: Path, path: Path, batches: list[NDArray[np.uint8]], engine: Literal["onnx", "openvino"] = "onnx"
-) -> None:
+def quantise(source: Path, path: Path, batches: list[NDArray[np.uint8]], engine: Engine = "onnx") -> None:
     """Write the int8 form of an ONNX file for `engine`, its scales measured on batches uint8 (B, 1, s, s)."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static

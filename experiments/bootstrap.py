@@ -25,9 +25,8 @@ class PatientDraws:
         names, self._of = np.unique(np.asarray(patient, dtype=str), return_inverse=True)
         random = np.random.Generator(np.random.PCG64(seed))
         share = np.full(len(names), 1 / len(names))
-        self.counts = np.empty(
-            (draws, len(names)), np.uint8
-        )  # of 256 patients or more nobody is drawn 256 times
+        # One byte each: of fewer than 256 patients nobody can be drawn more often, of more nobody is.
+        self.counts = np.empty((draws, len(names)), np.uint8)
         self._some = max(1, _NUMBERS // len(self._of))
         for part in self._parts():
             part[:] = random.multinomial(len(names), share, len(part))

@@ -59,9 +59,8 @@ class Header:
     def text(self, keyword: str) -> str | None:
         """Return the first value of a text element, stripped; None when absent or blank."""
         value = self.values.get(_tag(keyword))
-        if (
-            isinstance(value, bytes) and value.isascii() and b"\\" not in value
-        ):  # nearly always, and half the work
+        # nearly always, and half the work
+        if isinstance(value, bytes) and value.isascii() and b"\\" not in value:
             return value.strip(_BLANK).decode() or None
         return (self.texts(keyword) or [""])[0] or None
 
