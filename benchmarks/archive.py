@@ -27,7 +27,7 @@ from benchmarks.growth import study
 from ensemble.archive import opened
 from ensemble.inventory import Inventory
 from imaging import rle
-from imaging.phantom import dicom_file
+from imaging.phantom import dicom_writer
 
 ROLES = {
     "ray::MapWorker": "actor",
@@ -76,7 +76,7 @@ def sink(rows: int, shard: int = 1024) -> str:
     """
     random = np.random.default_rng(0)
     codes = np.array([rle.encode(ellipse(*random.integers(20, 200, 5))) for _ in range(4096)])
-    names = [f"{number % 1000:03}/{dicom_file.uid(0, number, 'sop')}.dcm" for number in range(rows)]
+    names = [f"{number % 1000:03}/{dicom_writer.uid(0, number, 'sop')}.dcm" for number in range(rows)]
     with tempfile.TemporaryDirectory() as folder:
         listed, began = Path(folder) / "list.txt", time.perf_counter()
         listed.write_text("\n".join(names))

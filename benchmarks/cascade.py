@@ -22,7 +22,7 @@ from benchmarks import timing
 from ensemble.decision import Answer
 from ensemble.predictor import BATCH, Predictor
 from imaging.phantom.dataset import write
-from imaging.reading import read_reduced
+from imaging.formats.reader import read_reduced
 from imaging.settings import PhantomSettings
 
 WAYS = {"with the cascade": True, "without": False}

@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
 from benchmarks.rows import Row, against
-from imaging import dicom, dicom_file, dicom_frame
+from imaging import dicom
+from imaging.dicom import parser as dicom_file, pixels
 
 SIDE = 1024
 REDUCED = 512
@@ -72,7 +73,7 @@ def _write(path: Path, frame: bytes) -> Path:
 def frame_of(path: Path) -> np.ndarray:
     """Find the JPEG within a file."""
     _, element = dicom_file.parse(path.read_bytes())
-    return np.frombuffer(dicom_frame.encoded(element), np.uint8)
+    return np.frombuffer(pixels.encoded(element), np.uint8)
 
 
 def timed(paths: list[Path], rounds: int) -> dict[str, float]:

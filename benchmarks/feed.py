@@ -20,8 +20,10 @@ import torch
 
 from benchmarks import timing
 from benchmarks.rows import Row, against, table
-from imaging import augment, fused, prepare, reading, rle
-from imaging.dataset import Images
+from imaging import prepare, rle
+from imaging.data import augment, augment_batch
+from imaging.formats import reader
+from imaging.data.dataset import Images
 from imaging.phantom.dataset import write
 from imaging.prepared import Prepared
 from imaging.settings import AugmentSettings, DataSettings, PhantomSettings
@@ -93,7 +95,7 @@ def caches(folder: Path) -> tuple[Prepared, list[tuple[Path, Path]]]:
     prepared = Prepared(folder / "prepared")
     cache = []
     for name, path in zip(prepared.index["image_id"], prepared.files()["path"], strict=True):
-        pixels = reading.read(path).pixels
+        pixels = reader.read(path).pixels
         mask = rle.decode(prepared.truth.get(name, rle.EMPTY), pixels.shape).astype(np.uint8)
         files = folder / f"{name}.png", folder / f"{name}-mask.png"
         for file, picture in zip(files, (pixels, mask), strict=True):
@@ -118,7 +120,7 @@ def from_png(files: tuple[Path, Path], change: A.Compose) -> dict[str, Any]:
 def way(prepared: Prepared, settings: AugmentSettings) -> Callable[[list[int]], Any]:
     """A batch as training takes it."""
     images = Images(prepared, np.arange(len(prepared.index)), SIZE, augment.build(settings, SIZE))
-    return lambda places: fused.changed(images.__getitems__(places))
+    return lambda places: augment_batch.changed(images.__getitems__(places))
 
 
 def monai_loader() -> Callable[[Path], Any] | None:

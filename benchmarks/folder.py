@@ -32,9 +32,9 @@ from ensemble.predictor import Member, Predictor
 from ensemble.probability import Calibrated
 from ensemble.rules.gate import Gate
 from experiments.training_settings import ClassificationSettings
-from imaging.parallel import cores
+from imaging.io.threads import cores
 from imaging.phantom.dataset import write
-from imaging.reading import read_reduced
+from imaging.formats.reader import read_reduced
 from imaging.settings import PhantomSettings
 
 STUDIES, PASSING, SIDE, BATCH, ROUNDS = 18, 4, 512, 6, 2

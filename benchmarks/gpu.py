@@ -31,9 +31,9 @@ from benchmarks.gpu_cases import CASES, TINY, Case, Objective, flops, generated,
 from experiments import inference, training
 from experiments.normalisation import normalise
 from experiments.precision import Way
-from imaging import augment, fused
-from imaging.dataset import Images
-from imaging.files import write_json
+from imaging.data import augment, augment_batch
+from imaging.data.dataset import Images
+from imaging.io.files import write_json
 
 PLAIN, PLAIN_BF16, STEP, WHOLE = (
     "plain fp32",
@@ -169,7 +169,7 @@ def training_ways(case: Case, batch: dict[str, Tensor], device: torch.device) ->
         PLAIN: plain_step(case, batch, device, torch.contiguous_format, None),
         PLAIN_BF16: plain_step(case, batch, device, torch.channels_last, torch.bfloat16),
         STEP: lambda: backward(
-            lambda: _ours(ours, objective, fused.changed(batch)), fast, device, torch.bfloat16
+            lambda: _ours(ours, objective, augment_batch.changed(batch)), fast, device, torch.bfloat16
         ),
     }
 

@@ -19,7 +19,7 @@ import classification.model
 import segmentation.architectures
 from classification.losses import mixed
 from experiments.training_settings import ClassificationSettings, SegmentationSettings, TrainingSettings
-from imaging import fused
+from imaging.data import augment_batch
 from imaging.prepared import Prepared
 from imaging.settings import AugmentSettings, SamplingSettings
 from segmentation.losses import total
@@ -109,7 +109,7 @@ def in_memory(case: Case, device: torch.device) -> dict[str, Tensor]:
     torch.manual_seed(0)
     shape = (case.batch, 1, case.side, case.side)
     image = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
-    drawn = fused.Fused(AugmentSettings(engine="fused"), case.side).draw(range(case.batch))
+    drawn = augment_batch.Fused(AugmentSettings(engine="fused"), case.side).draw(range(case.batch))
     labels = torch.arange(case.batch, device=device) % 2
     return {
         "image": image, "mask": (image > 200).to(torch.uint8), "label": labels.float(),

@@ -28,9 +28,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
 from experiments import weights
-from imaging import figures, rle
-from imaging.files import read_json
-from imaging.phantom import dicom_file
+from imaging import plotting, rle
+from imaging.io.files import read_json
+from imaging.phantom import dicom_writer
 from tests.imaging import dicom_files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,10 +77,10 @@ def study(folder: Path, number: int) -> str:
     picture = cv2.resize(
         random.integers(0, 256, (12, 12), np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC
     )
-    uid = dicom_file.uid(0, number, "sop")
+    uid = dicom_writer.uid(0, number, "sop")
     frame = dicom_files.jpeg(picture)
     elements = {"SOPInstanceUID": uid, "PatientID": uid, "PatientAge": "050Y", "PatientSex": "F"}
-    dicom_files.write_frame(folder / f"{uid}.dcm", frame, dicom_file.JPEGBaseline8Bit, picture, **elements)
+    dicom_files.write_frame(folder / f"{uid}.dcm", frame, dicom_writer.JPEGBaseline8Bit, picture, **elements)
     mask = np.zeros((SIDE, SIDE), bool)
     if number % 5 == 0:
         mask[20:80, 30:90] = True
@@ -167,13 +167,13 @@ def _open_files(pid: int) -> int:
 def draw(runs: dict[str, Watched], path: Path, count: int) -> None:
     """Memory of each stage over its time."""
     columns = (len(runs) + 1) // 2
-    figure, axes = figures.new_figure(3.2 * columns, 5.2, 2, columns)
+    figure, axes = plotting.new_figure(3.2 * columns, 5.2, 2, columns)
     for axis in axes[len(runs) :]:
         axis.set_axis_off()
     for axis, (stage, seen) in zip(axes, runs.items(), strict=False):
-        axis.plot(seen.times, seen.memory, color=figures.SERIES[0])
+        axis.plot(seen.times, seen.memory, color=plotting.SERIES[0])
         axis.set(title=f"{stage}, {count:,} studies", xlabel="seconds", ylabel="MB", ylim=(0, None))
-    figures.save(figure, path)
+    plotting.save(figure, path)
 
 
 def main() -> None:

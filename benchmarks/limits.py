@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from benchmarks import timing
-from imaging.parallel import cores
+from imaging.io.threads import cores
 
 COPIED = 256 * 2**20
 """Bytes; more than any cache."""

@@ -24,8 +24,8 @@ from ensemble.onnx_engine import ask, session
 from ensemble.onnx_export import write
 from ensemble.predictor import Member
 from experiments.training_settings import SegmentationSettings
-from imaging.parallel import cores
-from imaging.phantom.radiograph import render
+from imaging.io.threads import cores
+from imaging.phantom.chest.render import render
 from imaging.settings import PhantomSettings
 from segmentation.architectures import build
 

@@ -15,7 +15,7 @@ import cv2
 
 from imaging import rle
 from imaging.phantom import Phantom, render
-from imaging.phantom.dicom_file import jpeg, save
+from imaging.phantom.dicom_writer import jpeg, save
 from imaging.settings import PhantomSettings
 
 ROUNDS = 40

@@ -23,8 +23,8 @@ from ensemble import predict
 from ensemble.bundle import Bundle
 from ensemble.predictor import BATCH, Predictor, Scored
 from ensemble.results import KINDS, Results
-from imaging.parallel import cores, ordered_map
-from imaging.reading import read_reduced
+from imaging.io.threads import cores, ordered_map
+from imaging.formats.reader import read_reduced
 from segmentation.predict import quantise
 
 Times = dict[str, list[float]]

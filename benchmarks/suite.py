@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import decode, feed, folder, limits, networks, prepare, rle, search
 from benchmarks.rows import Row, table
-from imaging.files import write_json
+from imaging.io.files import write_json
 
 MODULES: dict[str, Callable[[], list[Row]]] = {
     "decode": decode.rows,

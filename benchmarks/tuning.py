@@ -28,8 +28,8 @@ from experiments import fold, inference, training, tuned, tuning
 from experiments.params import Params
 from experiments.tuning_settings import of_trial
 from imaging import prepare, split
-from imaging.dataset import Images
-from imaging.files import atomic
+from imaging.data.dataset import Images
+from imaging.io.files import atomic
 from imaging.phantom import __main__ as phantom
 from imaging.prepared import Prepared
 from imaging.settings import validate

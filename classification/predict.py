@@ -9,8 +9,8 @@ from tqdm import tqdm
 from classification.metrics import summary
 from classification.model import load
 from experiments import committee, inference
-from imaging.dataset import Images
-from imaging.files import atomic, write_json
+from imaging.data.dataset import Images
+from imaging.io.files import atomic, write_json
 from imaging.prepared import Prepared
 
 

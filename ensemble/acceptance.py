@@ -32,7 +32,7 @@ from ensemble.onnx_engine import (
 )
 from ensemble.predictor import BATCH, Member, Predictor
 from imaging import rle
-from imaging.files import sha256, write_json
+from imaging.io.files import sha256, write_json
 from imaging.prepared import Prepared
 from imaging.resize import resize_image
 

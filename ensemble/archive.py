@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ensemble.inventory import Inventory
-from imaging.files import atomic, read_json, write_json
+from imaging.io.files import atomic, read_json, write_json
 
 NOTE = "archive.json"
 INPUTS = "inputs.parquet"

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from ensemble.predictor import Predictor
-from imaging.files import fingerprint, read_json, sha256, write_json
+from imaging.io.files import fingerprint, read_json, sha256, write_json
 from imaging.settings import Settings, validate
 
 PATH = "models/bundle"

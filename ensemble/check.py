@@ -18,7 +18,7 @@ from experiments import params
 from experiments.rehearsal import rehearse
 from experiments.training import Objective
 from experiments.training_settings import TrainingSettings
-from imaging.files import write_text
+from imaging.io.files import write_text
 from imaging.prepared import Prepared
 
 T = TypeVar("T", bound=TrainingSettings)

@@ -26,7 +26,7 @@ from ensemble.probability import Probability, committee
 from ensemble.rules import AnyRule
 from ensemble.rules.base import one_image
 from experiments.decision_settings import Space
-from imaging.files import read_json, write_json
+from imaging.io.files import read_json, write_json
 from imaging.settings import Settings, validate
 
 FOLDER = "models/ensemble"

@@ -26,9 +26,9 @@ from ensemble.tables import compare, submitted_at
 from experiments import tracking
 from experiments.decision_settings import EvaluationSettings
 from imaging import rle
-from imaging.figures import save
-from imaging.files import atomic, write_json, write_text
-from imaging.memory import give_back
+from imaging.plotting import save
+from imaging.io.files import atomic, write_json, write_text
+from imaging.io.memory import give_back
 from imaging.prepared import FOLDER, Prepared
 from imaging.settings import SplitSettings, load_section
 

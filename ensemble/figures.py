@@ -1,4 +1,4 @@
-"""Pictures of the decision and of its evaluation; each function returns a figure, `imaging.figures.save` writes it."""
+"""Pictures of the decision and of its evaluation; each function returns a figure, `imaging.plotting.save` writes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ensemble import metrics
 from ensemble.cases import Cases
 from ensemble.rules import Rule
 from ensemble.rules.triplet import ORDERED, Triplet, scores
-from imaging.figures import FAINT, INK, NEGATIVE, POSITIVE, SERIES, UNLABELLED, new_figure
+from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE, SERIES, UNLABELLED, new_figure
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.radiograph import Facts
+from imaging.decoding.radiograph import Facts
 
 Mask = NDArray[np.bool_]
 

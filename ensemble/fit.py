@@ -25,8 +25,8 @@ from ensemble.rules import RULES
 from ensemble.tables import compare, submitted_at
 from experiments import tracking
 from experiments.decision_settings import EnsembleSettings, EvaluationSettings
-from imaging.figures import save
-from imaging.files import atomic, write_text
+from imaging.plotting import save
+from imaging.io.files import atomic, write_text
 from imaging.prepared import FOLDER, Prepared
 from imaging.settings import load_section
 

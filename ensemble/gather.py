@@ -16,7 +16,7 @@ from ensemble.predictions import Predictions
 from ensemble.probability import committee as committee_probability
 from experiments.decision_settings import Space
 from imaging import rle
-from imaging.parallel import cores, ordered_map
+from imaging.io.threads import cores, ordered_map
 from imaging.prepared import Prepared
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging import remote
+from imaging.formats import remote
 
 
 @dataclass(frozen=True)

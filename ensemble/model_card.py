@@ -13,7 +13,7 @@ import yaml
 from ensemble.decision import Decision
 from ensemble.evaluation_report import LEAKS, NAMES, in_words
 from experiments.weights import load_facts, path_of
-from imaging.files import read_json
+from imaging.io.files import read_json
 from imaging.settings import DataSettings, SplitSettings, load_section
 
 REPORT = Path("reports/evaluation/report")

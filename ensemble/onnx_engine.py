@@ -21,8 +21,8 @@ from torch import Tensor
 
 from ensemble import openvino_engine
 from ensemble.predictor import Member, Predictor
-from imaging.files import read_json, sha256
-from imaging.parallel import cores
+from imaging.io.files import read_json, sha256
+from imaging.io.threads import cores
 from imaging.settings import Settings, validate
 
 PATH = "models/onnx"

@@ -38,7 +38,7 @@ from ensemble.onnx_engine import (
 from ensemble.predictor import Member, Predictor
 from experiments import inference
 from experiments.normalisation import NORMALISATION
-from imaging.files import atomic_folder, sha256, write_json
+from imaging.io.files import atomic_folder, sha256, write_json
 
 TRIED = 8
 """Images on which a file is compared with its network, in two batches of different size."""

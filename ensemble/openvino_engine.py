@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.parallel import cores
+from imaging.io.threads import cores
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 """In what is calculated where the file says float32; of int8 the rest."""

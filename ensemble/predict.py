@@ -28,8 +28,8 @@ from ensemble.predictor import Predictor
 from ensemble.results import KINDS, Results
 from ensemble.rules.gate import Quota
 from ensemble.submit import with_quota
-from imaging.files import atomic_folder
-from imaging.parallel import cores, ordered_map
+from imaging.io.files import atomic_folder
+from imaging.io.threads import cores, ordered_map
 
 TRIAGE = "triage.csv"
 TOO_MANY_REFUSED = 3

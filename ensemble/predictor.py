@@ -23,9 +23,9 @@ from ensemble.seals import check_weights
 from experiments import inference
 from experiments.training_settings import TrainingSettings
 from experiments.weights import path_of
-from imaging.parallel import cores, ordered_map
-from imaging.radiograph import Facts, RefusedFile
-from imaging.reading import read_square
+from imaging.io.threads import cores, ordered_map
+from imaging.decoding.radiograph import Facts, RefusedFile
+from imaging.formats.reader import read_square
 from imaging.resize import resize_image
 from segmentation.predict import quantise
 

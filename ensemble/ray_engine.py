@@ -25,7 +25,7 @@ from ensemble.bundle import Bundle
 from ensemble.inventory import Inventory
 from ensemble.predictor import Predictor
 from ensemble.rules.gate import Quota
-from imaging.parallel import cores
+from imaging.io.threads import cores
 
 WAVE = 256
 """Shards that are planned at a time: their names are in memory, and the actors begin anew with each wave."""

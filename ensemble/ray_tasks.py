@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from ensemble.archive import SCHEMA
 from imaging import rle
-from imaging.radiograph import Facts, RefusedFile
-from imaging.reading import read_square
+from imaging.decoding.radiograph import Facts, RefusedFile
+from imaging.formats.reader import read_square
 from imaging.settings import without_passwords
 
 BATCH = 16  # ensemble.predictor.BATCH, which would bring torch

@@ -15,9 +15,9 @@ from ensemble import triage
 from ensemble.bundle import Bundle
 from ensemble.overlay import overlay
 from ensemble.predictor import Scored
-from imaging.files import atomic
-from imaging.radiograph import RefusedFile, to_uint8
-from imaging.reading import read
+from imaging.io.files import atomic
+from imaging.decoding.radiograph import RefusedFile, to_uint8
+from imaging.formats.reader import read
 
 KINDS = ("seg", "gsps", "sc")
 LONGEST = 100
@@ -54,18 +54,18 @@ class Results:
             return ""
         if scored.facts is None or scored.answer is None or scored.facts.sop_class is None:
             return "none: no DICOM file"
-        from imaging.dicom_objects import capture, presentation, segmentation, source
+        from imaging.dicom_objects import secondary_capture, presentation_state, segmentation, reference
 
-        author, mask = source.Author(self.name, self.sha256), scored.answer.mask
+        author, mask = reference.Author(self.name, self.sha256), scored.answer.mask
         try:
-            study = source.read(scored.path)
+            study = reference.read(scored.path)
             makers = {
                 "seg": lambda: segmentation.make(study, mask, author, note),
-                "gsps": lambda: presentation.make(study, mask, author, note),
-                "sc": lambda: capture.make(study, grey, mask, author, note),
+                "gsps": lambda: presentation_state.make(study, mask, author, note),
+                "sc": lambda: secondary_capture.make(study, grey, mask, author, note),
             }
             made = {kind: makers[kind]() for kind in self.dicom}
-        except source.NoReference as missing:
+        except reference.NoReference as missing:
             return f"none: {missing}"
         except Exception as error:  # a header that nobody foresaw; its text may name the patient
             return f"none: not made ({type(error).__name__})"

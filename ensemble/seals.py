@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.predictions import FOLDER
-from imaging.files import read_json, sha256
+from imaging.io.files import read_json, sha256
 
 Seals = dict[str, dict[str, Any]]
 """By `<stage>/<model>`: `data`, `weights` (SHA-256 by fold) and `files` (SHA-256 by path below the model's folder)."""

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from ensemble import triage
 from ensemble.bundle import Bundle
 from ensemble.predictor import BATCH, Predictor, Scored
-from imaging import reading, rle
-from imaging.radiograph import RefusedFile
+from imaging import rle
+from imaging.formats import reader
+from imaging.decoding.radiograph import RefusedFile
 
 MAX_BYTES = 64 * 2**20
 """Largest file of a request; a flat detector of 4,300 x 3,500 pixels with 16 bits has 29 MiB."""
@@ -81,7 +82,7 @@ def answers(predictor: Predictor, table: pd.DataFrame) -> pd.DataFrame:
 def _read(text: Any, predictor: Predictor) -> Read:
     """Facts and the networks' square of a file in base64, or the refusal."""
     try:
-        pixels, facts = reading.decode_reduced(_decoded(text), predictor.side)
+        pixels, facts = reader.decode_reduced(_decoded(text), predictor.side)
     except RefusedFile as refusal:
         return Scored(Path(), refusal=refusal), None
     return Scored(Path(), facts), predictor.prepare(pixels)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from imaging.figures import OUTLINE, SAID, new_figure, picture_axes
+from imaging.plotting import OUTLINE, SAID, new_figure, picture_axes
 
 SIDE = 512
 """Pictures are drawn at this side, so that outlines are thin on small images too."""

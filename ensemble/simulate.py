@@ -20,7 +20,7 @@ from ensemble.cases import Cases, Evidence
 from ensemble.histograms import LEVELS, NOTHING
 from ensemble.rules import RULES
 from ensemble.rules.expected_value import worth_it
-from imaging.figures import INK, NEGATIVE, POSITIVE, UNLABELLED, new_figure, save
+from imaging.plotting import INK, NEGATIVE, POSITIVE, UNLABELLED, new_figure, save
 
 Floats = NDArray[np.float64]
 

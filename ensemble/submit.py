@@ -28,10 +28,10 @@ from ensemble.predictor import Predictor
 from ensemble.rules.gate import Quota
 from experiments.params import SubmitSettings
 from imaging import rle
-from imaging.files import atomic
+from imaging.io.files import atomic
 from imaging.settings import DataSettings, load_section, validate
 from imaging.sources import list_studies, siim
-from imaging.tables import read_csv
+from imaging.io.tables import read_csv
 
 REFUSED = "refused"
 STUDIES = Path("reports/submission/studies.csv")

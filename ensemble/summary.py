@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments import provenance
-from imaging.files import read_json, write_text
+from imaging.io.files import read_json, write_text
 from imaging.settings import DataSettings, load_section
 
 OUTPUT = Path("reports/summary.md")

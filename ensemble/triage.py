@@ -9,7 +9,7 @@ import pandas as pd
 
 from ensemble.findings import measure
 from ensemble.predictor import Scored
-from imaging.files import atomic
+from imaging.io.files import atomic
 
 COLUMNS = {
     "file": "path inside the folder that was read",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments import weights
-from imaging.files import sha256, write_json
+from imaging.io.files import sha256, write_json
 from imaging.prepared import Prepared
 from imaging.settings import read_yaml
 

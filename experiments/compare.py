@@ -15,8 +15,8 @@ from mlflow.tracking import MlflowClient
 
 from experiments import compare_figure, compare_runs, compare_tables, tracking
 from experiments.compare_runs import Curve, Result
-from imaging.figures import save
-from imaging.files import atomic, write_text
+from imaging.plotting import save
+from imaging.io.files import atomic, write_text
 
 OUTPUT = Path("reports/compare")
 

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from experiments.compare_runs import CURVES, Curve
-from imaging.figures import SERIES, new_figure
+from imaging.plotting import SERIES, new_figure
 
 
 def draw(found: list[Curve]) -> Figure:

@@ -15,7 +15,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from experiments import tracking
-from imaging.files import read_json
+from imaging.io.files import read_json
 
 CURVES = ("train/loss", "val/loss", "val/score")
 MOST = 5000

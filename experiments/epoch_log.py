@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from experiments import processes
 from experiments.speed import Speed
 from experiments.training_settings import TrainingSettings
-from imaging.sampling import EpochSampler
+from imaging.data.sampler import EpochSampler
 
 Report = Callable[[dict[str, float], int], None]
 

@@ -21,9 +21,9 @@ from experiments.imports import closure
 from experiments.normalisation import NORMALISATION
 from experiments.overlays import Overlays
 from experiments.training_settings import PROCESSES, TrainingSettings, for_model, phases_of
-from imaging import augment
-from imaging.dataset import Images
-from imaging.files import atomic, fingerprint
+from imaging.data import augment
+from imaging.data.dataset import Images
+from imaging.io.files import atomic, fingerprint
 from imaging.prepared import Prepared
 
 T = TypeVar("T", bound=TrainingSettings)

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from imaging.files import write_text
+from imaging.io.files import write_text
 
 # Imports run to the left only; classification and segmentation never import each other.
 LAYERS = {"imaging": 0, "experiments": 1, "classification": 2, "segmentation": 2, "ensemble": 3}

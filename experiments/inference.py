@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from experiments.normalisation import normalise
 from experiments.precision import choose_precision
 from experiments.training_settings import TrainingSettings
-from imaging.dataset import Images, as_it_is, worker_init
+from imaging.data.dataset import Images, as_it_is, worker_init
 
 STRIDE = 32
 """Sides of other scales are multiples of it: the coarsest map of the usual encoders has a 32nd of the image's side."""

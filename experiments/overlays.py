@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from experiments.normalisation import normalise
 from imaging import outline
-from imaging.dataset import Images
-from imaging.figures import OUTLINE, SAID
+from imaging.data.dataset import Images
+from imaging.plotting import OUTLINE, SAID
 
 Maps = Callable[[nn.Module, Tensor], Tensor | None]
 """From a network and normalised images (B, 1, s, s) to probabilities (B, h, w) of where, or None if it cannot say where."""

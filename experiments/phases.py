@@ -16,7 +16,7 @@ from torch import nn
 from experiments import processes, training, weights
 from experiments.keeping import Row, Trained
 from experiments.training_settings import TrainingSettings, phases_of
-from imaging.dataset import Images
+from imaging.data.dataset import Images
 
 T = TypeVar("T", bound=TrainingSettings)
 Report = Callable[[dict[str, float], int], None]

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from experiments.normalisation import normalise
-from imaging.dataset import Batch
-from imaging.files import fingerprint, read_json, write_json
+from imaging.data.dataset import Batch
+from imaging.io.files import fingerprint, read_json, write_json
 
 Loss = Callable[[Any, Batch], Tensor]
 ROUNDS = 3

@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from experiments import tracking
 from experiments.compare_runs import search
-from imaging.files import sha256
+from imaging.io.files import sha256
 
 FILES = {
     "train_classification": "models/classification/*/fold*.safetensors",

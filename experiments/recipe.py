@@ -17,7 +17,7 @@ import yaml
 
 from experiments import params
 from experiments.scaling import SCALES, reduced
-from imaging.files import write_text
+from imaging.io.files import write_text
 from imaging.settings import PARAMS_FILE, read_yaml, validate
 
 FOLDER = Path(__file__).parent / "recipes"

@@ -15,9 +15,9 @@ from experiments.inference import device
 from experiments.normalisation import normalise
 from experiments.training import Batch, Objective
 from experiments.training_settings import TrainingSettings, for_model, phases_of
-from imaging.dataset import Images
+from imaging.data.dataset import Images
 from imaging.prepared import Prepared
-from imaging.sampling import EpochSampler
+from imaging.data.sampler import EpochSampler
 
 T = TypeVar("T", bound=TrainingSettings)
 

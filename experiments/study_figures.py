@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from imaging.figures import FAINT, INK, NEGATIVE, POSITIVE, UNLABELLED, new_figure
+from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE, UNLABELLED, new_figure
 
 GOOD = "viridis"
 """Colour map of scores: dark is low, bright is high."""

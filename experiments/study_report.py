@@ -11,8 +11,8 @@ from optuna.trial import TrialState
 
 from experiments import study_figures, tuned
 from experiments.study_table import importance, log_scaled, space, table
-from imaging.figures import new_figure, save
-from imaging.files import atomic, write_text
+from imaging.plotting import new_figure, save
+from imaging.io.files import atomic, write_text
 
 
 def write(study: optuna.Study, stage: str) -> list[Path]:

@@ -21,7 +21,7 @@ import yaml
 from numpy.typing import NDArray
 
 from experiments import surroundings
-from imaging.files import fingerprint, read_json, sha256, write_json
+from imaging.io.files import fingerprint, read_json, sha256, write_json
 from imaging.settings import without_passwords
 
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")

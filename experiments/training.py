@@ -36,10 +36,10 @@ from experiments.precision import Way, choose_precision, chosen, in_words
 from experiments.schedules import look, make_schedule
 from experiments.speed import Speed
 from experiments.training_settings import TrainingSettings
-from imaging import fused, resident
-from imaging.dataset import Images, as_it_is, worker_init
-from imaging.resident import Resident
-from imaging.sampling import EpochSampler, Share
+from imaging.data import augment_batch, device_cache
+from imaging.data.dataset import Images, as_it_is, worker_init
+from imaging.data.device_cache import Resident
+from imaging.data.sampler import EpochSampler, Share
 
 Batch = dict[str, Tensor]
 # Lightning's advice about hardware and hubs; what goes wrong is raised.
@@ -77,7 +77,7 @@ class Learner(pl.LightningModule):
         return self.net(normalise(image).contiguous(memory_format=self.way.memory_format))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        return fused.changed(batch)
+        return augment_batch.changed(batch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.objective.loss(self(batch["image"]), batch)
@@ -136,7 +136,7 @@ def fit(
     writes and reports. See experiments.processes.
     """
     train, validation = (
-        resident.place(images, settings.data_on_device, processes.device(), settings.workers)
+        device_cache.place(images, settings.data_on_device, processes.device(), settings.workers)
         for images in (train, validation)
     )
     share = Share(processes.rank(), processes.count())
@@ -219,7 +219,7 @@ def _way(
     wanted = settings.precision == "measured" or (settings.precision == "auto" and torch.cuda.is_available())
     if not wanted or processes.count() > 1:
         return Way(choose_precision(settings.precision))
-    batch = fused.changed(train.__getitems__(range(min(settings.batch_size, len(train)))))
+    batch = augment_batch.changed(train.__getitems__(range(min(settings.batch_size, len(train)))))
     way, seconds = chosen(net, objective.loss, batch, processes.device(), memory)
     if seconds:
         print(f"precision: {way.name}; a step takes {in_words(seconds)}", flush=True)

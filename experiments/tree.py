@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from experiments.imports import LAYERS
-from imaging.files import write_text
+from imaging.io.files import write_text
 
 README = Path("README.md")
 BEGIN, END = "```\nimaging/", "```\n"

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from imaging.files import read_json, write_json
+from imaging.io.files import read_json, write_json
 from imaging.prepared import FOLDER
 
 

@@ -26,7 +26,7 @@ from experiments.study_storage import STUDIES, open_storage, place_of
 from experiments.training_settings import PROCESSES, TrainingSettings, phases_of
 from experiments.tuning_memory import with_less_memory
 from experiments.tuning_settings import TuneSettings, of_trial
-from imaging.files import fingerprint, write_json
+from imaging.io.files import fingerprint, write_json
 from imaging.prepared import Prepared
 
 T = TypeVar("T", bound=TrainingSettings)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from experiments.normalisation import NORMALISATION
-from imaging.files import atomic, read_json, sha256, write_json
+from imaging.io.files import atomic, read_json, sha256, write_json
 
 FORMAT = (
     3  # 1: before the segmentation networks had a body and heads; 2: before the weights named their input

@@ -11,7 +11,7 @@ Polygon = NDArray[np.float32]
 """Corners (K, 2) as x, y, the last not repeated; 0, 0 is the upper left corner of the first pixel and 1, 1 its lower right."""
 
 COLOUR = "#ffb000"
-"""A finding on a radiograph: imaging.figures.OUTLINE, without matplotlib."""
+"""A finding on a radiograph: imaging.plotting.OUTLINE, without matplotlib."""
 
 MOST_POINTS = 8_000
 """Of a polygon: DICOM's explicit encoding holds 65,534 bytes of graphic data, 8,191 points (PS3.5 7.1.2)."""

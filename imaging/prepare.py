@@ -25,18 +25,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from imaging import card, patients
-from imaging.examples import Refusal, read_example
-from imaging.files import atomic
-from imaging.memory import give_back
-from imaging.parallel import cores, ordered_map
+from imaging.preparation import dataset_card, patients
+from imaging.preparation.example import Refusal, read_example
+from imaging.io.files import atomic
+from imaging.io.memory import give_back
+from imaging.io.threads import cores, ordered_map
 from imaging.prepared import FOLDER, TYPES
-from imaging.rows import row_writer
+from imaging.io.npy_writer import row_writer
 from imaging.settings import DataSettings, load_section
 from imaging.sources import list_studies
 from imaging.sources.listing import REJECTED_COLUMNS, Listing, rows
-from imaging.tables import GROUP, Packer
-from imaging.twins import twin_pairs
+from imaging.io.tables import GROUP, Packer
+from imaging.preparation.duplicates import twin_pairs
 
 NOTED = {"code": "string", "told_patient": "string", "dicom_patient": "string"}
 """What is kept of an image beside its row: its run-length code, and its patient by the source and by the file."""
@@ -54,12 +54,12 @@ def run(settings: DataSettings, folder: str | Path = FOLDER, report: str | Path 
     folder = Path(folder)
     about = _prepared(settings, folder)
     give_back()
-    card.write(report, about)
+    dataset_card.write(report, about)
     with atomic(folder / "index.parquet") as temporary:
         about.index.to_parquet(temporary, index=False, row_group_size=GROUP)
 
 
-def _prepared(settings: DataSettings, folder: Path) -> card.Dataset:
+def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
     """All files but the index, which says that they are there."""
     listing = list_studies(settings)
     is_test = listing.records["split"] == "test"
@@ -84,7 +84,7 @@ def _prepared(settings: DataSettings, folder: Path) -> card.Dataset:
     _write_csv(folder / "rejected.csv", rejected)
     notes = [*listing.notes, *owners.notes, *read.notes]
     images, masks = (np.load(folder / name, mmap_mode="r") for name in ("images.npy", "masks.npy"))
-    return card.Dataset(
+    return dataset_card.Dataset(
         settings, index, images, masks, tests, rejected, owners.source, notes, listing.finding
     )
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from imaging.files import fingerprint
-from imaging.tables import read_csv, read_parquet
+from imaging.io.files import fingerprint
+from imaging.io.tables import read_csv, read_parquet
 
 FOLDER = "data/prepared"
 TYPES = {

@@ -170,7 +170,7 @@ class SplitSettings(Settings):
 
 
 class AugmentSettings(Settings):
-    """Random changes of a training image; see imaging/augment.py."""
+    """Random changes of a training image; see imaging/data/augment.py."""
 
     preset: Literal["none", "standard", "baseline", "mmsegmentation", "cad", "winners"] = "standard"
     """`standard`: ours: flip, shift, scale, rotate, gamma, contrast, noise. Published ones, with their parameters:

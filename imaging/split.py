@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imaging.files import atomic, sha256, write_json, write_text
+from imaging.io.files import atomic, sha256, write_json, write_text
 from imaging.prepared import FOLDER, Prepared
-from imaging.set_apart import check, set_apart
+from imaging.preparation.holdout import check, set_apart
 from imaging.settings import SplitSettings, load_section
 
 HOLDOUT = "holdout"

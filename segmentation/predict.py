@@ -16,8 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from experiments import committee, inference
-from imaging.dataset import Images
-from imaging.files import atomic, write_json
+from imaging.data.dataset import Images
+from imaging.io.files import atomic, write_json
 from imaging.prepared import Prepared
 from segmentation.architectures import load
 from segmentation.metrics import counts, summary

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from experiments import weights
 from experiments.training_settings import SegmentationSettings, for_model
-from imaging.files import read_json, write_json
+from imaging.io.files import read_json, write_json
 from imaging.settings import load_section, read_yaml
 
 PATH = Path("models/segmentation/start.json")

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from imaging.files import sha256
+from imaging.io.files import sha256
 from tests.tiny import TINY, Repository
 
 PATIENCE = 1200  # seconds until a moment comes

@@ -35,7 +35,7 @@ def test_an_arrow_that_runs_back_is_seen(tmp_path: Path, monkeypatch: pytest.Mon
         "import experiments.fold\nimport segmentation.losses\n"
     )
     assert imports.arrows_back() == [
-        "imaging/dataset.py imports experiments/fold.py: imaging may not depend on experiments",
+        "imaging/data/dataset.py imports experiments/fold.py: imaging may not depend on experiments",
         "classification/train.py imports segmentation/losses.py: classification may not depend on segmentation",
     ]
 
@@ -47,11 +47,11 @@ def test_a_stage_depends_on_every_module_it_loads(name: str) -> None:
 
 def test_a_missing_dep_is_seen_and_mended() -> None:
     text = Path("dvc.yaml").read_text()
-    cut = text.replace("      - imaging/dataset.py\n", "", 1)
+    cut = text.replace("      - imaging/data/dataset.py\n", "", 1)
     stages = yaml.safe_load(cut)["stages"]
     faults = [fault for name, stage in stages.items() for fault in imports.faults_of(name, stage)]
     assert len(faults) == 1
-    assert faults[0].endswith("misses dep imaging/dataset.py")
+    assert faults[0].endswith("misses dep imaging/data/dataset.py")
     assert imports.rewrite(cut) == text
 
 

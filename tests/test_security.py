@@ -21,7 +21,7 @@ from ensemble import predictions
 from ensemble.decision import Decision
 from experiments import params, weights
 from experiments.training_settings import SegmentationSettings
-from imaging.files import read_json, sha256, write_json
+from imaging.io.files import read_json, sha256, write_json
 from imaging.prepared import Prepared
 from imaging.settings import read_yaml, validate
 from segmentation import architectures

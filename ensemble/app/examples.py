@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 
 from ensemble.app.pictures import png
-from imaging.parallel import cores, ordered_map
-from imaging.phantom import Phantom, dicom_file, render
+from imaging.io.threads import cores, ordered_map
+from imaging.phantom import Phantom, dicom_writer, render
 from imaging.settings import PhantomSettings
 
 SEED = 2026
@@ -50,5 +50,5 @@ def _example(title: str, phantom: Phantom) -> Example:
     small = cv2.resize(phantom.pixels, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     with tempfile.TemporaryDirectory(prefix="pneumothorax-") as folder:
         path = Path(folder) / "phantom.dcm"
-        dicom_file.save(path, phantom, SEED)
+        dicom_writer.save(path, phantom, SEED)
         return Example(title, path.read_bytes(), png(small.astype("uint8", copy=False)))

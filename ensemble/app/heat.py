@@ -21,7 +21,7 @@ from ensemble.app.upload import Declined
 from ensemble.predictor import Member, Predictor
 from experiments.inference import device
 from experiments.normalisation import normalise
-from imaging.reading import read_reduced
+from imaging.formats.reader import read_reduced
 from imaging.resize import resize_image
 
 SIDE = 512

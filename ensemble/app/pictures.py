@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.outline import polygons
-from imaging.radiograph import Pixels
+from imaging.decoding.radiograph import Pixels
 
 SHOWN = 2048
 """Most pixels a side that the page draws; areas and masks are of the original."""

@@ -35,8 +35,8 @@ from ensemble.app.examples import Example
 from ensemble.app.heat import heat
 from ensemble.app.upload import TYPE, Declined, Limits, receive
 from ensemble.predictor import Predictor
-from imaging.dicom_objects.source import Author
-from imaging.radiograph import RefusedFile
+from imaging.dicom_objects.reference import Author
+from imaging.decoding.radiograph import RefusedFile
 
 PAGE = Path(__file__).parent / "page"
 

@@ -18,11 +18,11 @@ from ensemble.findings import measure
 from ensemble.histograms import NOTHING
 from ensemble.predictor import Predictor, Scored
 from ensemble.rules.base import one_image
-from imaging import reading
+from imaging.formats import reader
 from imaging.dicom_objects import segmentation as dicom_segmentation
-from imaging.dicom_objects import source
-from imaging.dicom_objects.source import Author
-from imaging.radiograph import Facts
+from imaging.dicom_objects import reference
+from imaging.dicom_objects.reference import Author
+from imaging.decoding.radiograph import Facts
 
 MIDDLE = 128
 """Level at which the page begins where the rule itself would cut nowhere: 0.5."""
@@ -45,7 +45,7 @@ def read(predictor: Predictor, path: Path) -> dict[str, Any]:
     facts, answer = _scored(predictor, path)
     assert answer.map is not None  # without the cascade there always is one
     return {
-        **shown(reading.read(path).pixels),
+        **shown(reader.read(path).pixels),
         "width": facts.width,
         "height": facts.height,
         "view": facts.view,
@@ -63,7 +63,7 @@ def read(predictor: Predictor, path: Path) -> dict[str, Any]:
 
 def cut(predictor: Predictor, path: Path, at: int, geometry: str) -> dict[str, Any]:
     """The finding of a map, a PNG file as `read` gives it, cut at a level; geometry as `read` gives it."""
-    levels = reading.read(path).pixels
+    levels = reader.read(path).pixels
     if levels.dtype != np.uint8:
         raise Declined(422, "a map has 8 bits")
     try:
@@ -76,8 +76,8 @@ def cut(predictor: Predictor, path: Path, at: int, geometry: str) -> dict[str, A
 def segmentation(predictor: Predictor, author: Author, path: Path, at: int) -> bytes:
     """The finding at a level as a DICOM Segmentation of the file's own study; Declined says why there can be none."""
     try:
-        study = source.read(path)
-    except source.NoReference as error:
+        study = reference.read(path)
+    except reference.NoReference as error:
         raise Declined(422, str(error)) from None
     _, answer = _scored(predictor, path)
     assert answer.map is not None

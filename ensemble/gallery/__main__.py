@@ -25,11 +25,12 @@ from ensemble.gallery import networks, people, pipeline, results
 from ensemble.gather import gather
 from ensemble.rules.expected_value import ExpectedValue
 from experiments.training_settings import ClassificationSettings, SegmentationSettings
-from imaging import augment_figure, data_figures
-from imaging.figures import save
-from imaging.files import read_json
-from imaging.phantom import sheet
-from imaging.phantom.cranium import sheet as heads
+from ensemble.gallery import augmentation
+from imaging.preparation import dataset_figures
+from imaging.plotting import save
+from imaging.io.files import read_json
+from ensemble.gallery import phantoms
+from ensemble.gallery import phantoms_head as heads
 from imaging.prepared import Prepared
 from imaging.settings import DataSettings, load_section
 
@@ -49,9 +50,9 @@ def main() -> None:
     try:
         for name, draw in tqdm(drawings().items(), "figures", disable=None):
             save(draw(), given.output / f"{name}.png", dpi=PICTURES.get(name, DPI))
-        sheet.write(given.output / "phantom.png")
+        phantoms.write(given.output / "phantom.png")
         heads.write(given.output / "cranium.png")
-        augment_figure.write(given.output)
+        augmentation.write(given.output)
     except ValueError as error:
         sys.exit(str(error))
 
@@ -70,11 +71,11 @@ def drawings() -> dict[str, Callable[[], Figure]]:
         "pipeline": pipeline.pipeline,
         "cascade": lambda: cascade(prepared),
         "networks": both_networks,
-        "data-classes": lambda: data_figures.class_pie(index),
+        "data-classes": lambda: dataset_figures.class_pie(index),
         "data-people": lambda: people.people(index),
-        "data-areas": lambda: data_figures.area_histogram(index),
-        "data-places": lambda: data_figures.mask_heatmap(masks),
-        "data-examples": lambda: data_figures.overlay_sheet(index, prepared.images, masks),
+        "data-areas": lambda: dataset_figures.area_histogram(index),
+        "data-places": lambda: dataset_figures.mask_heatmap(masks),
+        "data-examples": lambda: dataset_figures.overlay_sheet(index, prepared.images, masks),
         "decision": lambda: simulate.picture(simulate.compare(20_000, 0), 3000, 0),
         "rule": lambda: rule(prepared),
         "score": score,

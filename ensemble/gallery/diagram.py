@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from imaging.figures import FAINT, INK, NEGATIVE, POSITIVE
+from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE
 
 PALE = {NEGATIVE: "#e3eff8", POSITIVE: "#fbe9dd", INK: "#f4f4f4", "#009e73": "#e0f3ec"}
 """Filling of a box by the colour of its edge."""

@@ -12,7 +12,7 @@ from torch import nn
 
 from ensemble.gallery.diagram import PALE, arrow, sheet, words
 from experiments.training_settings import ClassificationSettings, SegmentationSettings
-from imaging.figures import FAINT, INK, NEGATIVE, POSITIVE
+from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE
 
 Shape = tuple[int, int]
 """Channels and side of a map."""

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from imaging.figures import NEGATIVE, POSITIVE, new_figure
+from imaging.plotting import NEGATIVE, POSITIVE, new_figure
 
 AGES = np.arange(0, 101, 10)
 MANY = 7

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ensemble.gallery.diagram import RULE, arrow, box, field, sheet, words
-from imaging.figures import DENSITY, INK, NEGATIVE, OUTLINE, POSITIVE
+from imaging.plotting import DENSITY, INK, NEGATIVE, OUTLINE, POSITIVE
 
 Pixels = NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from imaging.figures import FAINT, INK, NEGATIVE, POSITIVE, new_figure
+from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE, new_figure
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

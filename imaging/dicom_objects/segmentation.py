@@ -11,7 +11,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from imaging.dicom_objects.series import OF_IMAGE, OF_PATIENT, numbered, take_over
-from imaging.dicom_objects.source import Author
+from imaging.dicom_objects.reference import Author
 
 PNEUMOTHORAX = Code("36118008", "SCT", "Pneumothorax")
 CATEGORY = codes.cid7150.MorphologicallyAbnormalStructure

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from highdicom import UID
 from pydicom.dataset import Dataset
 
-from imaging.dicom_objects.source import Author
+from imaging.dicom_objects.reference import Author
 
 MANUFACTURER = "Pneumothorax research pipeline"
 CAUTION = "research, not for diagnosis"

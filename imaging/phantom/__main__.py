@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imaging.files import write_text
-from imaging.phantom.cranium import dataset as cranium
+from imaging.io.files import write_text
+from imaging.phantom.head import dataset as cranium
 from imaging.phantom.dataset import NOTE, check_replaceable, replace, write
 from imaging.settings import DataSettings, PhantomSettings, load_section
 

@@ -22,10 +22,10 @@ import numpy as np
 from tqdm import tqdm
 
 from imaging import rle
-from imaging.files import write_text
-from imaging.phantom.dicom_file import image_id, location, save
-from imaging.phantom.plan import Case, cases
-from imaging.phantom.radiograph import render
+from imaging.io.files import write_text
+from imaging.phantom.dicom_writer import image_id, location, save
+from imaging.phantom.cohort import Case, cases
+from imaging.phantom.chest.render import render
 from imaging.settings import PhantomSettings
 
 Job = TypeVar("Job")

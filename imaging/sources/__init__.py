@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from imaging.settings import DataSettings
-from imaging.sources import cranium, folder, siim
+from imaging.sources import ct_ich, image_folder, siim
 from imaging.sources.listing import Listing
 
 
 def list_studies(settings: DataSettings) -> Listing:
     """List the studies of the source that the settings name; a phantom is read in the form that it has."""
     if settings.source == "folder":
-        return folder.list_studies(settings)
-    if settings.source == "cranium" or (settings.source == "phantom" and cranium.is_one(settings.folder)):
-        return cranium.list_studies(settings)
+        return image_folder.list_studies(settings)
+    if settings.source == "cranium" or (settings.source == "phantom" and ct_ich.is_one(settings.folder)):
+        return ct_ich.list_studies(settings)
     return siim.list_studies(settings)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from imaging.tables import ROWS, packed
+from imaging.io.tables import ROWS, packed
 
 RECORD_TYPES = {
     "image_id": "string", "path": "string", "split": "string", "rle": "string", "patient_id": "string",

@@ -24,7 +24,7 @@ from ensemble.rules.gate import Gate
 from experiments import weights
 from experiments.training_settings import ClassificationSettings, SegmentationSettings
 from imaging import rle
-from imaging.files import sha256, write_json
+from imaging.io.files import sha256, write_json
 
 
 def disk(shape: tuple[int, int], x: float, y: float, radius: float) -> np.ndarray:

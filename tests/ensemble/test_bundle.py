@@ -11,7 +11,7 @@ import pytest
 
 from ensemble import bundle
 from ensemble.bundle import Bundle
-from imaging.files import sha256
+from imaging.io.files import sha256
 
 
 @pytest.fixture

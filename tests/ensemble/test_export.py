@@ -12,7 +12,7 @@ import yaml
 from ensemble.bundle import Bundle
 from ensemble.export import export
 from ensemble.model_card import section
-from imaging.files import write_json, write_text
+from imaging.io.files import write_json, write_text
 
 REPORT = """# Evaluation
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ensemble.findings import measure
-from imaging.radiograph import Facts
+from imaging.decoding.radiograph import Facts
 
 
 def mask(part: str, shape: tuple[int, int] = (8, 10)) -> np.ndarray:

@@ -17,7 +17,7 @@ from ensemble.bundle import Bundle
 from ensemble.decision import Answer
 from ensemble.predictor import Member, Predictor
 from imaging import rle
-from imaging.files import sha256, write_json
+from imaging.io.files import sha256, write_json
 from imaging.prepared import Prepared
 
 SIDE = 64

@@ -13,7 +13,7 @@ from ensemble import acceptance, onnx_engine, onnx_export, onnx_int8, openvino_e
 from ensemble.bundle import Bundle
 from ensemble.onnx_engine import Engine, Precision, ask, session
 from ensemble.predictor import Predictor
-from imaging.files import read_json, write_json
+from imaging.io.files import read_json, write_json
 
 SIDE = 64
 SQUARES = list(np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE), dtype=np.uint8))

@@ -19,9 +19,9 @@ from ensemble import predict, triage
 from ensemble.bundle import Bundle, seal
 from ensemble.overlay import BAR, overlay
 from ensemble.results import Results, safe, shown
-from imaging.files import read_json, write_json
-from imaging.phantom.dicom_file import location, save
-from imaging.phantom.radiograph import render
+from imaging.io.files import read_json, write_json
+from imaging.phantom.dicom_writer import location, save
+from imaging.phantom.chest.render import render
 from imaging.settings import PhantomSettings
 
 

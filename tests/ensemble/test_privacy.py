@@ -11,8 +11,9 @@ import pytest
 
 from ensemble import predict, submit
 from ensemble.bundle import Bundle
-from imaging import prepare, reading
-from imaging.radiograph import RefusedFile
+from imaging import prepare
+from imaging.formats import reader
+from imaging.decoding.radiograph import RefusedFile
 from tests.imaging import dicom_files
 from tests.imaging.conftest import SiimFolder
 
@@ -120,10 +121,10 @@ def test_submissions(tiny_bundle: Path, tmp_path: Path) -> None:
 
 def test_refusals_and_facts(tmp_path: Path) -> None:
     path = dicom_files.write(tmp_path / "a.dcm", radiograph(0), **PLANTED)
-    assert not [sign for sign in SIGNS if sign.decode() in repr(reading.read(path).facts)]
+    assert not [sign for sign in SIGNS if sign.decode() in repr(reader.read(path).facts)]
     data = path.read_bytes()
     for cut in range(150, len(data), 97):
         path.write_bytes(data[:cut])
         with pytest.raises(RefusedFile) as caught:
-            reading.read(path)
+            reader.read(path)
         assert not [sign for sign in SIGNS if sign.decode() in str(caught.value)]

@@ -24,8 +24,8 @@ from ensemble import served, serving, triage
 from ensemble.bundle import Bundle
 from ensemble.predictor import Predictor
 from imaging import rle
-from imaging.phantom.dicom_file import save
-from imaging.phantom.radiograph import render
+from imaging.phantom.dicom_writer import save
+from imaging.phantom.chest.render import render
 from imaging.settings import PhantomSettings
 
 

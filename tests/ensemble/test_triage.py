@@ -10,7 +10,7 @@ from ensemble import triage
 from ensemble.decision import Answer
 from ensemble.predict import summary
 from ensemble.predictor import Scored
-from imaging.radiograph import Facts, RefusedFile
+from imaging.decoding.radiograph import Facts, RefusedFile
 
 
 def scored(prob: float, pixels: int, spacing: tuple[float, float] | None = None) -> Scored:

@@ -43,7 +43,7 @@ def test_a_killed_run_ends_as_one_that_was_not(
 
 
 def test_a_length_in_iterations_shows_so_many_images_each_changed_afresh(prepared: Prepared) -> None:
-    from imaging.sampling import EpochSampler
+    from imaging.data.sampler import EpochSampler
 
     settings = ClassificationSettings(models=["c"], image_size=32, batch_size=4)
     images, _ = fold.datasets(prepared, 0, settings)

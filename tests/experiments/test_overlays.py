@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from experiments import overlays
-from imaging.dataset import Images
+from imaging.data.dataset import Images
 from imaging.prepared import Prepared
 from tests.imaging.conftest import make_prepared
 

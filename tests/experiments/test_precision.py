@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from experiments import precision
 from experiments.precision import Way, candidates, choose_precision, chosen, fastest
-from imaging.files import read_json
+from imaging.io.files import read_json
 
 BF16, FP32 = Way("bf16-mixed"), Way("32-true")
 

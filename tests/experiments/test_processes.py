@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from experiments import processes
 from experiments.training_settings import ClassificationSettings
 from imaging.prepared import Prepared
-from imaging.sampling import Share
+from imaging.data.sampler import Share
 from tests.experiments import together
 from tests.imaging.conftest import make_prepared
 

@@ -16,7 +16,7 @@ from experiments.params import Params
 from experiments.recipe import FOLDER, names, text_of
 from experiments.scaling import SCALES, reduced
 from experiments.training_settings import TrainingSettings, for_model, phases_of
-from imaging import augment
+from imaging.data import augment
 from imaging.settings import validate
 from segmentation.architectures import build as build_segmenter
 from segmentation.train import Objective as SegmentationObjective

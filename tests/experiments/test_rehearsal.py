@@ -13,7 +13,7 @@ import segmentation.architectures
 import segmentation.train
 from experiments.rehearsal import first_batch, rehearse
 from experiments.training_settings import SegmentationSettings
-from imaging.dataset import Images
+from imaging.data.dataset import Images
 from imaging.prepared import Prepared
 from tests.imaging.conftest import make_prepared
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from experiments import study_report, tuned
 from experiments.study_table import importance, log_scaled, space, table
-from imaging.files import write_json
+from imaging.io.files import write_json
 
 ROOM = {
     "lr": optuna.distributions.FloatDistribution(1e-5, 1e-2, log=True),

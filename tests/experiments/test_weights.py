@@ -93,7 +93,7 @@ def test_a_pickle_is_not_opened(saved: Path, tmp_path: Path) -> None:
     torch.save({"weight": Evil()}, saved)
     side = saved.with_suffix(".json")
     facts = json.loads(side.read_text())
-    from imaging.files import sha256
+    from imaging.io.files import sha256
 
     side.write_text(json.dumps({**facts, "weights_sha256": sha256(saved)}))
     with pytest.raises(Exception, match=r"(?i)header|safetensor|invalid"):

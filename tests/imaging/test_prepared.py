@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from imaging import rle, split
-from imaging.files import fingerprint
+from imaging.io.files import fingerprint
 from imaging.prepared import Prepared
 from imaging.settings import SplitSettings
 

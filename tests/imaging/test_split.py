@@ -9,7 +9,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from imaging import split
-from imaging.set_apart import mmsegmentation_validation
+from imaging.preparation.holdout import mmsegmentation_validation
 from imaging.settings import SplitSettings
 from imaging.split import assign_folds, describe
 
@@ -163,7 +163,8 @@ def test_too_few_patients(labels, message):
 
 
 def test_the_real_labels_divide_evenly(real_siim):
-    from imaging import patients, rle
+    from imaging import rle
+    from imaging.preparation import patients
     from imaging.sources.siim import read_labels
 
     codes, _, _ = read_labels(real_siim / "labels" / "train-rle-full.csv")

@@ -30,8 +30,8 @@ from ensemble.probability import Calibrated
 from ensemble.rules.gate import Gate
 from experiments import weights
 from experiments.training_settings import ClassificationSettings, SegmentationSettings
-from imaging.files import sha256
-from imaging.phantom import dicom_file, render
+from imaging.io.files import sha256
+from imaging.phantom import dicom_writer, render
 from imaging.settings import PhantomSettings
 
 SIDE = 64
@@ -57,7 +57,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("phantoms")
     paths = [folder / f"chest{index}.dcm" for index in range(3)]
     for index, path in enumerate(paths):
-        dicom_file.save(path, render(0, index, PHANTOMS), 0)
+        dicom_writer.save(path, render(0, index, PHANTOMS), 0)
         header = dcmread(path)
         header.PatientName, header.PatientID = PATIENT, "identity-4711"
         header.save_as(path)

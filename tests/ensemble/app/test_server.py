@@ -19,7 +19,7 @@ from pydicom import dcmread
 
 from ensemble.findings import measure
 from ensemble.predictor import Predictor
-from imaging.radiograph import Facts
+from imaging.decoding.radiograph import Facts
 from tests.ensemble.app.conftest import LIMIT_MB, PATIENT, Page
 
 FILE = "application/octet-stream"

@@ -1,0 +1,183 @@
+"""Random changes of a whole batch at once, on the device: one sample grid, one look-up table and one noise window an image.
+
+The same ranges and the same order as the presets of imaging/data/augment.py that consist of flips, moves, tones and noise. What is
+random is drawn here on the processor, a few numbers an image from its own seed; `apply` is arithmetic alone and runs wherever
+the batch lies. Its pixels differ from albumentations' by roundings, its distribution does not: see
+docs/figures/augmentation-fused.png.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from imaging.data.noise import LEVELS, MIDDLE, UNIT, field
+from imaging.settings import AugmentSettings
+
+Range = tuple[float, float]
+Drawn = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Tone:
+    """One change of the greys: value^gamma, or value · contrast + brightness (both in shares of white)."""
+
+    gamma: Range = (1, 1)
+    contrast: Range = (1, 1)
+    brightness: Range = (0, 0)
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What a preset draws from; `probability` is that of each of its groups."""
+
+    probability: float = 0.5
+    shift: float = 0.0
+    scale: float = 0.0
+    turn: float = 0.0
+    one_of: tuple[Tone, ...] = ()
+    """One of these, by lot."""
+    each: tuple[Tone, ...] = ()
+    """All of these, one after the other, each with the probability."""
+    noise: Range | None = None
+    """Standard deviation in grey levels."""
+
+
+PRESETS = {
+    "standard": Ranges(
+        shift=0.0625, scale=0.1, turn=10, noise=LEVELS,
+        one_of=(Tone(gamma=(0.8, 1.2)), Tone(contrast=(0.8, 1.2), brightness=(-0.1, 0.1))),
+    ),
+    "baseline": Ranges(scale=0.1, turn=10, noise=(10**0.5, 50**0.5)),
+    "mmsegmentation": Ranges(each=(Tone(brightness=(-32 / 255, 32 / 255)), Tone(contrast=(0.5, 1.5)))),
+}  # fmt: skip
+"""See imaging/data/augment.py for the sources of the numbers."""
+
+
+class Fused:
+    """A preset of PRESETS for images of one side."""
+
+    def __init__(self, settings: AugmentSettings, size: int) -> None:
+        self.size, self.ranges = size, PRESETS[settings.preset]
+        self.probability = settings.probability if settings.preset == "standard" else 0.5
+
+    def draw(self, seeds: Sequence[int]) -> Drawn:
+        """`matrix` float32 (B, 2, 3) from places of the new image to places of the old one, both from -1 to 1; `lut` uint8
+        (B, 256); `noise` float32 (B, 3): top, left and weight of a window."""
+        drawn = [self._one(np.random.default_rng(seed)) for seed in seeds]
+        matrix, lut, noise = (np.stack(part) for part in zip(*drawn, strict=True))
+        return {
+            "matrix": torch.from_numpy(matrix),
+            "lut": torch.from_numpy(lut),
+            "noise": torch.from_numpy(noise),
+        }
+
+    def _one(
+        self, random: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
+        flip, moved, toned, noisy = random.random(4) < self.probability
+        matrix = self._matrix(random) if moved and (self.ranges.scale or self.ranges.turn) else np.eye(3)[:2]
+        if flip:  # comes first, and so last on the way back to the old image
+            matrix = np.diag([-1.0, 1.0]) @ matrix
+        tones = [tone for tone in self.ranges.each if random.random() < self.probability]
+        if toned and self.ranges.one_of:
+            tones.append(self.ranges.one_of[random.integers(len(self.ranges.one_of))])
+        noise = np.zeros(3)
+        if noisy and self.ranges.noise:
+            noise = np.array([*random.integers(self.size, size=2), random.uniform(*self.ranges.noise) / UNIT])
+        return matrix.astype(np.float32), table(tones, random), noise.astype(np.float32)
+
+    def _matrix(self, random: np.random.Generator) -> NDArray[np.float64]:
+        """Inverse of: scale, turn, shift. Places run from -1 to 1, so a shift of a share s of the side is 2 s."""
+        scale = random.uniform(1 - self.ranges.scale, 1 + self.ranges.scale)
+        angle = np.deg2rad(random.uniform(-self.ranges.turn, self.ranges.turn))
+        shift = 2 * random.uniform(-self.ranges.shift, self.ranges.shift, 2)
+        forth = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        back = np.linalg.inv(forth)
+        return np.column_stack([back, -back @ shift])
+
+
+def table(tones: Sequence[Tone], random: np.random.Generator) -> NDArray[np.uint8]:
+    """Tones drawn and put together, as the new grey of each of 256."""
+    grey = np.arange(256, dtype=np.float64)
+    for tone in tones:
+        bright = (grey / 255) ** random.uniform(*tone.gamma) * random.uniform(*tone.contrast)
+        grey = np.clip(np.rint(255 * (bright + random.uniform(*tone.brightness))), 0, 255)
+    return grey.astype(np.uint8)
+
+
+def changed(batch: Drawn) -> Drawn:
+    """A batch of Images with what was drawn for it applied and left out; any other batch as it is."""
+    if "matrix" not in batch:
+        return batch
+    drawn = {key: batch[key] for key in ("matrix", "lut", "noise")}
+    image, mask = apply(batch["image"], batch.get("mask"), drawn)
+    rest = {key: value for key, value in batch.items() if key not in drawn}
+    return {**rest, "image": image} if mask is None else {**rest, "image": image, "mask": mask}
+
+
+def apply(image: Tensor, mask: Tensor | None, drawn: Drawn) -> tuple[Tensor, Tensor | None]:
+    """Change uint8 images (B, 1, s, s) and their masks 0/1, on their device; what lies outside is black."""
+    return (_by_opencv if image.device.type == "cpu" else by_torch)(image, mask, drawn)
+
+
+def by_torch(image: Tensor, mask: Tensor | None, drawn: Drawn) -> tuple[Tensor, Tensor | None]:
+    """See `apply`; the whole batch in a handful of kernels."""
+    side = image.shape[-1]
+    grid = affine_grid(drawn["matrix"], [len(image), 1, side, side], align_corners=False)
+    moved = grid_sample(image.float(), grid, "bilinear", "zeros", align_corners=False).round_()
+    grey = drawn["lut"].gather(1, moved.flatten(1).long()).view_as(image).float()
+    top, left = drawn["noise"][:, 0].long(), drawn["noise"][:, 1].long()
+    window = _windows(side, image.device)[top, left][:, None]
+    weight = drawn["noise"][:, 2].view(-1, 1, 1, 1)
+    changed = torch.addcmul(grey, window.float() - MIDDLE, weight).round_().clamp_(0, 255).to(torch.uint8)
+    if mask is None:
+        return changed, None
+    return changed, grid_sample(mask.float(), grid, "nearest", "zeros", align_corners=False).to(torch.uint8)
+
+
+def _by_opencv(image: Tensor, mask: Tensor | None, drawn: Drawn) -> tuple[Tensor, Tensor | None]:
+    """See `apply`; on a processor OpenCV takes a tenth of PyTorch's time."""
+    side = image.shape[-1]
+    changed, inside = torch.empty_like(image), None if mask is None else torch.empty_like(mask)
+    windows = _windows(side, image.device)
+    for i, (matrix, lut, (top, left, weight)) in enumerate(
+        zip(drawn["matrix"].numpy(), drawn["lut"].numpy(), drawn["noise"].tolist(), strict=True)
+    ):
+        pixels = changed[i, 0].numpy()
+        _warp(image[i, 0].numpy(), pixels, matrix, cv2.INTER_LINEAR)
+        if mask is not None and inside is not None:
+            _warp(mask[i, 0].numpy(), inside[i, 0].numpy(), matrix, cv2.INTER_NEAREST)
+        cv2.LUT(pixels, lut, dst=pixels)
+        if weight:
+            window = windows[int(top), int(left)].numpy()
+            cv2.addWeighted(pixels, 1.0, window, weight, -MIDDLE * weight, dst=pixels)
+    return changed, inside
+
+
+def _warp(old: NDArray[np.uint8], new: NDArray[np.uint8], matrix: NDArray[np.float32], how: int) -> None:
+    """Write one image (s, s), moved by a matrix between places from -1 to 1; OpenCV counts pixels from the first one's centre."""
+    side, turn, shift = len(old), matrix[:, :2].astype(np.float64), matrix[:, 2]
+    if not shift.any() and np.array_equal(abs(turn), np.eye(2)):  # at most a mirror image
+        if turn[0, 0] < 0:
+            cv2.flip(old, 1, dst=new)
+        else:
+            np.copyto(new, old)
+        return
+    middle = (side - 1) / 2
+    back = np.column_stack([turn, side / 2 * shift + middle - turn @ (middle, middle)])
+    cv2.warpAffine(old, back, (side, side), dst=new, flags=how | cv2.WARP_INVERSE_MAP, borderValue=0)
+
+
+@cache
+def _windows(side: int, device: torch.device) -> Tensor:
+    """All windows (s + 1, s + 1, s, s) of the noise, a view of one field; uploaded once."""
+    return torch.from_numpy(field(side)).to(device).unfold(0, side, 1).unfold(1, side, 1)

@@ -1,0 +1,91 @@
+"""Prepared images that live in the device's memory: no reading, no copying to it, while a network trains.
+
+12,047 images of 512² are 3.2 GB. Uploaded once, at the size that is trained at; batches are the same, bit for bit, as those that
+the memory maps give.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from imaging.data.dataset import Batch, Images
+from imaging.data.augment_batch import Fused
+
+AUTO, MOST = 0.25, 0.8
+"""Shares of the device's free memory that data may take unasked, and when asked: the rest is the network's."""
+CHUNK = 256
+"""Images uploaded at a time."""
+
+
+class Resident(Images):
+    """The same images and masks as `images`, uint8 on `device`; batches are made there, so there can be no loader processes."""
+
+    def __init__(self, images: Images, device: torch.device) -> None:
+        super().__init__(images.prepared, images.rows, images.size, images.augment, images.seed, images.masks)
+        self.device = device
+        everything = np.arange(len(images))
+        held = images.prepared.index["mask_row"].to_numpy(np.int64)[images.rows] >= 0
+        self._images = _uploaded(images, everything, "image", device)
+        self._masks = _uploaded(images, everything[held] if self.masks else everything[:0], "mask", device)
+        # place in _masks of each image's mask; the last one stands for none
+        self._place = torch.from_numpy(np.where(held, np.cumsum(held) - 1, held.sum())).to(device)
+
+    def gather(self, places: NDArray[np.int64]) -> Batch:
+        """See Images; on the device."""
+        chosen = torch.from_numpy(places).to(self.device)
+        found = {"image": self._images[chosen]}
+        if self.masks:
+            found["mask"] = self._masks[self._place[chosen]]
+        return found
+
+
+def place(images: Images, wish: bool | str, device: torch.device, workers: int = 0) -> Images:
+    """Where the images live: `auto`, on a GPU where nothing speaks against it; True, there, or a ValueError says what does."""
+    if wish is False:
+        return images
+    share = AUTO if wish == "auto" else MOST
+    against = _against(images, device, workers) or _too_large(images, device, share)
+    if against is None:
+        return Resident(images, device)
+    if wish == "auto":
+        return images
+    raise ValueError(f"data_on_device yes: {against}; or set data_on_device to auto")
+
+
+def size(images: Images) -> int:
+    """Bytes of the images and of the positives' masks at the size that is trained at."""
+    masks = int((images.prepared.index["mask_row"].to_numpy()[images.rows] >= 0).sum()) if images.masks else 0
+    return (len(images) + masks) * images.size**2
+
+
+def room(device: torch.device) -> int:
+    """Free bytes of a GPU's memory."""
+    return torch.cuda.mem_get_info(device)[0]
+
+
+def _against(images: Images, device: torch.device, workers: int) -> str | None:
+    if device.type == "cpu":
+        return "there is no GPU here"
+    if workers:
+        return f"loader processes cannot use the GPU's memory; set workers {workers} to 0"
+    if images.augment is not None and not isinstance(images.augment, Fused):
+        return "albumentations changes images on the processor; set augment.engine to fused"
+    return None
+
+
+def _too_large(images: Images, device: torch.device, share: float) -> str | None:
+    needed, free = size(images) / 2**30, room(device) / 2**30
+    if needed <= share * free:
+        return None
+    return f"{needed:.1f} GiB of images do not fit beside a network into {free:.1f} GiB"
+
+
+def _uploaded(images: Images, places: NDArray[np.int64], kind: str, device: torch.device) -> torch.Tensor:
+    """uint8 (n + 1, 1, s, s), with an empty one at the end."""
+    held = torch.zeros((len(places) + 1, 1, images.size, images.size), dtype=torch.uint8, device=device)
+    for start in range(0, len(places), CHUNK):
+        part = images.gather(places[start : start + CHUNK])[kind]
+        held[start : start + len(part)] = part.to(device)
+    return held

@@ -1,0 +1,138 @@
+"""Which training images an epoch shows, and in which order: a pure function of (seed, epoch)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from imaging.data.dataset import Images
+from imaging.settings import SamplingSettings
+
+
+def draw(
+    labels: ArrayLike, settings: SamplingSettings, seed: int, epoch: int, epochs: int = 1
+) -> NDArray[np.int64]:
+    """Positions of one epoch of `epochs`, shuffled. labels (N,): 1, 0, NaN for unlabelled ones, never shown.
+
+    What is left out is drawn afresh each epoch and without repetition; see `counts` for how many of each class.
+    """
+    labels = np.asarray(labels, np.float64)
+    positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+    if settings.scheme != "natural" and not len(positive):
+        raise ValueError(
+            f"sampling.scheme {settings.scheme!r} needs positive images, these {len(labels)} have none"
+        )
+    shown = counts(len(positive), len(negative), settings, epoch, epochs)
+    rng = np.random.default_rng((seed, epoch))
+    chosen = [
+        pool if number == len(pool) else rng.permutation(pool)[:number]
+        for pool, number in zip((positive, negative), shown, strict=True)
+    ]
+    return rng.permutation(np.concatenate(chosen))
+
+
+def counts(
+    positives: int, negatives: int, settings: SamplingSettings, epoch: int, epochs: int
+) -> tuple[int, int]:
+    """How many positive and negative images epoch `epoch` of `epochs` shows, of those there are."""
+    share = settings.positive_share
+    if settings.scheme == "positives":
+        return positives, 0
+    if settings.scheme == "balanced":
+        return positives, min(negatives, round(positives * (1 - share) / share))
+    if settings.scheme == "bounded":
+        most = settings.difference
+        return min(positives, negatives + most), min(negatives, positives + most)
+    if settings.scheme == "sliding":
+        return _sliding(positives, negatives, settings, epoch / max(1, epochs - 1))
+    return positives, negatives
+
+
+def _sliding(positives: int, negatives: int, settings: SamplingSettings, done: float) -> tuple[int, int]:
+    """All epochs are of one length, the one at which the largest share shows every positive and none twice."""
+    first, last = settings.positive_share, settings.last_share or settings.positive_share
+    length = min(round(positives / max(first, last)), int(negatives / (1 - min(first, last))))
+    shown = round(length * (first + (last - first) * done))
+    return min(positives, shown), min(negatives, length - shown)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of several processes that train together sees; the first of one sees everything."""
+
+    rank: int = 0
+    ranks: int = 1
+
+    def of_batches(self, order: NDArray[np.int64], batch: int) -> NDArray[np.int64]:
+        """Its equal part of every whole batch of `batch` positions, in their order; an unfilled last batch is nobody's."""
+        whole = len(order) // batch * batch
+        return order[:whole].reshape(-1, self.ranks, batch // self.ranks)[:, self.rank].ravel()
+
+    def of_all(self, number: int) -> NDArray[np.int64]:
+        """Its positions of `number` images in turn. All get equally many: where they do not come out even, some of the first
+        images fill up, which `in_order` leaves out."""
+        places = np.arange(-(-number // self.ranks) * self.ranks) % number
+        return places[self.rank :: self.ranks]
+
+    @staticmethod
+    def in_order(parts: Tensor, number: int) -> Tensor:
+        """What all ranks found, (ranks, n, K) in the order of `of_all`, as (number, K), each image once and in its place."""
+        return parts.transpose(0, 1).flatten(0, 1)[:number]
+
+
+class EpochSampler(Sampler[int]):
+    """The order of a training epoch of `dataset`; `set_epoch` tells the data set too, so that one call is
+    enough.
+
+    Call it before the epoch's iterator is made; Lightning does for all epochs but the first one after a
+    resume. epochs: how many there will be. length: images an epoch, whatever the number there is: passes follow one another
+    until there are so many; None: one pass. batch: with several processes, the images a step of all of them, of which
+    this one draws its share.
+    """
+
+    def __init__(
+        self,
+        dataset: Images,
+        settings: SamplingSettings,
+        seed: int = 0,
+        epochs: int = 1,
+        length: int | None = None,
+        share: Share | None = None,
+        batch: int = 1,
+    ) -> None:
+        self.dataset, self.settings, self.seed, self.epochs = dataset, settings, seed, epochs
+        self.epoch = 0
+        self._pass = len(draw(dataset.labels, settings, seed, 0, epochs))
+        self._length = self._pass if length is None else length
+        self.share, self.batch = share or Share(), batch
+        if self.share.ranks > 1 and self._length < batch:
+            raise ValueError(
+                f"{self._length} images an epoch do not fill one batch of {batch} for {self.share.ranks} processes; "
+                "lower batch_size, or devices and nodes to 1"
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next iteration, for the order and for the augmentation."""
+        self.epoch = epoch
+        self.dataset.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        labels, passes = self.dataset.labels, -(-self._length // self._pass)
+        order = [
+            # a later turn lies past the end of the data set, which so knows that it is to be changed afresh
+            turn * len(labels)
+            + draw(labels, self.settings, self.seed, self.epoch * passes + turn, self.epochs * passes)
+            for turn in range(passes)
+        ]
+        whole = np.concatenate(order)[: self._length]
+        return iter((whole if self.share.ranks == 1 else self.share.of_batches(whole, self.batch)).tolist())
+
+    def __len__(self) -> int:
+        if self.share.ranks == 1:
+            return self._length
+        return self._length // self.batch * self.batch // self.share.ranks

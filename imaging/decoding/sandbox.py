@@ -1,0 +1,101 @@
+"""Foreign decoders at arm's length: each thread that needs one has a process of its own, with a time limit.
+
+A picture that crashes or hangs its decoder is refused like any other damaged one, and the run goes on.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.decoding import worker
+from imaging.decoding.radiograph import RefusedFile
+
+SECONDS = 60.0
+"""A JPEG 2000 picture of 12 megapixels takes about two on one slow core."""
+
+_of_thread = threading.local()
+
+
+class Child:
+    """One decoder process; ends with the thread that owns it, or with the program."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-P",
+                worker.__file__,
+            ],  # -P: this folder's names must not stand before the libraries'
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # libraries complain there in words of their own
+        )
+
+    def ask(
+        self, header: dict[str, Any], frame: bytes, seconds: float
+    ) -> tuple[dict[str, Any], bytes] | None:
+        """The answer; None when the process has died. TimeoutError, and no process any more, when it takes too long."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self.process.kill()
+
+        watch = threading.Timer(seconds, stop)
+        watch.start()
+        try:
+            worker.send(self.process.stdin, header, frame)
+            answer = worker.receive(self.process.stdout)
+        except BrokenPipeError:
+            answer = None
+        finally:
+            watch.cancel()
+        if answer is None and late.is_set():
+            raise TimeoutError
+        return answer
+
+    def close(self) -> None:
+        """End the process and its pipes."""
+        self.process.kill()
+        self.process.communicate()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def decode(
+    frame: bytes, syntax: str, plugin: str, options: dict[str, Any], seconds: float = SECONDS
+) -> NDArray[Any]:
+    """As `imaging.decoding.worker.decode`, in another process; RefusedFile when it fails, crashes or takes longer than `seconds`."""
+    return _ask({"syntax": syntax, "plugin": plugin, "options": options}, frame, seconds)[0]
+
+
+def picture(data: bytes, seconds: float = SECONDS) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """As `imaging.formats.pictures.page`, in another process, with the same RefusedFile."""
+    pixels, header = _ask({"picture": True}, data, seconds)
+    return pixels, tuple(header["notes"])
+
+
+def _ask(request: dict[str, Any], data: bytes, seconds: float) -> tuple[NDArray[Any], dict[str, Any]]:
+    child = getattr(_of_thread, "child", None) or Child()
+    _of_thread.child = child
+    try:
+        answer, why = child.ask(request, data, seconds), "the decoder crashed on it"
+    except TimeoutError:
+        answer, why = None, f"the decoder was stopped after {seconds:.0f} seconds"
+    if answer is None:  # waits for its end: a process that is about to die must not get the next file
+        child.close()
+        _of_thread.child = None
+        raise RefusedFile(why)
+    header, body = answer
+    if "error" in header:
+        raise RefusedFile(header["error"])
+    return np.frombuffer(bytearray(body), header["dtype"]).reshape(header["shape"]), header

@@ -1,0 +1,92 @@
+"""The process in which foreign decoders work, apart from the program.
+
+JPEG 2000, JPEG-LS, the rarer JPEG processes and TIFF are decoded by native libraries, where a damaged or malicious picture can
+crash, hang or take all memory. Here that costs this process, and one file its reading. `imaging.decoding.sandbox` starts it and
+talks to it over pipes: a line of JSON, then the bytes that it announces. Nothing is unpickled on either side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from pydicom.encaps import encapsulate
+from pydicom.pixels import get_decoder
+
+MEMORY = 8 * 2**30
+"""Bytes of address space: 12,000² pixels of 16 bits take 0.3 GB, and OpenJPEG works with 32 bits a pixel and copies."""
+
+
+def main() -> None:
+    """Answer requests from standard input on standard output until the input ends."""
+    _limit_memory()
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    with contextlib.redirect_stdout(sys.stderr):  # a library that prints must not end up among the pixels
+        while (request := receive(source)) is not None:
+            send(sink, *_answer(*request))
+
+
+def decode(frame: bytes, syntax: str, plugin: str, options: dict[str, Any]) -> np.ndarray[Any, Any]:
+    """One compressed frame as an array (H, W) of stored values; raises whatever the plugin raises."""
+    pixels, _ = get_decoder(syntax).as_array(
+        encapsulate([frame], has_bot=False), raw=True, decoding_plugin=plugin, **options
+    )
+    return pixels
+
+
+def send(sink: IO[bytes], header: dict[str, Any], body: bytes | memoryview) -> None:
+    """Write a line of JSON and the bytes it announces."""
+    sink.write(json.dumps({**header, "bytes": len(body)}).encode() + b"\n")
+    sink.write(body)
+    sink.flush()
+
+
+def receive(source: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
+    """Read what `send` wrote; None at the end of the stream, or where it was cut off."""
+    line = source.readline()
+    if not line.endswith(b"\n"):
+        return None
+    header = json.loads(line)
+    body = source.read(header["bytes"])
+    return (header, body) if len(body) == header["bytes"] else None
+
+
+def _answer(header: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
+    try:
+        if "picture" in header:
+            pixels, notes = _page(frame)
+            return {"dtype": pixels.dtype.str, "shape": pixels.shape, "notes": notes}, pixels.tobytes()
+        pixels = decode(frame, header["syntax"], header["plugin"], header["options"])
+    except Exception as error:  # plugins raise whatever they like on damaged data
+        return {"error": _last_line(error)}, b""
+    return {"dtype": pixels.dtype.str, "shape": pixels.shape}, pixels.tobytes()
+
+
+def _page(data: bytes) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
+    root = str(Path(__file__).resolve().parents[1])
+    if root not in sys.path:
+        sys.path.append(root)
+    from imaging.formats import pictures
+
+    return pictures.page(data)
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _limit_memory() -> None:
+    with contextlib.suppress(ImportError, ValueError, OSError):  # no such limits on Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold a patient's picture
+
+
+if __name__ == "__main__":
+    main()

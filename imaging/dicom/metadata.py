@@ -1,0 +1,53 @@
+"""What a DICOM header says about the picture and the patient, as far as it is of use."""
+
+from __future__ import annotations
+
+from imaging.dicom.header import Header
+from imaging.decoding.radiograph import Facts
+
+
+def facts(header: Header, height: int, width: int, notes: tuple[str, ...]) -> Facts:
+    """Collect what the header says about the picture."""
+    age, spacing = header.text("PatientAge"), spacing_mm(header)
+    years = age_in_years(age)
+    if age is not None and years is None:
+        notes = (*notes, "the patient's age is not valid and is left out")
+    return Facts(
+        height=height,
+        width=width,
+        spacing_mm=spacing,
+        patient_id=header.text("PatientID"),
+        sex=sex if (sex := (header.text("PatientSex") or "").upper()) in ("M", "F", "O") else None,
+        age=years,
+        view=(header.text("ViewPosition") or "").upper() or None,
+        orientation=tuple(part.upper() for part in header.texts("PatientOrientation")),
+        study_uid=header.text("StudyInstanceUID"),
+        series_uid=header.text("SeriesInstanceUID"),
+        sop_uid=header.text("SOPInstanceUID"),
+        sop_class=header.text("SOPClassUID"),
+        transfer_syntax=header.syntax,
+        photometric=header.text("PhotometricInterpretation"),
+        bits=header.integer("BitsStored"),
+        notes=notes,
+    )
+
+
+def age_in_years(text: str | None) -> int | None:
+    """Read an age string (AS, `018M`) or SIIM's bare number of years; None when it is nobody's age."""
+    if not text:
+        return None
+    number, unit = (text[:-1], text[-1].upper()) if text[-1].isalpha() else (text, "Y")
+    per_year = {"Y": 1, "M": 12, "W": 52, "D": 365}.get(unit)
+    if per_year is None or not (number.isascii() and number.isdigit()):
+        return None
+    years = int(number) // per_year
+    return years if years <= 120 else None
+
+
+def spacing_mm(header: Header) -> tuple[float, float] | None:
+    """Row and column spacing: in the patient (PixelSpacing), else at the detector (ImagerPixelSpacing)."""
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        values = header.numbers(keyword)
+        if len(values) == 2 and min(values) > 0:
+            return values[0], values[1]
+    return None

@@ -1,0 +1,179 @@
+"""From stored values to the greys that a viewer shows first (PS3.3 C.11.1, C.11.2, C.11.6; PS3.4 N.2).
+
+Modality transformation, then the value-of-interest window, then the photometric interpretation: each is a
+function of the stored value alone, and a stored value has at most 16 bits. So all of it is worked out once
+for each possible value, and the picture takes one look-up.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.dicom.pixels import bits
+from imaging.dicom.header import Header
+from imaging.decoding.radiograph import Pixels, RefusedFile
+
+Values = NDArray[np.float64]
+
+BRAIN = (40.0, 120.0)
+"""Centre and width in Hounsfield units of the window in which CT is seen here: that of PhysioNet's ct-ich. The scanner's own
+window is left out, or the same density would have another grey in each hospital."""
+_CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")
+"""SOP classes of CT and of enhanced CT (PS3.4 B.5)."""
+
+_SHAPES_GREY = (
+    "ModalityLUTSequence",
+    "VOILUTSequence",
+    "WindowWidth",
+    "PixelPaddingValue",
+)
+
+
+def show(header: Header, codes: Pixels) -> tuple[Pixels, tuple[str, ...]]:
+    """Turn stored values (H, W) into greys, uint8 or uint16, and notes on what was odd.
+
+    Bits above BitsStored are ignored (they may hold overlays).
+    """
+    if is_plain(header):
+        return (~codes if _inverted(header) else codes), ()
+    grey, notes = table(header, codes)
+    return np.take(grey, codes & codes.dtype.type(len(grey) - 1)), notes
+
+
+def is_plain(header: Header) -> bool:
+    """Say whether the stored values are 8-bit greys already, or their inverse."""
+    if bits(header) != (8, 8) or header.integer("PixelRepresentation") == 1:
+        return False
+    return _rescale(header) == (1, 0) and not any(header.has(keyword) for keyword in _SHAPES_GREY)
+
+
+def table(header: Header, codes: Pixels) -> tuple[Pixels, tuple[str, ...]]:
+    """Return the grey of each stored value, (2**BitsStored,) uint8 or uint16, and notes on what was odd.
+
+    uint8 for at most 8 bits and no look-up table in the file, else uint16 over the full range. Where the file
+    has no window: 8 bits keep their full range; for more, the darkest and brightest of `codes` become black
+    and white, since 12 or 16 bits are seldom filled.
+    """
+    notes: list[str] = []
+    stored = _stored_values(header)
+    padding = _padding(header, stored)
+    values, modality_lut = _modality(header, stored)
+    grey, voi_lut = _window(header, values, notes)
+    if grey is None:
+        grey = _full_range(values, _seen(len(stored), codes, padding))
+    if _inverted(header):
+        grey = 1 - grey
+    grey[padding] = 0
+    if len(stored) <= 256 and not (modality_lut or voi_lut):
+        return np.rint(grey * 255).astype(np.uint8), tuple(notes)
+    return np.rint(grey * 65535).astype(np.uint16), tuple(notes)
+
+
+def _stored_values(header: Header) -> Values:
+    """Return the number each code of BitsStored bits means: itself, or its two's complement if signed."""
+    count = 2 ** bits(header)[1]
+    values = np.arange(count, dtype=np.float64)
+    if header.integer("PixelRepresentation") == 1:
+        values[count // 2 :] -= count
+    return values
+
+
+def _padding(header: Header, stored: Values) -> NDArray[np.bool_]:
+    """Mark the stored values that mean "outside the picture" (C.7.5.1.1.2): one value, or a range."""
+    signed = header.integer("PixelRepresentation") == 1
+    value = header.integers("PixelPaddingValue", signed)
+    if not value:
+        return np.zeros(len(stored), np.bool_)
+    limit = header.integers("PixelPaddingRangeLimit", signed) or value
+    low, high = sorted((value[0], limit[0]))
+    return (stored >= low) & (stored <= high)
+
+
+def _modality(header: Header, values: Values) -> tuple[Values, bool]:
+    """Apply the modality table, or else slope and intercept (C.11.1); say whether it was a table."""
+    for item in header.items("ModalityLUTSequence"):
+        first, entries, _ = _lut(item, header.integer("PixelRepresentation") == 1)
+        return _look_up(values, first, entries), True
+    slope, intercept = _rescale(header)
+    return values * slope + intercept, False
+
+
+def _rescale(header: Header) -> tuple[float, float]:
+    slope, intercept = header.numbers("RescaleSlope"), header.numbers("RescaleIntercept")
+    return (slope or [1.0])[0], (intercept or [0.0])[0]
+
+
+def _window(header: Header, values: Values, notes: list[str]) -> tuple[Values | None, bool]:
+    """Apply the first VOI table, or else the first window (C.11.2): greys 0..1; None for neither. CT: the brain window."""
+    if header.text("SOPClassUID") in _CT:
+        return window(values, *BRAIN), False
+    for item in header.items("VOILUTSequence"):
+        first, entries, depth = _lut(item, bool(values.min() < 0))
+        return np.clip(_look_up(values, first, entries) / (2**depth - 1), 0, 1), True
+    centre, width = header.numbers("WindowCenter"), header.numbers("WindowWidth")
+    if not centre or not width:
+        return None, False
+    function = (header.text("VOILUTFunction") or "LINEAR").upper()
+    if width[0] < (1 if function == "LINEAR" else np.finfo(float).tiny):
+        notes.append(f"window width {width[0]:g} is not valid and the window is left out")
+        return None, False
+    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+        notes.append(f"VOI LUT function {function} is not known and taken as LINEAR")
+    return window(values, centre[0], width[0], function), False
+
+
+def window(values: Values, centre: float, width: float, function: str = "LINEAR") -> Values:
+    """Map values to 0..1 by a window (C.11.2.1.2 LINEAR, C.11.2.1.3.1 SIGMOID, C.11.2.1.3.2 LINEAR_EXACT)."""
+    if function == "SIGMOID":
+        return 1 / (
+            1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700))
+        )  # exp(709) is the last finite one
+    if function == "LINEAR_EXACT":
+        return np.clip((values - centre) / width + 0.5, 0, 1)
+    if width == 1:  # a step: LINEAR divides by width - 1
+        return (values > centre - 0.5).astype(np.float64)
+    return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
+
+
+def _seen(count: int, codes: Pixels, padding: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark the codes that define black and white: all of 8 bits, those that occur for more."""
+    if count <= 256:
+        return np.ones(count, np.bool_)
+    seen = np.bincount((codes & (count - 1)).ravel(), minlength=count) > 0
+    seen &= ~padding
+    return seen if seen.any() else ~seen
+
+
+def _full_range(values: Values, seen: NDArray[np.bool_]) -> Values:
+    """Stretch values to 0..1 over those seen; a picture of one value is black."""
+    low, high = values[seen].min(), values[seen].max()
+    return np.clip((values - low) / ((high - low) or 1), 0, 1)
+
+
+def _inverted(header: Header) -> bool:
+    """Say whether low values are bright; MONOCHROME1 and the shape INVERSE say it once (C.11.6)."""
+    return (
+        header.text("PhotometricInterpretation") == "MONOCHROME1"
+        or header.text("PresentationLUTShape") == "INVERSE"
+    )
+
+
+def _lut(item: Header, signed: bool) -> tuple[int, Values, int]:
+    """Read a table: the first value mapped, its entries, and their bits (C.11.1.1.1)."""
+    descriptor = item.integers("LUTDescriptor")
+    if len(descriptor) != 3 or not 8 <= descriptor[2] <= 16:
+        raise RefusedFile(f"the look-up table's descriptor {descriptor} is not valid")
+    count = descriptor[0] or 2**16
+    first = item.integers("LUTDescriptor", signed)[1]
+    data = item.raw("LUTData")
+    packed = len(data) < 2 * count and descriptor[2] == 8  # 8-bit entries may be packed two in a word
+    entries = np.frombuffer(data, np.uint8) if packed else np.array(item.integers("LUTData"))
+    if len(entries) < count:
+        raise RefusedFile(f"the look-up table has {len(entries)} entries instead of {count}")
+    return first, entries[:count].astype(np.float64), descriptor[2]
+
+
+def _look_up(values: Values, first: int, entries: Values) -> Values:
+    """Map values by a table; those outside it take its first or last entry."""
+    return entries[np.clip(np.rint(values - first), 0, len(entries) - 1).astype(np.intp)]

@@ -1,0 +1,66 @@
+"""A mask's outline as a DICOM Grayscale Softcopy Presentation State (PS3.3 A.33): a viewer without segmentations draws it."""
+
+from __future__ import annotations
+
+import numpy as np
+from highdicom import PresentationLUTTransformation
+from highdicom.color import CIELabColor
+from highdicom.pr import (
+    GraphicAnnotation,
+    GraphicLayer,
+    GraphicObject,
+    GrayscaleSoftcopyPresentationState,
+)
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from imaging.dicom_objects.series import OF_PATIENT, OF_SERIES, numbered, take_over
+from imaging.dicom_objects.reference import Author
+from imaging.outline import COLOUR, polygons
+
+SERIES = 9002
+
+
+def make(
+    study: Dataset, mask: NDArray[np.bool_], author: Author, note: str = ""
+) -> GrayscaleSoftcopyPresentationState:
+    """The state that shows the outline of a mask bool (rows, columns), not empty, over a study as source.read gives it.
+
+    Points lie within half a pixel of the mask's edge. ValueError when the sizes differ or the mask is empty.
+    """
+    if mask.shape != (study.Rows, study.Columns) or not mask.any():
+        raise ValueError(
+            f"a mask of shape {mask.shape} with {int(mask.sum())} pixels, the study has {(study.Rows, study.Columns)}"
+        )
+    layer = GraphicLayer(
+        "PNEUMOTHORAX", order=1, description="Outline", display_color=CIELabColor.from_string(COLOUR)
+    )
+    annotation = GraphicAnnotation([study], layer, graphic_objects=[_closed(p) for p in polygons(mask)])
+    made = GrayscaleSoftcopyPresentationState(
+        referenced_images=[study],
+        content_label="PNEUMOTHORAX",
+        content_description=note or None,
+        graphic_layers=[layer],
+        graphic_annotations=[annotation],
+        presentation_lut_transformation=PresentationLUTTransformation(_polarity(study)),
+        **numbered(SERIES, "Pneumothorax, outline", author),
+    )
+    if study.get("PixelSpacing"):  # highdicom states square pixels
+        area = made.DisplayedAreaSelectionSequence[0]
+        area.PresentationPixelSpacing = study.PixelSpacing
+        del area.PresentationPixelAspectRatio
+    return take_over(made, study, (*OF_PATIENT, *OF_SERIES))
+
+
+def _closed(polygon: NDArray[np.float32]) -> GraphicObject:
+    """A polyline that ends where it began."""
+    return GraphicObject("POLYLINE", np.vstack([polygon, polygon[:1]]), units="PIXEL")
+
+
+def _polarity(study: Dataset) -> str:
+    """A state replaces the study's own: without INVERSE the black of MONOCHROME1 would show white (C.11.6)."""
+    inverse = (
+        study.get("PhotometricInterpretation") == "MONOCHROME1"
+        or study.get("PresentationLUTShape") == "INVERSE"
+    )
+    return "INVERSE" if inverse else "IDENTITY"

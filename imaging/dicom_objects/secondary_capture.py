@@ -1,0 +1,46 @@
+"""The radiograph with the outline drawn in, as a DICOM Secondary Capture: any viewer shows it (PS3.3 A.8)."""
+
+from __future__ import annotations
+
+import numpy as np
+from highdicom.sc import SCImage
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.uid import JPEGLSLossless
+
+from imaging.dicom_objects.series import OF_IMAGE, OF_PATIENT, OF_SERIES, numbered, take_over
+from imaging.dicom_objects.reference import Author
+from imaging.outline import COLOUR, draw
+
+SERIES = 9003
+
+
+def make(
+    study: Dataset, grey: NDArray[np.uint8], mask: NDArray[np.bool_], author: Author, note: str = ""
+) -> SCImage:
+    """A colour picture of grey uint8 (rows, columns), as a viewer shows it, with the outline of a mask bool (rows, columns)."""
+    if not (mask.shape == grey.shape == (study.Rows, study.Columns)):
+        raise ValueError(
+            f"pixels {grey.shape} and mask {mask.shape} of a study of {(study.Rows, study.Columns)}"
+        )
+    made = SCImage.from_ref_dataset(
+        ref_dataset=study,
+        pixel_array=draw(grey, mask, COLOUR),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("L", "F"),  # highdicom asks for one; what the study says takes its place below
+        pixel_spacing=study.get("PixelSpacing"),
+        transfer_syntax_uid=JPEGLSLossless,
+        **numbered(SERIES, "Pneumothorax, outline drawn in", author),
+    )
+    del made.PatientOrientation
+    made.ImageComments = note
+    made.SourceImageSequence = [_pointer(study)]
+    return take_over(made, study, (*OF_PATIENT, *OF_IMAGE, *OF_SERIES))
+
+
+def _pointer(study: Dataset) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = study.SOPClassUID, study.SOPInstanceUID
+    return item

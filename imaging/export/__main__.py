@@ -1,0 +1,51 @@
+"""Write the prepared data for another tool, with the same folds: `python -m imaging.export mmsegmentation|nnunet --output DIR`.
+
+Images are read from their own files again, at their original resolution, as 8-bit PNG; masks are 0 and 1. Unlabelled images
+are left out. docs/sources.md says how each tool takes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from imaging.export import mmsegmentation, nnunet
+from imaging.export.writer import write
+from imaging.prepared import FOLDER, Prepared
+
+TOOLS = {
+    "mmsegmentation": (mmsegmentation.save, mmsegmentation.tables),
+    "nnunet": (nnunet.save, nnunet.tables),
+}
+
+
+def export(tool: str, output: Path, data: str | Path = FOLDER, reduced: bool = False) -> int:
+    """Export prepared and split data; the number of images. ValueError says what is missing or in the way."""
+    if tool == "nnunet":
+        nnunet.check_name(output)
+    save, tables = TOOLS[tool]
+    return write(Prepared(data), output, reduced, save, tables)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m imaging.export", description="Write the prepared data for another tool."
+    )
+    parser.add_argument("tool", choices=TOOLS)
+    parser.add_argument("--output", type=Path, required=True, help="folder to be made")
+    parser.add_argument("--data", default=FOLDER, help="prepared data (default: %(default)s)")
+    parser.add_argument(
+        "--reduced", action="store_true", help="the prepared squares, for when the images' files are gone"
+    )
+    given = parser.parse_args()
+    try:
+        count = export(given.tool, given.output, given.data, given.reduced)
+    except ValueError as error:
+        sys.exit(str(error))
+    print(f"{count:,} images in {given.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""mmsegmentation's medical layout: images/{train,val}, masks/{train,val} with 0 and 1, and lists of names.
+
+train.txt and val.txt: all folds, and the hold-out. fold<k>_train.txt and fold<k>_val.txt: the same folds as here; name one as
+`ann_file` of a config. patients.csv: which images are of one patient.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from imaging.export.writer import Case, Plan, save_png
+from imaging.io.files import write_text
+from imaging.split import HOLDOUT
+
+
+def save(folder: Path, case: Case) -> None:
+    """Write one image and its mask."""
+    part = _part(case.part)
+    save_png(folder / "images" / part / f"{case.image_id}.png", case.image)
+    save_png(folder / "masks" / part / f"{case.image_id}.png", case.mask)
+
+
+def tables(folder: Path, plan: Plan) -> None:
+    """Write the lists, lines `train/<name>` without the ending."""
+    _list(folder / "train.txt", plan.ids(), plan)
+    _list(folder / "val.txt", plan.of(HOLDOUT), plan)
+    for fold in plan.folds:
+        _list(folder / f"fold{fold}_train.txt", plan.ids(without=fold), plan)
+        _list(folder / f"fold{fold}_val.txt", plan.of(fold), plan)
+
+
+def _list(path: Path, ids: list[str], plan: Plan) -> None:
+    write_text(path, "".join(f"{_part(plan.parts[name])}/{name}\n" for name in ids))
+
+
+def _part(name: str) -> str:
+    return "val" if name == HOLDOUT else "train"

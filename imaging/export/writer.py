@@ -1,0 +1,127 @@
+"""What every export writes: images and masks at the original resolution, each with its part."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging import rle
+from imaging.io.files import write_text
+from imaging.io.threads import cores, ordered_map
+from imaging.prepared import Prepared
+from imaging.decoding.radiograph import RefusedFile, to_uint8
+from imaging.formats.reader import read
+from imaging.split import HOLDOUT
+
+
+@dataclass(frozen=True)
+class Case:
+    """A labelled image: uint8 (H, W), its mask uint8 0/1 (H, W), and its part, 'holdout' or a fold's number."""
+
+    image_id: str
+    part: str
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who is exported: image ids of the folds and of the hold-out, and a number for each one's patient."""
+
+    parts: dict[str, str]
+    """image id -> part, sorted by id."""
+    patients: dict[str, int]
+    """image id -> number of the patient, from 1: the ids themselves may be those of a hospital."""
+
+    @property
+    def folds(self) -> list[str]:
+        """The folds' names, sorted by number."""
+        return sorted({part for part in self.parts.values() if part != HOLDOUT}, key=int)
+
+    def ids(self, *, without: str = HOLDOUT) -> list[str]:
+        """All ids of the folds except one fold."""
+        return [name for name, part in self.parts.items() if part not in (HOLDOUT, without)]
+
+    def of(self, part: str) -> list[str]:
+        """The ids of one part."""
+        return [name for name, found in self.parts.items() if found == part]
+
+
+def plan(data: Prepared) -> Plan:
+    """The parts and patients of the labelled images; ValueError where the data is not split yet."""
+    parts = {str(name): str(part) for name, part in data.folds.sort_index().items()}
+    owners = data.index["patient_id"].iloc[data.rows(parts)].tolist()
+    numbers = {owner: number for number, owner in enumerate(dict.fromkeys(owners), start=1)}
+    return Plan(parts, {name: numbers[owner] for name, owner in zip(parts, owners, strict=True)})
+
+
+def cases(data: Prepared, reduced: bool) -> Iterator[Case]:
+    """All labelled images, sorted by id: from their files, or as prepared when `reduced`.
+
+    ValueError when a file is gone or has another size than when it was prepared.
+    """
+    parts = plan(data).parts
+    paths = data.files()["path"].iloc[data.rows(parts)]
+    named = zip(parts, parts.values(), paths, strict=True)
+    yield from ordered_map(partial(_case, data, reduced), named, cores())
+
+
+def _case(data: Prepared, reduced: bool, named: tuple[str, str, str]) -> Case:
+    image_id, part, path = named
+    row = int(data.rows([image_id])[0])
+    if reduced:
+        return Case(image_id, part, np.array(data.images[row]), np.array(data.mask(row)))
+    facts = data.index.iloc[row]
+    try:
+        image = to_uint8(read(path).pixels)
+    except RefusedFile as refusal:
+        raise ValueError(f"{refusal}; mend it, or export the prepared images with --reduced") from None
+    shape = (int(facts["height"]), int(facts["width"]))
+    if image.shape != shape:
+        raise ValueError(f"{path}: has changed since it was prepared; run `python -m imaging.prepare` again")
+    return Case(image_id, part, image, rle.decode(data.truth[image_id], shape).astype(np.uint8))
+
+
+def write(
+    data: Prepared,
+    output: Path,
+    reduced: bool,
+    save: Callable[[Path, Case], None],
+    tables: Callable[[Path, Plan], None],
+) -> int:
+    """Write a folder that appears complete or not at all: each case by `save`, then the lists by `tables`; count cases."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ValueError(
+            f"--output {output}: is there already and not empty; name another folder, or remove it"
+        )
+    part = output.with_name(f".{output.name}.{os.getpid()}.part")
+    count = 0
+    try:
+        for case in cases(data, reduced):
+            save(part, case)
+            count += 1
+        found = plan(data)
+        tables(part, found)
+        rows = [f"{name},{number}" for name, number in found.patients.items()]
+        write_text(part / "patients.csv", "\n".join(["image,patient", *rows]) + "\n")
+        if output.exists():
+            output.rmdir()
+        os.replace(part, output)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return count
+
+
+def save_png(path: Path, pixels: NDArray[Any]) -> None:
+    """Write uint8 (H, W) as PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())

@@ -1,0 +1,154 @@
+"""What the beam passes: soft tissue, air and lung texture as depths in 1/32 mm of water."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.phantom.chest.anatomy import Chest
+from imaging.phantom.canvas import (
+    WORK,
+    Depth,
+    Layer,
+    Points,
+    blank,
+    blur,
+    bulge,
+    closed_curve,
+    ellipse,
+    fill,
+    noise,
+    resize,
+    scaled,
+    shape,
+    times,
+    tint,
+)
+
+AERATED = 0.26
+"""Density of an aerated lung relative to water (ICRU report 44)."""
+LUNG_DEPTH = 150.0
+"""Depth of the lung in millimetres, front to back, where it is thickest."""
+WALL_MM = 55
+"""The least that skin, muscle and ribs add to the lung, front and back together."""
+SIDES = (-1, 1)
+
+
+@dataclass(frozen=True)
+class Lungs:
+    """Air-bearing depth and outlines on the WORK grid."""
+
+    air: Depth
+    """Depth of lung where no heart or mediastinum takes its place."""
+    envelope: dict[int, Layer]
+    """Pleural space by side (-1 right, +1 left), 255 inside, what lies behind diaphragm and heart included."""
+    field: dict[int, Layer]
+    """What is seen as lung: the envelope without diaphragm, heart and mediastinum."""
+
+    @property
+    def visible(self) -> Layer:
+        """Both fields."""
+        return cv2.max(self.field[-1], self.field[1])
+
+
+def body(chest: Chest, rng: np.random.Generator) -> Depth:
+    """Chest wall and belly without lungs: the largest of overlapping rounded parts, so that they meet without seams."""
+    stout = chest.build.stout
+    depth = _part(chest, chest.torso(), 0.75, 205 + 80 * stout)
+    depth = cv2.max(depth, _part(chest, chest.neck(), 0.33, 120 + 30 * stout))
+    for side in SIDES:
+        depth = cv2.max(depth, _part(chest, chest.shoulders(side), 0.5, 118 + 50 * stout))
+        depth = cv2.max(depth, _part(chest, chest.arm(side), 0.22, 88 + 40 * stout))
+    lumps = noise(rng, WORK // 2, 24) + noise(rng, WORK // 2, 7) // 2
+    depth = blur(depth, 1.4).astype(np.int32)
+    return resize((depth * (16384 + lumps) >> 14).astype(np.uint16), WORK)
+
+
+def _part(chest: Chest, polygon: Points, radius: float, mm: float, flatness: float = 2.0) -> Depth:
+    """One rounded part at half the WORK resolution."""
+    half = WORK // 2
+    return bulge(shape(chest.to_pixels(polygon, half), half), chest.radius(radius, half), mm, flatness)
+
+
+def lungs(chest: Chest) -> Lungs:
+    """Lung depth: a rounded space, cut by the diaphragm's dome and filled by heart and mediastinum."""
+    envelope, field, spaces = {}, {}, []
+    full = LUNG_DEPTH * (0.75 + 0.25 * chest.pose.inspiration)
+    for side in SIDES:
+        below = chest.to_pixels(chest.below_diaphragm(side))
+        envelope[side] = shape(chest.to_pixels(chest.envelope(side)))
+        field[side] = visible_lung(chest, side)
+        depth = resize(_part(chest, chest.envelope(side), 0.38, full, 3.0), WORK)
+        spaces.append(times(depth, blur(fill(np.full((WORK, WORK), 255, np.uint8), below, 26), 0.6)))
+    heart = _part(chest, chest.heart(), 0.26, 130)
+    pedicle = _part(chest, chest.mediastinum(), 0.11, 160)
+    solid = resize(blur(cv2.max(heart, pedicle), 1.0), WORK)
+    return Lungs(cv2.subtract(cv2.max(*spaces), solid), envelope, field)
+
+
+def visible_lung(chest: Chest, side: int, size: int = WORK, outline: Points | None = None) -> Layer:
+    """One side's lung field, 255 inside; `outline` (pixels) replaces the envelope's."""
+    layer = shape(chest.to_pixels(chest.envelope(side), size) if outline is None else outline, size)
+    for part in (chest.below_diaphragm(side), chest.heart(), chest.mediastinum()):
+        fill(layer, chest.to_pixels(part, size), 0)
+    return layer
+
+
+def front(chest: Chest) -> Depth:
+    """Chest muscles, and breasts whose lower border shows and whose upper one does not."""
+    depth: Depth = np.zeros((WORK // 2, WORK // 2), np.uint16)
+    muscle = blank(WORK // 2)
+    for side in SIDES:
+        depth = cv2.max(depth, _part(chest, chest.breast(side), 0.42, 50 * chest.build.breast))
+        fill(muscle, chest.to_pixels(chest.pectoral(side), WORK // 2), 255)
+    ramp = np.clip((np.arange(WORK // 2) - chest.pose.y / 2) / chest.pose.unit * 2 - 0.95, 0, 0.5) * 2
+    fade = np.round(ramp * 255).astype(np.uint8)[:, None].repeat(WORK // 2, 1)
+    muscles = scaled(blur(muscle, 3.5), 17.0 * chest.build.muscle)
+    return resize(cv2.add(times(depth, fade), muscles), WORK)
+
+
+def airways(chest: Chest) -> Depth:
+    """Trachea and main bronchi: depth of air to take away."""
+    layer = blank()
+    for side in SIDES:
+        fill(layer, chest.to_pixels(chest.bronchus(side)), 130)
+    fill(layer, chest.to_pixels(chest.trachea()), 255)
+    return scaled(blur(layer, 1.6), 24.0)
+
+
+def bowel_gas(chest: Chest, rng: np.random.Generator) -> Depth:
+    """Gas in stomach and colon: depth of air to take away."""
+    layer = blank()
+    dome = chest.dome_height(1)
+    if rng.random() < 0.6:
+        stomach = (rng.uniform(0.3, 0.55), dome + rng.uniform(0.14, 0.28))
+        fill(
+            layer, chest.to_pixels(blob(stomach, rng.uniform(0.1, 0.2), 0.5, rng)), int(rng.integers(80, 255))
+        )
+    loops = rng.integers(0, 7)
+    x, y = rng.uniform(0.0, 0.7), dome + rng.uniform(0.35, 0.8)
+    for _ in range(loops):
+        x, y = x + rng.uniform(-0.22, 0.18), y + rng.uniform(-0.08, 0.12)
+        fill(
+            layer, chest.to_pixels(blob((x, y), rng.uniform(0.04, 0.1), 0.8, rng)), int(rng.integers(60, 200))
+        )
+    return scaled(blur(layer, 1.6), 34.0)
+
+
+def blob(centre: tuple[float, float], radius: float, flat: float, rng: np.random.Generator) -> Points:
+    """An irregular round outline, (64, 2)."""
+    outline = ellipse((0.0, 0.0), (radius, radius * flat), 0.0, 8) * rng.uniform(0.75, 1.3, (8, 1))
+    return closed_curve(outline + centre)
+
+
+def parenchyma(chest: Chest, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Density of the lung on the WORK grid, 256 = water: aerated, denser in the lower parts, with a coarse and a fine grain."""
+    crowded = AERATED * (1 + 0.5 * (1 - chest.pose.inspiration))
+    rough = round(256 * rng.uniform(0.6, 1.9))
+    coarse = resize(tint(noise(rng, WORK // 4, 16)), WORK).astype(np.int32)
+    fine = noise(rng, WORK, 3).astype(np.int32) + noise(rng, WORK, 6) // 2
+    grain = coarse + (fine * rough >> 9) - 1024
+    return (round(256 * crowded) * (8192 + 3 * grain)) >> 13

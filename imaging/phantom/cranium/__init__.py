@@ -1,5 +1,0 @@
-"""Generated head CT slices with intracranial haemorrhage in ct-ich's form: phantoms, not patients."""
-
-from imaging.phantom.cranium.slices import Cranium, render
-
-__all__ = ["Cranium", "render"]

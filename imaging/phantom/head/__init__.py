@@ -1,0 +1,5 @@
+"""Generated head CT slices with intracranial haemorrhage in ct-ich's form: phantoms, not patients."""
+
+from imaging.phantom.head.slices import Cranium, render
+
+__all__ = ["Cranium", "render"]

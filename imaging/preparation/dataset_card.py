@@ -1,0 +1,174 @@
+"""The dataset card: what the prepared data is, on one page with figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from imaging import plotting
+from imaging.preparation import dataset_figures
+from imaging.io.files import write_text
+from imaging.settings import DataSettings
+
+LARGE, MANY = 20, 10
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What the card is about. index, images, masks: as prepared. tests: number of test files. rejected: input, reason.
+    patients: where the patients are from. notes: sentences to list.
+    finding: what the masks show. No patient is named in any of them."""
+
+    settings: DataSettings
+    index: pd.DataFrame
+    images: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    tests: int
+    rejected: pd.DataFrame
+    patients: str
+    notes: list[str]
+    finding: str = "pneumothorax"
+
+
+def write(report: str | Path, data: Dataset) -> None:
+    """Write dataset_card.md and its figures into `report`."""
+    drawn = {"class_pie.png": dataset_figures.class_pie(data.index, data.finding)}
+    if len(data.masks):
+        drawn["area_histogram.png"] = dataset_figures.area_histogram(data.index)
+        drawn["mask_heatmap.png"] = dataset_figures.mask_heatmap(data.masks)
+        drawn["overlay_sheet.png"] = dataset_figures.overlay_sheet(data.index, data.images, data.masks)
+    for name, figure in drawn.items():
+        plotting.save(figure, Path(report) / name)
+    write_text(Path(report) / "dataset_card.md", text(data, list(drawn)))
+
+
+def text(data: Dataset, shown: list[str]) -> str:
+    """The card in Markdown; shown: names of the figures beside it."""
+    settings, index = data.settings, data.index
+    sections = [
+        "# Dataset card",
+        f"Source `{settings.source}`, folder `{settings.folder}`, prepared as {settings.image_size} x"
+        f" {settings.image_size} px. Folds and hold-out: [folds.md](folds.md).",
+        "## Classes",
+        _classes(index, data.tests, data.finding),
+        *[f"![{name}]({name})" for name in shown],
+        "## Masks",
+        _areas(index),
+        "## Patients",
+        _patients(index, data.patients),
+        "## Images",
+        _facts(index),
+        "## Left out",
+        _rejected(data.rejected),
+        "## Notes",
+        _list([*data.notes, *_copies(index)]) or "None.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _classes(index: pd.DataFrame, tests: int, finding: str) -> str:
+    label, total = index["label"], len(index)
+    share = dataset_figures.pixel_share(index)
+    rows = [
+        (finding, int((label == 1).sum()), f"{share:.3%}"),
+        ("negative", int((label == 0).sum()), "–"),
+    ]
+    lines = [f"| {name} | {count:,} | {count / total:.1%} | {pixels} |" for name, count, pixels in rows]
+    missing = int(label.isna().sum())
+    return "\n".join(
+        [
+            "| split | class | images | share | masks, of the labelled images' pixels |",
+            "|---|---|---:|---:|---:|",
+            *[f"| train {line}" for line in lines],
+            f"| train | unlabelled | {missing:,} | {missing / total:.1%} | – |",
+            f"| train | all | {total:,} | 100.0% | – |",
+            f"| test | not known | {tests:,} | – | – |",
+        ]
+    )
+
+
+def _areas(index: pd.DataFrame) -> str:
+    positive = index[index["label"] == 1]
+    if positive.empty:
+        return "No positive image."
+    area = positive["area_px"].astype(float)
+    share = area / (positive["width"].astype("int64") * positive["height"])
+    points = {
+        "smallest": 0,
+        "5 %": 0.05,
+        "25 %": 0.25,
+        "median": 0.5,
+        "75 %": 0.75,
+        "95 %": 0.95,
+        "largest": 1,
+    }
+    lines = [f"| {name} | {area.quantile(q):,.0f} | {share.quantile(q):.3%} |" for name, q in points.items()]
+    return "\n".join(["| quantile | area, px | share of the image |", "|---|---:|---:|", *lines])
+
+
+def _patients(index: pd.DataFrame, source: str) -> str:
+    counts = index["patient_id"].value_counts()
+    several = counts[counts > 1]
+    return (
+        f"{len(counts):,} patients, from: {source}. {len(several):,} of them have more than one image"
+        f" ({several.sum():,} images; at most {counts.max():,} of one patient)."
+    )
+
+
+def _facts(index: pd.DataFrame) -> str:
+    """Sex, view, age, size and spacing, each with its prevalence: a classifier may learn these instead of
+    the finding.
+    """
+    lines = ["| fact | value | images | positive of the labelled |", "|---|---|---:|---:|"]
+    lines += _rows(index, "sex", index["sex"]) + _rows(index, "view", index["view"])
+    ages = pd.cut(index["age"].astype("Float64").astype(float), [-1, 17, 39, 59, 79, 200])
+    named = ages.cat.rename_categories(["under 18", "18–39", "40–59", "60–79", "80 and over"])
+    lines += _rows(index, "age", named)
+    lines += _rows(index, "size, px", index["width"].astype(str) + " x " + index["height"].astype(str))
+    lines += _rows(index, "spacing, mm", _few(index["spacing_mm"].round(3)))
+    return "\n".join(lines)
+
+
+def _few(numbers: pd.Series) -> pd.Series:
+    """The numbers themselves when there are few different ones, else quarters of their range of ranks."""
+    if numbers.nunique() <= MANY:
+        return numbers.astype("Float64").astype("string")
+    quarters = pd.qcut(numbers, 4, duplicates="drop")
+    return quarters.cat.rename_categories([f"{q.left:g}–{q.right:g}" for q in quarters.cat.categories])
+
+
+def _rows(index: pd.DataFrame, name: str, values: pd.Series) -> list[str]:
+    """One line a value, the most frequent first (ages in their order), the rest summed up."""
+    ordered = list(values.cat.categories) if isinstance(values.dtype, pd.CategoricalDtype) else []
+    values = values.astype(object).where(values.notna(), "not told")
+    counts = values.value_counts()
+    common = counts.index[:MANY] if len(counts) > MANY + 1 else counts.index
+    values = values.where(values.isin(common), "other")
+    label = index["label"].astype("Float64")
+    lines = []
+    for value in sorted(values.value_counts().index, key=lambda v: ordered.index(v) if v in ordered else 99):
+        known = label[values == value].dropna()
+        share = f"{known.mean():.1%}" if len(known) else "–"
+        lines.append(f"| {name} | {value} | {(values == value).sum():,} | {share} |")
+    return lines
+
+
+def _rejected(rejected: pd.DataFrame) -> str:
+    if rejected.empty:
+        return "Nothing."
+    lines = [f"`{row.input}`: {row.reason}" for row in rejected.head(LARGE).itertuples()]
+    more = f"\n\n… and {len(rejected) - LARGE:,} more." if len(rejected) > LARGE else ""
+    return f"{len(rejected):,} inputs, all of them in `rejected.csv`:\n\n" + _list(lines) + more
+
+
+def _copies(index: pd.DataFrame) -> list[str]:
+    copies = int(index["sha256"].duplicated(keep=False).sum())
+    return [f"{copies:,} files are byte for byte equal to another one under another id."] if copies else []
+
+
+def _list(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,127 @@
+"""The figures of the dataset card."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from imaging import plotting
+
+SHEET = 12
+"""Images on the overlay sheet."""
+
+
+def class_pie(index: pd.DataFrame, finding: str = "pneumothorax") -> Figure:
+    """Two rings: the images of each class, and the share of the labelled images' pixels that are inside a
+    mask.
+    """
+    figure, (left, right) = plotting.new_figure(9.5, 3.9, 1, 2)
+    label = index["label"]
+    counts = {finding: int((label == 1).sum()), "negative": int((label == 0).sum())}
+    counts |= {"unlabelled": int(label.isna().sum())} if label.isna().any() else {}
+    colours = [plotting.POSITIVE, plotting.NEGATIVE, plotting.UNLABELLED]
+    names = [f"{name}\n{count:,} · {count / len(index):.1%}" for name, count in counts.items()]
+    _ring(left, list(counts.values()), colours, names, f"{len(index):,}\nimages")
+    inside = pixel_share(index)
+    names = [f"{finding}\n{inside:.2%}", f"background\n{1 - inside:.2%}"]
+    _ring(
+        right, [inside, 1 - inside], [plotting.POSITIVE, plotting.FAINT], names, "pixels of\nlabelled\nimages"
+    )
+    return figure
+
+
+def pixel_share(index: pd.DataFrame) -> float:
+    """Share of pixels inside a mask among all pixels of the labelled images, at their original resolution."""
+    labelled = index[index["label"].notna()]
+    pixels = (labelled["width"].astype("int64") * labelled["height"]).sum()
+    return float(labelled["area_px"].sum() / pixels) if pixels else 0.0
+
+
+def area_histogram(index: pd.DataFrame) -> Figure:
+    """Areas of the masks in per cent of their image, on a logarithmic axis, with their quantiles."""
+    positive = index[index["label"] == 1]
+    pixels = positive["width"].astype("int64") * positive["height"]
+    share = (100 * positive["area_px"].astype(float) / pixels).to_numpy()
+    figure, (axes,) = plotting.new_figure(7, 3.6)
+    low, high = np.log10(share.min()) - 0.05, np.log10(share.max()) + 0.05
+    bins = np.logspace(low, high, int(np.clip(np.sqrt(len(share)) * 1.5, 8, 50)))
+    axes.hist(share, bins.tolist(), color=plotting.POSITIVE, alpha=0.85, edgecolor="white", linewidth=0.5)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
+    axes.grid(axis="x", visible=False)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.25)  # room for the words above the bars
+    for quantile, name in ((0.05, "5th percentile"), (0.5, "median"), (0.95, "95th percentile")):
+        _mark(axes, float(np.quantile(share, quantile)), name)
+    axes.set_xlim(10**low, max(10**high, 3 * np.quantile(share, 0.95)))  # and beside the last line
+    axes.set(xlabel="area of the mask, share of the image", ylabel="images")
+    axes.set_title(f"Area of the finding in {len(share):,} positive images")
+    return figure
+
+
+def _mark(axes: Axes, at: float, name: str) -> None:
+    """A dashed line with words at its top, on its right side."""
+    axes.axvline(at, color=plotting.INK, linewidth=1, linestyle=(0, (4, 3)))
+    axes.annotate(
+        f"{name}\n{at:.2g} %",
+        (at, 1),
+        (4, -2),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        va="top",
+        fontsize=8.5,
+    )
+
+
+def mask_heatmap(masks: NDArray[np.uint8]) -> Figure:
+    """How often each pixel is inside, over the positives' masks (P, S, S) of 0 and 1."""
+    total = np.zeros(masks.shape[1:], np.int64)
+    for start in range(0, len(masks), 64):  # a block at a time, since all masks may not fit in memory
+        total += masks[start : start + 64].sum(axis=0, dtype=np.int64)
+    figure, (axes,) = plotting.new_figure(5.6, 4.9)
+    plotting.picture_axes(axes)
+    shown = axes.imshow(100 * total / len(masks), cmap=plotting.DENSITY, vmin=0)
+    figure.colorbar(shown, ax=axes, label="masks that cover the pixel, %", shrink=0.85)
+    axes.set_title(f"Where the {len(masks):,} masks lie (the patient's right is on the left)")
+    return figure
+
+
+def overlay_sheet(index: pd.DataFrame, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Figure:
+    """Positives from the smallest mask to the largest, evenly over their ranks, with the mask's outline."""
+    positive = index[index["label"] == 1].sort_values(["area_px", "image_id"])
+    chosen = np.unique(np.linspace(0, len(positive) - 1, SHEET).round().astype(int))
+    columns = min(4, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure, axes = plotting.new_figure(2.6 * columns, 2.85 * rows, rows, columns)
+    for panel in axes:
+        plotting.picture_axes(panel)
+    for panel, place in zip(axes, chosen, strict=False):
+        row = positive.index[place]
+        about = positive.iloc[place]
+        panel.imshow(images[row], cmap="gray", vmin=0, vmax=255)
+        panel.contour(masks[about["mask_row"]], [0.5], colors=[plotting.OUTLINE], linewidths=1.2)
+        share = about["area_px"] / (about["width"] * about["height"])
+        panel.set_title(
+            f"{share:.2%}  ({about['area_px']:,} px)", fontsize=9, fontweight="normal", loc="center", pad=4
+        )
+    return figure
+
+
+def _ring(axes: Axes, values: list[float], colours: list[str], names: list[str], middle: str) -> None:
+    axes.pie(
+        values,
+        colors=colours[: len(values)],
+        labels=names,
+        startangle=90,
+        counterclock=False,
+        wedgeprops={"width": 0.34, "edgecolor": "white", "linewidth": 0.6},
+        textprops={"fontsize": 9.5},
+        labeldistance=1.15,
+    )
+    axes.text(0, 0, middle, ha="center", va="center", fontsize=11, fontweight="bold")

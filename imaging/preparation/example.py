@@ -1,0 +1,125 @@
+"""One study made ready: decoded, resized, its mask drawn, its facts noted. A refusal is a value, no
+exception.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging import rle
+from imaging.formats import masks, nifti
+from imaging.decoding.radiograph import Facts, RefusedFile, load
+from imaging.formats.reader import decode_reduced, read_reduced
+from imaging.resize import resize_image, resize_mask
+from imaging.preparation.duplicates import difference_hash
+
+
+@dataclass(frozen=True)
+class Example:
+    """image: uint8 (S, S). mask: uint8 0/1 (S, S) of a positive, else None. code: the run-length code at the
+    original size, None for an unlabelled image. hash: uint8 (32,), see imaging.preparation.duplicates. facts: the index's
+    columns known here. patient: DICOM PatientID. told: the patient by the source. oddities: how the file differs from the
+    rule, in words.
+    """
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8] | None
+    code: str | None
+    hash: NDArray[np.uint8]
+    facts: dict[str, Any]
+    patient: str | None
+    told: str | None
+    oddities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An input left out, with the reason in words."""
+
+    input: str
+    reason: str
+
+
+def read_example(record: dict[str, Any], size: int) -> Example | Refusal:
+    """Read one record of a `Listing` for the prepared side `size`."""
+    try:
+        return _read(record, size)
+    except RefusedFile as error:
+        return Refusal(record["path"], error.reason)
+    except rle.RleError as error:
+        return Refusal(record["path"], f"its mask does not fit: {error}")
+
+
+def _read(record: dict[str, Any], size: int) -> Example:
+    pixels, about, checksum = _picture(record["path"], size)
+    image = resize_image(pixels, size)
+    code = record.get("rle")
+    if record.get("mask"):
+        code = rle.encode(_drawn(record["mask"], about))
+    area, mask = _mask(code, (about.height, about.width), size)
+    facts = {
+        "image_id": record["image_id"],
+        "path": record["path"],
+        "width": about.width,
+        "height": about.height,
+        "sex": about.sex,
+        "age": about.age,
+        "view": about.view,
+        "spacing_mm": about.spacing_mm[0] if about.spacing_mm else None,
+        "label": None if area is None else int(area > 0),
+        "area_px": area,
+        "sha256": checksum,
+        "split": record["split"],
+    }
+    oddities, told = _oddities(record, about, facts["label"]), record.get("patient_id")
+    return Example(image, mask, code, difference_hash(image), facts, about.patient_id, told, oddities)
+
+
+def _picture(path: str, size: int) -> tuple[NDArray[np.uint8], Facts, str]:
+    """Pixels, facts and a checksum: of the file, or of the pixels where one file has many slices."""
+    if nifti.is_slice(path):
+        pixels, about = read_reduced(path, size)
+        return pixels, about, hashlib.sha256(pixels.tobytes()).hexdigest()
+    data = load(path)  # read once: for the picture and for the checksum
+    pixels, about = decode_reduced(data, size)
+    return pixels, about, hashlib.sha256(data).hexdigest()
+
+
+def _drawn(path: str, about: Facts) -> NDArray[np.bool_]:
+    """The mask of a mask file, which must have its image's size."""
+    try:
+        mask = masks.read(path)
+    except RefusedFile as error:  # its path stands in the message; the input left out is the image
+        raise RefusedFile(str(error)) from None
+    if mask.shape != (about.height, about.width):
+        raise RefusedFile(
+            f"the image has {about.width} x {about.height} pixels, but its mask {path} has"
+            f" {mask.shape[1]} x {mask.shape[0]}; save the mask in the image's size"
+        )
+    return mask
+
+
+def _oddities(record: dict[str, Any], about: Facts, label: int | None) -> tuple[str, ...]:
+    """How the file differs from the rule."""
+    found = [*about.notes]
+    if about.sop_uid is not None and about.sop_uid != record["image_id"] and not record.get("mask"):
+        found.append("file name is not its SOPInstanceUID; labels go by name")
+    said = record.get("label")
+    if said is not None and label is not None and said != label:
+        found.append(f"the label table says {said}, the mask says {label}; the mask is taken")
+    return tuple(found)
+
+
+def _mask(code: str | None, shape: tuple[int, int], size: int) -> tuple[int | None, NDArray[np.uint8] | None]:
+    """Area at the original shape (None: unlabelled), and the mask (size, size) of a positive."""
+    if code is None:
+        return None, None
+    if code == rle.EMPTY:
+        return 0, None
+    mask = rle.decode(code, shape)
+    return rle.area(code), resize_mask(mask, size)

@@ -1,0 +1,101 @@
+"""Decoders that fail, crash, hang or claim too much cost one file, never the program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import uid
+
+from imaging import dicom
+from imaging.decoding import worker, sandbox
+from imaging.formats import reader
+from imaging.decoding.radiograph import RefusedFile
+from tests.imaging import dicom_files as files
+from tests.imaging.dicom.test_read import smooth_picture
+
+OPTIONS = {
+    "rows": 8, "columns": 8, "number_of_frames": 1, "samples_per_pixel": 1, "photometric_interpretation": "MONOCHROME2",
+    "bits_allocated": 8, "bits_stored": 8, "pixel_representation": 0, "pixel_keyword": "PixelData",
+}  # fmt: skip
+
+
+@pytest.fixture
+def jpeg_2000(tmp_path):
+    picture = smooth_picture()
+    return files.write(tmp_path / "a.dcm", picture, uid.JPEG2000Lossless), picture
+
+
+def ask(frame=b"", seconds=60.0):
+    return sandbox.decode(frame, uid.JPEG2000Lossless, "pylibjpeg", OPTIONS, seconds)
+
+
+def test_a_picture_comes_back_as_it_was(jpeg_2000):
+    path, picture = jpeg_2000
+    np.testing.assert_array_equal(dicom.read(path).pixels, picture)
+
+
+def test_a_failing_decoder_is_kept():
+    with pytest.raises(RefusedFile):
+        ask(b"no picture")
+    first = sandbox._of_thread.child.process.pid
+    with pytest.raises(RefusedFile):
+        ask(b"no picture either")
+    assert sandbox._of_thread.child.process.pid == first
+
+
+def test_a_crash_refuses_one_file_and_the_next_is_read(jpeg_2000):
+    path, picture = jpeg_2000
+    dicom.read(path)
+    os.kill(sandbox._of_thread.child.process.pid, signal.SIGSEGV)
+    with pytest.raises(RefusedFile, match=r"JPEG 2000.*crashed"):
+        dicom.read(path)
+    np.testing.assert_array_equal(dicom.read(path).pixels, picture)
+
+
+def test_a_crash_over_a_tiff_refuses_it_alone(tmp_path):
+    path, picture = tmp_path / "a.tif", smooth_picture()
+    Image.fromarray(picture).save(path, compression="tiff_lzw")
+    np.testing.assert_array_equal(reader.read(path).pixels, picture)
+    os.kill(sandbox._of_thread.child.process.pid, signal.SIGSEGV)
+    with pytest.raises(RefusedFile, match=r"a\.tif.*crashed"):
+        reader.read(path)
+    np.testing.assert_array_equal(reader.read(path).pixels, picture)
+
+
+def test_a_hang_is_ended(jpeg_2000):
+    path, picture = jpeg_2000
+    dicom.read(path)
+    child = sandbox._of_thread.child.process
+    os.kill(child.pid, signal.SIGSTOP)
+    with pytest.raises(RefusedFile, match="stopped after 1 seconds"):
+        ask(seconds=1)
+    assert child.poll() is not None
+    np.testing.assert_array_equal(dicom.read(path).pixels, picture)
+
+
+def test_each_thread_has_its_own_and_it_ends_with_the_thread(jpeg_2000):
+    path, _ = jpeg_2000
+    children = []
+
+    def work():
+        dicom.read(path)
+        children.append(sandbox._of_thread.child.process)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert children[0].pid != children[1].pid
+    assert [child.wait(10) for child in children] == [-signal.SIGKILL] * 2
+
+
+def test_an_answer_that_was_cut_off_is_none():
+    with subprocess.Popen(["printf", r'{"bytes": 4}\nab'], stdout=subprocess.PIPE) as process:
+        assert worker.receive(process.stdout) is None

@@ -1,0 +1,249 @@
+"""Our DICOM objects: valid to dciodvfy, equal to the mask when read back, pointing at their study, saying no more than it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from highdicom.seg import segread
+from pydicom import config, dcmread, uid
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+
+from imaging.formats import reader
+from imaging.dicom_objects import secondary_capture, presentation_state, segmentation, reference
+from imaging.dicom_objects.reference import Author, NoReference
+from imaging.decoding.radiograph import to_uint8
+
+AUTHOR = Author("pneumothorax-phantom-1a2b3c4d", "f" * 64)
+SHAPE = (96, 70)
+NOTE = "0.97 probability"
+
+SIIM: dict[str, Any] = {
+    "SOPClassUID": uid.SecondaryCaptureImageStorage, "Modality": "CR", "ConversionType": "WSD", "PatientAge": "29",
+    "PatientName": "17d405a3-a0d2", "PatientID": "17d405a3-a0d2", "PatientSex": "F", "PatientBirthDate": "",
+    "StudyDate": "19010101", "StudyTime": "000000.00", "AccessionNumber": "", "ReferringPhysicianName": "", "StudyID": "",
+    "BodyPartExamined": "CHEST",
+    "PixelSpacing": [0.2, 0.1], "LossyImageCompression": "01", "LossyImageCompressionMethod": "ISO_10918_1", "bits": 8,
+}  # fmt: skip
+DX: dict[str, Any] = {
+    "SOPClassUID": uid.DigitalXRayImageStorageForPresentation, "Modality": "DX", "PatientName": "Doe^Jane", "PatientID": "7",
+    "PatientOrientation": ["L", "F"], "ImagerPixelSpacing": [0.1, 0.1], "WindowCenter": 2000, "WindowWidth": 3000,
+    "PresentationLUTShape": "IDENTITY", "RescaleIntercept": 0, "RescaleSlope": 1, "PatientIdentityRemoved": "YES",
+    "DeidentificationMethod": "by hand", "bits": 12,
+}  # fmt: skip
+CR: dict[str, Any] = {
+    "SOPClassUID": uid.ComputedRadiographyImageStorage, "Modality": "CR", "PhotometricInterpretation": "MONOCHROME1",
+    "PatientSex": "x", "PatientAge": "???", "StudyDate": "yesterday", "NumberOfFrames": 1, "WindowCenter": [500, 600],
+    "WindowWidth": [900, 1000], "InstitutionName": "Hospital", "OperatorsName": "Somebody", "bits": 10,
+    "syntax": uid.ImplicitVRLittleEndian,
+}  # fmt: skip
+KINDS = {"siim": SIIM, "dx": DX, "cr": CR}
+
+
+def write(path: Path, elements: dict[str, Any]) -> Path:
+    """A study of SHAPE with these elements."""
+    d = Dataset()
+    d.file_meta = FileMetaDataset()
+    d.file_meta.TransferSyntaxUID = elements.get("syntax", uid.ExplicitVRLittleEndian)
+    d.StudyInstanceUID, d.SeriesInstanceUID, d.SOPInstanceUID = (uid.generate_uid() for _ in range(3))
+    d.Rows, d.Columns = SHAPE
+    d.SamplesPerPixel, d.PhotometricInterpretation, d.PixelRepresentation = 1, "MONOCHROME2", 0
+    bits = elements["bits"]
+    d.BitsAllocated, d.BitsStored, d.HighBit = (8 if bits == 8 else 16), bits, bits - 1
+    pixels = np.random.default_rng(0).integers(0, 2**bits, SHAPE)
+    d.PixelData = pixels.astype("u1" if bits == 8 else "<u2").tobytes()
+    d["PixelData"].VR = "OB" if bits == 8 else "OW"
+    d.private_block(0x0021, "A MAKER", create=True).add_new(1, "LO", "private")
+    with config.disable_value_validation():
+        for name, value in elements.items():
+            if name not in ("bits", "syntax"):
+                setattr(d, name, value)
+        d.file_meta.MediaStorageSOPClassUID, d.file_meta.MediaStorageSOPInstanceUID = (
+            d.SOPClassUID,
+            d.SOPInstanceUID,
+        )
+        dcmwrite(path, d, enforce_file_format=True)
+    return path
+
+
+def lesion(shape: tuple[int, int]) -> np.ndarray:
+    """A part with a hole, and single pixels in two corners: where a shift or a turn would show."""
+    mask = np.zeros(shape, bool)
+    mask[shape[0] // 8 : shape[0] // 2, shape[1] // 5 : shape[1] // 2] = True
+    mask[shape[0] // 4 : shape[0] // 3, shape[1] // 4 : shape[1] // 3] = False
+    mask[0, 0] = mask[-1, -1] = True
+    return mask
+
+
+def make_all(path: Path, mask: np.ndarray, folder: Path) -> dict[str, Path]:
+    """The three objects of a study, written."""
+    study, grey = reference.read(path), to_uint8(reader.read(path).pixels)
+    made = {
+        "seg": segmentation.make(study, mask, AUTHOR, NOTE),
+        "gsps": presentation_state.make(study, mask, AUTHOR, NOTE),
+        "sc": secondary_capture.make(study, grey, mask, AUTHOR, NOTE),
+    }
+    for kind, dataset in made.items():
+        dataset.save_as(folder / f"{kind}.dcm")
+    return {kind: folder / f"{kind}.dcm" for kind in made}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def study(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp(kind) / "study.dcm", KINDS[kind])
+
+
+@pytest.fixture(scope="module")
+def objects(study: Path) -> dict[str, Path]:
+    return make_all(study, lesion(SHAPE), study.parent)
+
+
+def errors(path: Path) -> list[str]:
+    """What dciodvfy finds wrong."""
+    done = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
+    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
+
+
+needs_dciodvfy = pytest.mark.skipif(
+    shutil.which("dciodvfy") is None, reason="dciodvfy is not installed (Debian: dicom3tools)"
+)
+
+
+@needs_dciodvfy
+@pytest.mark.parametrize("name", ["seg", "gsps", "sc"])
+def test_dciodvfy_finds_no_error(objects: dict[str, Path], name: str) -> None:
+    assert errors(objects[name]) == []
+
+
+def test_the_segmentation_read_back_is_the_mask(objects: dict[str, Path]) -> None:
+    read = segread(objects["seg"])
+    assert np.array_equal(read.pixel_array.astype(bool), lesion(SHAPE))
+    assert (read.Rows, read.Columns, read.SegmentationType) == (*SHAPE, "BINARY")
+    segment = read.get_segment_description(1)
+    assert segment.segmented_property_type.value == "36118008"
+    assert segment.segmented_property_category.value == "49755003"
+    assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmName == AUTHOR.name
+    assert segment.SegmentationAlgorithmIdentificationSequence[0].AlgorithmVersion == AUTHOR.version
+
+
+def test_spacing_is_the_studys_own(objects: dict[str, Path], kind: str) -> None:
+    shared = segread(objects["seg"]).SharedFunctionalGroupsSequence[0]
+    if kind != "siim":  # ImagerPixelSpacing is not the patient's: nothing is claimed
+        assert "PixelMeasuresSequence" not in shared
+        return
+    assert list(shared.PixelMeasuresSequence[0].PixelSpacing) == [0.2, 0.1]
+    area = dcmread(objects["gsps"]).DisplayedAreaSelectionSequence[0]
+    assert list(area.PresentationPixelSpacing) == [0.2, 0.1]
+    assert list(dcmread(objects["sc"]).PixelSpacing) == [0.2, 0.1]
+
+
+def test_all_point_at_the_study(objects: dict[str, Path], study: Path) -> None:
+    with config.disable_value_validation():
+        original = dcmread(study)
+    for path in objects.values():
+        made = dcmread(path)
+        assert made.StudyInstanceUID == original.StudyInstanceUID
+        assert made.SeriesInstanceUID != original.SeriesInstanceUID
+        assert original.SOPInstanceUID in str(made)
+    assert len({dcmread(path).SOPInstanceUID for path in objects.values()}) == 3
+
+
+def test_the_patient_is_as_in_the_study(objects: dict[str, Path], kind: str) -> None:
+    for path in objects.values():
+        made = dcmread(path)
+        assert str(made.PatientName) == KINDS[kind].get("PatientName", "")
+        assert (made.PatientID or "") == KINDS[kind].get("PatientID", "")
+        assert (made.PatientSex or "") == {"siim": "F"}.get(kind, "")
+        assert made.get("PatientIdentityRemoved") == KINDS[kind].get("PatientIdentityRemoved")
+        assert "InstitutionName" not in made
+        assert "OperatorsName" not in made
+
+
+def test_mended_values() -> None:
+    header = Dataset()
+    with config.disable_value_validation():
+        header.PatientAge, header.StudyDate, header.PatientID = "29", "yesterday", "x" * 80
+    good = reference.mended(header)
+    assert (good.PatientAge, good.StudyDate, good.PatientID) == ("029Y", "", "x" * 80)
+
+
+def test_the_outline_lies_over_the_mask_in_the_right_polarity(objects: dict[str, Path], kind: str) -> None:
+    state, mask = dcmread(objects["gsps"]), lesion(SHAPE)
+    graphics = state.GraphicAnnotationSequence[0].GraphicObjectSequence
+    assert len(graphics) == 4  # the part, its hole, two corners
+    points = np.concatenate([np.reshape(graphic.GraphicData, (-1, 2)) for graphic in graphics])
+    assert points.min() == 0.25
+    assert points.max(axis=0).tolist() == [SHAPE[1] - 0.25, SHAPE[0] - 0.25]
+    # x runs along the rows: each point is inside the mask or within half a pixel of it
+    near = np.pad(mask, 1)
+    around = [
+        near[int(y + dy) + 1, int(x + dx) + 1] for x, y in points for dx in (-0.5, 0.5) for dy in (-0.5, 0.5)
+    ]
+    assert np.reshape(around, (-1, 4)).any(axis=1).all()
+    assert state.PresentationLUTShape == ("INVERSE" if kind == "cr" else "IDENTITY")
+    for graphic in graphics:
+        assert graphic.GraphicData[:2] == graphic.GraphicData[-2:]
+
+
+def test_the_capture_is_the_radiograph_with_a_line(objects: dict[str, Path], study: Path) -> None:
+    picture = dcmread(objects["sc"]).pixel_array.astype(int)
+    grey = to_uint8(reader.read(study).pixels)
+    touched = np.ptp(picture, axis=2) > 0
+    assert np.array_equal(picture[~touched][:, 0], grey[~touched])
+    assert 0 < touched.mean() < 0.25
+
+
+def test_an_empty_mask_makes_a_segmentation_and_no_outline(study: Path) -> None:
+    header, nothing = reference.read(study), np.zeros(SHAPE, bool)
+    assert not segmentation.make(header, nothing, AUTHOR).pixel_array.any()
+    with pytest.raises(ValueError, match="0 pixels"):
+        presentation_state.make(header, nothing, AUTHOR)
+
+
+def test_another_size_is_refused(study: Path) -> None:
+    header = reference.read(study)
+    turned = np.ones(SHAPE[::-1], bool)
+    for call in (
+        lambda: segmentation.make(header, turned, AUTHOR),
+        lambda: presentation_state.make(header, turned, AUTHOR),
+        lambda: secondary_capture.make(header, np.zeros(SHAPE, np.uint8), turned, AUTHOR),
+    ):
+        with pytest.raises(ValueError, match=r"\(70, 96\)"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"StudyInstanceUID": "", "SeriesInstanceUID": "", "SOPInstanceUID": "ID_0011fe81e"},
+         "no valid StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID to point back at"),
+        ({"SOPClassUID": "1.2.3.4"}, "standard does not know"),
+        ({"SOPClassUID": uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage, "NumberOfFrames": 1}, "single-frame"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_pointed_at_is_said(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    path = write(tmp_path / "a.dcm", SIIM | change)
+    with pytest.raises(NoReference, match=message) as refusal:
+        reference.read(path)
+    assert "ID_" not in str(refusal.value)
+
+
+@needs_dciodvfy
+def test_real_studies(real_siim: Path, tmp_path: Path) -> None:
+    for path in sorted(real_siim.glob("dicom-images-train/*/*/*.dcm"))[:3]:
+        mask = lesion(reader.read(path).pixels.shape)
+        for name, made in make_all(path, mask, tmp_path).items():
+            assert errors(made) == [], name
+        assert np.array_equal(segread(tmp_path / "seg.dcm").pixel_array.astype(bool), mask)
+    with pytest.raises(NoReference):
+        reference.read(next(real_siim.glob("dicom-images-test/*.dcm")))
