@@ -28,7 +28,7 @@ from ensemble.gather import counts, gather, maps_of_images
 from ensemble.histograms import Levels, to_original
 from ensemble.metrics import breakdown
 from ensemble.predictions import Predictions
-from experiments.bootstrap import PatientDraws, interval
+from experiments.statistics.bootstrap import PatientDraws, interval
 from imaging.prepared import Prepared
 
 DRAWS = 2000

@@ -31,7 +31,7 @@ from ensemble.onnx_export import write as export
 from ensemble.predictor import Member, Predictor
 from ensemble.probability import Calibrated
 from ensemble.rules.gate import Gate
-from experiments.training_settings import ClassificationSettings
+from experiments.settings.training import ClassificationSettings
 from imaging.io.threads import cores
 from imaging.phantom.dataset import write
 from imaging.formats.reader import read_reduced

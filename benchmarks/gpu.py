@@ -28,9 +28,10 @@ from torch import Tensor
 
 from benchmarks import timing
 from benchmarks.gpu_cases import CASES, TINY, Case, Objective, flops, generated, in_memory, plain_loss
-from experiments import inference, training
-from experiments.normalisation import normalise
-from experiments.precision import Way
+from experiments.networks import inference
+from experiments.training import loop
+from experiments.networks.normalisation import normalise
+from experiments.networks.precision import Way
 from imaging.data import augment, augment_batch
 from imaging.data.dataset import Images
 from imaging.io.files import write_json
@@ -163,7 +164,7 @@ def training_ways(case: Case, batch: dict[str, Tensor], device: torch.device) ->
     """A step of each way on the batch; ours changes it anew each time."""
     bf16 = case.settings(precision(device))
     objective = Objective(bf16)
-    ours = training.Learner(case.ours(bf16.precision), objective, bf16, Way(bf16.precision)).to(device)
+    ours = loop.Learner(case.ours(bf16.precision), objective, bf16, Way(bf16.precision)).to(device)
     fast = torch.optim.AdamW(ours.parameters(), 1e-4, fused=True)
     return {
         PLAIN: plain_step(case, batch, device, torch.contiguous_format, None),
@@ -174,7 +175,7 @@ def training_ways(case: Case, batch: dict[str, Tensor], device: torch.device) ->
     }
 
 
-def _ours(learner: training.Learner, objective: Objective, batch: dict[str, Tensor]) -> Tensor:
+def _ours(learner: loop.Learner, objective: Objective, batch: dict[str, Tensor]) -> Tensor:
     return objective.loss(learner(batch["image"]), batch)
 
 
@@ -234,7 +235,7 @@ def precision(device: torch.device) -> str:
 
 
 def whole(case: Case, device: torch.device) -> float:
-    """Images a second of `experiments.training.fit` in its last epoch, with data, augmentation and logs."""
+    """Images a second of `experiments.training.loop.fit` in its last epoch, with data, augmentation and logs."""
     settings = case.settings(precision(device), epochs=3)
     told: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -245,7 +246,7 @@ def whole(case: Case, device: torch.device) -> float:
         change = augment.build(settings.augment, case.side)
         train = Images(prepared, everything, case.side, change, masks=not case.classifier)
         look = Images(prepared, everything[:4], case.side, masks=not case.classifier)
-        training.fit(
+        loop.fit(
             case.ours(settings.precision), Objective(settings), train, look, settings,
             title=case.name, resume=Path(folder, "resume"), report=lambda row, epoch: told.append(row),
         )  # fmt: skip

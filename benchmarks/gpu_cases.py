@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import classification.model
 import segmentation.architectures
 from classification.losses import mixed
-from experiments.training_settings import ClassificationSettings, SegmentationSettings, TrainingSettings
+from experiments.settings.training import ClassificationSettings, SegmentationSettings, TrainingSettings
 from imaging.data import augment_batch
 from imaging.prepared import Prepared
 from imaging.settings import AugmentSettings, SamplingSettings

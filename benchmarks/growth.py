@@ -27,7 +27,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
-from experiments import weights
+from experiments.networks import weights
 from imaging import plotting, rle
 from imaging.io.files import read_json
 from imaging.phantom import dicom_writer

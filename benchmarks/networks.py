@@ -23,7 +23,7 @@ from ensemble import acceptance, onnx_int8
 from ensemble.onnx_engine import ask, session
 from ensemble.onnx_export import write
 from ensemble.predictor import Member
-from experiments.training_settings import SegmentationSettings
+from experiments.settings.training import SegmentationSettings
 from imaging.io.threads import cores
 from imaging.phantom.chest.render import render
 from imaging.settings import PhantomSettings

@@ -22,7 +22,7 @@ from benchmarks import timing
 from benchmarks.rows import Row
 from ensemble.cases import UNIT
 from ensemble.histograms import above, histogram
-from experiments.search import triplet_surface
+from experiments.statistics.threshold_search import triplet_surface
 
 Maps = list[tuple[np.ndarray, np.ndarray]]
 Grid = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -24,9 +24,11 @@ from ensemble.cases import Cases, Evidence
 from ensemble.histograms import above, histogram
 from ensemble.metrics import breakdown
 from ensemble.rules.triplet import Triplet
-from experiments import fold, inference, training, tuned, tuning
+from experiments.networks import inference
+from experiments.training import train_fold, loop, tuned_params
+from experiments.tuning import study
 from experiments.params import Params
-from experiments.tuning_settings import of_trial
+from experiments.settings.tuning import of_trial
 from imaging import prepare, split
 from imaging.data.dataset import Images
 from imaging.io.files import atomic
@@ -81,8 +83,8 @@ def main() -> None:
         phantom.main()
         prepare.main()
         split.main()
-    tuning.tune("segmentation", params.segmentation, params.tune_segmentation, build, Judged)
-    values = {"source": SOURCE, "found": tuned.values("segmentation")}
+    study.tune("segmentation", params.segmentation, params.tune_segmentation, build, Judged)
+    values = {"source": SOURCE, "found": tuned_params.values("segmentation")}
     done = Path("compared.csv")
     rows = pd.read_csv(done).to_dict("records") if done.exists() else []
     for seed in SEEDS:  # interleaved: a busy minute of the machine hurts both
@@ -101,8 +103,8 @@ def compare(params: Params, values: dict[str, Any]) -> dict[str, float]:
     shutil.rmtree(resume, ignore_errors=True)
     torch.manual_seed(settings.seed)
     net = build(settings)
-    train, validation = fold.datasets(prepared, 0, settings, share=params.tune_segmentation.share)
-    made = training.fit(
+    train, validation = train_fold.datasets(prepared, 0, settings, share=params.tune_segmentation.share)
+    made = loop.fit(
         net, Objective(settings), train, validation, settings, title=str(values), resume=resume
     )
     net.load_state_dict(made.state)

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from classification.train import Objective
-from experiments.nested import graded, nested_score
-from experiments.search import quantile_cuts
-from experiments.training_settings import ClassificationSettings
+from experiments.statistics.nested_score import graded, nested_score
+from experiments.statistics.threshold_search import quantile_cuts
+from experiments.settings.training import ClassificationSettings
 
 CUTS = 256
 NEIGHBOURS = 1 / 64

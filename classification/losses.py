@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d, binary_cross_entropy_with_logits
 
-from experiments.overlap import log_dice
+from experiments.training.soft_dice import log_dice
 
 
 def mixed(logit: Tensor, label: Tensor, alpha: float, gamma: float) -> Tensor:

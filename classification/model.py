@@ -10,8 +10,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from experiments.training_settings import ClassificationSettings
-from experiments.weights import hub_error, load_facts, restore
+from experiments.settings.training import ClassificationSettings
+from experiments.networks.weights import hub_error, load_facts, restore
 from imaging.settings import validate
 
 # Sharpness r of the log-sum-exp pooling, between the mean (0) and the maximum (infinity); Wang 2017 (ChestX-ray8) found

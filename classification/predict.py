@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from classification.metrics import summary
 from classification.model import load
-from experiments import committee, inference
+from experiments.networks import fold_predictions, inference
 from imaging.data.dataset import Images
 from imaging.io.files import atomic, write_json
 from imaging.prepared import Prepared
@@ -18,10 +18,10 @@ def predict(model: str, part: str, prepared: Prepared) -> pd.DataFrame:
     """Columns image_id, fold, prob: one row for each image and network that predicts it."""
     tables = []
     for fold, path, rows in tqdm(
-        list(committee.tasks("classification", model, part, prepared)), desc=f"{model} {part}", disable=None
+        list(fold_predictions.tasks("classification", model, part, prepared)), desc=f"{model} {part}", disable=None
     ):
         net, settings, facts = load(path)
-        committee.check_same_data(facts, prepared, path)
+        fold_predictions.check_same_data(facts, prepared, path)
         images = Images(prepared, rows, settings.image_size, None, seed=0, masks=False)
         prob = np.concatenate([batch[:, 0].numpy() for batch in inference.over(net, images, settings)])
         tables.append(
@@ -34,16 +34,16 @@ def predict(model: str, part: str, prepared: Prepared) -> pd.DataFrame:
 
 def main() -> None:
     """The DVC stage predict_classification."""
-    model = committee.argument("classification")
+    model = fold_predictions.argument("classification")
     prepared = Prepared()
-    for part in committee.PARTS:
+    for part in fold_predictions.PARTS:
         table = predict(model, part, prepared)
-        with atomic(committee.folder_of("classification", model, part) / "predictions.parquet") as temporary:
+        with atomic(fold_predictions.folder_of("classification", model, part) / "predictions.parquet") as temporary:
             table.to_parquet(temporary, index=False)
         if part == "oof":  # the hold-out is for ensemble.evaluate alone
             label = prepared.index["label"].iloc[prepared.rows(table["image_id"])]
             write_json(f"reports/classification/{model}.json", summary(table["prob"], label))
-    committee.seal("classification", model)
+    fold_predictions.seal("classification", model)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""A trained classifier as MLflow loads it: see experiments.model_entry."""
+"""A trained classifier as MLflow loads it: see experiments.networks.mlflow_model."""
 
 from __future__ import annotations
 
 from classification.model import load
-from experiments.model_entry import Served, weights_in
+from experiments.networks.mlflow_model import Served, weights_in
 
 
 def _load_pyfunc(folder: str) -> Served:

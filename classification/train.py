@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from classification.losses import mixed, where
 from classification.metrics import summary
 from classification.model import Localising, build
-from experiments import fold
-from experiments.training import Batch
-from experiments.training_settings import ClassificationSettings
+from experiments.training import train_fold
+from experiments.training.loop import Batch
+from experiments.settings.training import ClassificationSettings
 from imaging.settings import load_section
 
 
@@ -46,9 +46,9 @@ class Objective:
 
 def main() -> None:
     """The DVC stage train_classification."""
-    model, number = fold.arguments("classification")
+    model, number = train_fold.arguments("classification")
     settings = load_section("classification", ClassificationSettings)
-    fold.train("classification", model, number, settings, build, Objective)
+    train_fold.train("classification", model, number, settings, build, Objective)
 
 
 if __name__ == "__main__":

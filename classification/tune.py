@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from functools import partial
 
-from experiments import tuned
-from experiments.training_settings import ClassificationSettings
-from experiments.tuning_settings import TuneClassificationSettings
+from experiments.training import tuned_params
+from experiments.settings.training import ClassificationSettings
+from experiments.settings.tuning import TuneClassificationSettings
 from imaging.settings import load_section
 
 
 def main() -> None:
     """The DVC stage tune_classification."""
-    join = tuned.joins("classification")
+    join = tuned_params.joins("classification")
     study = load_section("tune_classification", TuneClassificationSettings)
     if study.trials == 0:
-        return tuned.pass_through("classification")
+        return tuned_params.pass_through("classification")
     # Imported here, since without trials the ten seconds that torch and its friends take are not needed.
     from classification.judged import Judged
     from classification.model import build
-    from experiments import tuning
+    from experiments.tuning import study as tuning
 
     settings = load_section("classification", ClassificationSettings)
     objective = partial(Judged, mask_dice=study.mask_dice)

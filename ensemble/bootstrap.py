@@ -1,4 +1,4 @@
-"""Intervals of what depends on ranks and bins, by drawing patients: see experiments.bootstrap.
+"""Intervals of what depends on ranks and bins, by drawing patients: see experiments.statistics.bootstrap.
 
 Rank measures come from weighted cumulative sums along the one sorted order, for all draws at once.
 """
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.metrics import bin_of
-from experiments import bootstrap
-from experiments.bootstrap import Floats
+from experiments.statistics import bootstrap
+from experiments.statistics.bootstrap import Floats
 
 Bools = NDArray[np.bool_]
 

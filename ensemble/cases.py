@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.histograms import LEVELS, NOTHING, Counts
-from experiments.search import UNIT
+from experiments.statistics.threshold_search import UNIT
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

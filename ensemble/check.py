@@ -15,9 +15,9 @@ import classification.train
 import segmentation.architectures
 import segmentation.train
 from experiments import params
-from experiments.rehearsal import rehearse
-from experiments.training import Objective
-from experiments.training_settings import TrainingSettings
+from experiments.training.sanity_check import rehearse
+from experiments.training.loop import Objective
+from experiments.settings.training import TrainingSettings
 from imaging.io.files import write_text
 from imaging.prepared import Prepared
 

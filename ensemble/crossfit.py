@@ -20,9 +20,9 @@ from ensemble.finish import Finish
 from ensemble.histograms import NOTHING
 from ensemble.probability import committee, learn_weights
 from ensemble.rules import RULES
-from experiments.decision_settings import EnsembleSettings, Space
-from experiments.nested import patient_groups
-from experiments.search import UNIT
+from experiments.settings.decision import EnsembleSettings, Space
+from experiments.statistics.nested_score import patient_groups
+from experiments.statistics.threshold_search import UNIT
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

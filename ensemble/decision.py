@@ -25,7 +25,7 @@ from ensemble.histograms import NOTHING, to_original
 from ensemble.probability import Probability, committee
 from ensemble.rules import AnyRule
 from ensemble.rules.base import one_image
-from experiments.decision_settings import Space
+from experiments.settings.decision import Space
 from imaging.io.files import read_json, write_json
 from imaging.settings import Settings, validate
 

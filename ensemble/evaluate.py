@@ -24,7 +24,7 @@ from ensemble.measures import Measured, measure
 from ensemble.predictions import Predictions
 from ensemble.tables import compare, submitted_at
 from experiments import tracking
-from experiments.decision_settings import EvaluationSettings
+from experiments.settings.decision import EvaluationSettings
 from imaging import rle
 from imaging.plotting import save
 from imaging.io.files import atomic, write_json, write_text

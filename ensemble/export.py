@@ -13,7 +13,7 @@ from ensemble.bundle import INDEX, Bundle
 from ensemble.decision import PATH as DECISION
 from ensemble.decision import Decision
 from ensemble.seals import check_weights
-from experiments.weights import path_of
+from experiments.networks.weights import path_of
 from imaging.io.files import atomic_folder, sha256, write_text
 from imaging.settings import PARAMS_FILE, DataSettings, load_section
 

@@ -24,7 +24,7 @@ from ensemble.predictions import Predictions
 from ensemble.rules import RULES
 from ensemble.tables import compare, submitted_at
 from experiments import tracking
-from experiments.decision_settings import EnsembleSettings, EvaluationSettings
+from experiments.settings.decision import EnsembleSettings, EvaluationSettings
 from imaging.plotting import save
 from imaging.io.files import atomic, write_text
 from imaging.prepared import FOLDER, Prepared

@@ -14,7 +14,7 @@ from ensemble.committee import Maps, MaskCommittee
 from ensemble.histograms import LEVELS, Counts, Levels, above, histogram, to_original
 from ensemble.predictions import Predictions
 from ensemble.probability import committee as committee_probability
-from experiments.decision_settings import Space
+from experiments.settings.decision import Space
 from imaging import rle
 from imaging.io.threads import cores, ordered_map
 from imaging.prepared import Prepared

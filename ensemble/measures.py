@@ -7,7 +7,7 @@ import pandas as pd
 
 from ensemble import metrics
 from ensemble.bootstrap import PatientDraws
-from experiments.bootstrap import with_interval
+from experiments.statistics.bootstrap import with_interval
 
 Measured = dict[str, dict[str, float | None]]
 

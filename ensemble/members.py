@@ -20,8 +20,8 @@ from ensemble.histograms import Levels, above, histogram
 from ensemble.predictions import Predictions
 from ensemble.probability import on_simplex
 from ensemble.rules.base import LEVEL_RADIUS
-from experiments.decision_settings import EnsembleSettings
-from experiments.plateau import choose
+from experiments.settings.decision import EnsembleSettings
+from experiments.statistics.plateau import choose
 from imaging.prepared import Prepared
 
 Floats = NDArray[np.float64]

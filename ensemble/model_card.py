@@ -12,7 +12,7 @@ import yaml
 
 from ensemble.decision import Decision
 from ensemble.evaluation_report import LEAKS, NAMES, in_words
-from experiments.weights import load_facts, path_of
+from experiments.networks.weights import load_facts, path_of
 from imaging.io.files import read_json
 from imaging.settings import DataSettings, SplitSettings, load_section
 

@@ -36,8 +36,8 @@ from ensemble.onnx_engine import (
     session,
 )
 from ensemble.predictor import Member, Predictor
-from experiments import inference
-from experiments.normalisation import NORMALISATION
+from experiments.networks import inference
+from experiments.networks.normalisation import NORMALISATION
 from imaging.io.files import atomic_folder, sha256, write_json
 
 TRIED = 8

@@ -20,9 +20,9 @@ import segmentation.architectures
 from ensemble.committee import Maps
 from ensemble.decision import PATH, Answer, Decision
 from ensemble.seals import check_weights
-from experiments import inference
-from experiments.training_settings import TrainingSettings
-from experiments.weights import path_of
+from experiments.networks import inference
+from experiments.settings.training import TrainingSettings
+from experiments.networks.weights import path_of
 from imaging.io.threads import cores, ordered_map
 from imaging.decoding.radiograph import Facts, RefusedFile
 from imaging.formats.reader import read_square

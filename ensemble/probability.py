@@ -19,8 +19,8 @@ from ensemble.calibration import Calibrator
 from ensemble.cases import Cases, Evidence
 from ensemble.features import image_features, logit
 from ensemble.metrics import log_loss
-from experiments.decision_settings import EnsembleSettings, Space
-from experiments.nested import patient_groups
+from experiments.settings.decision import EnsembleSettings, Space
+from experiments.statistics.nested_score import patient_groups
 from imaging.settings import Settings
 
 Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ensemble.bootstrap import PatientDraws
 from ensemble.metrics import auroc, breakdown
-from experiments.bootstrap import interval
+from experiments.statistics.bootstrap import interval
 
 Floats = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from ensemble.bootstrap import PatientDraws
 from ensemble.cases import Cases
 from ensemble.histograms import NOTHING
 from ensemble.metrics import breakdown
-from experiments.bootstrap import interval
+from experiments.statistics.bootstrap import interval
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

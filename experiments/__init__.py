@@ -12,4 +12,4 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-# A library's pretrained weights come from the hub only when params ask for them; see experiments/weights.py.
+# A library's pretrained weights come from the hub only when params ask for them; see experiments/networks/weights.py.

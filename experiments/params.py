@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from experiments.decision_settings import EnsembleSettings, EvaluationSettings
-from experiments.training_settings import ClassificationSettings, SegmentationSettings, for_model, phases_of
-from experiments.tuning_settings import TuneClassificationSettings, TuneSettings, of_trial
+from experiments.settings.decision import EnsembleSettings, EvaluationSettings
+from experiments.settings.training import (ClassificationSettings, SegmentationSettings, for_model, phases_of)
+from experiments.settings.tuning import TuneClassificationSettings, TuneSettings, of_trial
 from imaging.settings import (
     PARAMS_FILE,
     DataSettings,

@@ -14,7 +14,7 @@ import psutil
 from mlflow.tracking import MlflowClient
 
 from experiments import tracking
-from experiments.compare_runs import search
+from experiments.compare.runs import search
 from imaging.io.files import sha256
 
 FILES = {

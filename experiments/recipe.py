@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from experiments import params
-from experiments.scaling import SCALES, reduced
+from experiments.settings.scaling import SCALES, reduced
 from imaging.io.files import write_text
 from imaging.settings import PARAMS_FILE, read_yaml, validate
 

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from numpy.typing import NDArray
 
-from experiments import surroundings
+from experiments import environment
 from imaging.io.files import fingerprint, read_json, sha256, write_json
 from imaging.settings import without_passwords
 
@@ -145,12 +145,12 @@ def start(
     own = memory is None and parent is None
     if own:
         memory = RESUME / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}-{fingerprint(name, params)}.json"
-    run = _open(name, {**tags, **surroundings.names()}, memory, parent)
+    run = _open(name, {**tags, **environment.names()}, memory, parent)
     run.params(params)
     if parent is None:
         run.text(without_passwords(yaml.safe_dump(params, sort_keys=False)), "config.yaml")
-        run.text(surroundings.packages(), "environment/packages.txt")
-        run.text(json.dumps(surroundings.machine(), indent=2), "environment/machine.json")
+        run.text(environment.packages(), "environment/packages.txt")
+        run.text(json.dumps(environment.machine(), indent=2), "environment/machine.json")
     try:
         yield run
     except BaseException as error:

@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.nested import graded, nested_score
-from experiments.search import area_grid
-from experiments.training import Batch
-from experiments.training_settings import SegmentationSettings
+from experiments.statistics.nested_score import graded, nested_score
+from experiments.statistics.threshold_search import area_grid
+from experiments.training.loop import Batch
+from experiments.settings.training import SegmentationSettings
 from segmentation.train import Objective
 
 STEP = 8

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from experiments import committee, inference
+from experiments.networks import fold_predictions, inference
 from imaging.data.dataset import Images
 from imaging.io.files import atomic, write_json
 from imaging.prepared import Prepared
@@ -34,7 +34,7 @@ def batches(tasks: Tasks, prepared: Prepared) -> Iterator[NDArray[np.uint8]]:
     """8-bit mask probabilities (B, s, s) of every network's rows, in order."""
     for _, path, rows in tasks:
         net, settings, facts = load(path)
-        committee.check_same_data(facts, prepared, path)
+        fold_predictions.check_same_data(facts, prepared, path)
         images = Images(prepared, rows, settings.image_size, None, seed=0, masks=False)
         for prob in inference.over(net, images, settings):
             yield quantise(prob[:, 0]).numpy()
@@ -42,12 +42,12 @@ def batches(tasks: Tasks, prepared: Prepared) -> Iterator[NDArray[np.uint8]]:
 
 def predict(model: str, part: str, prepared: Prepared) -> Path:
     """Write maps.npy uint8 (M, s, s) and ids.parquet (image_id, fold), a row for each image and network that predicts it."""
-    tasks = list(committee.tasks("segmentation", model, part, prepared))
+    tasks = list(fold_predictions.tasks("segmentation", model, part, prepared))
     names = prepared.index["image_id"].to_numpy()
     ids = pd.concat(
         [pd.DataFrame({"image_id": names[rows], "fold": fold}) for fold, _, rows in tasks], ignore_index=True
     )
-    folder = committee.folder_of("segmentation", model, part)
+    folder = fold_predictions.folder_of("segmentation", model, part)
     with (
         atomic(folder / "maps.npy") as temporary,
         tqdm(total=len(ids), desc=f"{model} {part}", disable=None) as bar,
@@ -80,13 +80,13 @@ def out_of_fold_summary(folder: Path, prepared: Prepared) -> dict[str, float]:
 
 def main() -> None:
     """The DVC stage predict_segmentation."""
-    model = committee.argument("segmentation")
+    model = fold_predictions.argument("segmentation")
     prepared = Prepared()
-    for part in committee.PARTS:
+    for part in fold_predictions.PARTS:
         folder = predict(model, part, prepared)
         if part == "oof":  # the hold-out is for ensemble.evaluate alone
             write_json(f"reports/segmentation/{model}.json", out_of_fold_summary(folder, prepared))
-    committee.seal("segmentation", model)
+    fold_predictions.seal("segmentation", model)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A trained segmentation network as MLflow loads it: see experiments.model_entry."""
+"""A trained segmentation network as MLflow loads it: see experiments.networks.mlflow_model."""
 
 from __future__ import annotations
 
-from experiments.model_entry import Served, weights_in
+from experiments.networks.mlflow_model import Served, weights_in
 from segmentation.architectures import load
 
 

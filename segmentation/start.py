@@ -10,8 +10,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from experiments import weights
-from experiments.training_settings import SegmentationSettings, for_model
+from experiments.networks import weights
+from experiments.settings.training import SegmentationSettings, for_model
 from imaging.io.files import read_json, write_json
 from imaging.settings import load_section, read_yaml
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from experiments import fold
-from experiments.training import Batch
-from experiments.training_settings import SegmentationSettings
+from experiments.training import train_fold
+from experiments.training.loop import Batch
+from experiments.settings.training import SegmentationSettings
 from imaging.settings import load_section
 from segmentation import start
 from segmentation.architectures import Outputs, build
@@ -43,7 +43,7 @@ class Objective:
 
 def main() -> None:
     """The DVC stage train_segmentation."""
-    model, number = fold.arguments("segmentation")
+    model, number = train_fold.arguments("segmentation")
 
     def begin(settings: SegmentationSettings) -> nn.Module:
         net = build(settings)
@@ -52,7 +52,7 @@ def main() -> None:
         return net
 
     settings = load_section("segmentation", SegmentationSettings)
-    fold.train(
+    train_fold.train(
         "segmentation", model, number, settings, begin, Objective,
         origin=lambda chosen: start.origin(chosen.encoder_from, number),
     )  # fmt: skip

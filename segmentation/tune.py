@@ -6,20 +6,20 @@ in the competition (docs/decisions/tuning-objective.md).
 
 from __future__ import annotations
 
-from experiments import tuned
-from experiments.training_settings import SegmentationSettings
-from experiments.tuning_settings import TuneSettings
+from experiments.training import tuned_params
+from experiments.settings.training import SegmentationSettings
+from experiments.settings.tuning import TuneSettings
 from imaging.settings import load_section
 
 
 def main() -> None:
     """The DVC stage tune_segmentation."""
-    join = tuned.joins("segmentation")
+    join = tuned_params.joins("segmentation")
     study = load_section("tune_segmentation", TuneSettings)
     if study.trials == 0:
-        return tuned.pass_through("segmentation")
+        return tuned_params.pass_through("segmentation")
     # Imported here, since without trials the ten seconds that torch and its friends take are not needed.
-    from experiments import tuning
+    from experiments.tuning import study as tuning
     from segmentation.architectures import build
     from segmentation.judged import Judged
 

@@ -30,12 +30,12 @@ def test_an_arrow_that_runs_back_is_seen(tmp_path: Path, monkeypatch: pytest.Mon
         (tmp_path / package).mkdir()
     (tmp_path / "experiments" / "fold.py").write_text("x = 1\n")
     (tmp_path / "segmentation" / "losses.py").write_text("x = 1\n")
-    (tmp_path / "imaging" / "dataset.py").write_text("def f():\n    from experiments.fold import x\n")
+    (tmp_path / "imaging" / "dataset.py").write_text("def f():\n    from experiments.training.train_fold import x\n")
     (tmp_path / "classification" / "train.py").write_text(
-        "import experiments.fold\nimport segmentation.losses\n"
+        "import experiments.training.train_fold\nimport segmentation.losses\n"
     )
     assert imports.arrows_back() == [
-        "imaging/data/dataset.py imports experiments/fold.py: imaging may not depend on experiments",
+        "imaging/data/dataset.py imports experiments/training/train_fold.py: imaging may not depend on experiments",
         "classification/train.py imports segmentation/losses.py: classification may not depend on segmentation",
     ]
 
@@ -80,7 +80,7 @@ def test_importing_the_pipeline_asks_no_server() -> None:
         "classification.train",
         "segmentation.predict",
         "ensemble.submit",
-        "experiments.tuning",
+        "experiments.tuning.study",
     ]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "NO_ALB", "DO_NOT"))}
     code = NO_NETWORK % (modules,)

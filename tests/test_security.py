@@ -19,8 +19,9 @@ import yaml
 
 from ensemble import predictions
 from ensemble.decision import Decision
-from experiments import params, weights
-from experiments.training_settings import SegmentationSettings
+from experiments import params
+from experiments.networks import weights
+from experiments.settings.training import SegmentationSettings
 from imaging.io.files import read_json, sha256, write_json
 from imaging.prepared import Prepared
 from imaging.settings import read_yaml, validate
@@ -82,7 +83,7 @@ def test_weights_are_never_unpickled(tmp_path: Path, mark: Path, vouched_for: bo
 
 
 def test_resume_state_is_never_unpickled(tmp_path: Path, mark: Path) -> None:
-    """Lightning's own checkpoint format is a pickle; it is loaded with weights_only, as `experiments.training` does."""
+    """Lightning's own checkpoint format is a pickle; it is loaded with weights_only, as `experiments.training.loop` does."""
     torch.save({"epoch": 0, "state_dict": Payload(mark)}, tmp_path / "last.ckpt")
     with pytest.raises(pickle.UnpicklingError):
         torch.load(tmp_path / "last.ckpt", weights_only=True)

@@ -19,8 +19,8 @@ from classification.model import Localising
 from ensemble.app.pictures import png
 from ensemble.app.upload import Declined
 from ensemble.predictor import Member, Predictor
-from experiments.inference import device
-from experiments.normalisation import normalise
+from experiments.networks.inference import device
+from experiments.networks.normalisation import normalise
 from imaging.formats.reader import read_reduced
 from imaging.resize import resize_image
 

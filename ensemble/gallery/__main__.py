@@ -24,7 +24,7 @@ from ensemble.evaluation_report import in_words
 from ensemble.gallery import networks, people, pipeline, results
 from ensemble.gather import gather
 from ensemble.rules.expected_value import ExpectedValue
-from experiments.training_settings import ClassificationSettings, SegmentationSettings
+from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from ensemble.gallery import augmentation
 from imaging.preparation import dataset_figures
 from imaging.plotting import save

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from torch import nn
 
 from ensemble.gallery.diagram import PALE, arrow, sheet, words
-from experiments.training_settings import ClassificationSettings, SegmentationSettings
+from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE
 
 Shape = tuple[int, int]

@@ -18,7 +18,7 @@ from ensemble.features import MapSums, map_sums, mask_features
 from ensemble.histograms import NOTHING
 from ensemble.regression import Logistic, fit
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where
-from experiments.plateau import choose
+from experiments.statistics.plateau import choose
 
 Floats = NDArray[np.float64]
 

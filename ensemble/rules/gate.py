@@ -10,8 +10,8 @@ from pydantic import Field
 
 from ensemble.cases import Cases, Evidence
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where, mean_score
-from experiments.plateau import choose
-from experiments.search import gate_surface, quantile_cuts
+from experiments.statistics.plateau import choose
+from experiments.statistics.threshold_search import gate_surface, quantile_cuts
 
 CUTS = 256
 CUT_RADIUS = 4

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 
 from ensemble.cases import Cases, Evidence
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where, mean_score
-from experiments.plateau import choose
-from experiments.search import area_grid, quantile_cuts, triplet_surface, two_key_surface
+from experiments.statistics.plateau import choose
+from experiments.statistics.threshold_search import (area_grid, quantile_cuts, triplet_surface, two_key_surface)
 
 AREA_RADIUS = 2
 COARSE = np.arange(8, 256, 8)

@@ -11,8 +11,8 @@ from pydantic import Field
 from ensemble.cases import Cases, Evidence
 from ensemble.rules.base import Ints, Rule, cut_where, mean_score
 from ensemble.rules.triplet import COARSE
-from experiments.plateau import choose
-from experiments.search import area_grid, either_key_surface, quantile_cuts
+from experiments.statistics.plateau import choose
+from experiments.statistics.threshold_search import area_grid, either_key_surface, quantile_cuts
 
 NEVER = 2**40
 """An area that no image has: the mask alone then never suffices."""

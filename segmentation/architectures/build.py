@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from experiments.training_settings import SegmentationSettings
-from experiments.weights import hub_error, load_facts, restore
+from experiments.settings.training import SegmentationSettings
+from experiments.networks.weights import hub_error, load_facts, restore
 from imaging.settings import validate
 from segmentation.architectures.decoders import DECODERS, decoded
 from segmentation.architectures.double_unet import DoubleUNet

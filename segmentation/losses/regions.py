@@ -1,6 +1,6 @@
 """Losses that look at a region: what is shared, what is missed, what is wrongly marked. Each image for itself.
 
-An empty image has no region to share. Its rule here is that of experiments.overlap: the falsely marked area is measured
+An empty image has no region to share. Its rule here is that of experiments.training.soft_dice: the falsely marked area is measured
 against a share s of the image, so that the overlap is s / (s + area), 1 when nothing is marked.
 """
 
@@ -10,7 +10,7 @@ import torch
 from segmentation_models_pytorch.losses import LovaszLoss
 from torch import Tensor
 
-from experiments.overlap import EMPTY_SHARE, log_dice
+from experiments.training.soft_dice import EMPTY_SHARE, log_dice
 
 # Weights of background and lesion in the negative-area Dice, as all public copies of Wang 2020 have them.
 BACKGROUND, LESION = 0.15, 0.85

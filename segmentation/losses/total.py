@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from experiments.overlap import log_dice
-from experiments.training_settings import SegmentationSettings
+from experiments.training.soft_dice import log_dice
+from experiments.settings.training import SegmentationSettings
 from segmentation.architectures import Outputs
 from segmentation.losses.pixels import cross_entropy, focal
 from segmentation.losses.regions import dice, lovasz, negative_area_dice, tversky

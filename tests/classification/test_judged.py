@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from classification.judged import Judged, earned
-from experiments.training_settings import ClassificationSettings
+from experiments.settings.training import ClassificationSettings
 
 LABEL = np.array([0, 0, 0, 1] * 10, float)
 GROUPS = np.arange(40) // 4 % 5

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from classification.model import Localising, build
-from experiments.training_settings import ClassificationSettings
+from experiments.settings.training import ClassificationSettings
 
 TINY = {"models": ["c"], "architecture": "resnet10t", "image_size": 64}
 

@@ -21,8 +21,8 @@ from ensemble.decision import Decision
 from ensemble.histograms import above, histogram
 from ensemble.probability import Calibrated
 from ensemble.rules.gate import Gate
-from experiments import weights
-from experiments.training_settings import ClassificationSettings, SegmentationSettings
+from experiments.networks import weights
+from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from imaging import rle
 from imaging.io.files import sha256, write_json
 

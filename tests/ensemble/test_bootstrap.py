@@ -7,7 +7,7 @@ import pytest
 
 from ensemble import metrics
 from ensemble.bootstrap import PatientDraws
-from experiments.bootstrap import interval, with_interval
+from experiments.statistics.bootstrap import interval, with_interval
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from ensemble import calibration, probability, regression
 from ensemble.features import logit
 from ensemble.gather import fold_mean
 from ensemble.metrics import expected_calibration_error, log_loss
-from experiments.decision_settings import EnsembleSettings
-from experiments.nested import patient_groups
+from experiments.settings.decision import EnsembleSettings
+from experiments.statistics.nested_score import patient_groups
 
 
 def outcomes(n: int = 4000, slope: float = 1.0, shift: float = 0.0, seed: int = 0):

@@ -12,7 +12,7 @@ from ensemble.cases import Cases, Evidence, concatenate
 from ensemble.committee import MaskCommittee
 from ensemble.histograms import NOTHING
 from ensemble.rules import RULES
-from experiments.decision_settings import EnsembleSettings
+from experiments.settings.decision import EnsembleSettings
 
 MASKS = MaskCommittee(weights={"u": 1.0})
 KINDS = list(RULES)

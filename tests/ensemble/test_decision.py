@@ -17,7 +17,7 @@ from ensemble.probability import committee
 from ensemble.rules import RULES
 from ensemble.rules.base import one_image
 from ensemble.rules.unanimity import NEVER, Unanimity
-from experiments.decision_settings import EnsembleSettings
+from experiments.settings.decision import EnsembleSettings
 
 MASKS = MaskCommittee(weights={"u": 1.0})
 KINDS = list(RULES)

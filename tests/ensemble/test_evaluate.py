@@ -17,7 +17,7 @@ from ensemble.decision import Decision
 from ensemble.gather import original_maps
 from ensemble.metrics import kaggle_dice
 from ensemble.predictions import read
-from experiments.decision_settings import EnsembleSettings, EvaluationSettings
+from experiments.settings.decision import EnsembleSettings, EvaluationSettings
 from imaging import rle
 from imaging.prepared import Prepared
 

@@ -12,7 +12,7 @@ import ensemble
 from ensemble import fit
 from ensemble.decision import Decision
 from ensemble.rules import RULES
-from experiments.decision_settings import EnsembleSettings, EvaluationSettings
+from experiments.settings.decision import EnsembleSettings, EvaluationSettings
 
 NAMES = {"classification": ["a", "b"], "segmentation": ["u", "v"]}
 FAST = EvaluationSettings(draws=100)

@@ -13,7 +13,7 @@ from ensemble.committee import MaskCommittee
 from ensemble.fit import committees
 from ensemble.gather import check_part, fold_mean, gather
 from ensemble.histograms import to_original
-from experiments.decision_settings import EnsembleSettings
+from experiments.settings.decision import EnsembleSettings
 from imaging import rle
 from imaging.prepared import Prepared
 

@@ -20,8 +20,8 @@ from ensemble.predictor import Member, Predictor
 from ensemble.rules import RULES
 from ensemble.rules.gate import Gate, Quota
 from ensemble.rules.triplet import Triplet
-from experiments.decision_settings import EnsembleSettings
-from experiments.training_settings import TrainingSettings
+from experiments.settings.decision import EnsembleSettings
+from experiments.settings.training import TrainingSettings
 from imaging import rle
 
 SIDE = 32

@@ -10,7 +10,7 @@ import yaml
 from experiments import params
 from experiments.params import Params
 from experiments.recipe import FOLDER, names, text_of
-from experiments.training_settings import ClassificationSettings, SegmentationSettings, for_model
+from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model
 from imaging.settings import validate
 
 SMALL = {

@@ -10,12 +10,12 @@ import yaml
 
 from classification.model import build as build_classifier
 from classification.train import Objective as ClassificationObjective
-from experiments.normalisation import normalise
-from experiments.optimisers import make_optimiser
+from experiments.networks.normalisation import normalise
+from experiments.training.optimisation import make_optimiser
 from experiments.params import Params
 from experiments.recipe import FOLDER, names, text_of
-from experiments.scaling import SCALES, reduced
-from experiments.training_settings import TrainingSettings, for_model, phases_of
+from experiments.settings.scaling import SCALES, reduced
+from experiments.settings.training import TrainingSettings, for_model, phases_of
 from imaging.data import augment
 from imaging.settings import validate
 from segmentation.architectures import build as build_segmenter

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from experiments import surroundings, tracking
+from experiments import environment, tracking
 
 
 def runs(client: MlflowClient) -> list:
@@ -107,7 +107,7 @@ def test_the_experiment_is_named_by_the_user_or_by_dvc(
     monkeypatch.setenv("DVC_EXP_NAME", "exp-3")
     if name:
         monkeypatch.setenv("EXPERIMENT", name)
-    assert surroundings.names()["experiment"] == expected
+    assert environment.names()["experiment"] == expected
 
 
 def test_a_deleted_database_is_no_reason_to_fail(client: MlflowClient, tmp_path: Path) -> None:

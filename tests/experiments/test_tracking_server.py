@@ -16,12 +16,13 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from classification.train import Objective
-from experiments import fold, tracking
-from experiments.training import fit
-from experiments.training_settings import ClassificationSettings
+from experiments import tracking
+from experiments.training import train_fold
+from experiments.training.loop import fit
+from experiments.settings.training import ClassificationSettings
 from imaging.prepared import Prepared
-from tests.experiments import postgresql
-from tests.experiments.test_training import SETTINGS, network
+from tests.experiments.tuning import postgresql
+from tests.experiments.training.test_loop import SETTINGS, network
 from tests.imaging.conftest import make_prepared
 
 pytestmark = pytest.mark.slow  # half a minute, most of it the server's start
@@ -76,7 +77,7 @@ def test_a_training_is_logged_and_outlives_the_server(
     address = str(server.args)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     prepared, settings = Prepared(make_prepared(tmp_path)), ClassificationSettings(**SETTINGS)
-    train, validation = fold.datasets(prepared, 0, settings)
+    train, validation = train_fold.datasets(prepared, 0, settings)
     seen: dict[str, float] = {}
 
     with tracking.start("train", {"stage": "train"}, {"c": settings.model_dump(mode="json")}) as run:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.training_settings import SegmentationSettings
+from experiments.settings.training import SegmentationSettings
 from segmentation.architectures import Outputs, build
 from segmentation.architectures.double_unet import DoubleUNet
 from segmentation.architectures.segmenter import log_odds, product

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.training_settings import SegmentationSettings
+from experiments.settings.training import SegmentationSettings
 from segmentation.judged import BINS, Judged, levels
 
 SIDE = 16

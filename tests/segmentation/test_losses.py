@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.overlap import EMPTY_SHARE, log_dice
-from experiments.training_settings import SegmentationSettings
+from experiments.training.soft_dice import EMPTY_SHARE, log_dice
+from experiments.settings.training import SegmentationSettings
 from segmentation.architectures import Outputs
 from segmentation.architectures.segmenter import log_odds
 from segmentation.losses import each, total

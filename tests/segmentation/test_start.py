@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from classification.model import build as build_classifier
-from experiments import weights
-from experiments.training_settings import ClassificationSettings, SegmentationSettings
+from experiments.networks import weights
+from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from segmentation import start
 from segmentation.architectures import build
 

@@ -28,8 +28,8 @@ from ensemble.decision import Decision
 from ensemble.predictor import Predictor
 from ensemble.probability import Calibrated
 from ensemble.rules.gate import Gate
-from experiments import weights
-from experiments.training_settings import ClassificationSettings, SegmentationSettings
+from experiments.networks import weights
+from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from imaging.io.files import sha256
 from imaging.phantom import dicom_writer, render
 from imaging.settings import PhantomSettings

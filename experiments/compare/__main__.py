@@ -1,0 +1,133 @@
+"""Runs side by side: `python -m experiments.compare [NAME…] [--tag KEY=VALUE] [--query …] [--baseline NAME]`.
+
+A name is an experiment's (`make repro NAME=…`, `dvc exp run -n …`), a run's, the start of a run's id, or the folder of a
+checkout. Without one: every experiment that was evaluated. Writes reports/compare/ and prints its tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pandas as pd
+from mlflow.tracking import MlflowClient
+
+from experiments import tracking
+from experiments.compare import figure, runs, tables as compare_tables
+from experiments.compare.runs import Curve, Result
+from imaging.plotting import save
+from imaging.io.files import atomic, write_text
+
+OUTPUT = Path("reports/compare")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.compare", description="Experiments and runs side by side."
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="experiment, run, start of a run id, or folder of a checkout"
+    )
+    parser.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="runs with this tag")
+    parser.add_argument("--query", default="", help='MLflow\'s filter, e.g. "metrics.`val/score` > 0.5"')
+    parser.add_argument(
+        "--baseline", metavar="NAME", help="what differences are taken to; the first by default"
+    )
+    parser.add_argument("--draws", type=int, default=2000, help="bootstrap draws of the differences")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder to write, default {OUTPUT}")
+    return parser.parse_args()
+
+
+def run(given: argparse.Namespace) -> str:
+    """Read, compare, write; returns the tables as text."""
+    client = MlflowClient(tracking_uri=tracking.tracking_uri())
+    names = list(dict.fromkeys([*([given.baseline] if given.baseline and given.names else []), *given.names]))
+    results, curves = runs.select(client, names, _tags(given.tag), given.query)
+    if not results and not curves:
+        raise ValueError(
+            "MLflow holds no evaluated experiment yet: `make repro` first, or name a folder or a run"
+        )
+    results = distinct(results)
+    base = baseline(results, given.baseline)
+    tables = {
+        "experiments": compare_tables.results(results),
+        "differences": differences(results, base, given.draws),
+    }
+    curves += [one for result in results for one in result.curves]
+    for stage in dict.fromkeys(one.stage for one in curves):
+        tables[stage or "runs"] = compare_tables.curves([one for one in curves if one.stage == stage])
+    return write(tables, [one for one in curves if one.points], given.output)
+
+
+def distinct(results: list[Result]) -> list[Result]:
+    """Experiments of one name are told apart by the time they were made."""
+    names = [one.name for one in results]
+    return [
+        one
+        if names.count(one.name) == 1
+        else Result(f"{one.name} {one.made}", one.made, one.metrics, one.images, one.curves)
+        for one in results
+    ]
+
+
+def baseline(results: list[Result], name: str | None) -> Result | None:
+    """The experiment that the others are compared to."""
+    if name is None:
+        return results[0] if results else None
+    wanted = Path(name).resolve().name if Path(name).is_dir() else name
+    for one in results:
+        if one.name.split(" ")[0] == wanted:
+            return one
+    raise ValueError(
+        f"--baseline {name}: not among {', '.join(one.name for one in results) or 'the evaluated experiments'}"
+    )
+
+
+def differences(results: list[Result], base: Result | None, draws: int) -> pd.DataFrame:
+    """All other experiments' differences to the baseline."""
+    rows = [
+        compare_tables.difference(one, base, draws) for one in results if base is not None and one is not base
+    ]
+    return pd.DataFrame(rows)
+
+
+def write(tables: dict[str, pd.DataFrame], curves: list[Curve], folder: Path) -> str:
+    """Each table as CSV, all of them as compare.md, the curves as a picture; returns the Markdown."""
+    heads = {
+        "experiments": "Hold-out, with 95 % intervals over patients",
+        "differences": "Differences to the baseline, image by image, with 95 % intervals over patients",
+    }
+    parts = []
+    for name, table in tables.items():
+        if len(table):
+            head = heads.get(name, f"Ends of the curves: {name}")
+            parts.append(f"## {head}\n\n{compare_tables.markdown(table, signed=name == 'differences')}")
+            with atomic(folder / f"{name}.csv") as temporary:
+                table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+    if curves:
+        save(figure.draw(curves), folder / "curves.png")
+        parts.append("![Curves](curves.png)\n")
+    text = "\n".join(parts)
+    write_text(folder / "compare.md", text)
+    return f"{text}\nWritten to {folder}/: compare.md, CSV tables{', curves.png' if curves else ''}\n"
+
+
+def _tags(given: list[str]) -> dict[str, str]:
+    for one in given:
+        if "=" not in one:
+            raise ValueError(f"--tag {one}: write KEY=VALUE, e.g. --tag stage=train_segmentation")
+    return dict(one.split("=", 1) for one in given)
+
+
+def main() -> None:
+    """Print the comparison, or say on one line what is wrong."""
+    try:
+        print(run(arguments()), flush=True)
+    except ValueError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Experiments side by side as tables: metrics with intervals, differences in pairs, the ends of the curves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from experiments.statistics.bootstrap import PatientDraws, interval
+from experiments.compare.runs import Curve, Result
+
+# mIoU and mDice first, as mmsegmentation prints them, then the competition's score with its parts.
+COLUMNS = {
+    "miou": "mIoU",
+    "mdice": "mDice",
+    "kaggle_dice": "Kaggle Dice",
+    "tnr": "TNR",
+    "dice_positive": "D⁺",
+    "prevalence": "π",
+    "all_empty": "all empty",
+    "auroc": "AUROC",
+}
+PARTS = ("kaggle_dice", "tnr", "dice_positive")
+
+
+def results(found: list[Result]) -> pd.DataFrame:
+    """One row an experiment; of each metric its value and, as `<metric>_low` and `<metric>_high`, its 95 % interval."""
+    rows = []
+    for one in found:
+        row: dict[str, object] = {"experiment": one.name, "made": one.made, "images": len(one.images)}
+        for metric in COLUMNS:
+            said = one.metrics.get(metric, {})
+            row |= {metric: said.get("value")}
+            row |= {f"{metric}_{end}": said.get(end) for end in ("low", "high")}
+        rows.append(row)
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def difference(one: Result, base: Result, draws: int, seed: int = 0) -> dict[str, object]:
+    """Scores of `one` less those of `base`, image by image on the hold-out that both have, with 95 % intervals over patients.
+
+    The score's parts are of the empty images (TNR) and of the positive ones (D⁺). Raises ValueError where the two have no
+    image in common or call it differently.
+    """
+    both = one.images.merge(base.images, on="image_id", suffixes=("", "_base"))
+    if both.empty:
+        raise ValueError(f"{one.name} and {base.name} were judged on other images: no difference in pairs")
+    if (both["label"] != both["label_base"]).any():
+        raise ValueError(f"{one.name} and {base.name} do not have the same labels: no difference in pairs")
+    gain = (both["dice"] - both["dice_base"]).to_numpy()
+    positive = both["label"].to_numpy(bool)
+    drawn = PatientDraws(both["patient_id"].to_numpy(), draws, seed)
+    row: dict[str, object] = {"experiment": one.name, "baseline": base.name, "images": len(both)}
+    for part, inside in zip(PARTS, (np.ones(len(both), bool), ~positive, positive), strict=True):
+        low, high = interval(drawn.ratio(gain * inside, inside))
+        row |= {
+            part: gain[inside].mean() if inside.any() else np.nan,
+            f"{part}_low": low,
+            f"{part}_high": high,
+        }
+    return row
+
+
+def curves(found: list[Curve]) -> pd.DataFrame:
+    """One row a training or trial: what its curves ended with."""
+    wanted = sorted({key for one in found for key in one.last if key.startswith(("train/", "val/"))})
+    rows = []
+    for one in found:
+        epochs = 1 + max((step for points in one.points.values() for step, _ in points), default=-1)
+        row: dict[str, object] = {
+            "experiment": one.owner,
+            "run": one.name,
+            "status": one.status,
+            "epochs": epochs,
+        }
+        rows.append(row | {key: one.last.get(key) for key in wanted})
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def markdown(table: pd.DataFrame, signed: bool = False) -> str:
+    """A table in Markdown: a metric and its interval in one cell, three decimals."""
+    names = [name for name in table.columns if not name.endswith(("_low", "_high"))]
+    lines = [" | ".join(COLUMNS.get(name, name) for name in names), " | ".join("---" for _ in names)]
+    for _, row in table.iterrows():
+        lines.append(" | ".join(_cell(row, name, signed) for name in names))
+    return "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def _cell(row: pd.Series, name: str, signed: bool) -> str:
+    value = row[name]
+    if not isinstance(value, float):
+        return str(value)
+    form = "+.3f" if signed else ".3f"
+    if np.isnan(value):
+        return ""
+    if f"{name}_low" not in row or pd.isna(row[f"{name}_low"]):
+        return f"{value:{form}}"
+    return f"{value:{form}} [{row[f'{name}_low']:{form}}, {row[f'{name}_high']:{form}}]"

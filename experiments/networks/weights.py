@@ -1,0 +1,102 @@
+"""Trained networks on disk: `<name>.safetensors` with a `.json` beside it that says all that is needed to rebuild and apply them.
+
+Nothing is unpickled. The sidecar holds the weights' SHA-256, checked on every load, so that a swapped or cut file is
+an error and not a wrong answer. The weights file says itself for what input it was trained, size and normalisation, and a
+sidecar that says otherwise is refused: such a network would answer, and wrongly.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from experiments.networks.normalisation import NORMALISATION
+from imaging.io.files import atomic, read_json, sha256, write_json
+
+FORMAT = (
+    3  # 1: before the segmentation networks had a body and heads; 2: before the weights named their input
+)
+
+
+def path_of(stage: str, model: str, fold: int, folder: str | Path = "models") -> Path:
+    """`models/<stage>/<model>/fold<k>.safetensors`."""
+    return Path(folder) / stage / model / f"fold{fold}.safetensors"
+
+
+def save(path: Path, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write weights and sidecar, each whole or not at all; the sidecar comes last and so vouches for the weights."""
+    with atomic(path) as temporary:
+        save_file(state, temporary, {"input": _input(facts)})
+    write_json(path.with_suffix(".json"), {**facts, "format": FORMAT, "weights_sha256": sha256(path)})
+
+
+def load_facts(path: Path) -> dict[str, Any]:
+    """The sidecar of a weights file."""
+    facts = read_json(path.with_suffix(".json"))
+    if facts.get("format") != FORMAT:
+        raise ValueError(
+            f"{path.with_suffix('.json')}: format {facts.get('format')!r}, this version reads {FORMAT}; train again"
+        )
+    if facts.get("normalisation", NORMALISATION) != NORMALISATION:
+        raise ValueError(
+            f"{path.with_suffix('.json')}: normalisation {facts['normalisation']}, but this version normalises images to "
+            f"{NORMALISATION}; train again"
+        )
+    return facts
+
+
+def load_state(path: Path) -> dict[str, Tensor]:
+    """Weights as tensors on the CPU; a ValueError names the file when it is missing, foreign or changed."""
+    facts = load_facts(path)
+    if not path.exists():
+        raise ValueError(
+            f"{path}: the weights are missing beside their .json; run `dvc repro`, or `dvc pull` them"
+        )
+    found = sha256(path)
+    if found != facts["weights_sha256"]:
+        raise ValueError(
+            f"{path}: SHA-256 {found[:12]}… is not the {facts['weights_sha256'][:12]}… of its .json: "
+            "the file is cut, changed or swapped"
+        )
+    try:
+        with safe_open(path, "pt") as opened:
+            meant = (opened.metadata() or {}).get("input")
+        state = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file: {error}") from None
+    if meant != _input(facts):
+        raise ValueError(
+            f"{path}: trained for input {meant}, but its .json says {_input(facts)}: the .json is changed or another's"
+        )
+    return state
+
+
+def _input(facts: dict[str, Any]) -> str:
+    """What a network was trained to look at. One string, since safetensors writes several in no fixed order."""
+    settings = facts.get("settings", {})
+    return json.dumps(
+        {"image_size": settings.get("image_size"), "normalisation": facts.get("normalisation")},
+        sort_keys=True,
+    )
+
+
+def restore(net: nn.Module, path: Path) -> nn.Module:
+    """Give a network of the sidecar's architecture its trained weights, ready for prediction."""
+    try:
+        net.load_state_dict(load_state(path))
+    except RuntimeError as error:
+        raise ValueError(f"{path}: these weights are not of the architecture in its .json: {error}") from None
+    return net.eval()
+
+
+def hub_error(setting: str, name: str, error: Exception) -> ValueError:
+    """What a user reads when pretrained weights cannot be fetched."""
+    return ValueError(
+        f"`{setting}: imagenet` asks for pretrained weights of {name}, but the hub is out of reach or has none "
+        f"({type(error).__name__}). Connect once so that they are cached, or set `{setting}: none` to train from scratch."
+    )

@@ -1,0 +1,150 @@
+"""A recipe at a reduced scale on generated images: its own losses, schedules, phases and rules, so that all of it runs in
+minutes (`tiny`), or can be compared at one budget, with its own networks on one GPU (`small`), with small ones on a processor
+(`cpu`). Scores at `tiny` mean nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.settings.training import TrainingSettings
+
+STAGES = ("classification", "segmentation")
+STRIDE = 32  # sides that every architecture can halve five times
+ENCODER, DECODER, BASE_CHANNELS = "resnet10t", [64, 32, 16, 16, 16], 16
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is left of a recipe."""
+
+    side: int
+    """Pixels of the prepared images; a network's smaller size is reduced in proportion."""
+    images: int
+    """Labelled phantoms."""
+    epochs: int
+    """Passes over the images of every network; its phases keep their shares, one at least; iterations become as many steps."""
+    batch: int
+    """Images a step, of every network."""
+    folds: int
+    phantom: dict[str, Any]
+    """What else the phantoms are like."""
+    trained: int | None = None
+    """So many of the folds are trained, the same for every recipe; null: the recipe's own."""
+    accumulate: int = 1
+    """Steps whose gradients are summed, at most."""
+    small_networks: bool = False
+    """Encoders and classifiers become ENCODER, bodies without an encoder get BASE_CHANNELS at most. Large networks learn nothing
+    from a few hundred images, and nothing about losses, sampling and rules is seen in what has learned nothing."""
+    lr: float | None = None
+    """The highest learning rate of a stage with Adam or its kin, at least; its other rates keep their share of it. Rates made for
+    weights of ImageNet, 1e-5 and the like, would leave a random network where it began. SGD's stay; null: all stay."""
+
+
+# fmt: off
+SCALES = {
+    "tiny": Scale(
+        64, 64, 1, 8, 2, {"test": 4, "prevalence": 0.5, "difficulty": 0.0, "least_area": 8000}, accumulate=2
+    ),
+    "cpu": Scale(
+        128, 900, 12, 8, 2, {"test": 20, "difficulty": 0.1, "least_area": 6000},
+        trained=1, small_networks=True, lr=2e-3,
+    ),
+    "small": Scale(
+        256, 3000, 12, 16, 3, {"test": 100, "difficulty": 0.3, "least_area": 3000}, trained=3, lr=1e-3
+    ),
+}
+# fmt: on
+
+
+def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
+    """The recipe's content on phantoms at this scale; nothing is fetched, so networks begin at random."""
+    kind = recipe.get("phantom", {}).get("kind", "chest")
+    largest = recipe["data"]["image_size"]
+    changed: dict[str, Any] = {
+        "data": {"source": "phantom", "folder": "data/phantom", "image_size": scale.side},
+        "phantom": {"train": scale.images, **scale.phantom, "kind": kind},
+        "split": {"scheme": "patient", "folds": scale.folds, "holdout": 0.3},
+        "train_folds": (
+            list(range(scale.trained))
+            if scale.trained
+            else [fold for fold in recipe["train_folds"] if fold < scale.folds]
+        ),
+        **{stage: _stage(stage, recipe[stage], scale, largest) for stage in STAGES},
+        **{f"tune_{stage}": {"trials": 0} for stage in STAGES},
+        "evaluation": {"draws": 500},
+        "submit": {"images": None},
+    }
+    return {**recipe, **changed}
+
+
+def _stage(stage: str, section: dict[str, Any], scale: Scale, largest: int) -> dict[str, Any]:
+    found = _smaller(section, scale, largest)
+    found["variants"] = {
+        name: _smaller(own, scale, largest) for name, own in section.get("variants", {}).items()
+    }
+    found |= {"pretrained": "none", "workers": 0, "validate_every": 1}
+    phases = [{"epochs": section["epochs"], **phase} for phase in section.get("phases", [])]
+    if phases:
+        total = sum(phase["epochs"] for phase in phases)
+        found["phases"] = [_smaller(phase, scale, largest, phase["epochs"] / total) for phase in phases]
+    _thaw(found)
+    if scale.small_networks:
+        _shrink(stage, found)
+    if scale.lr is not None and section.get("optimiser") != "sgd":
+        _faster(found, scale.lr)
+    return found
+
+
+def _smaller(own: dict[str, Any], scale: Scale, largest: int, share: float = 1.0) -> dict[str, Any]:
+    """Of the keys that are there those that cost time; `share` of the scale's epochs."""
+    found = dict(own)
+    if "epochs" in own:
+        found["epochs"] = max(1, round(scale.epochs * share))
+    if "batch_size" in own:
+        found["batch_size"] = scale.batch
+    if "accumulate" in own:
+        found["accumulate"] = min(own["accumulate"], scale.accumulate)
+    for key in ("freeze_encoder", "cycles"):
+        if key in found and "epochs" in found:
+            found[key] = min(found[key], found["epochs"])
+    if "image_size" in own:
+        found["image_size"] = max(STRIDE, round(scale.side * own["image_size"] / largest / STRIDE) * STRIDE)
+    if own.get("iterations") is not None:
+        shown = scale.images * 0.7 * (1 - 1 / scale.folds)
+        found["iterations"] = found["epochs"] * max(1, round(shown / found["batch_size"]))
+    return found
+
+
+def _thaw(section: dict[str, Any]) -> None:
+    """A random encoder is trained from the first step."""
+    first = (section.get("phases") or [section])[0]
+    if first.get("freeze_encoder"):
+        first["freeze_encoder"] = 0
+
+
+def _shrink(stage: str, section: dict[str, Any]) -> None:
+    """Small networks in the place of large ones; members that become alike get seeds of their own."""
+    key, name = ("architecture", ENCODER) if stage == "classification" else ("encoder", f"tu-{ENCODER}")
+    section[key] = name
+    for number, own in enumerate(section["variants"].values()):
+        if key in own:
+            own[key] = name
+        own["seed"] = 1000 * number
+    if stage == "segmentation":
+        section["base_channels"] = min(section.get("base_channels", BASE_CHANNELS), BASE_CHANNELS)
+        for own in (section, *section["variants"].values()):
+            architecture = own.get("architecture", section.get("architecture", "unet"))
+            own["decoder_channels"] = DECODER if architecture in ("unet", "unetplusplus") else None
+
+
+def _faster(section: dict[str, Any], highest: float) -> None:
+    """All learning rates of a stage times one factor, 1 or more, so that the highest is at least `highest`."""
+    section.setdefault("lr", TrainingSettings.model_fields["lr"].default)
+    places = [section, *section["variants"].values(), *section.get("phases", [])]
+    factor = max(1.0, highest / max(place["lr"] for place in places if "lr" in place))
+    for place in places:
+        for key in ("lr", "lr_end"):
+            if key in place:
+                place[key] *= factor

@@ -1,0 +1,243 @@
+"""The params sections of the two trained stages, with a docstring under each field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, model_validator
+
+from imaging.settings import AugmentSettings, SamplingSettings, Settings, validate
+
+Architecture = Literal[
+    "unet", "unetplusplus", "fpn", "deeplabv3plus", "plain", "unet_2015", "unet_s5", "double_unet"
+]
+LossTerm = Literal["cross_entropy", "focal", "dice", "log_dice", "tversky", "lovasz", "negative_area_dice"]
+
+PROCESSES = ("devices", "nodes", "strategy", "data_on_device")
+"""Settings that say who computes and where, and change nothing about what: an unfinished training goes on with others of them."""
+
+
+class TrainingSettings(Settings):
+    """What the two trained stages have in common."""
+
+    models: list[str] = Field(min_length=1)
+    """Names of the committee's members; each is trained on every fold. A name is a folder name."""
+    variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Settings of this section that differ for one model, by its name."""
+    pretrained: Literal["none", "imagenet"] = "none"
+    """Initial encoder weights; `imagenet` is fetched by timm from its hub, once."""
+    image_size: int = Field(default=256, ge=32, le=2048)
+    """Side in pixels of the network's input; at most data.image_size."""
+    epochs: int = Field(default=10, ge=1)
+    """Passes over the sampler's images."""
+    iterations: int | None = Field(default=None, ge=1)
+    """Length in steps of the optimiser, whatever the number of images; it is cut into `epochs` equal pieces, which
+    then take the place of passes: 20,000 iterations in 10 epochs are looked at every 2,000 steps."""
+    batch_size: int = Field(default=16, ge=1)
+    """Images a step, of all processes together."""
+    accumulate: int = Field(default=1, ge=1)
+    """Steps whose gradients are added before the optimiser moves."""
+    optimiser: Literal["adam", "adamw", "radam", "sgd"] = "adamw"
+    """Adam (Kingma 2015), AdamW (Loshchilov 2019), RAdam (Liu 2020), SGD with momentum .9."""
+    lr: float = Field(default=1e-3, gt=0, lt=10)
+    """Peak learning rate."""
+    lr_end: float = Field(default=0.0, ge=0)
+    """Learning rate at the end of the schedule; the lowest one of a plateau."""
+    weight_decay: float = Field(default=1e-4, ge=0, lt=1)
+    """Weight decay; not applied to biases and normalisation layers."""
+    schedule: Literal["cosine", "poly", "constant", "plateau"] = "cosine"
+    """Learning rate over the steps: half cosine, (1 - t)^0.9, constant; or a tenth whenever validation is on a plateau."""
+    cycles: int = Field(default=1, ge=1)
+    """How often the cosine falls: more than once is SGDR's warm restarts (Loshchilov 2017)."""
+    lr_patience: int = Field(default=2, ge=0)
+    """Looks at the validation fold without a better score before a plateau lowers the rate."""
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises linearly from zero."""
+    gradient_clip: float | None = Field(default=1.0, gt=0)
+    """Largest gradient norm; null: no clipping."""
+    alpha: float = Field(default=0.3, ge=0)
+    """Mixing weight of the focal term; see the stage's losses.py. NOT the class balance of the focal loss."""
+    gamma: float = Field(default=2.0, ge=0)
+    """Focusing exponent of the focal term (Lin 2017); 0 is cross-entropy."""
+    validate_every: int = Field(default=1, ge=1)
+    """Epochs between two looks at the validation fold; epochs must be a multiple, so that the last one is looked at."""
+    keep: Literal["last", "best"] = "last"
+    """Which epoch's weights are kept. `best` by validation chooses on the very fold that later gives the out-of-fold
+    predictions and so flatters them a little."""
+    top: int = Field(default=1, ge=1)
+    """With `keep: best`: the mean of the weights of so many best epochs (checkpoint averaging)."""
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    """Decay a step of the moving average of the weights that is validated and kept, such as .999; null: none."""
+    freeze_encoder: int = Field(default=0, ge=0)
+    """Epochs at the beginning in which the encoder keeps its weights and statistics."""
+    phases: list[dict[str, Any]] = Field(default_factory=list)
+    """Trainings one after the other that hand their weights on, each with what differs for it, such as
+    `{image_size: 768, lr: 1.0e-5}`: progressive resizing, shares by part, a finish on positives. [] is one training."""
+    patience: int | None = Field(default=None, ge=1)
+    """Early stop after this many epochs without a better validation score; needs `keep: best`."""
+    precision: Literal["auto", "measured", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    """The rule: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32. `measured`: for large networks a
+    few steps of each way are timed before the training begins, and what is clearly faster than the rule's is taken:
+    experiments/networks/precision.py. `auto`: measured on a GPU; the rule alone on a processor, where trainings repeat bit for bit."""
+    workers: int = Field(default=0, ge=0)
+    """Loader processes of each training process; 0 is best on a CPU and with the memory-mapped data."""
+    data_on_device: bool | Literal["auto"] = "auto"
+    """Prepared images in the GPU's memory: `yes`, or `auto`: where they take a quarter of what is free at most. Needs workers 0
+    and augment.engine fused (or preset none); changes no result."""
+    devices: int = Field(default=1, ge=1)
+    """Processes that train together on each machine: its GPUs, or parts of a CPU. The result is that of one, to rounding."""
+    nodes: int = Field(default=1, ge=1)
+    """Machines that train together; above 1 torchrun starts the stage on each (docs/cluster.md)."""
+    strategy: Literal["ddp", "ddp_find_unused_parameters_true"] = "ddp"
+    """How several processes train: each has all weights and a part of every batch, and gradients are averaged (DDP, Li 2020).
+    The second, slower form is for networks that leave weights unused in some steps; freeze_encoder takes it by itself."""
+    sync_batchnorm: bool = True
+    """Batch normalisation over all processes' images (SyncBatchNorm), as if one process had them; false: each over its own,
+    which is faster, is another training than that of one process, and needs at least 8 or so images in each."""
+    flip_tta: bool = True
+    """Predict the image and its mirror image and average."""
+    scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(default=[1.0], min_length=1)
+    """Predict the image at these sizes, in shares of image_size, and average; [0.875, 1, 1.125] takes three times as long."""
+    augment: AugmentSettings = AugmentSettings()
+    """Random changes of training images."""
+    sampling: SamplingSettings = SamplingSettings()
+    """Which images an epoch shows."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of initial weights, order and augmentation; fold k uses seed + k."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainingSettings:
+        doubled = sorted({name for name in self.models if self.models.count(name) > 1})
+        if doubled:
+            raise ValueError(f"models names {', '.join(doubled)} twice; each member needs a name of its own")
+        for name in self.models:
+            if not name or any(sign in name for sign in "/\\:") or name.startswith("."):
+                raise ValueError(
+                    f"models holds {name!r}, which cannot be a folder's name; use letters, digits, - and _"
+                )
+        strangers = sorted(set(self.variants) - set(self.models))
+        if strangers:
+            raise ValueError(
+                f"variants names {', '.join(strangers)}, not among models ({', '.join(self.models)})"
+            )
+        if self.epochs % self.validate_every:
+            raise ValueError(
+                f"epochs {self.epochs} must be a multiple of validate_every {self.validate_every}, or the last epoch goes unseen"
+            )
+        if self.patience is not None and self.keep != "best":
+            raise ValueError(
+                f"patience {self.patience} needs `keep: best`; with `keep: {self.keep}` set patience to null"
+            )
+        if self.top > 1 and self.keep != "best":
+            raise ValueError(f"top {self.top} needs `keep: best`; with `keep: {self.keep}` set it to 1")
+        if self.batch_size % self.processes:
+            raise ValueError(
+                f"batch_size {self.batch_size} is that of all processes together and must be a multiple of "
+                f"devices x nodes = {self.processes}"
+            )
+        if self.iterations is not None and self.iterations % self.epochs:
+            raise ValueError(
+                f"iterations {self.iterations} must be a multiple of epochs {self.epochs}, its equal pieces"
+            )
+        return self
+
+    @property
+    def processes(self) -> int:
+        """How many train together."""
+        return self.devices * self.nodes
+
+    @model_validator(mode="after")
+    def _schedule_is_one(self) -> TrainingSettings:
+        if self.cycles > 1 and self.schedule != "cosine":
+            raise ValueError(f"cycles {self.cycles} needs `schedule: cosine`, not {self.schedule}")
+        if self.schedule == "plateau" and self.warmup:
+            raise ValueError(f"warmup {self.warmup} cannot go with `schedule: plateau`; set it to 0")
+        if self.lr_end > self.lr:
+            raise ValueError(f"lr_end {self.lr_end} is above lr {self.lr}")
+        return self
+
+
+class ClassificationSettings(TrainingSettings):
+    """Is it there? A timm classifier; loss = alpha * focal(gamma) + (1 - alpha) * cross-entropy."""
+
+    architecture: str = "resnet18"
+    """Any timm model name."""
+    head: Literal["plain", "localising"] = "plain"
+    """`plain`: timm's own pooling and linear layer. `localising`: a logit for each cell of the last map, trained with
+    the masks and pooled by log-sum-exp (Wang 2017); learns from fewer images, convolutional architectures only."""
+    mask_weight: float = Field(default=1.0, ge=0)
+    """Weight of the cells' loss; with head localising alone."""
+    output_stride: Literal[8, 16, 32] = 32
+    """Image pixels a cell's side; with head localising alone. Smaller is finer and slower."""
+    alpha: float = Field(default=0.3, ge=0, le=1)
+    """Share of the focal term."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout before the last layer."""
+
+
+class SegmentationSettings(TrainingSettings):
+    """Where is it? An encoder-decoder; loss = alpha * focal(gamma) - log(dice), both per image, or a sum of others."""
+
+    architecture: Architecture = "unet"
+    """segmentation-models-pytorch's Unet, UnetPlusPlus, FPN, DeepLabV3Plus; a small plain U-Net; the U-Net of 2015;
+    mmsegmentation's UNet-S5-D16 with FCN head; Double U-Net (Jha 2020)."""
+    base_channels: int = Field(default=64, ge=4, le=256)
+    """Channels of the first level of plain, unet_2015 and unet_s5; 64 in their sources."""
+    classes: Literal[1, 2] = 1
+    """Outputs a pixel: one logit, or two of a softmax over background and finding, as in mmsegmentation."""
+    prior: float | None = Field(default=0.01, gt=0, lt=1)
+    """Every pixel's probability at the start, about the share of the median lesion, lest the first epochs be spent on
+    learning that most pixels are empty (the prior of Lin 2017, section 4.1); null: the architecture's own start."""
+    loss: dict[LossTerm, float] | None = None
+    """Terms and their weights, such as `{cross_entropy: 3, dice: 1, focal: 4}`; null: `{focal: alpha, log_dice: 1}`."""
+    tversky: float = Field(default=0.7, gt=0, lt=1)
+    """Weight of missed pixels in the term tversky; wrongly marked ones have 1 - it (Salehi 2017: .7)."""
+    image_head: float = Field(default=0.0, ge=0)
+    """Weight in the loss of a head that says whether there is anything, and in prediction multiplies the mask; 0: none."""
+    auxiliary: float = Field(default=0.0, ge=0)
+    """Weight in the loss of unet_s5's auxiliary head, .4 in its source's base config; 0: none."""
+    encoder_from: str | None = None
+    """A model of the classification section with whose trained encoder of the same fold this one begins; null: none."""
+    encoder: str = "resnet18"
+    """An smp encoder name, or `tu-<timm name>`."""
+    decoder_channels: list[int] | None = None
+    """Channels of the five decoder blocks (unet, unetplusplus); null: smp's own."""
+    attention: Literal["none", "scse"] = "none"
+    """Attention in the decoder blocks (unet, unetplusplus): scSE of Roy 2018."""
+
+    @model_validator(mode="after")
+    def _one_loss(self) -> SegmentationSettings:
+        if self.loss is not None and not any(weight > 0 for weight in self.loss.values()):
+            raise ValueError(f"loss {self.loss} has no term of a positive weight; null is the mixed loss")
+        if self.loss is not None and self.alpha != 0.3:
+            raise ValueError(
+                f"alpha {self.alpha} has no effect beside loss {self.loss}; weight its focal term"
+            )
+        if self.encoder_from is not None and self.pretrained != "none":
+            raise ValueError(
+                f"encoder_from {self.encoder_from} and pretrained {self.pretrained} exclude each other"
+            )
+        return self
+
+
+T = TypeVar("T", bound=TrainingSettings)
+
+
+def for_model(settings: T, name: str, tuned: dict[str, Any] | None = None) -> T:
+    """Settings of one committee member: the section, then the tuned values, then the member's own variant."""
+    if name not in settings.models:
+        raise ValueError(f"model {name!r} is not among models: {', '.join(settings.models)}")
+    merged = {**settings.model_dump(), **(tuned or {}), **settings.variants.get(name, {})}
+    return validate(type(settings), merged, f"variants.{name}")
+
+
+def phases_of(settings: T) -> list[T]:
+    """The settings of each training in turn, without `phases` themselves; one when there are none.
+
+    Each phase draws with a seed of its own: 100 apart, since fold k takes seed + k.
+    """
+    plain = {**settings.model_dump(), "phases": []}
+    return [
+        validate(type(settings), {**plain, "seed": settings.seed + 100 * number, **phase}, f"phases.{number}")
+        for number, phase in enumerate(settings.phases or [{}])
+    ]

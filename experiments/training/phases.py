@@ -1,0 +1,73 @@
+"""A training in phases: one after the other, each with settings of its own, the kept weights handed on.
+
+Progressive resizing is this, and so are the first place's parts with their shares of positives, and a finish on positives.
+A finished phase is remembered in the resume folder, so that a killed run goes on in the phase where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from experiments.networks import weights
+from experiments.training import distributed, loop
+from experiments.training.checkpoints import Row, Trained
+from experiments.settings.training import TrainingSettings, phases_of
+from imaging.data.dataset import Images
+
+T = TypeVar("T", bound=TrainingSettings)
+Report = Callable[[dict[str, float], int], None]
+DONE = "done.safetensors"
+
+
+def fit(
+    net: nn.Module,
+    settings: T,
+    objective: Callable[[T], loop.Objective],
+    data: Callable[[T], tuple[Images, Images]],
+    *,
+    title: str,
+    resume: Path,
+    report: Report = lambda row, epoch: None,
+    callbacks: list[Callback] | None = None,
+) -> Trained:
+    """Run every phase of the settings; the history is that of all, its epochs numbered through.
+
+    data: training and validation images under a phase's settings. For the rest see training.fit, which runs a phase.
+    """
+    chain = phases_of(settings)
+    history: list[Row] = []
+    for number, phase in enumerate(chain):
+        folder = resume if len(chain) == 1 else resume / f"phase{number}"
+        name = title if len(chain) == 1 else f"{title} phase {number + 1}/{len(chain)}"
+        done = _recalled(folder) or loop.fit(
+            net,
+            objective(phase),
+            *data(phase),
+            phase,
+            title=name,
+            resume=folder,
+            report=_after(len(history), report),
+            callbacks=callbacks,
+        )
+        if distributed.first():
+            weights.save(folder / DONE, done.state, {"rows": done.history, "metrics": done.metrics})
+        net.load_state_dict(done.state)
+        history += [{**row, "epoch": row["epoch"] + len(history)} for row in done.history]
+    return Trained(done.state, history, done.metrics)
+
+
+def _recalled(folder: Path) -> Trained | None:
+    path = folder / DONE
+    if not path.with_suffix(".json").exists():
+        return None
+    facts = weights.load_facts(path)
+    return Trained(weights.load_state(path), facts["rows"], facts["metrics"])
+
+
+def _after(epochs: int, report: Report) -> Report:
+    return lambda row, epoch: report(row, epoch + epochs)

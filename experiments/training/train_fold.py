@@ -1,0 +1,161 @@
+"""One member of the committee on one fold: what `classification.train` and `segmentation.train` share."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from experiments import tracking
+from experiments.networks import mlflow_model, weights
+from experiments.training import failures, phases, distributed, loop, tuned_params
+from experiments.imports import closure
+from experiments.networks.normalisation import NORMALISATION
+from experiments.training.overlays import Overlays
+from experiments.settings.training import PROCESSES, TrainingSettings, for_model, phases_of
+from imaging.data import augment
+from imaging.data.dataset import Images
+from imaging.io.files import atomic, fingerprint
+from imaging.prepared import Prepared
+
+T = TypeVar("T", bound=TrainingSettings)
+NO_RUN = nullcontext(tracking.Run(None, ""))
+"""Of the processes that do not log."""
+
+
+def arguments(stage: str) -> tuple[str, int]:
+    """Model name and fold from the command line of `python -m <stage>.train MODEL FOLD`."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {stage}.train", description="Train one model on one fold."
+    )
+    parser.add_argument("model", help=f"a name from {stage}.models in params.yaml")
+    parser.add_argument("fold", type=int, help="the fold to validate on; all others are trained on")
+    given = parser.parse_args()
+    return given.model, given.fold
+
+
+def training_rows(prepared: Prepared, fold: int) -> NDArray[np.int64]:
+    """Rows of all folds but this one and the hold-out, sorted."""
+    inside = ~prepared.folds.isin([str(fold), "holdout"])
+    return np.sort(prepared.rows(prepared.folds.index[inside]))
+
+
+def code_of(stage: str) -> list[str]:
+    """Fingerprints of all modules that a training loads: a changed line is another training."""
+    return [fingerprint(path) for path in sorted(closure(Path(stage, "train.py")))]
+
+
+def datasets(
+    prepared: Prepared, fold: int, settings: TrainingSettings, share: float = 1.0
+) -> tuple[Images, Images]:
+    """Augmented training images of all other folds, or a random share of them, and the fold's own as they are."""
+    rows = training_rows(prepared, fold)
+    rows = np.sort(np.random.default_rng(settings.seed).permutation(rows)[: round(share * len(rows))])
+    change = augment.build(settings.augment, settings.image_size)
+    return (
+        Images(prepared, rows, settings.image_size, change, seed=settings.seed),
+        Images(prepared, prepared.fold_rows(fold), settings.image_size, None, seed=settings.seed),
+    )
+
+
+def train(
+    stage: str,
+    model: str,
+    fold: int,
+    section: T,
+    build: Callable[[T], nn.Module],
+    objective: Callable[[T], loop.Objective],
+    origin: Callable[[T], str | None] = lambda _: None,
+) -> None:
+    """Train and write `models/<stage>/<model>/fold<k>` and its history; a killed run goes on where it was.
+
+    `origin` names other trained weights that `build` begins with: an unfinished run that began with others is not gone on with.
+    Settings that ask for several processes make this one their watcher; the first of them writes.
+    """
+    settings = for_model(section, model, tuned_params.values(stage))
+    settings = settings.model_copy(update={"seed": settings.seed + fold})
+    try:
+        if distributed.to_be_started(settings):
+            distributed.start(settings.devices)
+        else:
+            with distributed.together():
+                _train(stage, model, fold, settings, build, objective, origin)
+    except ChildProcessError as error:
+        sys.exit(f"train_{stage} {model} fold {fold}: {error}")
+    except Exception as error:
+        if (words := failures.in_words(error, stage)) is None:
+            raise
+        sys.exit(f"train_{stage} {model} fold {fold}: {words}")
+
+
+def _train(
+    stage: str,
+    model: str,
+    fold: int,
+    settings: T,
+    build: Callable[[T], nn.Module],
+    objective: Callable[[T], loop.Objective],
+    origin: Callable[[T], str | None],
+) -> None:
+    prepared = Prepared()
+    asked = settings.model_dump(mode="json", exclude=set(PROCESSES))
+    state = fingerprint(asked, prepared.fingerprint, code_of(stage), origin(settings))
+    resume = tracking.RESUME / f"{stage}-{model}-fold{fold}-{state}"
+    torch.manual_seed(settings.seed)
+    net, judge = build(settings), objective(settings)
+    _, validation = datasets(prepared, fold, settings)
+    tags = {
+        "stage": f"train_{stage}",
+        "model": model,
+        "fold": str(fold),
+        "data_fingerprint": prepared.fingerprint,
+    }
+    title = f"train_{stage} {model} fold {fold}"
+    params = {stage: settings.model_dump(mode="json")}
+    with tracking.start(title, tags, params, resume / "run.json") if distributed.first() else NO_RUN as run:
+        done = phases.fit(
+            net,
+            settings,
+            objective,
+            lambda phase: datasets(prepared, fold, phase),
+            title=title,
+            resume=resume,
+            report=run.metrics,
+            callbacks=[
+                Overlays(validation, judge.maps, lambda picture, step: run.image(picture, "overlays", step))
+            ],
+        )
+        if not distributed.first():
+            return
+        facts = {
+            "stage": stage,
+            "model": model,
+            "fold": fold,
+            "settings": phases_of(settings)[-1].model_dump(mode="json"),
+            "metrics": done.metrics,
+            "normalisation": NORMALISATION,
+            "data": tuned_params.data(stage),
+            "prepared_size": prepared.size,
+        }
+        path = weights.path_of(stage, model, fold)
+        weights.save(path, done.state, facts)
+        run.made(path)
+        mlflow_model.log(run, path)
+        with atomic(history_of(stage, model, fold)) as temporary:
+            pd.DataFrame(done.history).to_csv(temporary, index=False)
+    shutil.rmtree(resume)
+
+
+def history_of(stage: str, model: str, fold: int) -> Path:
+    """One row an epoch, for `dvc plots`."""
+    return Path("reports") / "training" / stage / f"{model}-fold{fold}.csv"

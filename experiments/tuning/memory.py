@@ -1,0 +1,44 @@
+"""Out of memory is no fault of a trial's numbers: the same batch is added up from smaller ones."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from experiments.training.failures import is_memory
+from experiments.settings.training import TrainingSettings
+
+T = TypeVar("T", bound=TrainingSettings)
+R = TypeVar("R")
+
+
+def halved(settings: T) -> T:
+    """Half the batch and twice the steps that are added up: the optimiser sees as many images as before."""
+    return settings.model_copy(
+        update={"batch_size": settings.batch_size // 2, "accumulate": 2 * settings.accumulate}
+    )
+
+
+def with_less_memory(settings: T, attempt: Callable[[T], R], note: Callable[[T], None] = lambda _: None) -> R:
+    """What `attempt` returns, called again with half the batch for as long as memory does not suffice.
+
+    `note` hears of each halving. MemoryError when two images at a time are too many (batch normalisation needs two).
+    """
+    while True:
+        try:
+            return attempt(settings)
+        except (MemoryError, RuntimeError) as error:
+            if not is_memory(error):
+                raise
+            said = str(error)
+        if settings.batch_size < 4:
+            raise MemoryError(f"a batch of {settings.batch_size} does not fit: {said}")
+        # After the except block: until there the traceback holds the tensors of the failed attempt.
+        settings = halved(settings)
+        note(settings)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

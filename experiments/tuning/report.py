@@ -1,0 +1,88 @@
+"""What is written about a study that has ended: `reports/tuning/<stage>/`, for the trainings and for people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import optuna.visualization as plotly
+from optuna.trial import TrialState
+
+from experiments.training import tuned_params
+from experiments.tuning import figures as study_figures
+from experiments.tuning.study_table import importance, log_scaled, space, table
+from imaging.plotting import new_figure, save
+from imaging.io.files import atomic, write_text
+
+
+def write(study: optuna.Study, stage: str) -> list[Path]:
+    """Write best.json, trials.csv, four pictures with their overview study.png, and study.html; returns all but best.json.
+
+    ValueError when no trial has a score, with the trials' own reasons.
+    """
+    found = best(study)
+    folder = tuned_params.path_of(stage).parent
+    with atomic(folder / "trials.csv") as temporary:
+        table(study).to_csv(temporary, index=False)
+    pictures = draw(study, folder)
+    write_text(folder / "study.html", page(study))
+    tuned_params.write(stage, found)
+    return [folder / "trials.csv", *pictures, folder / "study.html"]
+
+
+def best(study: optuna.Study) -> dict[str, Any]:
+    """The values that won, their score and trial, and how the study's trials ended."""
+    trials = table(study)
+    if not (trials["state"] == "complete").any():
+        reasons = trials.loc[trials["state"] == "failed", "reason"].value_counts()
+        said = "; ".join(f"{count} x {reason}" for reason, count in reasons.items())
+        raise ValueError(f"no trial of {study.study_name} has a score: {said or 'none was run'}")
+    winner = study.best_trial
+    return {
+        "values": winner.params,
+        "score": winner.value,
+        "trial": winner.number,
+        "trials": {state: int(count) for state, count in trials["state"].value_counts().items()},
+        "study": study.study_name,
+    }
+
+
+def draw(study: optuna.Study, folder: Path) -> list[Path]:
+    """history.png, importance.png, parallel.png, slice.png and study.png, which has them all."""
+    trials, keys, logs, shares = table(study), space(study), log_scaled(study), importance(study)
+    figures = {"study": study_figures.overview(trials, keys, logs, shares)}
+    figures["history"], axes = new_figure()
+    study_figures.history(axes[0], trials)
+    figures["importance"], axes = new_figure(6, 1.6 + 0.4 * len(keys))
+    study_figures.importance(axes[0], shares)
+    figures["parallel"], axes = new_figure(2 + 1.6 * len(keys), 4)
+    study_figures.parallel(axes[0], trials, keys, logs)
+    figures["slice"], axes = new_figure(3.6 * len(keys), 3.6, columns=len(keys))
+    study_figures.slices(axes, trials, keys, logs)
+    for name, figure in figures.items():
+        save(figure, folder / f"{name}.png")
+    return [folder / f"{name}.png" for name in figures]
+
+
+def page(study: optuna.Study) -> str:
+    """The same pictures to look into with a mouse, as one HTML file that needs no network."""
+    pictures = [plotly.plot_optimization_history(study)]
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if importance(study):
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        pictures.append(plotly.plot_param_importances(study, evaluator=evaluator))
+    if len(complete) > 1:
+        pictures.append(plotly.plot_parallel_coordinate(study))
+    pictures.append(plotly.plot_slice(study))
+    parts = [
+        picture.to_html(
+            full_html=False,
+            include_plotlyjs=place == 0,  # once, and in the file itself: nothing is fetched
+            div_id=f"picture{place}",
+            config={"displaylogo": False},
+        )
+        for place, picture in enumerate(pictures)
+    ]
+    head = f"<!DOCTYPE html><html lang='en'><meta charset='utf-8'><title>{study.study_name}</title>"
+    return f"{head}<body style='font-family: sans-serif'><h1>{study.study_name}</h1>{''.join(parts)}</body></html>\n"
