@@ -21,7 +21,7 @@ def main() -> None:
     if study.trials == 0:
         return tuned_params.pass_through("classification")
     # Imported here, since without trials the ten seconds that torch and its friends take are not needed.
-    from classification.judged import Judged
+    from classification.objective import Judged
     from classification.model import build
     from experiments.tuning import study as tuning
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from classification.judged import Judged
+from classification.objective import Judged
 from experiments.tuning import study as tuning
 from experiments.settings.training import ClassificationSettings
 from experiments.settings.tuning import SearchRange, TuneClassificationSettings

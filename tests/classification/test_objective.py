@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from classification.judged import Judged, earned
+from classification.objective import Judged, earned
 from experiments.settings.training import ClassificationSettings
 
 LABEL = np.array([0, 0, 0, 1] * 10, float)
