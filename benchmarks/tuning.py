@@ -36,7 +36,7 @@ from imaging.phantom import __main__ as phantom
 from imaging.prepared import Prepared
 from imaging.settings import validate
 from segmentation.architectures import build
-from segmentation.judged import Judged
+from segmentation.objective import Judged
 from segmentation.predict import quantise
 from segmentation.train import Objective
 

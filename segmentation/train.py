@@ -9,7 +9,7 @@ from experiments.training import train_fold
 from experiments.training.loop import Batch
 from experiments.settings.training import SegmentationSettings
 from imaging.settings import load_section
-from segmentation import start
+from segmentation import encoder_transfer
 from segmentation.architectures import Outputs, build
 from segmentation.losses import each, total
 from segmentation.metrics import counts, summary
@@ -48,13 +48,13 @@ def main() -> None:
     def begin(settings: SegmentationSettings) -> nn.Module:
         net = build(settings)
         if settings.encoder_from is not None:
-            start.hand_on(net, settings.encoder_from, number)
+            encoder_transfer.hand_on(net, settings.encoder_from, number)
         return net
 
     settings = load_section("segmentation", SegmentationSettings)
     train_fold.train(
         "segmentation", model, number, settings, begin, Objective,
-        origin=lambda chosen: start.origin(chosen.encoder_from, number),
+        origin=lambda chosen: encoder_transfer.origin(chosen.encoder_from, number),
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ def main() -> None:
     # Imported here, since without trials the ten seconds that torch and its friends take are not needed.
     from experiments.tuning import study as tuning
     from segmentation.architectures import build
-    from segmentation.judged import Judged
+    from segmentation.objective import Judged
 
     settings = load_section("segmentation", SegmentationSettings)
     return tuning.tune("segmentation", settings, study, build, Judged, join)

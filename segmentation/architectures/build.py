@@ -10,9 +10,9 @@ from torch import nn
 from experiments.settings.training import SegmentationSettings
 from experiments.networks.weights import hub_error, load_facts, restore
 from imaging.settings import validate
-from segmentation.architectures.decoders import DECODERS, decoded
+from segmentation.architectures.smp_decoders import DECODERS, decoded
 from segmentation.architectures.double_unet import DoubleUNet
-from segmentation.architectures.plain import PlainUNet
+from segmentation.architectures.small_unet import PlainUNet
 from segmentation.architectures.segmenter import Body, Segmenter
 from segmentation.architectures.unet_2015 import UNet2015
 from segmentation.architectures.unet_s5 import UNetS5

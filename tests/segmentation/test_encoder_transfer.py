@@ -12,7 +12,7 @@ import torch
 from classification.model import build as build_classifier
 from experiments.networks import weights
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
-from segmentation import start
+from segmentation import encoder_transfer
 from segmentation.architectures import build
 
 
@@ -45,15 +45,15 @@ def test_all_of_the_encoder_is_the_classifiers(
     }
     weights.save(weights.path_of("classification", "c", 1), state, {})
     settings = SegmentationSettings(models=["u", "v"], variants={"v": {"encoder_from": "c"}})
-    start.PATH.parent.mkdir(parents=True)
-    start.PATH.write_text(json.dumps(start.chosen(settings, [1])))
+    encoder_transfer.PATH.parent.mkdir(parents=True)
+    encoder_transfer.PATH.write_text(json.dumps(encoder_transfer.chosen(settings, [1])))
     net = segmenter(**target)
     assert (
-        start.origin("c", 1)
+        encoder_transfer.origin("c", 1)
         == weights.load_facts(weights.path_of("classification", "c", 1))["weights_sha256"]
     )
-    assert start.origin(None, 1) is None
-    start.hand_on(net, "c", 1)
+    assert encoder_transfer.origin(None, 1) is None
+    encoder_transfer.hand_on(net, "c", 1)
     handed = [value for value in net.encoder.state_dict().values() if value.is_floating_point()]
     assert all(
         any(value.shape == other.shape and torch.equal(value, other) for other in state.values())
@@ -61,13 +61,13 @@ def test_all_of_the_encoder_is_the_classifiers(
     )
     weights.save(weights.path_of("classification", "c", 1), {**state, "more": torch.ones(1)}, {})
     with pytest.raises(ValueError, match="run `dvc repro`"):
-        start.hand_on(net, "c", 1)
+        encoder_transfer.hand_on(net, "c", 1)
 
 
 def test_another_architecture_is_refused() -> None:
     with pytest.raises(ValueError, match=r"here does not fit .* take encoder `tu-"):
-        start.fitting(classifier().state_dict(), segmenter(encoder="resnet18").encoder.state_dict(), "here")
+        encoder_transfer.fitting(classifier().state_dict(), segmenter(encoder="resnet18").encoder.state_dict(), "here")
 
 
 def test_nothing_is_chosen_without_a_wish() -> None:
-    assert start.chosen(SegmentationSettings(models=["u"]), [0, 1]) == {}
+    assert encoder_transfer.chosen(SegmentationSettings(models=["u"]), [0, 1]) == {}

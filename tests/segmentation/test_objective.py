@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from experiments.settings.training import SegmentationSettings
-from segmentation.judged import BINS, Judged, levels
+from segmentation.objective import BINS, Judged, levels
 
 SIDE = 16
 

@@ -45,7 +45,7 @@ def hand_on(net: nn.Module, classifier: str, fold: int) -> None:
     path = weights.path_of("classification", classifier, fold)
     if origin(classifier, fold) != weights.load_facts(path)["weights_sha256"]:
         raise ValueError(
-            f"{PATH}: not of the weights in {path}; run `dvc repro`, or `python -m segmentation.start`"
+            f"{PATH}: not of the weights in {path}; run `dvc repro`, or `python -m segmentation.encoder_transfer`"
         )
     encoder: nn.Module = net.encoder  # type: ignore[assignment]
     encoder.load_state_dict(fitting(weights.load_state(path), encoder.state_dict(), str(path)))
