@@ -53,7 +53,7 @@ app: .venv/ready ## the web page of the bundle that `make repro` made, http://12
 	python -m ensemble.app $(if $(BUNDLE),--bundle $(BUNDLE))
 
 serve: .venv/ready ## register the bundle in MLflow and serve it, http://127.0.0.1:5001/invocations (BUNDLE=folder for another one)
-	python -m ensemble.serving $(if $(BUNDLE),--bundle $(BUNDLE))
+	python -m ensemble.serve $(if $(BUNDLE),--bundle $(BUNDLE))
 	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db} \
 	  mlflow models serve -m models:/pneumothorax@champion --env-manager local --host 127.0.0.1 --port 5001
 

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
 from benchmarks.growth import study
-from ensemble.archive import opened
-from ensemble.inventory import Inventory
+from ensemble.cluster.archive import opened
+from ensemble.cluster.inventory import Inventory
 from imaging import rle
 from imaging.phantom import dicom_writer
 

@@ -20,14 +20,15 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ensemble import crossfit, predictions
-from ensemble.cases import Cases
-from ensemble.committee import Maps
-from ensemble.decision import Decision
-from ensemble.gather import counts, gather, maps_of_images
-from ensemble.histograms import Levels, to_original
+from ensemble.decision import crossfit
+from ensemble.evidence import predictions
+from ensemble.evidence.evidence import Cases
+from ensemble.evidence.mask_average import Maps
+from ensemble.decision.decision import Decision
+from ensemble.evidence.gather import counts, gather, maps_of_images
+from ensemble.evidence.histograms import Levels, to_original
 from ensemble.metrics import breakdown
-from ensemble.predictions import Predictions
+from ensemble.evidence.predictions import Predictions
 from experiments.statistics.bootstrap import PatientDraws, interval
 from imaging.prepared import Prepared
 

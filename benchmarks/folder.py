@@ -22,14 +22,15 @@ from benchmarks import timing
 from benchmarks.networks import infer, plain, unet
 from benchmarks.rle import copied_encode
 from benchmarks.rows import Row, table
-from ensemble import acceptance, onnx_int8, submit
-from ensemble.calibration import Sigmoid
-from ensemble.committee import MaskCommittee
-from ensemble.decision import Decision
-from ensemble.onnx_engine import OnnxMember, session
+from ensemble import submit
+from ensemble.runtimes import parity, quantise
+from ensemble.evidence.calibration import Sigmoid
+from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.decision.decision import Decision
+from ensemble.runtimes.onnx_runtime import OnnxMember, session
 from ensemble.onnx_export import write as export
-from ensemble.predictor import Member, Predictor
-from ensemble.probability import Calibrated
+from ensemble.inference.predictor import Member, Predictor
+from ensemble.evidence.probability import Calibrated
 from ensemble.rules.gate import Gate
 from experiments.settings.training import ClassificationSettings
 from imaging.io.threads import cores
@@ -101,7 +102,7 @@ def in_int8(member: Member, squares: list[np.ndarray], folder: Path) -> OnnxMemb
     """The same network in OpenVINO, int8."""
     float32, int8 = folder / f"{member.name}.onnx", folder / f"{member.name}-int8.onnx"
     export(member, "segmentation" if member.name == "u" else "classification", float32)
-    onnx_int8.quantise(float32, int8, acceptance.inputs(squares[:8], member), "openvino")
+    quantise.quantise(float32, int8, parity.inputs(squares[:8], member), "openvino")
     runtime = session(int8, "openvino", "int8")
     return OnnxMember(member.name, 0, member.net, member.settings, "", runtime)
 

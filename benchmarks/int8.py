@@ -2,7 +2,7 @@
 
 RUN is a folder where `dvc repro` has been through. The first U-Net answers the hold-out's positive images, the first
 classifier the hold-out; every way is compared with the same file in float32. Scales are measured on 64 training images, as
-`ensemble.acceptance` does. What counts for use is the Dice of the whole predictor:
+`ensemble.runtimes.parity` does. What counts for use is the Dice of the whole predictor:
 `python -m ensemble.onnx_export --int8 --openvino`. NNCF's ways are tried where it is installed (`pip install nncf`); the
 project does without (docs/decisions/onnx-runtime.md).
 """
@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ensemble import acceptance, onnx_export, onnx_int8
-from ensemble.bundle import Bundle
-from ensemble.onnx_engine import Engine, ask, name_of, session
-from ensemble.onnx_graph import outer
-from ensemble.openvino_engine import without_telemetry
-from ensemble.predictor import Member
+from ensemble import onnx_export
+from ensemble.runtimes import parity, quantise
+from ensemble.inference.bundle import Bundle
+from ensemble.runtimes.onnx_runtime import Engine, ask, name_of, session
+from ensemble.runtimes.onnx_graph import outer
+from ensemble.runtimes.openvino_runtime import without_telemetry
+from ensemble.inference.predictor import Member
 from imaging import rle
 from imaging.prepared import Prepared
 
@@ -76,16 +77,16 @@ def answers(runtime: Any, batches: list[NDArray[np.uint8]]) -> NDArray[np.float3
 def rows_of(member: Member, stage: str, files: Path, prepared: Prepared) -> Iterator[tuple[str, ...]]:
     """A row a way and runtime."""
     source, made = files / name_of("fp32", stage, member), files / "int8.onnx"
-    calibration = acceptance.inputs(acceptance.calibration(prepared), member)
+    calibration = parity.inputs(parity.calibration(prepared), member)
     asked = [
         np.asarray(prepared.images[row])
         for row in prepared.fold_rows("holdout")
         if stage == "classification" or _positive(prepared, row)
     ]
-    batches = acceptance.inputs(asked, member)
+    batches = parity.inputs(asked, member)
     plain = answers(session(source), batches)
     for engine, words in ENGINES:
-        onnx_int8.quantise(source, made, calibration, engine)
+        quantise.quantise(source, made, calibration, engine)
         yield from _both(stage, f"ours for {words}", made, batches, plain)
     for name, way in WAYS.items() if importlib.util.find_spec("nncf") else ():
         nncf_file(source, made, calibration, **way)

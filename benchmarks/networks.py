@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from benchmarks import timing
 from benchmarks.limits import has_bf16
 from benchmarks.rows import Row, table
-from ensemble import acceptance, onnx_int8
-from ensemble.onnx_engine import ask, session
+from ensemble.runtimes import parity, quantise
+from ensemble.runtimes.onnx_runtime import ask, session
 from ensemble.onnx_export import write
-from ensemble.predictor import Member
+from ensemble.inference.predictor import Member
 from experiments.settings.training import SegmentationSettings
 from imaging.io.threads import cores
 from imaging.phantom.chest.render import render
@@ -96,12 +96,12 @@ def inference_rows() -> list[Row]:
     """Probabilities of uint8 images, normalisation and sigmoid included."""
     squares = [render(1, index, PhantomSettings()).pixels for index in range(2 * BATCH)]
     member = unet(SIDE)
-    batch, calibration = (acceptance.inputs(part, member)[0] for part in (squares[:BATCH], squares[BATCH:]))
+    batch, calibration = (parity.inputs(part, member)[0] for part in (squares[:BATCH], squares[BATCH:]))
     eager = plain().eval()
     with tempfile.TemporaryDirectory() as folder:
         float32, int8 = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
         write(member, "segmentation", float32)
-        onnx_int8.quantise(float32, int8, [calibration], "openvino")
+        quantise.quantise(float32, int8, [calibration], "openvino")
         runtimes = {
             "ONNX Runtime, float32": session(float32),
             "OpenVINO, float32": session(float32, "openvino"),

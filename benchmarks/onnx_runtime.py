@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from timing import machine, medians
 
-from ensemble import acceptance, bundle, onnx_int8
-from ensemble.onnx_engine import ask, session
+from ensemble.inference import bundle
+from ensemble.runtimes import parity, quantise
+from ensemble.runtimes.onnx_runtime import ask, session
 from ensemble.onnx_export import write
-from ensemble.predictor import Member
+from ensemble.inference.predictor import Member
 from experiments.settings.training import SegmentationSettings
 from imaging.io.threads import cores
 from imaging.phantom.chest.render import render
@@ -73,11 +74,11 @@ def networks(folder: Path) -> dict[str, Member]:
 
 def row(stage: str, member: Member, squares: list[Any], rounds: int) -> None:
     """Export, quantise, time and compare one network."""
-    batch = acceptance.inputs(squares[:SEEN], member)[0]
+    batch = parity.inputs(squares[:SEEN], member)[0]
     with tempfile.TemporaryDirectory() as folder:
         plain, small = Path(folder, "fp32.onnx"), Path(folder, "int8.onnx")
         write(member, stage.strip(), plain)
-        onnx_int8.quantise(plain, small, acceptance.inputs(squares[SEEN:], member))
+        quantise.quantise(plain, small, parity.inputs(squares[SEEN:], member))
         fp32, int8 = session(plain), session(small)
     tensor = torch.from_numpy(batch)
     times = medians(

@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
 from ensemble import predict
-from ensemble.bundle import Bundle
-from ensemble.predictor import BATCH, Predictor, Scored
-from ensemble.results import KINDS, Results
+from ensemble.inference.bundle import Bundle
+from ensemble.inference.predictor import BATCH, Predictor, Scored
+from ensemble.inference.results_writer import KINDS, Results
 from imaging.io.threads import cores, ordered_map
 from imaging.formats.reader import read_reduced
 from segmentation.predict import quantise

@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
 from benchmarks.rows import Row
-from ensemble.cases import UNIT
-from ensemble.histograms import above, histogram
+from ensemble.evidence.evidence import UNIT
+from ensemble.evidence.histograms import above, histogram
 from experiments.statistics.threshold_search import triplet_surface
 
 Maps = list[tuple[np.ndarray, np.ndarray]]

@@ -20,8 +20,8 @@ import pandas as pd
 import torch
 import yaml
 
-from ensemble.cases import Cases, Evidence
-from ensemble.histograms import above, histogram
+from ensemble.evidence.evidence import Cases, Evidence
+from ensemble.evidence.histograms import above, histogram
 from ensemble.metrics import breakdown
 from ensemble.rules.triplet import Triplet
 from experiments.networks import inference

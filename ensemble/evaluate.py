@@ -12,17 +12,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ensemble import crossfit, evaluation_report, figures, metrics, predictions, seals, sheets, subgroups
-from ensemble.bootstrap import PatientDraws
-from ensemble.calibration import calibration_steps
-from ensemble.cases import Cases
-from ensemble.decision import FOLDER as DECISIONS
-from ensemble.decision import PATH, Decision
-from ensemble.gather import check_part, gather, original_maps
-from ensemble.histograms import NOTHING
-from ensemble.measures import Measured, measure
-from ensemble.predictions import Predictions
-from ensemble.tables import compare, submitted_at
+from ensemble import metrics
+from ensemble.decision import crossfit
+from ensemble.evaluation import report as evaluation_report, figures, overlay_sheets, subgroups
+from ensemble.evidence import predictions, lineage
+from experiments.statistics.rank_bootstrap import PatientDraws
+from ensemble.evidence.calibration import calibration_steps
+from ensemble.evidence.evidence import Cases
+from ensemble.decision.decision import FOLDER as DECISIONS
+from ensemble.decision.decision import PATH, Decision
+from ensemble.evidence.gather import check_part, gather, original_maps
+from ensemble.evidence.histograms import NOTHING
+from ensemble.evaluation.holdout_metrics import Measured, measure
+from ensemble.evidence.predictions import Predictions
+from ensemble.decision.comparison import compare, submitted_at
 from experiments import tracking
 from experiments.settings.decision import EvaluationSettings
 from imaging import rle
@@ -64,7 +67,7 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     """Measure the decision on the hold-out; write metrics.json, tables, plots, pictures and report.md."""
     prepared, decision = Prepared(FOLDER), Decision.load(PATH)
     check_same_data(decision, prepared, scheme)
-    seals.check_files(decision.fitted["sealed"], PART)
+    lineage.check_files(decision.fitted["sealed"], PART)
     found = predictions.read(PART, list(decision.classifiers), list(decision.masks.weights))
     check_part(found, prepared, locked=True)
     cases = gather(
@@ -207,7 +210,7 @@ def overlays(
     table: pd.DataFrame, decision: Decision, found: Predictions, prepared: Prepared, examples: int
 ) -> None:
     """Sheets of radiographs with the annotated and the submitted outline."""
-    chosen = sheets.choose(table, examples)
+    chosen = overlay_sheets.choose(table, examples)
     wanted = {image_id for sheet in chosen.values() for ids in sheet.values() for image_id in ids}
     rows = table[table["image_id"].isin(wanted)].set_index("image_id")
     pictures, truth = {}, prepared.truth[prepared.truth.index.isin(wanted)]
@@ -215,10 +218,10 @@ def overlays(
         true = rle.decode(truth[image_id], level.shape)
         cut = int(rows["level"][image_id])
         said = decision.finish(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
-        pictures[image_id] = sheets.draw(prepared.images[int(prepared.rows([image_id])[0])], true, said)
+        pictures[image_id] = overlay_sheets.draw(prepared.images[int(prepared.rows([image_id])[0])], true, said)
     captions = {i: evaluation_report.caption(*rows.loc[i, ["prob", "label", "dice"]]) for i in wanted}
     for name, sheet in chosen.items():
-        save(sheets.sheet(sheet, pictures, captions, evaluation_report.SHEETS[name]), REPORT / f"{name}.png")
+        save(overlay_sheets.sheet(sheet, pictures, captions, evaluation_report.SHEETS[name]), REPORT / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ensemble import bundle, model_card
-from ensemble.bundle import INDEX, Bundle
-from ensemble.decision import PATH as DECISION
-from ensemble.decision import Decision
-from ensemble.seals import check_weights
+from ensemble.evaluation import model_card
+from ensemble.inference import bundle
+from ensemble.inference.bundle import INDEX, Bundle
+from ensemble.decision.decision import PATH as DECISION
+from ensemble.decision.decision import Decision
+from ensemble.evidence.lineage import check_weights
 from experiments.networks.weights import path_of
 from imaging.io.files import atomic_folder, sha256, write_text
 from imaging.settings import PARAMS_FILE, DataSettings, load_section

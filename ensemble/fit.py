@@ -12,17 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ensemble import crossfit, figures, fit_report, members, predictions, seals
-from ensemble.bootstrap import PatientDraws
-from ensemble.calibration import calibration_steps
-from ensemble.cases import Cases
-from ensemble.committee import MaskCommittee
-from ensemble.decision import FOLDER as DECISIONS
-from ensemble.decision import PATH, Decision
-from ensemble.gather import check_part, gather
-from ensemble.predictions import Predictions
+from ensemble.decision import crossfit, report, mask_weights
+from ensemble.evaluation import figures
+from ensemble.evidence import predictions, lineage
+from experiments.statistics.rank_bootstrap import PatientDraws
+from ensemble.evidence.calibration import calibration_steps
+from ensemble.evidence.evidence import Cases
+from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.decision.decision import FOLDER as DECISIONS
+from ensemble.decision.decision import PATH, Decision
+from ensemble.evidence.gather import check_part, gather
+from ensemble.evidence.predictions import Predictions
 from ensemble.rules import RULES
-from ensemble.tables import compare, submitted_at
+from ensemble.decision.comparison import compare, submitted_at
 from experiments import tracking
 from experiments.settings.decision import EnsembleSettings, EvaluationSettings
 from imaging.plotting import save
@@ -71,7 +73,7 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
     draws = PatientDraws(cases.patient, evaluation.draws, evaluation.seed)
     table = table_of_rules(cases, decisions, nested, chosen, draws)
 
-    fitted = {**facts(cases, prepared, table, chosen), "sealed": seals.read(names)}
+    fitted = {**facts(cases, prepared, table, chosen), "sealed": lineage.read(names)}
     decision = decisions[chosen].model_copy(update={"fitted": fitted})
     decision.save(PATH)
     for kind, other in decisions.items():  # `evaluate` compares them on the hold-out
@@ -79,7 +81,7 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
     probs = calibration_steps(nested.raw, nested.calibrated, nested.prob)
     with atomic(REPORTS / "rules.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
-    write_text(REPORTS / "rules.md", fit_report.describe(table, decision, losses, cases, probs))
+    write_text(REPORTS / "rules.md", report.describe(table, decision, losses, cases, probs))
     save(figures.plateau(cases, decisions["triplet"].rule), REPORTS / "plateau.png")
     save(figures.reliability(cases.label, probs, evaluation.bins), REPORTS / "reliability.png")
     return decision
@@ -88,13 +90,13 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
 def committees(found: Predictions, prepared: Prepared, settings: EnsembleSettings) -> crossfit.FittedOn:
     """Training rows -> committee of mask models and cases; the maps are read again only where it was learned anew."""
     ids = np.array(found.ids, dtype=object)
-    looks = members.look(found, prepared) if members.learns(list(found.segmentation), settings) else []
+    looks = mask_weights.look(found, prepared) if mask_weights.learns(list(found.segmentation), settings) else []
     equal = {name: 1 / len(found.classification) for name in found.classification}
     known: list[tuple[MaskCommittee, Cases]] = []
 
     def fitted_on(train: NDArray[np.bool_]) -> tuple[MaskCommittee, Cases]:
         wanted = set(ids[train])
-        masks = members.fit([one for one in looks if one.image_id in wanted], found, settings)
+        masks = mask_weights.fit([one for one in looks if one.image_id in wanted], found, settings)
         if not known or masks != known[0][0]:
             known[:] = [
                 (

@@ -4,7 +4,7 @@
 
 Input `image` uint8 (batch, 1, s, s), output `probability` float32 (batch, 1) or (batch, 1, s, s); normalisation, sigmoid and
 test-time augmentation are inside. Each file is asked beside its PyTorch network before it is kept. `--int8` adds quantised ones,
-`--openvino` tries OpenVINO on all of them. Each way is accepted where it keeps the hold-out's Dice: ensemble/acceptance.py.
+`--openvino` tries OpenVINO on all of them. Each way is accepted where it keeps the hold-out's Dice: ensemble/runtimes/parity.py.
 """
 
 from __future__ import annotations
@@ -21,21 +21,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ensemble import acceptance, bundle, openvino_engine
-from ensemble.onnx_engine import (
-    INDEX,
-    OPSET,
-    PATH,
-    TOLERANCE,
-    Engine,
-    File,
-    Index,
-    Precision,
-    ask,
-    name_of,
-    session,
-)
-from ensemble.predictor import Member, Predictor
+from ensemble.inference import bundle
+from ensemble.runtimes import parity as acceptance, openvino_runtime
+from ensemble.runtimes.onnx_runtime import (INDEX, OPSET, PATH, TOLERANCE, Engine, File, Index, Precision, ask, name_of, session)
+from ensemble.inference.predictor import Member, Predictor
 from experiments.networks import inference
 from experiments.networks.normalisation import NORMALISATION
 from imaging.io.files import atomic_folder, sha256, write_json
@@ -86,7 +75,7 @@ def ways(int8: bool, openvino: bool) -> list[tuple[Engine, Precision]]:
     wanted: list[tuple[Engine, Precision]] = [("onnx", "int8")] if int8 else []
     if openvino:
         wanted += [("openvino", "fp32")]
-        wanted += [("openvino", "bf16")] if openvino_engine.has_bf16() else []
+        wanted += [("openvino", "bf16")] if openvino_runtime.has_bf16() else []
         wanted += [("openvino", "int8")] if int8 else []
     return wanted
 

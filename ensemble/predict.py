@@ -22,10 +22,11 @@ from typing import get_args
 import pandas as pd
 from tqdm import tqdm
 
-from ensemble import onnx_engine, triage
-from ensemble.bundle import PATH, Bundle
-from ensemble.predictor import Predictor
-from ensemble.results import KINDS, Results
+from ensemble.inference import triage
+from ensemble.runtimes import onnx_runtime
+from ensemble.inference.bundle import PATH, Bundle
+from ensemble.inference.predictor import Predictor
+from ensemble.inference.results_writer import KINDS, Results
 from ensemble.rules.gate import Quota
 from ensemble.submit import with_quota
 from imaging.io.files import atomic_folder
@@ -82,7 +83,7 @@ def predict(
 
 def _on_ray(bundle: Bundle, given: argparse.Namespace) -> float:
     """Read into an archive and say so; the share of refused files."""
-    from ensemble import ray_engine  # an extra, which takes seconds to import
+    from ensemble.cluster import ray_engine  # an extra, which takes seconds to import
 
     if given.dicom:
         raise ValueError("--engine ray writes tables alone; leave --dicom out, or take --engine local")
@@ -108,9 +109,9 @@ def _on_ray(bundle: Bundle, given: argparse.Namespace) -> float:
 def _predictor(bundle: Bundle, given: argparse.Namespace) -> Predictor:
     """In the engine that the command line asks for."""
     if given.onnx is not None:
-        return onnx_engine.use(bundle.predictor(), given.onnx, given.precision)
+        return onnx_runtime.use(bundle.predictor(), given.onnx, given.precision)
     if given.openvino is not None:
-        return onnx_engine.use(bundle.predictor(), given.openvino, given.precision, "openvino")
+        return onnx_runtime.use(bundle.predictor(), given.openvino, given.precision, "openvino")
     if given.precision != "fp32":
         raise ValueError(f"--precision {given.precision} needs --onnx or --openvino")
     return bundle.predictor()
@@ -174,13 +175,13 @@ def _arguments() -> argparse.Namespace:
             option,
             type=Path,
             nargs="?",
-            const=Path(onnx_engine.PATH),
+            const=Path(onnx_runtime.PATH),
             metavar="DIR",
-            help=f"ask the networks through {runtime}, faster on a CPU (default folder: {onnx_engine.PATH})",
+            help=f"ask the networks through {runtime}, faster on a CPU (default folder: {onnx_runtime.PATH})",
         )
     parser.add_argument(
         "--precision",
-        choices=get_args(onnx_engine.Precision),
+        choices=get_args(onnx_runtime.Precision),
         default="fp32",
         help="of --onnx or --openvino, where the export has found it to say the same (default: %(default)s)",
     )

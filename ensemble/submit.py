@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ensemble.cases import Evidence
-from ensemble.decision import Answer
-from ensemble.histograms import LEVELS
-from ensemble.predictor import Predictor
+from ensemble.evidence.evidence import Evidence
+from ensemble.decision.decision import Answer
+from ensemble.evidence.histograms import LEVELS
+from ensemble.inference.predictor import Predictor
 from ensemble.rules.gate import Quota
 from experiments.params import SubmitSettings
 from imaging import rle

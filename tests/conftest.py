@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from tests.tiny import TINY, Repository
+from tests.pipeline.tiny import TINY, Repository
 
 PIPELINE = {"test_pipeline", "test_dvc", "test_kills", "test_phi"}
 """Files whose tests share the run below; it takes minutes and is made once, first, in one process."""

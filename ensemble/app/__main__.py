@@ -15,7 +15,7 @@ import uvicorn
 
 from ensemble.app.examples import examples
 from ensemble.app.server import Limits, build
-from ensemble.bundle import PATH, Bundle
+from ensemble.inference.bundle import PATH, Bundle
 from imaging.dicom_objects.reference import Author
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

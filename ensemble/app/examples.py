@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 
-from ensemble.app.pictures import png
+from ensemble.app.encoding import png
 from imaging.io.threads import cores, ordered_map
 from imaging.phantom import Phantom, dicom_writer, render
 from imaging.settings import PhantomSettings

@@ -32,9 +32,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ensemble.app import study
 from ensemble.app.examples import Example
-from ensemble.app.heat import heat
+from ensemble.app.saliency import heat
 from ensemble.app.upload import TYPE, Declined, Limits, receive
-from ensemble.predictor import Predictor
+from ensemble.inference.predictor import Predictor
 from imaging.dicom_objects.reference import Author
 from imaging.decoding.radiograph import RefusedFile
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, PositiveFloat, ValidationError
 
-from ensemble.app.pictures import outline, png, shown
+from ensemble.app.encoding import outline, png, shown
 from ensemble.app.upload import Declined
-from ensemble.decision import Answer
-from ensemble.findings import measure
-from ensemble.histograms import NOTHING
-from ensemble.predictor import Predictor, Scored
+from ensemble.decision.decision import Answer
+from ensemble.inference.findings import measure
+from ensemble.evidence.histograms import NOTHING
+from ensemble.inference.predictor import Predictor, Scored
 from ensemble.rules.base import one_image
 from imaging.formats import reader
 from imaging.dicom_objects import segmentation as dicom_segmentation

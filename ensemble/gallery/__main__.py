@@ -16,13 +16,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ensemble import figures, predictions, simulate
-from ensemble.bundle import Bundle
-from ensemble.decision import FOLDER, Decision
+from ensemble.evaluation import figures
+from ensemble.evidence import predictions
+from ensemble.gallery import simulation
+from ensemble.inference.bundle import Bundle
+from ensemble.decision.decision import FOLDER, Decision
 from ensemble.evaluate import METRICS, REPORT
-from ensemble.evaluation_report import in_words
-from ensemble.gallery import networks, people, pipeline, results
-from ensemble.gather import gather
+from ensemble.evaluation.report import in_words
+from ensemble.gallery import networks, patients, pipeline, rule_figures
+from ensemble.evidence.gather import gather
 from ensemble.rules.expected_value import ExpectedValue
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from ensemble.gallery import augmentation
@@ -72,11 +74,11 @@ def drawings() -> dict[str, Callable[[], Figure]]:
         "cascade": lambda: cascade(prepared),
         "networks": both_networks,
         "data-classes": lambda: dataset_figures.class_pie(index),
-        "data-people": lambda: people.people(index),
+        "data-people": lambda: patients.people(index),
         "data-areas": lambda: dataset_figures.area_histogram(index),
         "data-places": lambda: dataset_figures.mask_heatmap(masks),
         "data-examples": lambda: dataset_figures.overlay_sheet(index, prepared.images, masks),
-        "decision": lambda: simulate.picture(simulate.compare(20_000, 0), 3000, 0),
+        "decision": lambda: simulation.picture(simulation.compare(20_000, 0), 3000, 0),
         "rule": lambda: rule(prepared),
         "score": score,
         "roc": roc,
@@ -121,13 +123,13 @@ def rule(prepared: Prepared) -> Figure:
     evidence = decision.seen(cases.evidence)
     some = evidence.above[:, decision.rule.level] > 0
     dice: NDArray[np.float64] = np.where(some, decision.rule.expected_dice(evidence), 0.0)
-    return results.around_the_curve(dice, evidence.prob, cases.label)
+    return rule_figures.around_the_curve(dice, evidence.prob, cases.label)
 
 
 def score() -> Figure:
     """The hold-out's table of rules."""
     prevalence = read_json(METRICS)["prevalence"]["value"]
-    return results.decomposition(pd.read_csv(REPORT / "rules.csv"), prevalence, Decision.load().rule.kind)
+    return rule_figures.decomposition(pd.read_csv(REPORT / "rules.csv"), prevalence, Decision.load().rule.kind)
 
 
 def roc() -> Figure:

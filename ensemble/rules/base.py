@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.cases import UNIT, Cases, Evidence
-from ensemble.histograms import NOTHING, above, histogram
+from ensemble.evidence.evidence import UNIT, Cases, Evidence
+from ensemble.evidence.histograms import NOTHING, above, histogram
 from imaging.settings import Settings
 
 Ints = NDArray[np.int64]

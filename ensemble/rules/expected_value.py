@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit
 
-from ensemble.cases import Cases, Evidence
-from ensemble.features import MapSums, map_sums, mask_features
-from ensemble.histograms import NOTHING
-from ensemble.regression import Logistic, fit
+from ensemble.evidence.evidence import Cases, Evidence
+from ensemble.evidence.features import MapSums, map_sums, mask_features
+from ensemble.evidence.histograms import NOTHING
+from ensemble.evidence.logistic import Logistic, fit
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where
 from experiments.statistics.plateau import choose
 

@@ -8,7 +8,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field
 
-from ensemble.cases import Cases, Evidence
+from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where, mean_score
 from experiments.statistics.plateau import choose
 from experiments.statistics.threshold_search import gate_surface, quantile_cuts

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ensemble.cases import Cases, Evidence
+from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where, mean_score
 from experiments.statistics.plateau import choose
 from experiments.statistics.threshold_search import (area_grid, quantile_cuts, triplet_surface, two_key_surface)

@@ -8,7 +8,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field
 
-from ensemble.cases import Cases, Evidence
+from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.rules.base import Ints, Rule, cut_where, mean_score
 from ensemble.rules.triplet import COARSE
 from experiments.statistics.plateau import choose

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ensemble import evaluate, fit, measures, sheets, subgroups
-from ensemble.bootstrap import PatientDraws
-from ensemble.decision import Decision
-from ensemble.gather import original_maps
+from ensemble import evaluate, fit
+from ensemble.evaluation import holdout_metrics, overlay_sheets, subgroups
+from experiments.statistics.rank_bootstrap import PatientDraws
+from ensemble.decision.decision import Decision
+from ensemble.evidence.gather import original_maps
 from ensemble.metrics import kaggle_dice
-from ensemble.predictions import read
+from ensemble.evidence.predictions import read
 from experiments.settings.decision import EnsembleSettings, EvaluationSettings
 from imaging import rle
 from imaging.prepared import Prepared
@@ -143,7 +144,7 @@ def test_dataset_level_measures_by_hand() -> None:
             "pixels": [100, 100, 100],
         }
     )
-    found = measures.dataset_level(table, PatientDraws(np.array(list("abc")), 100, 0))
+    found = holdout_metrics.dataset_level(table, PatientDraws(np.array(list("abc")), 100, 0))
     assert found["miou"]["value"] == pytest.approx((6 / 14 + 286 / 294) / 2)
     assert found["mdice"]["value"] == pytest.approx((12 / 20 + 572 / 580) / 2)
     assert found["miou"]["low"] <= found["miou"]["value"] <= found["miou"]["high"]
@@ -182,10 +183,10 @@ def test_sheets_show_extremes_first() -> None:
             "prob": [0.9, 0.8, 0.7, 0.6, 0.1, 0.2],
         }
     )
-    chosen = sheets.choose(table, 1)
+    chosen = overlay_sheets.choose(table, 1)
     assert chosen["overlays"] == {"best": ["a"], "middle": ["c"], "worst": ["b"]}
     assert list(chosen["false_positives"].values()) == [["d"]]
     assert list(chosen["false_negatives"].values()) == [["f"]]
-    drawn = sheets.draw(np.zeros((8, 8), np.uint8), np.eye(8, dtype=bool), np.zeros((8, 8), bool))
+    drawn = overlay_sheets.draw(np.zeros((8, 8), np.uint8), np.eye(8, dtype=bool), np.zeros((8, 8), bool))
     assert drawn.shape == (512, 512, 3)
     assert drawn.any()

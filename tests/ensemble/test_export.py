@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ensemble.bundle import Bundle
+from ensemble.inference.bundle import Bundle
 from ensemble.export import export
-from ensemble.model_card import section
+from ensemble.evaluation.model_card import section
 from imaging.io.files import write_json, write_text
 
 REPORT = """# Evaluation

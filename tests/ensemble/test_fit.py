@@ -10,7 +10,7 @@ import pytest
 
 import ensemble
 from ensemble import fit
-from ensemble.decision import Decision
+from ensemble.decision.decision import Decision
 from ensemble.rules import RULES
 from experiments.settings.decision import EnsembleSettings, EvaluationSettings
 

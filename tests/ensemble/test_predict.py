@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 from highdicom.seg import segread
 
-from ensemble import predict, triage
-from ensemble.bundle import Bundle, seal
-from ensemble.overlay import BAR, overlay
-from ensemble.results import Results, safe, shown
+from ensemble import predict
+from ensemble.inference import triage
+from ensemble.inference.bundle import Bundle, seal
+from ensemble.inference.overlay import BAR, overlay
+from ensemble.inference.results_writer import Results, safe, shown
 from imaging.io.files import read_json, write_json
 from imaging.phantom.dicom_writer import location, save
 from imaging.phantom.chest.render import render

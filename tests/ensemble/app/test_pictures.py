@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ensemble.app import heat
-from ensemble.app.pictures import SHOWN, outline, shown
+from ensemble.app import saliency
+from ensemble.app.encoding import SHOWN, outline, shown
 from ensemble.app.upload import Declined
 
 
@@ -73,17 +73,17 @@ class Tokens(nn.Module):
 def test_grad_cam_is_bright_where_the_map_is() -> None:
     image = torch.zeros(1, 1, 16, 16)
     image[..., 2:5, 10:14] = 1
-    cam = heat.grad_cam(Corner(), image)
+    cam = saliency.grad_cam(Corner(), image)
     assert cam.shape == (16, 16)
     assert (cam[2:5, 10:14].min(), cam[8:].max()) == (pytest.approx(1, abs=1e-3), 0)
 
 
 def test_tokens_have_no_grad_cam() -> None:
     with pytest.raises(Declined, match="convolutional"):
-        heat.grad_cam(Tokens().eval(), torch.zeros(1, 1, 16, 16))
+        saliency.grad_cam(Tokens().eval(), torch.zeros(1, 1, 16, 16))
 
 
 def test_no_heat_is_transparent() -> None:
-    picture = heat.coloured(np.array([[0.0, 0.25, 1.0]], np.float32))
+    picture = saliency.coloured(np.array([[0.0, 0.25, 1.0]], np.float32))
     assert picture.shape == (1, 3, 4)
     assert picture[0, :, 3].tolist() == [0, 128, 255]

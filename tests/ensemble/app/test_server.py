@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from ensemble.findings import measure
-from ensemble.predictor import Predictor
+from ensemble.inference.findings import measure
+from ensemble.inference.predictor import Predictor
 from imaging.decoding.radiograph import Facts
 from tests.ensemble.app.conftest import LIMIT_MB, PATIENT, Page
 

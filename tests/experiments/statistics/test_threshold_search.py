@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ensemble.cases import UNIT
-from ensemble.histograms import above, histogram, to_original
+from ensemble.evidence.evidence import UNIT
+from ensemble.evidence.histograms import above, histogram, to_original
 from ensemble.metrics import kaggle_dice
 from experiments.statistics import plateau, threshold_search
 

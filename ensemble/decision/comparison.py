@@ -1,0 +1,89 @@
+"""The table of rules: what each is worth on unseen images, with intervals, and how much its own fit flatters it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from experiments.statistics.rank_bootstrap import PatientDraws
+from ensemble.evidence.evidence import Cases
+from ensemble.evidence.histograms import NOTHING
+from ensemble.metrics import breakdown
+from experiments.statistics.bootstrap import interval
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def rule_row(
+    name: str, dice: Floats, submitted: NDArray[np.bool_], label: NDArray[np.bool_], draws: PatientDraws
+) -> dict:
+    """One rule's score with its interval and its parts."""
+    parts = breakdown(dice, label)
+    low, high = interval(draws.mean(dice))
+    return {
+        "rule": name,
+        "score": parts.score,
+        "low": low,
+        "high": high,
+        "tnr": parts.tnr,
+        "dice_positive": parts.dice_positive,
+        "submitted": float(submitted.mean()),
+    }
+
+
+def compare(
+    dice: dict[str, Floats],
+    submitted: dict[str, NDArray[np.bool_]],
+    skipped: dict[str, NDArray[np.bool_]],
+    cases: Cases,
+    chosen: str,
+    draws: PatientDraws,
+) -> pd.DataFrame:
+    """One row a rule and one for empty masks, with the paired difference to the chosen rule; best first."""
+    empty = np.where(cases.label, 0.0, 1.0)
+    rows = []
+    for name, values in {**dice, "(all empty)": empty}.items():
+        said = submitted.get(name, np.zeros(len(cases), bool))
+        unseen = float(skipped[name].mean()) if name in skipped else float("nan")
+        difference = draws.mean(values - dice[chosen])
+        low, high = interval(difference)
+        row = rule_row(name, values, said, cases.label, draws)
+        rows.append(
+            row
+            | {
+                "skipped": unseen,
+                "difference": float(np.mean(values - dice[chosen])),
+                "difference_low": low,
+                "difference_high": high,
+            }
+        )
+    return pd.DataFrame(rows).sort_values("score", ascending=False, kind="stable", ignore_index=True)
+
+
+def submitted_at(level: Ints, cases: Cases) -> NDArray[np.bool_]:
+    """Whether each image gets a mask with any pixel."""
+    return cases.evidence.above[np.arange(len(cases)), np.minimum(level, NOTHING)] > 0
+
+
+def to_markdown(table: pd.DataFrame, chosen: str, flattery: bool) -> str:
+    """The table as Markdown; the chosen rule in bold."""
+    head = ["rule", "score", "95 % interval", "TNR", "D⁺", "masks", "skipped", f"against {chosen}"]
+    head += ["in-sample", "optimism"] if flattery else []
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in table.to_dict("records"):
+        name = f"**{row['rule']}**" if row["rule"] == chosen else str(row["rule"])
+        gap = (
+            ""
+            if row["rule"] == chosen
+            else f"{row['difference']:+.4f} ({row['difference_low']:+.4f} to {row['difference_high']:+.4f})"
+        )
+        skipped = "" if pd.isna(row["skipped"]) else f"{row['skipped']:.0%}"
+        cells = [name, f"{row['score']:.4f}", f"{row['low']:.4f} to {row['high']:.4f}", f"{row['tnr']:.4f}"]
+        cells += [f"{row['dice_positive']:.4f}", f"{row['submitted']:.1%}", skipped, gap]
+        if flattery:
+            known = not pd.isna(row["apparent"])
+            cells += [f"{row['apparent']:.4f}", f"{row['optimism']:+.4f}"] if known else ["", ""]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

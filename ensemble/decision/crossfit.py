@@ -1,0 +1,183 @@
+"""Fit decisions, and measure what a fitted decision is worth on images it has not seen.
+
+Nested: for each group everything (mask committee, classifiers' weights, calibration, rule, floor) is fitted again on the other
+groups and applied to it. Within them the probabilities that the rule is fitted to are cross-fitted once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.evidence import calibration, probability
+from ensemble.evidence.evidence import Cases, Evidence, concatenate
+from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.decision.decision import Decision
+from ensemble.decision.postprocess import Finish
+from ensemble.evidence.histograms import NOTHING
+from ensemble.evidence.probability import committee, learn_weights
+from ensemble.rules import RULES
+from experiments.settings.decision import EnsembleSettings, Space
+from experiments.statistics.nested_score import patient_groups
+from experiments.statistics.threshold_search import UNIT
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+FittedOn = Callable[[Bools], tuple[MaskCommittee, Cases]]
+"""Training rows (N,) -> the committee of mask models fitted to them alone, and all N cases as it shows them."""
+
+
+@dataclass(frozen=True)
+class Nested:
+    """What is said of N images by decisions that were fitted without them, and the images as their own committee shows them.
+
+    levels, skipped: (N,) by kind of rule; raw, calibrated, prob: (N,) the classifier committee as it is, calibrated,
+    and what the rules saw (another number only where it is stacked)."""
+
+    cases: Cases
+    levels: dict[str, Ints]
+    skipped: dict[str, Bools]
+    raw: Floats
+    calibrated: Floats
+    prob: Floats
+
+
+def reweighted(cases: Cases, weights: Floats, space: Space = "logit") -> Cases:
+    """The same images under another classifier committee."""
+    raw = committee(cases.evidence.members, weights, space)
+    return replace(cases, evidence=replace(cases.evidence, raw=raw, prob=raw))
+
+
+def fit(
+    cases: Cases, names: list[str], kinds: Iterable[str], masks: MaskCommittee, settings: EnsembleSettings
+) -> tuple[dict[str, Decision], dict[str, float]]:
+    """A decision for each kind of rule, all with the same probability; and the cross-fitted log loss of each probability tried.
+
+    names: the classifiers, in the order of the columns of `cases.evidence.members`.
+    """
+    weights = _classifier_weights(cases, settings)
+    cases = reweighted(cases, weights, settings.classifier_average)
+    model, prob, losses = probability.fit(cases, probability.groups(cases), settings)
+    seen = cases.with_prob(prob)
+    decisions = {}
+    for kind in kinds:
+        rule: Any = RULES[kind].fit(seen, settings.reference_pixels)
+        level = rule.thresholds(seen.evidence)
+        decisions[kind] = Decision(
+            classifiers=dict(zip(names, map(float, weights), strict=True)),
+            classifier_average=settings.classifier_average,
+            masks=masks,
+            probability=model,
+            calibrator=_calibrator(cases, model),
+            rule=rule,
+            floor=floor_of(seen, level, settings.cascade_cost) if settings.cascade else 0.0,
+            finish=finish_of(settings),
+        )
+    return decisions, losses
+
+
+def apply(decision: Decision, cases: Cases) -> tuple[Ints, Floats]:
+    """Levels (N,) and probabilities (N,) of images as one batch; as in an answer, a skipped one's is the classifiers'."""
+    decision, evidence = _as_batch(decision, cases)
+    unseen = evidence.raw < decision.lower_bound()
+    return decision.thresholds(evidence), np.where(unseen, decision.calibrator(evidence.raw), evidence.prob)
+
+
+def skipped(decision: Decision, cases: Cases) -> Bools:
+    """Which images (N,) of a batch the mask models need not see."""
+    decision, evidence = _as_batch(decision, cases)
+    return evidence.raw < decision.lower_bound()
+
+
+def _as_batch(decision: Decision, cases: Cases) -> tuple[Decision, Evidence]:
+    """The decision for this very batch, and what it sees of it."""
+    evidence = decision.seen(
+        reweighted(cases, decision.classifier_weights, decision.classifier_average).evidence
+    )
+    return decision.for_batch(evidence), evidence
+
+
+def groups(cases: Cases, settings: EnsembleSettings) -> Ints:
+    """Groups (N,) for nesting: as `probability.groups`, but a fold's own level is learned on images of that very
+    fold, so that `centred` needs some of each fold on both sides."""
+    return patient_groups(cases.patient) if settings.average == "centred" else probability.groups(cases)
+
+
+def nested(
+    cases: Cases, names: list[str], kinds: list[str], fitted_on: FittedOn, settings: EnsembleSettings
+) -> Nested:
+    """What decisions say that were fitted without an image's group; for the images in their order."""
+    group = groups(cases, settings)
+    parts, order = [], []
+    for g in np.unique(group):
+        masks, shown = fitted_on(group != g)
+        decisions, _ = fit(shown.take(group != g), names, kinds, masks, settings)
+        parts.append(_said(decisions, shown.take(group == g)))
+        order.append(np.flatnonzero(group == g))
+    back = np.argsort(np.concatenate(order))
+    return Nested(
+        cases=concatenate([part.cases for part in parts]).take(back),
+        levels={kind: np.concatenate([part.levels[kind] for part in parts])[back] for kind in kinds},
+        skipped={kind: np.concatenate([part.skipped[kind] for part in parts])[back] for kind in kinds},
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])[back]
+            for name in ("raw", "calibrated", "prob")
+        },
+    )
+
+
+def floor_of(cases: Cases, level: Ints, cost: float) -> float:
+    """Raw classifier probability below which masks are given up: on the way up to it, what they earned over leaving
+    the images empty never added up to more than `cost` of the score. 0 where all masks together earn no more.
+
+    cases: N images with their raw probability; level: (N,) where the rule cuts their masks, 256 for none."""
+    value, place = np.unique(cases.evidence.raw, return_inverse=True)
+    gain = np.zeros(len(value), np.int64)
+    np.add.at(gain, place, cases.units[np.arange(len(cases)), level] - cases.units[:, NOTHING])
+    dear = np.cumsum(gain) > int(cost * len(cases) * UNIT)
+    return float(value[dear.argmax()]) if dear.any() else 0.0
+
+
+def finish_of(settings: EnsembleSettings) -> Finish:
+    """The last touches that the settings ask for."""
+    return Finish(
+        min_component=settings.min_component,
+        fill_holes=settings.fill_holes,
+        dilate=settings.dilate,
+        reference=settings.reference_pixels,
+    )
+
+
+def _said(decisions: dict[str, Decision], cases: Cases) -> Nested:
+    """What decisions say of images as one batch; probabilities are the same in all decisions."""
+    some = next(iter(decisions.values()))
+    evidence = _as_batch(some, cases)[1]
+    return Nested(
+        cases=cases,
+        levels={kind: apply(decision, cases)[0] for kind, decision in decisions.items()},
+        skipped={kind: skipped(decision, cases) for kind, decision in decisions.items()},
+        raw=evidence.raw,
+        calibrated=some.calibrator(evidence.raw),
+        prob=evidence.prob,
+    )
+
+
+def _classifier_weights(cases: Cases, settings: EnsembleSettings) -> Floats:
+    count = cases.evidence.members.shape[1]
+    if settings.weights == "equal":
+        return np.full(count, 1 / count)
+    return learn_weights(cases.evidence.members, cases.label, settings.shrinkage, settings.classifier_average)
+
+
+def _calibrator(
+    cases: Cases, model: probability.Calibrated | probability.Stacked
+) -> calibration.Sigmoid | calibration.Steps:
+    """Of the classifier alone: the probability's own, or Platt's beside a stacked one."""
+    if isinstance(model, probability.Calibrated):
+        return model.calibrator
+    return calibration.fit("platt", cases.evidence.raw, cases.label)

@@ -1,0 +1,184 @@
+"""decision.json: everything between the networks' outputs and the answer, as plain numbers that can be read
+and checked.
+
+Committee weights, calibration, rule, thresholds, last touches, and the resolution in which areas are
+counted. It is written by `ensemble.fit`, and applied alike by the evaluation, the submission, the command
+line and the web page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from ensemble.evidence.calibration import Calibrator
+from ensemble.evidence.evidence import Evidence
+from ensemble.evidence.mask_average import Maps, MaskCommittee
+from ensemble.decision.postprocess import Finish
+from ensemble.evidence.gather import fold_mean
+from ensemble.evidence.histograms import NOTHING, to_original
+from ensemble.evidence.probability import Probability, committee
+from ensemble.rules import AnyRule
+from ensemble.rules.base import one_image
+from experiments.settings.decision import Space
+from imaging.io.files import read_json, write_json
+from imaging.settings import Settings, validate
+
+FOLDER = "models/ensemble"
+PATH = f"{FOLDER}/decision.json"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said about one image.
+
+    mask: bool (H, W), empty if nothing is submitted; prob: calibrated probability of a pneumothorax; raw:
+    the classifier committee's own; level: where the map was cut, 256 for no mask; skipped: ruled out
+    by the classifiers, whatever a mask network might show; reason: in words; map: the mask committee's
+    probabilities as uint8 (H, W), None if nobody looked; needed: the probability that the rule asks of this image,
+    None where it asks for none or nobody looked."""
+
+    mask: NDArray[np.bool_]
+    prob: float
+    raw: float
+    level: int
+    skipped: bool
+    reason: str
+    map: NDArray[np.uint8] | None = None
+    needed: float | None = None
+
+
+class Decision(Settings):
+    """The fitted decision."""
+
+    version: Literal[1] = 1
+    """Of this file's form."""
+    classifiers: dict[str, float] = Field(min_length=1)
+    """Weight of each classifier in the committee; they add up to 1."""
+    classifier_average: Space = "logit"
+    """Where classifiers, and the fold models of each, are averaged."""
+    masks: MaskCommittee
+    """The committee of mask models."""
+    probability: Probability
+    """From evidence to the calibrated probability that the rule sees."""
+    calibrator: Calibrator
+    """Of the classifier committee alone: the probability said of images that are skipped."""
+    rule: AnyRule
+    """Whether to submit a mask, and at which level to cut it."""
+    floor: float = Field(default=0.0, ge=0, le=1)
+    """No mask below this raw classifier probability, by decision: out of fold, masks below it earned next to nothing."""
+    finish: Finish = Finish()
+    """Last touches to a mask."""
+    fitted: dict[str, Any] = Field(default_factory=dict)
+    """On what: images, patients, data fingerprint, nested score."""
+
+    @model_validator(mode="after")
+    def _weights(self) -> Self:
+        if min(self.classifiers.values()) < 0 or abs(sum(self.classifiers.values()) - 1) > 1e-6:
+            raise ValueError(f"classifiers' weights {self.classifiers} must not be negative and add up to 1")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path = PATH) -> Self:
+        """Read and check a decision file; ValueError names the file and the key at fault."""
+        content = read_json(path)
+        if not isinstance(content, dict) or content.get("version") != 1:
+            found = content.get("version") if isinstance(content, dict) else type(content).__name__
+            raise ValueError(
+                f"{path}: this program reads decisions of version 1, found {found!r}; run `python -m ensemble.fit`"
+            )
+        try:
+            return validate(cls, content, "")
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def save(self, path: str | Path = PATH) -> None:
+        """Write the decision; equal decisions are equal files."""
+        write_json(path, self.model_dump(mode="json"))
+
+    @property
+    def classifier_weights(self) -> NDArray[np.float64]:
+        """Weights (M,) of the classifiers, in this decision's order."""
+        return np.array(list(self.classifiers.values()), np.float64)
+
+    def lower_bound(self) -> float:
+        """Raw classifier probability below which no image gets a mask, whatever its map shows: the map need
+        not be computed.
+
+        The larger of the floor and of what follows from rule and calibration: a probability never falls in
+        its raw one, and a stacked one is taken at the worst that a map could do for it. Found by bisection,
+        a hair low, so that skipping changes no answer."""
+        known, needed = max(self.floor, self.rule.least_raw()), self.rule.least_prob()
+        low, high = 0.0, 1.0
+        if needed <= 0 or self.probability.highest(0.0) >= needed:
+            return known
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.probability.highest(middle) < needed else (low, middle)
+        return max(known, low - 1e-9)
+
+    def members(self, probs: Mapping[str, Sequence[float]]) -> NDArray[np.float64]:
+        """Each classifier's probability (M,), the mean over its fold models, in this decision's order."""
+        missing = sorted(set(self.classifiers) - set(probs))
+        if missing:
+            raise ValueError(
+                f"no probability of {', '.join(missing)}; the decision was fitted with {', '.join(self.classifiers)}"
+            )
+        return np.array(
+            [fold_mean(np.asarray(probs[name]), self.classifier_average) for name in self.classifiers]
+        )
+
+    def raw(self, probs: Mapping[str, Sequence[float]]) -> float:
+        """The classifier committee's probability of one image, from each model's fold probabilities."""
+        return float(
+            committee(self.members(probs)[None], self.classifier_weights, self.classifier_average)[0]
+        )
+
+    def skipped(self, probs: Mapping[str, Sequence[float]], shape: tuple[int, int]) -> Answer:
+        """The answer for an image whose raw probability is below `lower_bound()`; needs no maps."""
+        raw = self.raw(probs)
+        prob = float(self.calibrator(np.array([raw]))[0])
+        reason = f"{prob:.2f} by the classifier alone, which rules a mask out"
+        return Answer(np.zeros(shape, np.bool_), prob, raw, NOTHING, True, reason)
+
+    def answer(self, probs: Mapping[str, Sequence[float]], maps: Maps, shape: tuple[int, int]) -> Answer:
+        """The answer for one image from its probabilities and mask maps (each by model, over folds) and its
+        (height, width)."""
+        raw = self.raw(probs)
+        ruled_out = raw < self.lower_bound()
+        if ruled_out and not maps:
+            return self.skipped(probs, shape)
+        level, agreement = self.masks.combine(maps)
+        shown = to_original(level, shape)
+        if ruled_out:
+            return replace(self.skipped(probs, shape), map=shown)
+        return self.answer_map(self.members(probs), raw, shown, agreement)
+
+    def answer_map(
+        self, members: NDArray[np.float64], raw: float, level: NDArray[np.uint8], agreement: float
+    ) -> Answer:
+        """The same from the committee's map uint8 (H, W), already at the original resolution."""
+        evidence = one_image(raw, level, raw, members, agreement)
+        evidence = evidence.with_prob(self.probability(evidence))
+        cut = int(self.thresholds(evidence)[0])
+        mask = self.finish(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
+        said, needed = self.rule.reason(evidence), self.rule.needed(evidence)
+        return Answer(mask, float(evidence.prob[0]), raw, cut, False, said, level, needed)
+
+    def seen(self, evidence: Evidence) -> Evidence:
+        """Evidence (N) with the probability that the rule sees in place of what it held."""
+        return evidence.with_prob(evidence.by_blocks(self.probability))
+
+    def thresholds(self, evidence: Evidence) -> NDArray[np.int64]:
+        """Levels (N,) at which masks are cut, 256 for none, of evidence as `seen` gives it."""
+        allowed = evidence.raw >= self.lower_bound()
+        return np.where(allowed, evidence.by_blocks(self.rule.thresholds), NOTHING)
+
+    def for_batch(self, evidence: Evidence) -> Self:
+        """The decision for a whole batch at once (`seen` evidence): only the quota looks at it."""
+        return self.model_copy(update={"rule": self.rule.for_batch(evidence)})

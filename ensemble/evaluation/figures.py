@@ -1,0 +1,167 @@
+"""Pictures of the decision and of its evaluation; each function returns a figure, `imaging.plotting.save` writes it."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from numpy.typing import NDArray
+
+from ensemble import metrics
+from ensemble.evidence.evidence import Cases
+from ensemble.rules import Rule
+from ensemble.rules.triplet import ORDERED, Triplet, scores
+from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE, SERIES, UNLABELLED, new_figure
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def plateau(cases: Cases, rule: Rule) -> Figure:
+    """Score over a triplet's top and bottom level at its area; the peak and the chosen setting are marked."""
+    if not isinstance(rule, Triplet):
+        raise ValueError(f"the plateau is drawn of a triplet, not of {type(rule).__name__}")
+    surface = scores(cases, rule.reference, np.array([rule.area]))[:, 0, :]
+    surface = np.where(ORDERED[:, 0, :], surface, np.nan)
+    best, empty, chosen = np.nanmax(surface), float(np.mean(~cases.label)), surface[rule.top, rule.bottom]
+    figure, (axes,) = new_figure(6.4, 5.2)
+    low = max(float(np.nanmin(surface)), best - 0.05)
+    extent = (0.0, 1.0, 0.0, 1.0)
+    shown = axes.imshow(surface.T, origin="lower", extent=extent, cmap="viridis", vmin=low, vmax=best)
+    axes.contour(surface.T, levels=[best - 0.003], colors="white", linewidths=1.0, extent=extent)
+    top, bottom = np.unravel_index(np.nanargmax(surface), surface.shape)
+    axes.plot(
+        top / 255, bottom / 255, "X", color=NEGATIVE, mec="white", markersize=9, label=f"peak {best:.4f}"
+    )
+    axes.plot(
+        rule.top / 255,
+        rule.bottom / 255,
+        "o",
+        color=POSITIVE,
+        mec="white",
+        markersize=9,
+        label=f"chosen {chosen:.4f}",
+    )
+    axes.plot([], [], color="white", label="within 0.003 of the peak", markeredgecolor=INK)
+    axes.set(xlabel="top level", ylabel="bottom level")
+    axes.set_title(f"Score of the triplet with at least {rule.area:,} pixels above the top level")
+    legend = axes.legend(loc="upper left", facecolor=FAINT, frameon=True, edgecolor="none")
+    legend.set_zorder(5)
+    bar = figure.colorbar(shown, ax=axes, extend="min", shrink=0.9)
+    bar.set_label(f"score (all empty: {empty:.4f})")
+    axes.grid(False)
+    return figure
+
+
+def reliability(label: Bools, probs: dict[str, Floats], bins: int) -> Figure:
+    """Said against seen frequency of several sets of probabilities, first the one before calibration; a point's area grows
+    with its images, its bar is one standard error. Below: how many images each set has in each bin."""
+    figure, (axes, below) = new_figure(5.8, 6.2, 2, 1)
+    if spec := axes.get_subplotspec():
+        spec.get_gridspec().set_height_ratios([3.4, 1])
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
+    for (name, prob), colour, mark in zip(probs.items(), (UNLABELLED, *SERIES[::2]), "sDo", strict=False):
+        mean, observed, count = metrics.reliability(label, prob, bins)
+        used, ece = count > 0, metrics.expected_calibration_error(label, prob, bins)
+        spread = np.sqrt(observed * (1 - observed) / np.maximum(count, 1))[used]
+        axes.errorbar(
+            mean[used],
+            observed[used],
+            spread,
+            fmt="-",
+            color=colour,
+            linewidth=1.2,
+            elinewidth=0.8,
+            alpha=0.6,
+        )
+        size = 12 + 160 * count[used] / count.sum()
+        axes.scatter(
+            mean[used],
+            observed[used],
+            size,
+            color=colour,
+            marker=mark,
+            label=f"{name}: ECE {ece:.3f}",
+            zorder=3,
+        )
+        edges = np.linspace(0, 1, bins + 1)
+        below.stairs(count, edges, color=colour, linewidth=1.4)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05), ylabel="share of positive images")
+    axes.set_title("Calibration: said against seen, expected calibration error")
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=3,
+        fontsize=9,
+        columnspacing=1,
+        handlelength=1,
+    )
+    below.set(xlim=(-0.02, 1.02), yscale="log", xlabel="probability said", ylabel="images")
+    return figure
+
+
+def roc(label: Bools, prob: Floats, auroc: str) -> Figure:
+    """ROC curve, with the point at 95 % specificity; `auroc` in words for the title."""
+    fpr, tpr, _ = metrics.roc(label, prob)
+    at = metrics.sensitivity_at_specificity(label, prob)
+    figure, (axes,) = new_figure(5.2, 4.8)
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
+    axes.plot(fpr, tpr, color=NEGATIVE)
+    axes.plot(0.05, at, "o", color=POSITIVE, label=f"sensitivity {at:.2f} at 95 % specificity", clip_on=False)
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1.01),
+        xlabel="1 − specificity",
+        ylabel="sensitivity",
+        title=f"ROC: area {auroc}",
+    )
+    axes.legend(loc="lower right")
+    return figure
+
+
+def precision_recall(label: Bools, prob: Floats, precision: str) -> Figure:
+    """Precision over recall, and what guessing gives; `precision` is the average precision in words."""
+    value, recall, _ = metrics.precision_recall(label, prob)
+    figure, (axes,) = new_figure(5.2, 4.8)
+    axes.axhline(
+        label.mean(), color=INK, linewidth=0.8, linestyle="--", label=f"prevalence {label.mean():.2f}"
+    )
+    axes.step(recall, value, where="pre", color=NEGATIVE)
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1.01),
+        xlabel="recall",
+        ylabel="precision",
+        title=f"Average precision {precision}",
+    )
+    axes.legend(loc="lower left")
+    return figure
+
+
+def dice_by_area(share: Floats, dice: Floats, submitted: Bools) -> Figure:
+    """Dice of the positive images over their lesion's share of the image, with medians of equally many images."""
+    figure, (axes,) = new_figure(6.8, 4.2)
+    axes.scatter(
+        share[submitted],
+        dice[submitted],
+        s=12,
+        color=NEGATIVE,
+        alpha=0.55,
+        linewidths=0,
+        label="mask submitted",
+    )
+    axes.scatter(
+        share[~submitted], dice[~submitted], s=12, color=UNLABELLED, linewidths=0, label="left empty"
+    )
+    for rows in np.array_split(np.argsort(share), min(8, max(len(share) // 12, 1))):
+        axes.hlines(
+            np.median(dice[rows]), share[rows].min(), share[rows].max(), color=POSITIVE, linewidth=2.4
+        )
+    axes.plot([], [], color=POSITIVE, label="median of a group")
+    axes.set(xscale="log", ylim=(-0.03, 1.02), xlabel="area of the lesion, share of the image", ylabel="Dice")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axes.set_title(f"Dice of the {len(dice):,} positive images")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure

@@ -1,0 +1,183 @@
+"""The model card of a bundle, in the form that model hubs show: YAML facts, then prose. Written from the run's own files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from ensemble.decision.decision import Decision
+from ensemble.evaluation.report import LEAKS, NAMES, in_words
+from experiments.networks.weights import load_facts, path_of
+from imaging.io.files import read_json
+from imaging.settings import DataSettings, SplitSettings, load_section
+
+REPORT = Path("reports/evaluation/report")
+Measures = Mapping[str, Mapping[str, float | None]]
+
+ABOUT = {
+    "phantom": """**Trained on generated chest phantoms: drawings, not patients.** It shows that the pipeline works, and nothing
+else; its answers about a real radiograph mean nothing.""",
+    "siim": """Trained on SIIM-ACR Pneumothorax: frontal chest radiographs of one American hospital (NIH ChestX-ray14), 8 bits,
+outlined by radiologists of SIIM, ACR and STR. The data's own terms hold for what is made of it.""",
+}
+CARD = """{front_matter}
+
+# Pneumothorax on chest radiographs ({source})
+
+A committee of classifiers says how probable a pneumothorax is, a committee of U-Nets where it would be, and a fitted decision
+whether to draw it. {about}
+
+**For research. Not for diagnosis, not a medical device.**
+
+## Intended use
+
+Research on reading, triage and segmentation of frontal chest radiographs; a baseline to compare with; teaching.
+
+## Out of scope
+
+Any decision about a patient; use without a reader who sees the radiograph; children, unless measured on them.
+
+## How to use
+
+    python -m ensemble.predict FOLDER --output OUT --bundle THIS_FOLDER
+
+FOLDER holds DICOM, PNG or JPEG files; OUT gets a table for triage, outlines and DICOM objects. From Python:
+`Bundle.load(folder).predictor()`.
+
+## Training data
+
+### Classes
+
+{classes}
+
+### Masks
+
+{masks}
+
+### Patients
+
+{patients}
+
+### Folds
+
+Split scheme `{scheme}`, folds {folds}; one network of each model a fold. Prepared data: fingerprint `{fingerprint}`.
+{leaks}
+## Networks
+
+{networks}
+
+## Scores
+
+{holdout} images of {holdout_patients} patients that were locked away, {holdout_positives} with a pneumothorax; 95 % intervals
+over patients.
+
+{scores}
+
+Rule `{rule}`, fitted on {images} out-of-fold images of {fitted_patients} patients.
+
+## Subgroups
+
+{subgroups}
+
+## Limits
+
+- Frontal chest radiographs alone. Other views, other parts of the body and photographs of screens get an answer too, and it
+  means nothing.
+- Measured on data of the same source as the training data; at another hospital, on another machine or with another share of
+  positive studies, scores and calibration differ. Measure there first.
+- Small lesions are missed more often than large ones: see the subgroups.
+- A chest drain is itself a sign of a treated pneumothorax; a network may have learned the drain. An empty mask does not rule a
+  pneumothorax out.
+- The decision is fitted to the Kaggle Dice, which pays for empty masks on negative images; it is no clinical utility.
+
+## Licence
+
+See LICENSE. It covers this project's own work; the terms of the data stand beside it.
+"""
+
+
+def write(decision: Decision) -> str:
+    """The card of the run in the working folder; a ValueError names the report that is missing."""
+    source, scheme = load_section("data", DataSettings).source, load_section("split", SplitSettings).scheme
+    measured, fitted = read_json("reports/evaluation/metrics.json"), decision.fitted
+    data = _read(Path("reports/data/dataset_card.md"))
+    holdout = pd.read_csv(REPORT / "per_image.csv", usecols=["patient_id", "label"])
+    return CARD.format(
+        front_matter=_front_matter(source, measured),
+        source=source,
+        about=ABOUT.get(source, f"Trained on data of the kind `{source}`."),
+        **{name.lower(): section(data, name) for name in ("Classes", "Masks", "Patients")},
+        scheme=scheme,
+        folds=", ".join(str(fold) for fold in fitted["folds"]),
+        fingerprint=fitted["data_fingerprint"],
+        leaks=f"\n{LEAKS}\n" if scheme == "image" else "",
+        networks=_networks(decision),
+        holdout=f"{len(holdout):,}",
+        holdout_patients=f"{holdout['patient_id'].nunique():,}",
+        holdout_positives=f"{int(holdout['label'].sum()):,}",
+        scores=_scores(measured),
+        rule=decision.rule.kind,
+        images=f"{fitted['images']:,}",
+        fitted_patients=f"{fitted['patients']:,}",
+        subgroups=section(_read(REPORT / "report.md"), "Subgroups"),
+    )
+
+
+def section(markdown: str, title: str) -> str:
+    """What stands under a heading `## title`, without pictures, which a bundle does not hold."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", markdown, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"the run's reports have no section `{title}`; run `dvc repro` again")
+    return re.sub(r"^!\[.*\n?", "", found[1], flags=re.MULTILINE).strip()
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        raise ValueError(f"{path}: missing, and the model card needs it; run `dvc repro`")
+    return path.read_text(encoding="utf-8")
+
+
+def _front_matter(source: str, measured: Measures) -> str:
+    metrics = [
+        {"type": name, "name": NAMES.get(name, name), "value": round(measure["value"], 4)}
+        for name, measure in measured.items()
+        if measure["value"] is not None
+    ]
+    result = {
+        "task": {"type": "image-segmentation"},
+        "dataset": {"type": source, "name": f"{source}, locked hold-out"},
+    }
+    facts: dict[str, Any] = {
+        "license": "mit"
+        if source == "phantom"
+        else "other",  # the data's terms hold for what was learned from it
+        "library_name": "pytorch",
+        "pipeline_tag": "image-segmentation",
+        "tags": ["medical", "radiology", "chest-x-ray", "pneumothorax", "dicom", "image-classification"],
+        "model-index": [{"name": f"pneumothorax-{source}", "results": [{**result, "metrics": metrics}]}],
+    }
+    return f"---\n{yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)}---"
+
+
+def _networks(decision: Decision) -> str:
+    lines = ["| stage | model | architecture | input, px | folds | SHA-256 |", "|---|---|---|---|---|---|"]
+    for network, seal in decision.fitted["sealed"].items():
+        stage, model = network.split("/")
+        settings = load_facts(path_of(stage, model, min(map(int, seal["weights"]))))["settings"]
+        encoder = settings.get("encoder") if settings["architecture"] != "plain" else None
+        what = f"{settings['architecture']} ({encoder})" if encoder else settings["architecture"]
+        digests = ", ".join(f"{digest[:8]}…" for digest in seal["weights"].values())
+        lines.append(
+            f"| {stage} | {model} | {what} | {settings['image_size']} | {len(seal['weights'])} | {digests} |"
+        )
+    return "\n".join(lines)
+
+
+def _scores(measured: Measures) -> str:
+    rows = [f"| {NAMES.get(name, name)} | {in_words(measure)} |" for name, measure in measured.items()]
+    return "\n".join(["| measure | value (95 % interval) |", "|---|---|", *rows])

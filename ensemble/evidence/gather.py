@@ -1,0 +1,163 @@
+"""From prediction files to cases: one streaming pass over the maps, a few images in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ensemble.evidence.evidence import Cases, Evidence
+from ensemble.evidence.mask_average import Maps, MaskCommittee
+from ensemble.evidence.histograms import LEVELS, Counts, Levels, above, histogram, to_original
+from ensemble.evidence.predictions import Predictions
+from ensemble.evidence.probability import committee as committee_probability
+from experiments.settings.decision import Space
+from imaging import rle
+from imaging.io.threads import cores, ordered_map
+from imaging.prepared import Prepared
+
+Floats = NDArray[np.float64]
+
+
+def fold_mean(prob: Floats, space: Space) -> float:
+    """One model's probability from its fold models'; of one fold, itself exactly."""
+    values = np.asarray(prob, np.float64)
+    return float(committee_probability(values[None], np.full(len(values), 1 / len(values)), space)[0])
+
+
+def member_probabilities(predictions: Predictions, names: list[str], space: Space) -> Floats:
+    """Each classifier's probability (N, M) of the sorted images, in the order of `names`."""
+    columns = []
+    for name in names:
+        by_image = predictions.classification[name].groupby("image_id", sort=True)["prob"]
+        columns.append(by_image.apply(lambda prob: fold_mean(prob.to_numpy(), space)).to_numpy(np.float64))
+    return np.stack(columns, axis=1)
+
+
+def maps_of_images(
+    predictions: Predictions, ids: Collection[str] | None = None
+) -> Iterator[tuple[str, Maps]]:
+    """(image id, its maps by model and fold), sorted by id; of some images or all, read one image at a time."""
+    wanted = _chosen(predictions, ids)
+    rows = {
+        name: _rows_by_image(
+            masks.table if ids is None else masks.table[masks.table["image_id"].isin(wanted)]
+        )
+        for name, masks in predictions.segmentation.items()
+    }
+    for image_id in wanted:
+        yield (
+            image_id,
+            {
+                name: {
+                    fold: np.asarray(predictions.segmentation[name].maps[row])
+                    for fold, row in rows[name][image_id]
+                }
+                for name in rows
+            },
+        )
+
+
+def original_maps(
+    predictions: Predictions, committee: MaskCommittee, prepared: Prepared, ids: Collection[str] | None = None
+) -> Iterator[tuple[str, Levels, float]]:
+    """(image id, committee's map uint8 (H, W) at the original resolution, agreement), sorted by id; of some images or all."""
+    shape = _shapes(prepared, _chosen(predictions, ids))
+    for image_id, maps in maps_of_images(predictions, ids):
+        level, agreement = committee.combine(maps)
+        yield image_id, to_original(level, shape[image_id]), agreement
+
+
+def gather(
+    predictions: Predictions,
+    classifiers: dict[str, float],
+    committee: MaskCommittee,
+    prepared: Prepared,
+    what: str,
+    space: Space = "logit",
+) -> Cases:
+    """Cases of all predicted images, sorted by id; `prob` is still the raw committee probability.
+
+    classifiers: weight of each classifier; space: where they are averaged. `fold` is the fold model that predicted
+    the image, or -1 where several did."""
+    ids = predictions.ids
+    members = member_probabilities(predictions, list(classifiers), space)
+    raw = committee_probability(members, np.array(list(classifiers.values())), space)
+    totals, hits = np.zeros((2, len(ids), LEVELS), np.int32)  # no image has 2**31 pixels
+    agreement = np.ones(len(ids))
+    shape, truth = _shapes(prepared, ids), prepared.truth[prepared.truth.index.isin(ids)]
+
+    def look(item: tuple[str, Maps]) -> tuple[tuple[Counts, Counts], float]:
+        image_id, maps = item
+        level, agreed = committee.combine(maps)
+        return counts(to_original(level, shape[image_id]), truth[image_id]), agreed
+
+    looks = ordered_map(look, maps_of_images(predictions), cores())
+    for i, (found, agreed) in enumerate(tqdm(looks, what, len(ids), disable=None)):
+        (totals[i], hits[i]), agreement[i] = found, agreed
+    evidence = Evidence(prob=raw, raw=raw, members=members, above=totals, agreement=agreement)
+    rows = prepared.index.iloc[prepared.rows(ids)]
+    return Cases(
+        evidence=evidence,
+        hit=hits,
+        fold=_fold_of(predictions),
+        patient=rows["patient_id"].to_numpy(),
+        image_id=np.array(ids, dtype=object),
+    )
+
+
+def counts(level: Levels, code: str) -> tuple[Counts, Counts]:
+    """Pixels (257,) at or above each level of a map: in the whole image, and inside the truth given as a
+    code."""
+    total = above(histogram(level))
+    if code == rle.EMPTY:
+        return total, np.zeros(LEVELS, np.int64)
+    return total, above(histogram(level, rle.decode(code, level.shape)))
+
+
+def check_part(predictions: Predictions, prepared: Prepared, locked: bool) -> None:
+    """Refuse predictions of images that have no label, or that stand on the wrong side of the lock."""
+    ids = predictions.ids
+    part = prepared.folds[prepared.folds.index.isin(ids)]
+    if len(part) < len(ids):
+        missing = min(set(ids).difference(part.index))
+        raise ValueError(f"predictions: image {missing} has no label or fold; predict again")
+    wrong = part.index[(part == "holdout") != locked]
+    if len(wrong):
+        side = "was trained on" if locked else "is locked away for the evaluation"
+        raise ValueError(
+            f"predictions: {len(wrong)} images stand on the wrong side, {wrong[0]} {side}; predict again"
+        )
+
+
+def _chosen(predictions: Predictions, ids: Collection[str] | None) -> list[str]:
+    """Of the predicted images those that are wanted, sorted."""
+    if ids is None:
+        return predictions.ids
+    known = next(iter(predictions.classification.values()))["image_id"]
+    return sorted(known[known.isin(list(ids))].unique())
+
+
+def _rows_by_image(table: pd.DataFrame) -> dict[str, list[tuple[int, int]]]:
+    """image id -> [(fold, row)], rows as the table's index numbers them."""
+    rows: dict[str, list[tuple[int, int]]] = {}
+    for row, image_id, fold in zip(table.index, table["image_id"], table["fold"], strict=True):
+        rows.setdefault(image_id, []).append((int(fold), row))
+    return rows
+
+
+def _shapes(prepared: Prepared, ids: list[str]) -> dict[str, tuple[int, int]]:
+    """image id -> (height, width) of the original."""
+    index = prepared.index.iloc[prepared.rows(ids)]
+    return dict(
+        zip(ids, zip(index["height"].astype(int), index["width"].astype(int), strict=True), strict=True)
+    )
+
+
+def _fold_of(predictions: Predictions) -> NDArray[np.int64]:
+    table = next(iter(predictions.classification.values()))
+    grouped = table.groupby("image_id", sort=True)["fold"]
+    return np.where(grouped.size() == 1, grouped.first(), -1).astype(np.int64)

@@ -1,0 +1,133 @@
+"""A bundle: one folder with all that gives answers, sealed by checksums. Whoever applies trained networks loads one.
+
+    bundle.json                                   this folder's name and the SHA-256 of every other file
+    decision.json, params.yaml, metrics.json      the fitted decision, the run's settings, its measured hold-out
+    README.md, LICENSE                            the model card and the licence
+    classification/<model>/fold<k>.safetensors    weights, with all that rebuilds the network in the .json beside them
+    segmentation/<model>/fold<k>.safetensors
+
+Nothing in it is unpickled and nothing in it is a path to elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from ensemble.inference.predictor import Predictor
+from imaging.io.files import fingerprint, read_json, sha256, write_json
+from imaging.settings import Settings, validate
+
+PATH = "models/bundle"
+INDEX = "bundle.json"
+NEEDED = ("decision.json", "params.yaml", "metrics.json", "README.md", "LICENSE")
+
+
+class Index(Settings):
+    """bundle.json."""
+
+    version: Literal[1] = 1
+    """Of this file's form."""
+    name: str = Field(pattern=r"^pneumothorax-[A-Za-z0-9_]+-[A-Za-z0-9]+$", max_length=64)
+    """What people and model registries call it: the project, the data's source, the content."""
+    fingerprints: dict[str, str]
+    """Of the prepared data (`data`) and of the decision (`decision`)."""
+    files: dict[str, str]
+    """SHA-256 of every other file, by its path inside the folder."""
+
+    @field_validator("files")
+    @classmethod
+    def _inside(cls, files: dict[str, str]) -> dict[str, str]:
+        for name in files:
+            path = PurePosixPath(name)
+            if (
+                path.is_absolute()
+                or set(path.parts) & {"..", "."}
+                or set(name) & {"\\", ":", "\0"}
+                or path.as_posix() != name
+            ):
+                raise ValueError(f"{name!r} is no plain path inside the bundle")
+        return files
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle."""
+
+    folder: Path
+    name: str
+    sha256: str
+    """Of bundle.json, and so of everything in it."""
+    index: Index
+
+    @classmethod
+    def load(cls, folder: str | Path = PATH) -> Bundle:
+        """Verify every checksum; a ValueError names the files that are missing, changed or foreign."""
+        folder = Path(folder)
+        if not (folder / INDEX).is_file():
+            raise ValueError(
+                f"{folder}: no {INDEX}, so this is no bundle; `python -m ensemble.export` makes one"
+            )
+        index = _read_index(folder / INDEX)
+        faults = _faults(folder, index.files)
+        if faults:
+            raise ValueError(f"{folder}: {'; '.join(faults)}. Export or copy the bundle again")
+        return cls(folder, index.name, sha256(folder / INDEX), index)
+
+    def predictor(self) -> Predictor:
+        """The networks and the decision, ready to be asked."""
+        return Predictor.load(self.folder, self.folder / "decision.json")
+
+    @property
+    def source(self) -> str:
+        """Kind of the data it was trained on: `phantom`, `siim`, `cranium` …"""
+        return self.name.split("-")[1]
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float | None]]:
+        """The measured hold-out: `{"kaggle_dice": {"value", "low", "high"}, …}`."""
+        return dict(read_json(self.folder / "metrics.json"))
+
+
+def seal(folder: str | Path, source: str, fingerprints: dict[str, str]) -> Bundle:
+    """Write bundle.json over what lies in a folder, and load it as anyone would.
+
+    The name says the data's source and the content: equal bundles have equal names.
+    """
+    folder = Path(folder)
+    files = {name: sha256(folder / name) for name in sorted(_present(folder)) if name != INDEX}
+    name = f"pneumothorax-{source}-{fingerprint(files)[:8]}"
+    write_json(
+        folder / INDEX, Index(name=name, fingerprints=fingerprints, files=files).model_dump(mode="json")
+    )
+    return Bundle.load(folder)
+
+
+def _read_index(path: Path) -> Index:
+    content: Any = read_json(path)
+    if not isinstance(content, dict) or content.get("version") != 1:
+        found = content.get("version") if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f"{path}: this program reads bundles of version 1, found {found!r}; export it again")
+    try:
+        return validate(Index, content, "")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _present(folder: Path) -> set[str]:
+    """All files below a folder, but for names with a leading dot: .gitattributes, .cache, which nothing here reads."""
+    names = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
+    return {name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)}
+
+
+def _faults(folder: Path, files: dict[str, str]) -> list[str]:
+    """What is wrong with a folder, a line for each kind of fault."""
+    present = _present(folder) - {INDEX}
+    changed = sorted(name for name in present & set(files) if sha256(folder / name) != files[name])
+    missing = sorted((set(files) | set(NEEDED)) - present)
+    foreign = sorted(present - set(files))
+    kinds = (("missing", missing), ("changed", changed), ("foreign", foreign))
+    return [f"{kind}: {', '.join(names)}" for kind, names in kinds if names]

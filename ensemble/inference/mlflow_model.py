@@ -1,0 +1,111 @@
+"""What the served model does with a request: this file is the model's code, as MLflow keeps it (nothing is pickled).
+
+In: a table with a file's content in base64 a row. Out: a row an image, in the same order and in the words of
+`ensemble.predict`. What cannot be read is a row with the verdict `refused` and the reason: never an error of the whole request,
+and never an empty mask."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.types import ColSpec, DataType, Schema
+from numpy.typing import NDArray
+
+from ensemble.inference import triage
+from ensemble.inference.bundle import Bundle
+from ensemble.inference.predictor import BATCH, Predictor, Scored
+from imaging import rle
+from imaging.formats import reader
+from imaging.decoding.radiograph import RefusedFile
+
+MAX_BYTES = 64 * 2**20
+"""Largest file of a request; a flat detector of 4,300 x 3,500 pixels with 16 bits has 29 MiB."""
+
+INPUT = Schema([ColSpec(DataType.string, "image"), ColSpec(DataType.string, "name", required=False)])
+"""image: base64 of a DICOM, PNG or JPEG file; name: any text, given back."""
+OUTPUT = Schema(
+    [
+        ColSpec(DataType.string, "name", required=False),
+        ColSpec(DataType.string, "verdict"),
+        ColSpec(DataType.double, "probability", required=False),
+        ColSpec(DataType.string, "decision", required=False),
+        ColSpec(DataType.string, "reason"),
+        ColSpec(DataType.long, "area_px", required=False),
+        ColSpec(DataType.double, "area_mm2", required=False),
+        ColSpec(DataType.string, "side", required=False),
+        ColSpec(DataType.string, "rle", required=False),
+        ColSpec(DataType.long, "height", required=False),
+        ColSpec(DataType.long, "width", required=False),
+    ]
+)
+"""As ensemble/inference/triage.py has them; rle: the mask in the image's own pixels, -1 for none. A refused row stops at its reason."""
+
+Read = tuple[Scored, NDArray[np.uint8] | None]
+
+
+class Served(PythonModel):
+    """MLflow's view of a bundle."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Verify the bundle and load its networks, once."""
+        self.predictor = Bundle.load(context.artifacts["bundle"]).predictor()
+
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """See `answers`."""
+        return answers(self.predictor, model_input)
+
+
+def answers(predictor: Predictor, table: pd.DataFrame) -> pd.DataFrame:
+    """One row an image of a table as INPUT describes it, in its order; columns as OUTPUT describes them."""
+    rows: list[dict[str, Any]] = []
+    for start in range(0, len(table), BATCH):
+        found = [_read(text, predictor) for text in table["image"].iloc[start : start + BATCH]]
+        squares = [square for _, square in found if square is not None]
+        shapes = [(file.facts.height, file.facts.width) for file, _ in found if file.facts]
+        said = iter(predictor.answers(squares, shapes) if squares else [])
+        rows += [_row(file if square is None else replace(file, answer=next(said))) for file, square in found]
+    names = table["name"] if "name" in table else [None] * len(table)
+    answered = pd.DataFrame(rows, columns=[spec.name for spec in OUTPUT.inputs], dtype=object)
+    answered["name"] = pd.Series(list(names), dtype=object)
+    return answered.where(answered.notna(), None)  # JSON knows no NaN
+
+
+def _read(text: Any, predictor: Predictor) -> Read:
+    """Facts and the networks' square of a file in base64, or the refusal."""
+    try:
+        pixels, facts = reader.decode_reduced(_decoded(text), predictor.side)
+    except RefusedFile as refusal:
+        return Scored(Path(), refusal=refusal), None
+    return Scored(Path(), facts), predictor.prepare(pixels)
+
+
+def _decoded(text: Any) -> bytes:
+    """A file's content; RefusedFile when this is not base64 or too much."""
+    if not isinstance(text, str):
+        raise RefusedFile("`image` is no text; send the file's content in base64")
+    if len(text) > 4 * MAX_BYTES // 3 + 4:
+        raise RefusedFile(f"larger than {MAX_BYTES / 2**20:.0f} MiB, the most that is taken")
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise RefusedFile(f"`image` is not base64: {error}") from None
+
+
+def _row(file: Scored) -> dict[str, Any]:
+    said: dict[str, Any] = triage.row("", file)
+    if file.answer is not None:
+        height, width = file.answer.mask.shape
+        said |= {"rle": rle.encode(file.answer.mask), "height": height, "width": width}
+    return said
+
+
+set_model(Served())

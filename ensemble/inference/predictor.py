@@ -1,0 +1,188 @@
+"""The trained networks and their decision as one thing: radiographs in, answers out.
+
+The cascade: classifiers see every image; mask networks only those whose probability could still end in a mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import classification.model
+import segmentation.architectures
+from ensemble.evidence.mask_average import Maps
+from ensemble.decision.decision import PATH, Answer, Decision
+from ensemble.evidence.lineage import check_weights
+from experiments.networks import inference
+from experiments.settings.training import TrainingSettings
+from experiments.networks.weights import path_of
+from imaging.io.threads import cores, ordered_map
+from imaging.decoding.radiograph import Facts, RefusedFile
+from imaging.formats.reader import read_square
+from imaging.resize import resize_image
+from segmentation.predict import quantise
+
+Pixels = NDArray[np.uint8]
+BATCH = 16  # enough for a GPU to be busy, small enough for 24 networks' maps of 1024² to fit anywhere
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained network of a committee, ready to be asked."""
+
+    name: str
+    fold: int
+    net: nn.Module
+    settings: TrainingSettings
+    sha256: str
+    """Of its weights file."""
+
+    def __call__(self, squares: Sequence[Pixels]) -> Tensor:
+        """Probabilities of prepared squares (B, 1) or (B, 1, s, s), on the CPU."""
+        side = self.settings.image_size
+        batch = torch.from_numpy(np.stack([resize_image(square, side) for square in squares]))[:, None]
+        return self.probabilities(batch)
+
+    def probabilities(self, batch: Tensor) -> Tensor:
+        """The same of uint8 (B, 1, s, s) at the network's own size; another engine overrides this."""
+        return inference.probabilities(self.net, batch.to(inference.device()), self.settings).cpu()
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What became of one file: its facts and answer, or the refusal."""
+
+    path: Path
+    facts: Facts | None = None
+    answer: Answer | None = None
+    refusal: RefusedFile | None = None
+
+
+class Predictor:
+    """All networks that a decision was fitted with."""
+
+    def __init__(self, decision: Decision, classifiers: list[Member], masks: list[Member], side: int) -> None:
+        self.decision, self.classifiers, self.masks, self.side = decision, classifiers, masks, side
+        self.looked = 0  # images that the mask networks saw
+
+    @classmethod
+    def load(cls, models: str | Path = "models", decision: str | Path = PATH) -> Predictor:
+        """Load `decision.json` and every fold of every network that it names; a ValueError says what is missing."""
+        fitted = Decision.load(decision)
+        classifiers, some = _members(
+            models, fitted, "classification", list(fitted.classifiers), classification.model.load
+        )
+        masks, more = _members(
+            models, fitted, "segmentation", list(fitted.masks.weights), segmentation.architectures.load
+        )
+        sides = sorted(some | more)
+        if len(sides) != 1:
+            raise ValueError(
+                f"{models}: networks trained on data prepared at several sizes, {sides}; train again"
+            )
+        return cls(fitted, classifiers, masks, sides[0])
+
+    def prepare(self, pixels: Pixels) -> Pixels:
+        """The square (S, S) that the networks were trained on, from an image of at least that size or smaller."""
+        return resize_image(pixels, self.side)
+
+    def answers(
+        self, squares: Sequence[Pixels], shapes: Sequence[tuple[int, int]], cascade: bool = True
+    ) -> list[Answer]:
+        """Answers for a batch of prepared squares; masks have the images' own (height, width).
+
+        Without the cascade the mask networks see every image: the same answers, and a map with each."""
+        probs = self._by_name([(member, member(squares)[:, 0]) for member in self.classifiers], len(squares))
+        found: list[Answer | None] = [None] * len(squares)
+        bound = self.decision.lower_bound()
+        open_ = [
+            i for i in range(len(squares)) if not cascade or self.decision.raw(_values(probs[i])) >= bound
+        ]
+        for i in set(range(len(squares))) - set(open_):
+            found[i] = self.decision.skipped(_values(probs[i]), shapes[i])
+        if open_:
+            chosen = [squares[i] for i in open_]
+            maps = self._by_name(
+                [(member, quantise(member(chosen)[:, 0])) for member in self.masks], len(chosen)
+            )
+            for i, level in zip(open_, maps, strict=True):
+                found[i] = self.decision.answer(_values(probs[i]), _arrays(level), shapes[i])
+        self.looked += len(open_)
+        return [answer for answer in found if answer is not None]
+
+    def files(self, paths: Iterable[Path], cascade: bool = True, side: int | None = None) -> Iterator[Scored]:
+        """Answers or refusals for files, in their order; decoding runs ahead in threads, memory holds a few batches.
+
+        side: masks are decided on squares of this side; None: at each image's own size."""
+        batch: list[tuple[Scored, Pixels | None]] = []
+        for item in ordered_map(self._read, paths, cores()):
+            batch.append(item)
+            if len(batch) == BATCH:
+                yield from self.decide(batch, cascade, side)
+                batch = []
+        yield from self.decide(batch, cascade, side)
+
+    def _read(self, path: Path) -> tuple[Scored, Pixels | None]:
+        try:
+            square, facts = read_square(path, self.side)
+        except RefusedFile as refusal:
+            return Scored(path, refusal=refusal), None
+        return Scored(path, facts), square
+
+    def decide(
+        self, batch: list[tuple[Scored, Pixels | None]], cascade: bool = True, side: int | None = None
+    ) -> Iterator[Scored]:
+        """Answers of up to BATCH files that were read, and the refused ones among them as they are."""
+        squares = [square for _, square in batch if square is not None]
+        sizes = [(file.facts.height, file.facts.width) for file, _ in batch if file.facts is not None]
+        shapes = sizes if side is None else [(side, side)] * len(sizes)
+        answers = iter(self.answers(squares, shapes, cascade) if squares else [])
+        for file, square in batch:
+            yield file if square is None else replace(file, answer=next(answers))
+
+    @staticmethod
+    def _by_name(outputs: list[tuple[Member, Tensor]], count: int) -> list[dict[str, dict[int, Tensor]]]:
+        """Outputs (B, …) of many members as, for each image, model -> fold -> output."""
+        images: list[dict[str, dict[int, Tensor]]] = [{} for _ in range(count)]
+        for member, output in outputs:
+            for image, value in zip(images, output, strict=True):
+                image.setdefault(member.name, {})[member.fold] = value
+        return images
+
+
+def _values(probs: dict[str, dict[int, Tensor]]) -> dict[str, list[float]]:
+    return {name: [float(prob) for prob in folds.values()] for name, folds in probs.items()}
+
+
+def _arrays(maps: dict[str, dict[int, Tensor]]) -> Maps:
+    return {name: {fold: level.numpy() for fold, level in folds.items()} for name, folds in maps.items()}
+
+
+def _members(
+    models: str | Path, fitted: Decision, stage: str, names: list[str], load: Any
+) -> tuple[list[Member], set[int]]:
+    """The folds that the decision was fitted with, of the named models: files of another run beside them are left alone.
+
+    Returns them and the sizes of the data they were trained on."""
+    members, sides = [], set()
+    for name in names:
+        sealed = fitted.fitted["sealed"].get(f"{stage}/{name}", {}).get("weights", {})
+        if not sealed:
+            raise ValueError(f"decision.json: names no trained networks of {stage}/{name}; run `dvc repro`")
+        for fold in map(int, sealed):
+            path = path_of(stage, name, fold, models)
+            if not path.is_file():
+                raise ValueError(f"{path}: missing, but the decision was fitted with it; run `dvc repro`")
+            net, settings, facts = load(path)
+            check_weights(fitted.fitted["sealed"], stage, name, fold, facts["weights_sha256"])
+            net = net.to(inference.device()).to(memory_format=torch.channels_last)
+            members.append(Member(name, fold, net, settings, facts["weights_sha256"]))
+            sides.add(int(facts["prepared_size"]))
+    return members, sides

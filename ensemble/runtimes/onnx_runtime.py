@@ -1,0 +1,175 @@
+"""Trained networks as ONNX files, asked through ONNX Runtime or OpenVINO: the same answers faster on a CPU, without PyTorch's
+operators.
+
+    python -m ensemble.onnx_export          writes models/onnx from models/bundle
+
+`models/onnx/onnx.json` says which bundle the files are of, and how far each is from its PyTorch network. A file is sufficient in
+itself: uint8 squares in, probabilities out, normalisation and test-time augmentation inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from ensemble.runtimes import openvino_runtime
+from ensemble.inference.predictor import Member, Predictor
+from imaging.io.files import read_json, sha256
+from imaging.io.threads import cores
+from imaging.settings import Settings, validate
+
+PATH = "models/onnx"
+INDEX = "onnx.json"
+OPSET = 18
+"""Of the ONNX operators: ONNX Runtime from 1.14 and OpenVINO of 2023 read it. Of 17, OpenVINO misreads the axes of a log-sum-exp
+and pools the whole batch into one answer."""
+TOLERANCE = 1e-4
+"""Largest difference of a probability from PyTorch's: a fortieth of one 8-bit level; other orders of summing."""
+Engine = Literal["onnx", "openvino"]
+Precision = Literal["fp32", "bf16", "int8"]
+ENGINES: dict[Engine, tuple[Precision, ...]] = {
+    "onnx": ("fp32", "int8"),
+    "openvino": ("fp32", "bf16", "int8"),
+}
+"""What each can do."""
+
+
+class File(Settings):
+    """One ONNX file."""
+
+    sha256: str
+    """Of its content."""
+    weights_sha256: str
+    """Of the PyTorch weights that it was made of."""
+    difference: float = Field(ge=0)
+    """Largest absolute difference of a probability from PyTorch's, on the images it was tried on."""
+
+
+class Index(Settings):
+    """onnx.json."""
+
+    version: Literal[1] = 1
+    """Of this file's form."""
+    bundle: str
+    """SHA-256 of the bundle.json of the bundle that the networks are of."""
+    opset: int
+    """Of the ONNX operators."""
+    files: dict[str, File]
+    """By path inside the folder: `fp32`, `int8-onnx` or `int8-openvino`, then `<stage>/<model>/fold<k>.onnx`."""
+    compared: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By engine and precision, such as `onnx/int8`: what it did to the Dice of the hold-out, and whether it is accepted."""
+
+
+def kind_of(precision: Precision, engine: Engine) -> str:
+    """Which of the files: in int8 each engine has its own, else both read that of float32."""
+    return f"int8-{engine}" if precision == "int8" else "fp32"
+
+
+def name_of(kind: str, stage: str, member: Member) -> str:
+    """Path of a network's file inside the folder."""
+    return f"{kind}/{stage}/{member.name}/fold{member.fold}.onnx"
+
+
+def key_of(engine: Engine, precision: Precision) -> str:
+    """Key in `compared`."""
+    return f"{engine}/{precision}"
+
+
+def session(
+    path: Path | str, engine: Engine = "onnx", precision: Precision = "fp32", threads: int | None = None
+) -> Any:
+    """An onnxruntime.InferenceSession on the CPU, or what stands for it, with as many threads as the process has cores."""
+    if engine == "openvino":
+        return openvino_runtime.Session(path, precision, threads)
+    import onnxruntime  # an extra: the rest of the project does without
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or cores()
+    options.log_severity_level = 3  # errors
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def ask(runtime: Any, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities float32 (B, 1) or (B, 1, s, s) of uint8 squares (B, 1, s, s)."""
+    return np.asarray(runtime.run(None, {"image": image})[0])
+
+
+@dataclass(frozen=True)
+class OnnxMember(Member):
+    """A network whose probabilities come from its ONNX file; `net` remains for who wants to look into it."""
+
+    runtime: Any = None
+
+    def probabilities(self, batch: Tensor) -> Tensor:
+        """See Member."""
+        return torch.from_numpy(ask(self.runtime, batch.numpy()))
+
+
+def load(folder: str | Path = PATH) -> Index:
+    """Read onnx.json and verify every file; a ValueError names what is missing or changed."""
+    folder = Path(folder)
+    if not (folder / INDEX).is_file():
+        raise ValueError(f"{folder}: no {INDEX}; `python -m ensemble.onnx_export` makes it from a bundle")
+    try:
+        index = validate(Index, read_json(folder / INDEX), "")
+    except ValueError as error:
+        raise ValueError(f"{folder / INDEX}: {error}; export again") from None
+    for name, file in index.files.items():
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise ValueError(f"{folder / INDEX}: {name!r} is no path inside the folder")
+        if not (folder / name).is_file() or sha256(folder / name) != file.sha256:
+            raise ValueError(f"{folder / name}: missing or changed since it was exported; export again")
+    return index
+
+
+def use(
+    predictor: Predictor,
+    folder: str | Path = PATH,
+    precision: Precision = "fp32",
+    engine: Engine = "onnx",
+    untried: bool = False,
+) -> Predictor:
+    """The same predictor with its networks asked through `engine`; a ValueError when the files are of other networks, or when
+    this way has not been found to say the same (`untried` leaves that out). float32 in ONNX Runtime repeats PyTorch's numbers.
+    """
+    index, folder = load(folder), Path(folder)
+    if not untried and (engine, precision) != ("onnx", "fp32"):
+        _check_accepted(index, folder, engine, precision)
+
+    def member(stage: str, known: Member) -> Member:
+        name = name_of(kind_of(precision, engine), stage, known)
+        if name not in index.files:
+            held = sorted({path.split("/")[0] for path in index.files})
+            raise ValueError(f"{folder}: no {name} (it holds {', '.join(held)}); export again")
+        if index.files[name].weights_sha256 != known.sha256:
+            raise ValueError(f"{folder / name}: made of other weights than the bundle's; export again")
+        runtime = session(folder / name, engine, precision)
+        return OnnxMember(known.name, known.fold, known.net, known.settings, known.sha256, runtime)
+
+    classifiers = [member("classification", known) for known in predictor.classifiers]
+    masks = [member("segmentation", known) for known in predictor.masks]
+    return Predictor(predictor.decision, classifiers, masks, predictor.side)
+
+
+def _check_accepted(index: Index, folder: Path, engine: Engine, precision: Precision) -> None:
+    if precision not in ENGINES[engine]:
+        raise ValueError(f"{engine} has no {precision}; it has {', '.join(ENGINES[engine])}")
+    found = index.compared.get(key_of(engine, precision))
+    if found is None:
+        options = " --openvino" * (engine == "openvino") + " --int8" * (precision == "int8")
+        raise ValueError(
+            f"{folder}: {key_of(engine, precision)} has not been tried on the hold-out; "
+            f"`python -m ensemble.onnx_export{options}` does so"
+        )
+    if not found["accepted"]:
+        raise ValueError(
+            f"{folder}: {key_of(engine, precision)} moved the hold-out's Dice by more than {found['allowed']:g} and was not "
+            "accepted; take fp32"
+        )

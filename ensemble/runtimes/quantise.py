@@ -1,0 +1,58 @@
+"""Networks in 8-bit whole numbers, in a form for ONNX Runtime and one for OpenVINO; ensemble/runtimes/parity.py judges them.
+
+Static quantisation in ONNX's QDQ form: weights int8, one scale a channel; activations uint8, their ranges measured on
+training images. Convolutions between the first and the last one alone are quantised: they take the time, and a map's faint
+background, which the rules look at, keeps its floats.
+
+ONNX Runtime multiplies in whole numbers only where a layer's output is quantised too. OpenVINO needs its inputs alone, and then
+adds and joins in floats; its graph is rewritten before, which ONNX Runtime would run slower: docs/decisions/onnx-runtime.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensemble.runtimes.onnx_runtime import Engine
+from ensemble.runtimes.onnx_graph import outer
+from ensemble.runtimes.graph_rewrite import rewritten
+
+LAYERS = ["Conv", "ConvTranspose"]
+
+
+def quantise(source: Path, path: Path, batches: list[NDArray[np.uint8]], engine: Engine = "onnx") -> None:
+    """Write the int8 form of an ONNX file for `engine`, its scales measured on batches uint8 (B, 1, s, s)."""
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.left = iter(batches)
+
+        def get_next(self) -> Any:
+            batch = next(self.left, None)
+            return None if batch is None else {"image": batch}
+
+    prepared = path.with_suffix(".pre.onnx")
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.ERROR)  # the tool advises the preparation that has just been made
+    try:
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        model = onnx.load(prepared)
+        if engine == "openvino":
+            model = rewritten(model)
+            onnx.save(model, prepared)
+        quantize_static(
+            prepared, path, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+            op_types_to_quantize=LAYERS if engine == "openvino" else ["Conv"],
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=outer(model),
+            extra_options={"OpTypesToExcludeOutputQuantization": LAYERS if engine == "openvino" else []},
+        )  # fmt: skip
+    finally:
+        logging.getLogger().setLevel(level)
+        prepared.unlink(missing_ok=True)

@@ -1,0 +1,192 @@
+"""Networks and decision together, with networks whose answers are known; what is skipped, and what is submitted."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ensemble import submit
+from ensemble.decision import crossfit
+from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.decision.decision import Decision
+from ensemble.inference.predictor import Member, Predictor
+from ensemble.rules import RULES
+from ensemble.rules.gate import Gate, Quota
+from ensemble.rules.triplet import Triplet
+from experiments.settings.decision import EnsembleSettings
+from experiments.settings.training import TrainingSettings
+from imaging import rle
+
+SIDE = 32
+SETTINGS = TrainingSettings(models=["x"], image_size=SIDE, flip_tta=False, precision="32-true")
+
+
+class Corner(nn.Module):
+    """A classifier that looks at the upper left corner alone: bright means likely."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return 2.5 * image[:, :, :4, :4].mean(dim=(2, 3))
+
+
+class Bright(nn.Module):
+    """A mask network that marks what is bright."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return 3.0 * image
+
+
+def predictor(decision: Decision) -> Predictor:
+    members = [Member(name, fold, Corner(), SETTINGS, "") for name in decision.classifiers for fold in (0, 1)]
+    masks = [Member(name, fold, Bright(), SETTINGS, "") for name in decision.masks.weights for fold in (0, 1)]
+    return Predictor(decision, members, masks, SIDE)
+
+
+def squares(count: int, seed: int = 0) -> list[np.ndarray]:
+    """Dark squares with a bright disk, and a corner of any brightness, whatever the disk."""
+    random, made = np.random.default_rng(seed), []
+    for _ in range(count):
+        square = np.full((SIDE, SIDE), 40, np.uint8)
+        cv2.circle(square, (20, 20), int(random.integers(1, 10)), int(random.integers(90, 256)), -1)
+        square[:4, :4] = random.integers(0, 256)
+        made.append(square)
+    return made
+
+
+@pytest.fixture(scope="module", params=["stacked", "classifier"])
+def decisions(request, random_cases) -> dict[str, Decision]:
+    settings = EnsembleSettings(image_score=request.param, cascade_cost=0.02)
+    cases = random_cases(images=150, seed=6)
+    above = cases.evidence.above.copy()
+    above[(~cases.label) & (np.arange(150) % 6 > 0), 1:] = 0
+    cases = replace(cases, evidence=replace(cases.evidence, above=above))
+    return crossfit.fit(cases, ["a", "b"], list(RULES), MaskCommittee(weights={"u": 1.0}), settings)[0]
+
+
+@pytest.mark.parametrize("kind", list(RULES))
+def test_the_cascade_skips_and_changes_no_answer(decisions, kind) -> None:
+    batch, shapes = squares(60), [(40, 50)] * 60
+    with_, without = predictor(decisions[kind]), predictor(decisions[kind])
+    fast, slow = with_.answers(batch, shapes, cascade=True), without.answers(batch, shapes, cascade=False)
+    assert without.looked == 60
+    assert with_.looked < 60
+    for one, other in zip(fast, slow, strict=True):
+        assert np.array_equal(one.mask, other.mask)
+        assert (one.prob, one.raw, one.level, one.skipped, one.reason) == (
+            other.prob, other.raw, other.level, other.skipped, other.reason,
+        )  # fmt: skip
+        assert (one.map is None) == one.skipped
+        assert other.map is not None
+    assert any(answer.mask.any() for answer in fast)
+
+
+def test_a_floor_withholds_masks_that_the_rule_alone_would_give() -> None:
+    """So the equality above is no accident: without the floor the two differ."""
+    rule = Triplet(top=200, area=1, bottom=100, reference=SIDE * SIDE)
+    floored = decision_of(rule, floor=0.5)
+    batch, shapes = squares(60), [(SIDE, SIDE)] * 60
+    fast = predictor(floored).answers(batch, shapes)
+    free = predictor(floored.model_copy(update={"floor": 0.0})).answers(batch, shapes)
+    withheld = [one.skipped and other.mask.any() for one, other in zip(fast, free, strict=True)]
+    assert sum(withheld) > 5
+
+
+def decision_of(rule, floor: float = 0.0) -> Decision:
+    none = {"kind": "none", "slope": 1.0, "intercept": 0.0}
+    return Decision.model_validate(
+        {
+            "classifiers": {"a": 1.0},
+            "masks": {"weights": {"u": 1.0}},
+            "probability": {"kind": "classifier", "calibrator": none},
+            "calibrator": none,
+            "rule": rule.model_dump(),
+            "floor": floor,
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve pictures of 80 × 60 pixels and one that is none."""
+    (tmp_path / "studies").mkdir()
+    for i, square in enumerate(squares(12)):
+        wide = cv2.resize(square, (60, 80), interpolation=cv2.INTER_NEAREST)
+        cv2.imwrite(str(tmp_path / "studies" / f"s{i:02d}.png"), wide)
+    (tmp_path / "studies" / "notes.txt").write_text("no picture")
+    return tmp_path / "studies"
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, decision: Decision, folder: Path, *arguments: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`python -m ensemble.submit` on a folder with hand-made networks: the submission and the studies."""
+    monkeypatch.setattr(Predictor, "load", classmethod(lambda cls: predictor(decision)))
+    output = folder.parent / "out.csv"
+    monkeypatch.setattr(sys, "argv", ["submit", "--images", str(folder), "--output", str(output), *arguments])
+    submit.main()
+    studies = pd.read_csv(output.with_suffix(".studies.csv")).set_index("image_id")
+    return pd.read_csv(output, dtype=str).set_index("ImageId"), studies
+
+
+@pytest.mark.parametrize(("arguments", "shape"), [((), (80, 60)), (("--side", "1024"), (1024, 1024))])
+def test_masks_have_the_images_own_size_or_the_one_asked_for(monkeypatch, folder, arguments, shape) -> None:
+    found, studies = run(monkeypatch, decision_of(Gate(cut=0.5, level=128)), folder, *arguments)
+    assert found.loc["notes", "EncodedPixels"] == "refused"
+    read = studies[studies["verdict"] == "read"]
+    assert len(read) == 12
+    assert 2 < (read["area_px"] > 0).sum() < 12
+    assert (read["area_px"] == 0).equals(found.loc[read.index, "EncodedPixels"] == "-1")
+    assert set(zip(read["height"], read["width"], strict=True)) == {shape}
+    for name, code in found.loc[read.index, "EncodedPixels"].items():
+        assert rle.decode(code, shape).sum() == read.loc[name, "area_px"]
+        assert read.loc[name, "area_px"] < 0.5 * shape[0] * shape[1]
+
+
+def test_a_side_that_makes_no_sense_is_said(monkeypatch, folder) -> None:
+    with pytest.raises(SystemExit, match=r"submit\.side"):
+        run(monkeypatch, decision_of(Gate(cut=0.5, level=128)), folder, "--side", "3")
+
+
+def test_a_missing_folder_is_said(monkeypatch, tmp_path) -> None:
+    with pytest.raises(SystemExit, match="no such folder"):
+        run(monkeypatch, decision_of(Gate(cut=0.5, level=128)), tmp_path / "nowhere")
+
+
+def test_quota_takes_its_share_of_the_folder_and_keeps_the_floor(monkeypatch, folder) -> None:
+    quota = Quota(cut=0.999, level=128, share=0.5)
+    said = run(monkeypatch, decision_of(quota), folder)[1]
+    wanted = said["prob"].rank(ascending=False) <= 6
+    assert (said["area_px"] > 0).sum() in (4, 5, 6)  # a small disk may have no pixel at the level
+    assert not (said["area_px"][~wanted] > 0).any()
+    raised = decision_of(quota, floor=float(said["prob"].sort_values().iloc[-3]) - 1e-9)
+    floored = run(monkeypatch, raised, folder)[1]
+    assert (floored["area_px"] > 0).sum() <= 3
+
+
+def test_ids_of_a_sample_each_once(tmp_path: Path) -> None:
+    """Stage 1's sample repeats an id once for each annotation, which would tell the label."""
+    sample = tmp_path / "sample.csv"
+    sample.write_text("ImageId,EncodedPixels\nb,-1\na,-1\nb,-1\n")
+    assert submit.sample_ids(str(sample)) == ["b", "a"]
+
+
+def test_a_file_that_does_not_give_its_masks_back_is_refused(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        [{"image_id": "a", "code": "0 2", "height": 4, "width": 4, "area_px": 3, "verdict": "read"}]
+    )
+    with pytest.raises(ValueError, match="the code of a does not give back its mask"):
+        submit.write(table, tmp_path / "out.csv", tmp_path / "studies.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_members_run_without_gradients() -> None:
+    member = Member("a", 0, Corner(), SETTINGS, "")
+    assert not member(squares(2)).requires_grad
+    assert torch.equal(member(squares(2)), member(squares(2)))

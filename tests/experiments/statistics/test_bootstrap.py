@@ -1,0 +1,69 @@
+"""Vectorised draws over patients against drawing the images one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ensemble import metrics
+from experiments.statistics.rank_bootstrap import PatientDraws
+from experiments.statistics.bootstrap import interval, with_interval
+
+
+@pytest.fixture
+def table():
+    random = np.random.default_rng(0)
+    patient = np.array([f"p{i // 3}" for i in range(90)], dtype=object)
+    label = random.random(90) < 0.4
+    prob = np.round(np.clip(random.normal(0.3 + 0.3 * label, 0.25), 0, 1), 1)  # ties
+    dice = np.where(label, random.random(90), random.random(90) < 0.8)
+    return patient, label, prob, dice.astype(float)
+
+
+def test_every_measure_equals_the_drawn_sample(table) -> None:
+    patient, label, prob, dice = table
+    draws = PatientDraws(patient, 30, seed=1)
+    names = np.unique(patient.astype(str))
+    ranks = draws.rank_measures(label, prob)
+    means, tnr = draws.mean(dice), draws.ratio(dice * ~label, ~label)
+    ece = draws.calibration_error(label, prob, 7)
+    for b in range(30):
+        rows = np.concatenate(
+            [
+                np.flatnonzero(patient == name)
+                for name, n in zip(names, draws.counts[b], strict=True)
+                for _ in range(int(n))
+            ]
+        )
+        y, p, d = label[rows], prob[rows], dice[rows]
+        assert means[b] == pytest.approx(d.mean())
+        assert tnr[b] == pytest.approx(metrics.breakdown(d, y).tnr)
+        assert ranks["auroc"][b] == pytest.approx(metrics.auroc(y, p))
+        assert ranks["average_precision"][b] == pytest.approx(metrics.average_precision(y, p))
+        assert ranks["sensitivity_at_95_specificity"][b] == pytest.approx(
+            metrics.sensitivity_at_specificity(y, p)
+        )
+        assert ece[b] == pytest.approx(metrics.expected_calibration_error(y, p, 7))
+
+
+def test_same_seed_same_draws(table) -> None:
+    patient, _, _, dice = table
+    one, two, other = (PatientDraws(patient, 50, seed).mean(dice) for seed in (0, 0, 1))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+
+
+def test_patients_widen_the_interval() -> None:
+    """Ten alike images of each patient carry no more than one does."""
+    value = np.random.default_rng(0).random(40)
+    alike = np.repeat(value, 10)
+    patient = np.repeat(np.arange(40).astype(str), 10)
+    low, high = interval(PatientDraws(patient, 1000, 0).mean(alike))
+    narrow_low, narrow_high = interval(PatientDraws(np.arange(400).astype(str), 1000, 0).mean(alike))
+    assert high - low > 2.5 * (narrow_high - narrow_low)
+
+
+def test_what_does_not_exist_is_null() -> None:
+    draws = PatientDraws(np.array(["a", "b"]), 100, 0)
+    samples = draws.ratio(np.zeros(2), np.zeros(2))
+    assert with_interval(float("nan"), samples) == {"value": None, "low": None, "high": None}
