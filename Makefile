@@ -28,7 +28,7 @@ ifdef RECIPE
 endif
 	@touch .venv/started
 	dvc repro
-	@test reports/summary.md -nt .venv/started || { cat reports/summary.md; python -m experiments.provenance; }
+	@test reports/summary.md -nt .venv/started || python -m ensemble.summary --show
 
 bundle: .venv/ready ## the finished run as one folder, models/bundle (make repro ends with it)
 	python -m ensemble.export
@@ -46,7 +46,6 @@ lint: .venv/ready ## style, types, the arrows between packages
 	ruff check .
 	ruff format --check .
 	mypy
-	python -m experiments.imports
 	python .ci/audit.py
 
 app: .venv/ready ## the web page of the bundle that `make repro` made, http://127.0.0.1:7860 (BUNDLE=folder for another one)

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import timing
 from ensemble.decision.decision import Answer
 from ensemble.inference.predictor import BATCH, Predictor
-from imaging.phantom.dataset import write
 from imaging.formats.reader import read_reduced
+from imaging.phantom.dataset import write
 from imaging.settings import PhantomSettings
 
 WAYS = {"with the cascade": True, "without": False}

@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import timing
 from benchmarks.rows import Row, against
 from imaging import dicom
-from imaging.dicom import parser as dicom_file, pixels
+from imaging.dicom import parser as dicom_file
+from imaging.dicom import pixels
 
 SIDE = 1024
 REDUCED = 512

@@ -22,8 +22,8 @@ from benchmarks import timing
 from benchmarks.rows import Row, against, table
 from imaging import prepare, rle
 from imaging.data import augment, augment_batch
-from imaging.formats import reader
 from imaging.data.dataset import Images
+from imaging.formats import reader
 from imaging.phantom.dataset import write
 from imaging.prepared import Prepared
 from imaging.settings import AugmentSettings, DataSettings, PhantomSettings

@@ -21,14 +21,14 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ensemble.decision import crossfit
+from ensemble.decision.decision import Decision
 from ensemble.evidence import predictions
 from ensemble.evidence.evidence import Cases
-from ensemble.evidence.mask_average import Maps
-from ensemble.decision.decision import Decision
 from ensemble.evidence.gather import counts, gather, maps_of_images
 from ensemble.evidence.histograms import Levels, to_original
-from ensemble.metrics import breakdown
+from ensemble.evidence.mask_average import Maps
 from ensemble.evidence.predictions import Predictions
+from ensemble.metrics import breakdown
 from experiments.statistics.bootstrap import PatientDraws, interval
 from imaging.prepared import Prepared
 

@@ -23,19 +23,19 @@ from benchmarks.networks import infer, plain, unet
 from benchmarks.rle import copied_encode
 from benchmarks.rows import Row, table
 from ensemble import submit
-from ensemble.runtimes import parity, quantise
+from ensemble.decision.decision import Decision
 from ensemble.evidence.calibration import Sigmoid
 from ensemble.evidence.mask_average import MaskCommittee
-from ensemble.decision.decision import Decision
-from ensemble.runtimes.onnx_runtime import OnnxMember, session
-from ensemble.onnx_export import write as export
-from ensemble.inference.predictor import Member, Predictor
 from ensemble.evidence.probability import Calibrated
+from ensemble.inference.predictor import Member, Predictor
+from ensemble.onnx_export import write as export
 from ensemble.rules.gate import Gate
+from ensemble.runtimes import parity, quantise
+from ensemble.runtimes.onnx_runtime import OnnxMember, session
 from experiments.settings.training import ClassificationSettings
+from imaging.formats.reader import read_reduced
 from imaging.io.threads import cores
 from imaging.phantom.dataset import write
-from imaging.formats.reader import read_reduced
 from imaging.settings import PhantomSettings
 
 STUDIES, PASSING, SIDE, BATCH, ROUNDS = 18, 4, 512, 6, 2

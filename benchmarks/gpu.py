@@ -29,9 +29,9 @@ from torch import Tensor
 from benchmarks import timing
 from benchmarks.gpu_cases import CASES, TINY, Case, Objective, flops, generated, in_memory, plain_loss
 from experiments.networks import inference
-from experiments.training import loop
 from experiments.networks.normalisation import normalise
 from experiments.networks.precision import Way
+from experiments.training import loop
 from imaging.data import augment, augment_batch
 from imaging.data.dataset import Images
 from imaging.io.files import write_json

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ensemble import onnx_export
-from ensemble.runtimes import parity, quantise
 from ensemble.inference.bundle import Bundle
-from ensemble.runtimes.onnx_runtime import Engine, ask, name_of, session
-from ensemble.runtimes.onnx_graph import outer
-from ensemble.runtimes.openvino_runtime import without_telemetry
 from ensemble.inference.predictor import Member
+from ensemble.runtimes import parity, quantise
+from ensemble.runtimes.onnx_runtime import Engine, ask, name_of, session
+from ensemble.runtimes.openvino_runtime import without_telemetry
+from ensemble.runtimes.quantise import outer
 from imaging import rle
 from imaging.prepared import Prepared
 

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from benchmarks import timing
 from benchmarks.limits import has_bf16
 from benchmarks.rows import Row, table
+from ensemble.inference.predictor import Member
+from ensemble.onnx_export import write
 from ensemble.runtimes import parity, quantise
 from ensemble.runtimes.onnx_runtime import ask, session
-from ensemble.onnx_export import write
-from ensemble.inference.predictor import Member
 from experiments.settings.training import SegmentationSettings
 from imaging.io.threads import cores
 from imaging.phantom.chest.render import render

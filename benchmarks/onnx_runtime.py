@@ -20,10 +20,10 @@ import torch
 from timing import machine, medians
 
 from ensemble.inference import bundle
+from ensemble.inference.predictor import Member
+from ensemble.onnx_export import write
 from ensemble.runtimes import parity, quantise
 from ensemble.runtimes.onnx_runtime import ask, session
-from ensemble.onnx_export import write
-from ensemble.inference.predictor import Member
 from experiments.settings.training import SegmentationSettings
 from imaging.io.threads import cores
 from imaging.phantom.chest.render import render

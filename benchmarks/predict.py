@@ -16,16 +16,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ensemble.inference import inputs
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
-from ensemble import predict
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import BATCH, Predictor, Scored
 from ensemble.inference.results_writer import KINDS, Results
-from imaging.io.threads import cores, ordered_map
+from experiments.networks.inference import quantise
 from imaging.formats.reader import read_reduced
-from segmentation.predict import quantise
+from imaging.io.threads import cores, ordered_map
 
 Times = dict[str, list[float]]
 
@@ -33,7 +34,7 @@ Times = dict[str, list[float]]
 def main() -> None:
     """Print the table."""
     options = arguments()
-    paths = predict.inputs(options.folder)[: options.studies]
+    paths = inputs.inputs(options.folder)[: options.studies]
     bundle = Bundle.load(options.bundle)
     predictor = bundle.predictor()
     times: Times = defaultdict(list)

@@ -28,10 +28,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import timing
 from benchmarks.rle import copied_decode
 from benchmarks.rows import Row, against
-from imaging.preparation.example import Example, Refusal, read_example
+from imaging.io.npy_writer import RowWriter, row_writer
 from imaging.io.threads import cores, ordered_map
 from imaging.phantom.dataset import write
-from imaging.io.npy_writer import RowWriter, row_writer
+from imaging.preparation.example import Example, Refusal, read_example
 from imaging.settings import DataSettings, PhantomSettings
 from imaging.sources import list_studies, listing
 

@@ -25,20 +25,19 @@ from ensemble.evidence.histograms import above, histogram
 from ensemble.metrics import breakdown
 from ensemble.rules.triplet import Triplet
 from experiments.networks import inference
-from experiments.training import train_fold, loop, tuned_params
-from experiments.tuning import study
-from experiments.params import Params
+from experiments.networks.inference import quantise
+from experiments.settings.params import Params
 from experiments.settings.tuning import of_trial
+from experiments.training import loop, train_fold, tuned_params
+from experiments.tuning import study
 from imaging import prepare, split
 from imaging.data.dataset import Images
+from imaging.io.config import validate
 from imaging.io.files import atomic
 from imaging.phantom import __main__ as phantom
 from imaging.prepared import Prepared
-from imaging.settings import validate
 from segmentation.architectures import build
-from segmentation.objective import Judged
-from segmentation.predict import quantise
-from segmentation.train import Objective
+from segmentation.objective import Judged, Objective
 
 PARAMS: dict[str, Any] = {
     "data": {"source": "phantom", "folder": "data/phantom", "image_size": 160},
@@ -104,9 +103,7 @@ def compare(params: Params, values: dict[str, Any]) -> dict[str, float]:
     torch.manual_seed(settings.seed)
     net = build(settings)
     train, validation = train_fold.datasets(prepared, 0, settings, share=params.tune_segmentation.share)
-    made = loop.fit(
-        net, Objective(settings), train, validation, settings, title=str(values), resume=resume
-    )
+    made = loop.fit(net, Objective(settings), train, validation, settings, title=str(values), resume=resume)
     net.load_state_dict(made.state)
     fitted, locked = (cases(net, settings, prepared, part) for part in (0, "holdout"))
     level = Triplet.fit(fitted, settings.image_size**2).thresholds(locked.evidence)

@@ -1,4 +1,4 @@
-"""How good the image probabilities are, before any decision is made from them."""
+"""Metrics of image probabilities, before any decision is made from them."""
 
 from __future__ import annotations
 

@@ -10,9 +10,10 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from experiments.settings.training import ClassificationSettings
+from experiments.monitoring.mlflow_model import Served, weights_in
 from experiments.networks.weights import hub_error, load_facts, restore
-from imaging.settings import validate
+from experiments.settings.training import ClassificationSettings
+from imaging.io.config import validate
 
 # Sharpness r of the log-sum-exp pooling, between the mean (0) and the maximum (infinity); Wang 2017 (ChestX-ray8) found
 # values around 5 to 10 best for chest radiographs.
@@ -95,3 +96,8 @@ def _map_channels(net: nn.Module, settings: ClassificationSettings) -> int:
             f"image_size {side} gives {tuple(shape)}; take a convolutional architecture, larger images, or head: plain"
         )
     return shape[1]
+
+
+def _load_pyfunc(folder: str) -> Served:
+    net, settings, _ = load(weights_in(folder))
+    return Served(net, settings)

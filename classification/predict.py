@@ -18,7 +18,9 @@ def predict(model: str, part: str, prepared: Prepared) -> pd.DataFrame:
     """Columns image_id, fold, prob: one row for each image and network that predicts it."""
     tables = []
     for fold, path, rows in tqdm(
-        list(fold_predictions.tasks("classification", model, part, prepared)), desc=f"{model} {part}", disable=None
+        list(fold_predictions.tasks("classification", model, part, prepared)),
+        desc=f"{model} {part}",
+        disable=None,
     ):
         net, settings, facts = load(path)
         fold_predictions.check_same_data(facts, prepared, path)
@@ -38,7 +40,9 @@ def main() -> None:
     prepared = Prepared()
     for part in fold_predictions.PARTS:
         table = predict(model, part, prepared)
-        with atomic(fold_predictions.folder_of("classification", model, part) / "predictions.parquet") as temporary:
+        with atomic(
+            fold_predictions.folder_of("classification", model, part) / "predictions.parquet"
+        ) as temporary:
             table.to_parquet(temporary, index=False)
         if part == "oof":  # the hold-out is for ensemble.evaluate alone
             label = prepared.index["label"].iloc[prepared.rows(table["image_id"])]

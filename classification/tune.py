@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from experiments.training import tuned_params
 from experiments.settings.training import ClassificationSettings
 from experiments.settings.tuning import TuneClassificationSettings
-from imaging.settings import load_section
+from experiments.training import tuned_params
+from imaging.io.config import load_section
 
 
 def main() -> None:
@@ -21,8 +21,8 @@ def main() -> None:
     if study.trials == 0:
         return tuned_params.pass_through("classification")
     # Imported here, since without trials the ten seconds that torch and its friends take are not needed.
-    from classification.objective import Judged
     from classification.model import build
+    from classification.objective import Judged
     from experiments.tuning import study as tuning
 
     settings = load_section("classification", ClassificationSettings)

@@ -11,13 +11,13 @@ from typing import TypeVar
 from torch import nn
 
 import classification.model
-import classification.train
+import classification.objective
 import segmentation.architectures
-import segmentation.train
-from experiments import params
-from experiments.training.sanity_check import rehearse
-from experiments.training.loop import Objective
+import segmentation.objective
+from experiments.settings import params
 from experiments.settings.training import TrainingSettings
+from experiments.training.loop import Objective
+from experiments.training.sanity_check import rehearse
 from imaging.io.files import write_text
 from imaging.prepared import Prepared
 
@@ -44,13 +44,13 @@ def main() -> None:
     """The DVC stage check."""
     settings, prepared = params.load(), Prepared()
     fold = settings.train_folds[0]
-    build, objective = classification.model.build, classification.train.Objective
+    build, objective = classification.model.build, classification.objective.Objective
     check("classification", settings.classification, build, objective, prepared, fold)
     check(
         "segmentation",
         settings.segmentation,
         segmentation.architectures.build,
-        segmentation.train.Objective,
+        segmentation.objective.Objective,
         prepared,
         fold,
     )

@@ -14,31 +14,31 @@ from numpy.typing import NDArray
 
 from ensemble import metrics
 from ensemble.decision import crossfit
-from ensemble.evaluation import report as evaluation_report, figures, overlay_sheets, subgroups
-from ensemble.evidence import predictions, lineage
-from experiments.statistics.rank_bootstrap import PatientDraws
-from ensemble.evidence.calibration import calibration_steps
-from ensemble.evidence.evidence import Cases
+from ensemble.decision.comparison import compare, submitted_at
 from ensemble.decision.decision import FOLDER as DECISIONS
 from ensemble.decision.decision import PATH, Decision
+from ensemble.evaluation import figures, overlay_sheets, subgroups
+from ensemble.evaluation import report as evaluation_report
+from ensemble.evaluation.holdout_metrics import Measured, measure
+from ensemble.evaluation.report import METRICS, REPORT
+from ensemble.evidence import lineage, predictions
+from ensemble.evidence.calibration import calibration_steps
+from ensemble.evidence.evidence import Cases
 from ensemble.evidence.gather import check_part, gather, original_maps
 from ensemble.evidence.histograms import NOTHING
-from ensemble.evaluation.holdout_metrics import Measured, measure
 from ensemble.evidence.predictions import Predictions
-from ensemble.decision.comparison import compare, submitted_at
 from experiments import tracking
 from experiments.settings.decision import EvaluationSettings
+from experiments.statistics.bootstrap import PatientDraws
 from imaging import rle
-from imaging.plotting import save
+from imaging.io.config import load_section
 from imaging.io.files import atomic, write_json, write_text
-from imaging.io.memory import give_back
+from imaging.io.threads import give_back
+from imaging.plotting import save
 from imaging.prepared import FOLDER, Prepared
-from imaging.settings import SplitSettings, load_section
+from imaging.settings import SplitSettings
 
 PART = "holdout"
-METRICS = Path("reports/evaluation/metrics.json")
-REPORT = METRICS.parent / "report"
-"""Apart from the metrics, which git keeps and DVC does not store."""
 
 
 def main() -> None:
@@ -218,10 +218,15 @@ def overlays(
         true = rle.decode(truth[image_id], level.shape)
         cut = int(rows["level"][image_id])
         said = decision.finish(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
-        pictures[image_id] = overlay_sheets.draw(prepared.images[int(prepared.rows([image_id])[0])], true, said)
+        pictures[image_id] = overlay_sheets.draw(
+            prepared.images[int(prepared.rows([image_id])[0])], true, said
+        )
     captions = {i: evaluation_report.caption(*rows.loc[i, ["prob", "label", "dice"]]) for i in wanted}
     for name, sheet in chosen.items():
-        save(overlay_sheets.sheet(sheet, pictures, captions, evaluation_report.SHEETS[name]), REPORT / f"{name}.png")
+        save(
+            overlay_sheets.sheet(sheet, pictures, captions, evaluation_report.SHEETS[name]),
+            REPORT / f"{name}.png",
+        )
 
 
 if __name__ == "__main__":

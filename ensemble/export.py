@@ -8,15 +8,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ensemble.evaluation import model_card
-from ensemble.inference import bundle
-from ensemble.inference.bundle import INDEX, Bundle
 from ensemble.decision.decision import PATH as DECISION
 from ensemble.decision.decision import Decision
+from ensemble.evaluation import model_card
 from ensemble.evidence.lineage import check_weights
+from ensemble.inference import bundle
+from ensemble.inference.bundle import INDEX, Bundle
 from experiments.networks.weights import path_of
+from imaging.io.config import PARAMS_FILE, load_section
 from imaging.io.files import atomic_folder, sha256, write_text
-from imaging.settings import PARAMS_FILE, DataSettings, load_section
+from imaging.settings import DataSettings
 
 METRICS = Path("reports/evaluation/metrics.json")
 LICENCE = Path("LICENSE")

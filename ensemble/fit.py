@@ -12,25 +12,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ensemble.decision import crossfit, report, mask_weights
-from ensemble.evaluation import figures
-from ensemble.evidence import predictions, lineage
-from experiments.statistics.rank_bootstrap import PatientDraws
-from ensemble.evidence.calibration import calibration_steps
-from ensemble.evidence.evidence import Cases
-from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.decision import crossfit, mask_weights, report
+from ensemble.decision.comparison import compare, submitted_at
 from ensemble.decision.decision import FOLDER as DECISIONS
 from ensemble.decision.decision import PATH, Decision
+from ensemble.evaluation import figures
+from ensemble.evidence import lineage, predictions
+from ensemble.evidence.calibration import calibration_steps
+from ensemble.evidence.evidence import Cases
 from ensemble.evidence.gather import check_part, gather
+from ensemble.evidence.mask_average import MaskCommittee
 from ensemble.evidence.predictions import Predictions
 from ensemble.rules import RULES
-from ensemble.decision.comparison import compare, submitted_at
 from experiments import tracking
 from experiments.settings.decision import EnsembleSettings, EvaluationSettings
-from imaging.plotting import save
+from experiments.statistics.bootstrap import PatientDraws
+from imaging.io.config import load_section
 from imaging.io.files import atomic, write_text
+from imaging.plotting import save
 from imaging.prepared import FOLDER, Prepared
-from imaging.settings import load_section
 
 REPORTS = Path("reports/ensemble")
 
@@ -90,7 +90,9 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
 def committees(found: Predictions, prepared: Prepared, settings: EnsembleSettings) -> crossfit.FittedOn:
     """Training rows -> committee of mask models and cases; the maps are read again only where it was learned anew."""
     ids = np.array(found.ids, dtype=object)
-    looks = mask_weights.look(found, prepared) if mask_weights.learns(list(found.segmentation), settings) else []
+    looks = (
+        mask_weights.look(found, prepared) if mask_weights.learns(list(found.segmentation), settings) else []
+    )
     equal = {name: 1 / len(found.classification) for name in found.classification}
     known: list[tuple[MaskCommittee, Cases]] = []
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.statistics.bootstrap import bin_of
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -125,11 +127,6 @@ def log_loss(label: NDArray[Any], prob: Floats) -> float:
     not infinite."""
     p = np.clip(prob, 1e-6, 1 - 1e-6)
     return float(-np.mean(label * np.log(p) + (1 - label) * np.log1p(-p)))
-
-
-def bin_of(prob: Floats, bins: int) -> NDArray[np.int64]:
-    """Which of `bins` equal-width bins of [0, 1] a probability falls into; 1 belongs to the last."""
-    return np.minimum((prob * bins).astype(np.int64), bins - 1)
 
 
 def reliability(label: Bools, prob: Floats, bins: int = 15) -> tuple[Floats, Floats, NDArray[np.int64]]:

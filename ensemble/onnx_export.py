@@ -22,9 +22,22 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ensemble.inference import bundle
-from ensemble.runtimes import parity as acceptance, openvino_runtime
-from ensemble.runtimes.onnx_runtime import (INDEX, OPSET, PATH, TOLERANCE, Engine, File, Index, Precision, ask, name_of, session)
 from ensemble.inference.predictor import Member, Predictor
+from ensemble.runtimes import openvino_runtime
+from ensemble.runtimes import parity as acceptance
+from ensemble.runtimes.onnx_runtime import (
+    INDEX,
+    OPSET,
+    PATH,
+    TOLERANCE,
+    Engine,
+    File,
+    Index,
+    Precision,
+    ask,
+    name_of,
+    session,
+)
 from experiments.networks import inference
 from experiments.networks.normalisation import NORMALISATION
 from imaging.io.files import atomic_folder, sha256, write_json

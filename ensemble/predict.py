@@ -23,12 +23,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from ensemble.inference import triage
-from ensemble.runtimes import onnx_runtime
 from ensemble.inference.bundle import PATH, Bundle
-from ensemble.inference.predictor import Predictor
+from ensemble.inference.inputs import inputs
+from ensemble.inference.predictor import Predictor, with_quota
 from ensemble.inference.results_writer import KINDS, Results
 from ensemble.rules.gate import Quota
-from ensemble.submit import with_quota
+from ensemble.runtimes import onnx_runtime
 from imaging.io.files import atomic_folder
 from imaging.io.threads import cores, ordered_map
 
@@ -115,17 +115,6 @@ def _predictor(bundle: Bundle, given: argparse.Namespace) -> Predictor:
     if given.precision != "fp32":
         raise ValueError(f"--precision {given.precision} needs --onnx or --openvino")
     return bundle.predictor()
-
-
-def inputs(folder: Path) -> list[Path]:
-    """Every file below a folder in order, but for hidden ones; a ValueError when there is none."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder")
-    files = [path for path in sorted(folder.rglob("*")) if not path.is_dir()]
-    seen = [path for path in files if not any(p.startswith(".") for p in path.relative_to(folder).parts)]
-    if not seen:
-        raise ValueError(f"{folder}: no files")
-    return seen
 
 
 def summary(table: pd.DataFrame, output: Path) -> str:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from imaging import rle_sets
 from ensemble.metrics import Breakdown, breakdown, dice_of_counts
-from imaging.rle_sets import Runs
+from imaging import runs
 from imaging.rle import RleError
+from imaging.runs import Runs
 
 SHAPE = (1024, 1024)
 
@@ -52,12 +52,12 @@ def united(table: pd.DataFrame, pixels: int, path: str | Path) -> dict[str, Runs
     found: dict[str, Runs] = {}
     for image_id, codes in table.groupby("image_id", sort=False)["code"]:
         try:
-            parts = [rle_sets.parse(code, pixels) for code in codes]
+            parts = [runs.parse(code, pixels) for code in codes]
         except RleError as error:
             raise ValueError(f"{path}: image {image_id}: {error}") from error
         if len(parts) > 1 and any(len(part) == 0 for part in parts):
             raise ValueError(f"{path}: image {image_id} has -1 beside a mask in its {len(parts)} rows")
-        found[str(image_id)] = rle_sets.union(parts)
+        found[str(image_id)] = runs.union(parts)
     return found
 
 
@@ -81,7 +81,7 @@ def dice_table(submission: dict[str, Runs], truth: dict[str, Runs]) -> pd.DataFr
 
 
 def _dice(said: Runs, true: Runs) -> float:
-    return dice_of_counts(rle_sets.overlap(said, true), rle_sets.area(said), rle_sets.area(true))
+    return dice_of_counts(runs.overlap(said, true), runs.area(said), runs.area(true))
 
 
 def score(submission: str | Path, truth: str | Path, shape: tuple[int, int] = SHAPE) -> Breakdown:

@@ -3,8 +3,8 @@
     python -m ensemble.serve [--bundle models/bundle] [--name pneumothorax] [--alias champion]
     mlflow models serve -m models:/pneumothorax@champion --env-manager local --host 127.0.0.1 --port 5001
 
-What a request and its answer look like: ensemble/inference/mlflow_model.py, docs/serving.md. The networks keep their registered name when a new
-bundle is registered; the alias says which version is served."""
+Requests and answers: ensemble/inference/mlflow_model.py, docs/serving.md. A new bundle becomes a new version under the same
+registered name; the alias says which version is served."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from packaging.requirements import Requirement
 from ensemble.inference import bundle
 from ensemble.inference.mlflow_model import INPUT, OUTPUT
 from experiments import tracking
-from experiments.imports import LAYERS
 
 NAME, ALIAS = "pneumothorax", "champion"
-CODE = Path(__file__).with_name("served.py")
+CODE = Path(__file__).parent / "inference" / "mlflow_model.py"
+PACKAGES = ("imaging", "experiments", "classification", "segmentation", "ensemble")
+"""All packages of this project: the served model carries them along."""
 
 
 def register(source: str | Path, name: str = NAME, alias: str = ALIAS) -> str:
@@ -55,7 +56,7 @@ def _log(loaded: bundle.Bundle, name: str, client: MlflowClient) -> str:
             name=name,
             python_model=str(CODE),
             artifacts={"bundle": str(loaded.folder.resolve())},
-            code_paths=[str(CODE.parents[1] / package) for package in LAYERS],
+            code_paths=[str(CODE.parents[2] / package) for package in PACKAGES],
             signature=ModelSignature(inputs=INPUT, outputs=OUTPUT),
             pip_requirements=requirements(),
             metadata={"bundle": loaded.name, "use": "research, not diagnosis"},

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -21,17 +19,17 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ensemble.evidence.evidence import Evidence
 from ensemble.decision.decision import Answer
-from ensemble.evidence.histograms import LEVELS
-from ensemble.inference.predictor import Predictor
+from ensemble.inference.inputs import files_in
+from ensemble.inference.predictor import Predictor, with_quota
 from ensemble.rules.gate import Quota
-from experiments.params import SubmitSettings
+from experiments.settings.decision import SubmitSettings
 from imaging import rle
+from imaging.io.config import load_section, validate
 from imaging.io.files import atomic
-from imaging.settings import DataSettings, load_section, validate
-from imaging.sources import list_studies, siim
 from imaging.io.tables import read_csv
+from imaging.settings import DataSettings
+from imaging.sources import list_studies, siim
 
 REFUSED = "refused"
 STUDIES = Path("reports/submission/studies.csv")
@@ -72,25 +70,6 @@ def main() -> None:
     print(
         f"{read} read, {refused} refused; {masks} with a mask. Written: {given.output}; each study's verdict: {studies}"
     )
-
-
-def files_in(folder: Path) -> dict[str, Path | None]:
-    """Image id (the file's name without its ending) and path of every file below a folder.
-
-    Two files of one name would be one row: a ValueError names them.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"--images {folder}: no such folder")
-    paths = sorted(path for path in folder.rglob("*") if not path.is_dir() and not path.name.startswith("."))
-    doubled = [name for name, count in Counter(path.stem for path in paths).items() if count > 1]
-    if doubled:
-        both = ", ".join(str(path) for path in paths if path.stem == doubled[0])
-        raise ValueError(
-            f"--images {folder}: several files are called {doubled[0]!r} ({both}); rename, or score folder by folder"
-        )
-    if not paths:
-        raise ValueError(f"--images {folder}: no files")
-    return {path.stem: path for path in paths}
 
 
 def test_files(settings: SubmitSettings) -> dict[str, Path | None]:
@@ -163,21 +142,6 @@ def check(path: Path, table: pd.DataFrame) -> None:
             and np.count_nonzero(rle.decode(code, (row["height"], row["width"]))) != row["area_px"]
         ):
             raise ValueError(f"{path}: the code of {row['image_id']} does not give back its mask")
-
-
-def with_quota(predictor: Predictor, files: Iterable[Path]) -> Predictor:
-    """The cut at which this very set of studies has the rule's share: one pass with every image let through.
-
-    The floor stays, as it does where the decision is measured."""
-    rule = predictor.decision.rule
-    open_to_all = predictor.decision.model_copy(
-        update={"rule": rule.model_copy(update={"cut": 0.0}), "floor": 0.0}
-    )
-    everyone = Predictor(open_to_all, predictor.classifiers, predictor.masks, predictor.side)
-    prob = np.array([file.answer.prob for file in everyone.files(files) if file.answer])
-    flat = Evidence(prob, prob, prob[:, None], np.zeros((len(prob), LEVELS), np.int64), np.ones_like(prob))
-    decision = predictor.decision.for_batch(flat)
-    return Predictor(decision, predictor.classifiers, predictor.masks, predictor.side)
 
 
 def _read(name: str, answer: Answer) -> dict[str, object]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pandas as pd
 
 from experiments import provenance
+from imaging.io.config import load_section
 from imaging.io.files import read_json, write_text
-from imaging.settings import DataSettings, load_section
+from imaging.settings import DataSettings
 
 OUTPUT = Path("reports/summary.md")
 ROWS = [
@@ -49,7 +51,10 @@ def _number(measured: dict[str, float]) -> str:
 
 
 def main() -> None:
-    """The DVC stage summary."""
+    """The DVC stage summary; `--show` prints the summary that is there."""
+    if "--show" in sys.argv[1:]:
+        print(f"\n{OUTPUT.read_text(encoding='utf-8')}\n{provenance.describe()}", flush=True)
+        return
     metrics, studies = (
         read_json("reports/evaluation/metrics.json"),
         pd.read_csv("reports/submission/studies.csv"),

@@ -1,4 +1,4 @@
-"""Which MLflow runs made the files that lie here, and which files DVC brought back instead: `python -m experiments.provenance`.
+"""Which MLflow runs made the files that lie here, and which files DVC brought back instead.
 
 A stage that DVC takes from its cache does not run, so MLflow shows nothing of it. Files lead to their runs by SHA-256.
 """
@@ -71,12 +71,3 @@ def _made(client: MlflowClient, path: Path) -> float | None:
     """When the newest run with this very output began, in seconds since 1970."""
     found = search(client, f"tags.output_sha256 = '{sha256(path)}'")
     return found[0].info.start_time / 1000 if found else None
-
-
-def main() -> None:
-    """Print it."""
-    print(describe(), flush=True)
-
-
-if __name__ == "__main__":
-    main()

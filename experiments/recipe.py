@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from experiments import params
+from experiments.settings import params
 from experiments.settings.scaling import SCALES, reduced
+from imaging.io.config import PARAMS_FILE, read_yaml, validate
 from imaging.io.files import write_text
-from imaging.settings import PARAMS_FILE, read_yaml, validate
 
 FOLDER = Path(__file__).parent / "recipes"
 

@@ -21,8 +21,8 @@ import yaml
 from numpy.typing import NDArray
 
 from experiments import environment
+from imaging.io.config import without_passwords
 from imaging.io.files import fingerprint, read_json, sha256, write_json
-from imaging.settings import without_passwords
 
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")

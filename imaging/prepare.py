@@ -25,18 +25,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from imaging.preparation import dataset_card, patients
-from imaging.preparation.example import Refusal, read_example
+from imaging.io.config import load_section
 from imaging.io.files import atomic
-from imaging.io.memory import give_back
-from imaging.io.threads import cores, ordered_map
-from imaging.prepared import FOLDER, TYPES
 from imaging.io.npy_writer import row_writer
-from imaging.settings import DataSettings, load_section
+from imaging.io.tables import GROUP, Packer
+from imaging.io.threads import cores, give_back, ordered_map
+from imaging.preparation import dataset_card, patients
+from imaging.preparation.duplicates import twin_pairs
+from imaging.preparation.example import Refusal, read_example
+from imaging.prepared import FOLDER, TYPES
+from imaging.settings import DataSettings
 from imaging.sources import list_studies
 from imaging.sources.listing import REJECTED_COLUMNS, Listing, rows
-from imaging.io.tables import GROUP, Packer
-from imaging.preparation.duplicates import twin_pairs
 
 NOTED = {"code": "string", "told_patient": "string", "dicom_patient": "string"}
 """What is kept of an image beside its row: its run-length code, and its patient by the source and by the file."""

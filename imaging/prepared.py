@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from imaging.io.files import fingerprint
 from imaging.io.tables import read_csv, read_parquet
 
+HOLDOUT = "holdout"
+
+
 FOLDER = "data/prepared"
 TYPES = {
     "image_id": "string", "patient_id": "string", "path": "string", "width": "int32", "height": "int32",

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from imaging.io.config import load_section
 from imaging.io.files import atomic, sha256, write_json, write_text
-from imaging.prepared import FOLDER, Prepared
 from imaging.preparation.holdout import check, set_apart
-from imaging.settings import SplitSettings, load_section
+from imaging.prepared import FOLDER, HOLDOUT, Prepared
+from imaging.settings import SplitSettings
 
-HOLDOUT = "holdout"
 AREA_QUANTILES = 4
 _ATTEMPTS = 50
 

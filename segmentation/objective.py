@@ -1,17 +1,19 @@
-"""A segmentation judged by what its masks would earn: the objective of a trial."""
+"""The segmentation training objective: loss, validation metrics and the score of a tuning trial."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from experiments.settings.training import SegmentationSettings
 from experiments.statistics.nested_score import graded, nested_score
 from experiments.statistics.threshold_search import area_grid
 from experiments.training.loop import Batch
-from experiments.settings.training import SegmentationSettings
-from segmentation.train import Objective
+from segmentation.architectures import Outputs
+from segmentation.losses import each, total
+from segmentation.metrics import counts, summary
 
 STEP = 8
 """Every eighth of the 256 levels, as where a rule of four numbers is searched: finer than a network of a few epochs is worth."""
@@ -21,6 +23,32 @@ NEVER = 2**40
 """An area that no image has: submitting nothing is a rule as well."""
 LARGEST = 0.04
 """Of the image: the top of the areas tried, about SIIM's largest 5 % (45,772 of 1024² pixels)."""
+
+
+class Objective:
+    """The loss of the settings; validated by the mean Dice of the positive images."""
+
+    def __init__(self, settings: SegmentationSettings) -> None:
+        self.settings = settings
+
+    def loss(self, output: Outputs, batch: Batch) -> Tensor:
+        """Scalar loss of a batch."""
+        return total(output, batch["mask"], self.settings)
+
+    def evidence(self, output: Tensor, batch: Batch) -> Tensor:
+        """(B, 5): pixels of intersection, prediction, truth and image, and the image's loss, from logits (B, 1, H, W)."""
+        logit, mask = output.float(), batch["mask"]
+        loss = each(logit, mask.float(), self.settings)
+        return torch.cat([counts(logit.sigmoid(), mask), loss[:, None]], dim=1)
+
+    def summary(self, evidence: Tensor) -> dict[str, float]:
+        """The metrics; `score` is the positive images' mean Dice, 0 when none is positive."""
+        values = summary(evidence[:, :4])
+        return {"score": values.get("dice_positive", 0.0), "loss": evidence[:, 4].mean().item(), **values}
+
+    def maps(self, net: nn.Module, image: Tensor) -> Tensor:
+        """Probabilities (B, s, s) of normalised images."""
+        return net(image)[:, 0].sigmoid()
 
 
 class Judged(Objective):

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
 from experiments.networks import fold_predictions, inference
+from experiments.networks.inference import quantise
 from imaging.data.dataset import Images
 from imaging.io.files import atomic, write_json
 from imaging.prepared import Prepared
@@ -23,11 +23,6 @@ from segmentation.architectures import load
 from segmentation.metrics import counts, summary
 
 Tasks = list[tuple[int, Path, NDArray[np.int64]]]
-
-
-def quantise(prob: Tensor) -> Tensor:
-    """Probabilities 0..1 to uint8 0..255, rounded to the nearest."""
-    return (prob * 255).round().to(torch.uint8)
 
 
 def batches(tasks: Tasks, prepared: Prepared) -> Iterator[NDArray[np.uint8]]:

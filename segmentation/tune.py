@@ -6,10 +6,10 @@ in the competition (docs/decisions/tuning-objective.md).
 
 from __future__ import annotations
 
-from experiments.training import tuned_params
 from experiments.settings.training import SegmentationSettings
 from experiments.settings.tuning import TuneSettings
-from imaging.settings import load_section
+from experiments.training import tuned_params
+from imaging.io.config import load_section
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.outline import polygons
 from imaging.decoding.radiograph import Pixels
+from imaging.outline import polygons
 
 SHOWN = 2048
 """Most pixels a side that the page draws; areas and masks are of the original."""

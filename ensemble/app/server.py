@@ -35,8 +35,8 @@ from ensemble.app.examples import Example
 from ensemble.app.saliency import heat
 from ensemble.app.upload import TYPE, Declined, Limits, receive
 from ensemble.inference.predictor import Predictor
-from imaging.dicom_objects.reference import Author
 from imaging.decoding.radiograph import RefusedFile
+from imaging.dicom_objects.reference import Author
 
 PAGE = Path(__file__).parent / "page"
 

@@ -14,15 +14,15 @@ from pydantic import BaseModel, PositiveFloat, ValidationError
 from ensemble.app.encoding import outline, png, shown
 from ensemble.app.upload import Declined
 from ensemble.decision.decision import Answer
-from ensemble.inference.findings import measure
 from ensemble.evidence.histograms import NOTHING
+from ensemble.inference.findings import measure
 from ensemble.inference.predictor import Predictor, Scored
 from ensemble.rules.base import one_image
-from imaging.formats import reader
-from imaging.dicom_objects import segmentation as dicom_segmentation
-from imaging.dicom_objects import reference
-from imaging.dicom_objects.reference import Author
 from imaging.decoding.radiograph import Facts
+from imaging.dicom_objects import reference
+from imaging.dicom_objects import segmentation as dicom_segmentation
+from imaging.dicom_objects.reference import Author
+from imaging.formats import reader
 
 MIDDLE = 128
 """Level at which the page begins where the rule itself would cut nowhere: 0.5."""

@@ -44,7 +44,7 @@ SCHEMA = pa.schema(
         ("mask", pa.string()),
     ]
 )
-"""The columns of triage.csv (ensemble.inference.triage), the image's own size, and the mask's run-length code in it (`-1`: empty)."""
+"""The columns of triage.csv (ensemble.inference.triage), the image's own size, and the mask's run-length code in it."""
 
 
 class Archive:

@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from ensemble.cluster import ray_tasks
 from ensemble.cluster.archive import Archive, opened
-from ensemble.inference.bundle import Bundle
 from ensemble.cluster.inventory import Inventory
+from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import Predictor
 from ensemble.rules.gate import Quota
 from imaging.io.threads import cores

@@ -17,7 +17,7 @@ from ensemble.cluster.archive import SCHEMA
 from imaging import rle
 from imaging.decoding.radiograph import Facts, RefusedFile
 from imaging.formats.reader import read_square
-from imaging.settings import without_passwords
+from imaging.io.config import without_passwords
 
 BATCH = 16  # ensemble.inference.predictor.BATCH, which would bring torch
 KEPT = ("height", "width", "spacing_mm", "view", "orientation")
@@ -66,8 +66,8 @@ class Scorer:
         self, folder: str, sha256: str, cascade: bool, exported: tuple[str, Any, Any] | None
     ) -> None:
         """folder, sha256: of the bundle as this node sees it. exported: folder, precision and engine of exported networks."""
-        from ensemble.runtimes import onnx_runtime
         from ensemble.inference.bundle import Bundle
+        from ensemble.runtimes import onnx_runtime
 
         bundle = Bundle.load(folder)
         if bundle.sha256 != sha256:

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.statistics.rank_bootstrap import PatientDraws
 from ensemble.evidence.evidence import Cases
 from ensemble.evidence.histograms import NOTHING
 from ensemble.metrics import breakdown
-from experiments.statistics.bootstrap import interval
+from experiments.statistics.bootstrap import PatientDraws, interval
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

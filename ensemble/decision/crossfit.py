@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.evidence import calibration, probability
-from ensemble.evidence.evidence import Cases, Evidence, concatenate
-from ensemble.evidence.mask_average import MaskCommittee
 from ensemble.decision.decision import Decision
 from ensemble.decision.postprocess import Finish
+from ensemble.evidence import calibration, probability
+from ensemble.evidence.evidence import Cases, Evidence, concatenate
 from ensemble.evidence.histograms import NOTHING
+from ensemble.evidence.mask_average import MaskCommittee
 from ensemble.evidence.probability import committee, learn_weights
 from ensemble.rules import RULES
 from experiments.settings.decision import EnsembleSettings, Space

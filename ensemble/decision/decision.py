@@ -16,18 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from ensemble.decision.postprocess import Finish
 from ensemble.evidence.calibration import Calibrator
 from ensemble.evidence.evidence import Evidence
-from ensemble.evidence.mask_average import Maps, MaskCommittee
-from ensemble.decision.postprocess import Finish
-from ensemble.evidence.gather import fold_mean
 from ensemble.evidence.histograms import NOTHING, to_original
-from ensemble.evidence.probability import Probability, committee
+from ensemble.evidence.mask_average import Maps, MaskCommittee
+from ensemble.evidence.probability import Probability, committee, fold_mean
 from ensemble.rules import AnyRule
 from ensemble.rules.base import one_image
 from experiments.settings.decision import Space
+from imaging.io.config import Settings, validate
 from imaging.io.files import read_json, write_json
-from imaging.settings import Settings, validate
 
 FOLDER = "models/ensemble"
 PATH = f"{FOLDER}/decision.json"

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ensemble.evidence.mask_average import Maps, MaskCommittee, equal_weights
 from ensemble.evidence.gather import maps_of_images
 from ensemble.evidence.histograms import Levels, above, histogram
+from ensemble.evidence.mask_average import Maps, MaskCommittee, equal_weights
 from ensemble.evidence.predictions import Predictions
 from ensemble.evidence.probability import on_simplex
 from ensemble.rules.base import LEVEL_RADIUS

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from imaging.settings import Settings
+from imaging.io.config import Settings
 
 Mask = NDArray[np.bool_]
 

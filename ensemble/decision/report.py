@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ensemble.evidence.evidence import Cases
-from ensemble.decision.decision import Decision
-from ensemble.metrics import expected_calibration_error, log_loss
-from ensemble.evidence.probability import groups
-from ensemble.rules.expected_value import ExpectedValue, ExpectedValuePerImage
 from ensemble.decision.comparison import to_markdown
+from ensemble.decision.decision import Decision
+from ensemble.evidence.evidence import Cases
+from ensemble.evidence.probability import groups
+from ensemble.metrics import expected_calibration_error, log_loss
+from ensemble.rules.expected_value import ExpectedValue, ExpectedValuePerImage
 
 Floats = NDArray[np.float64]
 

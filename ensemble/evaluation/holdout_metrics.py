@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ensemble import metrics
-from experiments.statistics.rank_bootstrap import PatientDraws
-from experiments.statistics.bootstrap import with_interval
+from experiments.statistics.bootstrap import PatientDraws, with_interval
 
 Measured = dict[str, dict[str, float | None]]
 

@@ -13,8 +13,9 @@ import yaml
 from ensemble.decision.decision import Decision
 from ensemble.evaluation.report import LEAKS, NAMES, in_words
 from experiments.networks.weights import load_facts, path_of
+from imaging.io.config import load_section
 from imaging.io.files import read_json
-from imaging.settings import DataSettings, SplitSettings, load_section
+from imaging.settings import DataSettings, SplitSettings
 
 REPORT = Path("reports/evaluation/report")
 Measures = Mapping[str, Mapping[str, float | None]]

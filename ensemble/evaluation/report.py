@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
 
-from ensemble.evaluation import subgroups
-from ensemble.decision.decision import Decision
 from ensemble.decision.comparison import to_markdown
+from ensemble.decision.decision import Decision
+from ensemble.evaluation import subgroups
+
+METRICS = Path("reports/evaluation/metrics.json")
+REPORT = METRICS.parent / "report"
+"""Apart from the metrics, which git keeps and DVC does not store."""
+
 
 SHEETS = {
     "overlays": "Best, middle and worst masks",

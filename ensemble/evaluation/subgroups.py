@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.statistics.rank_bootstrap import PatientDraws
 from ensemble.metrics import auroc, breakdown
-from experiments.statistics.bootstrap import interval
+from experiments.statistics.bootstrap import PatientDraws, interval
 
 Floats = NDArray[np.float64]
 

@@ -16,9 +16,9 @@ from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 
 from ensemble.evidence.features import logit
-from ensemble.metrics import log_loss
 from ensemble.evidence.logistic import fit as fit_logistic
-from imaging.settings import Settings
+from ensemble.metrics import log_loss
+from imaging.io.config import Settings
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -10,22 +10,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ensemble.evidence.evidence import Cases, Evidence
-from ensemble.evidence.mask_average import Maps, MaskCommittee
 from ensemble.evidence.histograms import LEVELS, Counts, Levels, above, histogram, to_original
+from ensemble.evidence.mask_average import Maps, MaskCommittee
 from ensemble.evidence.predictions import Predictions
 from ensemble.evidence.probability import committee as committee_probability
+from ensemble.evidence.probability import fold_mean
 from experiments.settings.decision import Space
 from imaging import rle
 from imaging.io.threads import cores, ordered_map
 from imaging.prepared import Prepared
 
 Floats = NDArray[np.float64]
-
-
-def fold_mean(prob: Floats, space: Space) -> float:
-    """One model's probability from its fold models'; of one fold, itself exactly."""
-    values = np.asarray(prob, np.float64)
-    return float(committee_probability(values[None], np.full(len(values), 1 / len(values)), space)[0])
 
 
 def member_probabilities(predictions: Predictions, names: list[str], space: Space) -> Floats:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 from scipy.special import expit
 
-from imaging.settings import Settings
+from imaging.io.config import Settings
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from imaging.settings import Settings
+from imaging.io.config import Settings
 
 Levels = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imaging.settings import read_yaml
+from imaging.io.config import read_yaml
 
 FOLDER = "predictions"
 STAGES = ("classification", "segmentation")

@@ -21,7 +21,7 @@ from ensemble.evidence.features import image_features, logit
 from ensemble.metrics import log_loss
 from experiments.settings.decision import EnsembleSettings, Space
 from experiments.statistics.nested_score import patient_groups
-from imaging.settings import Settings
+from imaging.io.config import Settings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,7 +48,7 @@ class Stacked(Settings):
     classifier's part."""
 
     kind: Literal["stacked"] = "stacked"
-    logistic: logistic.Logistic
+    regression: logistic.Logistic
     """On `features.image_features`."""
 
     def __call__(self, evidence: Evidence) -> Floats:
@@ -105,9 +105,7 @@ def fit_one(name: str, cases: Cases) -> Calibrated | Stacked:
     """Fit `stacked` or one of the calibrators by name."""
     if name == "stacked":
         table = image_features(cases.evidence)
-        return Stacked(
-            regression=logistic.fit(table, cases.label.astype(np.float64), rising=("classifier",))
-        )
+        return Stacked(regression=logistic.fit(table, cases.label.astype(np.float64), rising=("classifier",)))
     return Calibrated(calibrator=calibration.fit(name, cases.evidence.raw, cases.label))
 
 
@@ -149,3 +147,9 @@ def groups(cases: Cases) -> Ints:
     """Groups (N,) for cross-fitting: the folds; with fewer than three of them, five groups of whole
     patients."""
     return cases.fold if len(np.unique(cases.fold)) >= 3 else patient_groups(cases.patient, 5)
+
+
+def fold_mean(prob: Floats, space: Space) -> float:
+    """One model's probability from its fold models'; of one fold, itself exactly."""
+    values = np.asarray(prob, np.float64)
+    return float(committee(values[None], np.full(len(values), 1 / len(values)), space)[0])

@@ -1,6 +1,7 @@
-"""Draw the figures of docs/ from the finished run that is here: `python -m ensemble.gallery [--output docs/figures]`.
+"""Draw the figures of docs/: `python -m ensemble.gallery [NAME ...] [--output docs/figures]`.
 
-The run's data must be phantoms: a picture made of a patient's radiograph has no place in a repository."""
+Without names all of them. Those of SHEETS need no run; the others show the finished run that is here, whose data must be
+phantoms: a picture made of a patient's radiograph has no place in a repository."""
 
 from __future__ import annotations
 
@@ -16,30 +17,33 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ensemble.evaluation import figures
-from ensemble.evidence import predictions
-from ensemble.gallery import simulation
-from ensemble.inference.bundle import Bundle
 from ensemble.decision.decision import FOLDER, Decision
-from ensemble.evaluate import METRICS, REPORT
-from ensemble.evaluation.report import in_words
-from ensemble.gallery import networks, patients, pipeline, rule_figures
+from ensemble.evaluation import figures
+from ensemble.evaluation.report import METRICS, REPORT, in_words
+from ensemble.evidence import predictions
 from ensemble.evidence.gather import gather
+from ensemble.gallery import augmentation, networks, patients, phantoms, pipeline, rule_figures, simulation
+from ensemble.gallery import phantoms_head as heads
+from ensemble.inference.bundle import Bundle
 from ensemble.rules.expected_value import ExpectedValue
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
-from ensemble.gallery import augmentation
-from imaging.preparation import dataset_figures
-from imaging.plotting import save
+from imaging.io.config import load_section
 from imaging.io.files import read_json
-from ensemble.gallery import phantoms
-from ensemble.gallery import phantoms_head as heads
+from imaging.plotting import save
+from imaging.preparation import dataset_figures
 from imaging.prepared import Prepared
-from imaging.settings import DataSettings, load_section
+from imaging.settings import DataSettings
 
 OUTPUT = Path("docs/figures")
 DPI = 130
 PICTURES = {"data-examples": 78}
 """Dots an inch of a figure that is mostly radiographs, which PNG hardly shortens: all stay below 300 KiB."""
+SHEETS: dict[str, Callable[[Path], None]] = {
+    "phantom": lambda folder: phantoms.write(folder / "phantom.png"),
+    "cranium": lambda folder: heads.write(folder / "cranium.png"),
+    "augmentation": augmentation.write,
+}
+"""Figures of generated images, which need no run."""
 SIDE = 320
 """Side in pixels of the radiograph in the drawing of the cascade."""
 
@@ -47,14 +51,19 @@ SIDE = 320
 def main() -> None:
     """From the command line."""
     parser = argparse.ArgumentParser(prog="python -m ensemble.gallery", description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all)")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder (default: %(default)s)")
     given = parser.parse_args()
     try:
-        for name, draw in tqdm(drawings().items(), "figures", disable=None):
-            save(draw(), given.output / f"{name}.png", dpi=PICTURES.get(name, DPI))
-        phantoms.write(given.output / "phantom.png")
-        heads.write(given.output / "cranium.png")
-        augmentation.write(given.output)
+        sheets = [name for name in SHEETS if name in (given.names or SHEETS)]
+        of_run = drawings() if not given.names or set(given.names) - set(SHEETS) else {}
+        if unknown := sorted(set(given.names) - set(SHEETS) - set(of_run)):
+            raise ValueError(f"no figure {unknown[0]!r}; there are {', '.join([*SHEETS, *of_run])}")
+        for name in tqdm(sheets, "sheets", disable=None):
+            SHEETS[name](given.output)
+        for name, draw in tqdm(of_run.items(), "figures", disable=None):
+            if name in (given.names or of_run):
+                save(draw(), given.output / f"{name}.png", dpi=PICTURES.get(name, DPI))
     except ValueError as error:
         sys.exit(str(error))
 
@@ -129,7 +138,9 @@ def rule(prepared: Prepared) -> Figure:
 def score() -> Figure:
     """The hold-out's table of rules."""
     prevalence = read_json(METRICS)["prevalence"]["value"]
-    return rule_figures.decomposition(pd.read_csv(REPORT / "rules.csv"), prevalence, Decision.load().rule.kind)
+    return rule_figures.decomposition(
+        pd.read_csv(REPORT / "rules.csv"), prevalence, Decision.load().rule.kind
+    )
 
 
 def roc() -> Figure:

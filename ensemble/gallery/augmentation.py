@@ -1,7 +1,4 @@
-"""Draw docs/figures/augmentation*.png: generated chests and what the augmentations make of them, and what both engines draw.
-
-python -m ensemble.gallery.augmentation
-"""
+"""Figures of the augmentations on generated chests, and of what both augmentation engines draw."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from numpy.typing import NDArray
 
 from imaging import plotting
 from imaging.data import augment, augment_batch
-from imaging.phantom.cohort import cases
 from imaging.phantom.chest.render import render
+from imaging.phantom.cohort import cases
 from imaging.resize import resize_image, resize_mask
 from imaging.settings import AugmentSettings, PhantomSettings
 
@@ -88,7 +85,9 @@ def _albumentations(image: Image, mask: Image, settings: AugmentSettings) -> tup
 
 def _fused(image: Image, mask: Image, settings: AugmentSettings) -> tuple[Image, Image]:
     images, masks = (torch.from_numpy(one).repeat(DRAWS, 1, 1, 1) for one in (image, mask))
-    changed, inside = augment_batch.apply(images, masks, augment_batch.Fused(settings, SIDE).draw(range(DRAWS)))
+    changed, inside = augment_batch.apply(
+        images, masks, augment_batch.Fused(settings, SIDE).draw(range(DRAWS))
+    )
     assert inside is not None
     return changed[:, 0].numpy(), inside[:, 0].numpy()
 
@@ -108,7 +107,3 @@ def _chest(index: int) -> tuple[Image, Image]:
     phantom = render(EASY.seed, index, EASY)
     union = np.logical_or.reduce(phantom.masks)
     return resize_image(phantom.pixels, SIDE), resize_mask(union, SIDE)
-
-
-if __name__ == "__main__":
-    write(FOLDER)

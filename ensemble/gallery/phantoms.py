@@ -1,11 +1,10 @@
-"""Draw a sheet of phantoms: `python -m ensemble.gallery.phantoms [FILE]` (docs/figures/phantom.png by default).
+"""A sheet of chest phantoms.
 
 First row without a pneumothorax, second row with one (small to large), third row the second with the readers' outlines.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import cv2
@@ -13,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.io.files import atomic
-from imaging.phantom.cohort import cases
 from imaging.phantom.chest.render import Phantom, render
+from imaging.phantom.cohort import cases
 from imaging.settings import PhantomSettings
 
 FILE = Path("docs/figures/phantom.png")
@@ -22,19 +21,6 @@ SIDE = 192
 """Side in pixels of one picture on the sheet."""
 OUTLINE = (60, 76, 231)
 """Red in OpenCV's order of colours."""
-
-
-def main() -> None:
-    """Write the sheet."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ensemble.gallery.phantoms", description=__doc__.split("\n")[0]
-    )
-    parser.add_argument(
-        "file", type=Path, nargs="?", default=FILE, help="PNG to write (default: %(default)s)"
-    )
-    parser.add_argument("--columns", type=int, default=4, help="pictures in a row (default: %(default)s)")
-    arguments = parser.parse_args()
-    write(arguments.file, arguments.columns)
 
 
 def write(file: Path, columns: int = 4) -> None:
@@ -76,7 +62,3 @@ def outlined(phantom: Phantom) -> NDArray[np.uint8]:
     contours, _ = cv2.findContours(reduced, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, contours, -1, OUTLINE, 1)
     return picture
-
-
-if __name__ == "__main__":
-    main()

@@ -1,35 +1,23 @@
-"""Draw a sheet of head CT phantoms: `python -m ensemble.gallery.phantoms_head [FILE]` (docs/figures/cranium.png by default).
+"""A sheet of head CT phantoms.
 
 First row one patient from below, second row one slice of each kind of haemorrhage, third row the second with the masks outlined.
 """
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble.gallery.phantoms import OUTLINE, SIDE
 from imaging.io.files import atomic
 from imaging.phantom.head.haemorrhage import KINDS
 from imaging.phantom.head.slices import Case, Cranium, cases, render
-from ensemble.gallery.phantoms import OUTLINE, SIDE
 from imaging.settings import PhantomSettings
 
 FILE = Path("docs/figures/cranium.png")
-
-
-def main() -> None:
-    """Write the sheet."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ensemble.gallery.phantoms_head", description="Draw a sheet of head CT phantoms."
-    )
-    parser.add_argument(
-        "file", type=Path, nargs="?", default=FILE, help="PNG to write (default: %(default)s)"
-    )
-    write(parser.parse_args().file)
 
 
 def write(path: Path) -> None:
@@ -74,7 +62,3 @@ def tile(one: Cranium, outlined: bool) -> NDArray[np.uint8]:
         contours, _ = cv2.findContours(reduced, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, contours, -1, OUTLINE, 1)
     return np.asarray(picture, np.uint8)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""`python -m ensemble.gallery.simulation`: the rules on generated images whose best possible answer is known.
+"""Compare the decision rules on generated images whose best possible answer is known (`python -m ensemble.simulate`).
 
 Each image has a known probability p of a pneumothorax and a mask whose expected Dice, should there be one,
 is a known function g of its area. No rule can beat "submit iff p > 1/(1 + g)". All rules are fitted on one
@@ -6,8 +6,6 @@ sample and judged on another, by their expectation."""
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.evidence.histograms import LEVELS, NOTHING
 from ensemble.rules import RULES
 from ensemble.rules.expected_value import worth_it
-from imaging.plotting import INK, NEGATIVE, POSITIVE, UNLABELLED, new_figure, save
+from imaging.plotting import INK, NEGATIVE, POSITIVE, UNLABELLED, new_figure
 
 Floats = NDArray[np.float64]
 
@@ -124,20 +122,3 @@ def picture(table: pd.DataFrame, images: int, seed: int) -> Figure:
     right.set(xlabel="thousandths of the score", xlim=(0, lost.max() * 1.12))
     right.set_title("Lost to the best possible rule")
     return figure
-
-
-def main() -> None:
-    """Print the comparison; with --figure also draw it."""
-    parser = argparse.ArgumentParser(prog="python -m ensemble.gallery.simulation", description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--figure", type=Path, help="PNG to write")
-    options = parser.parse_args()
-    table = compare(options.images, options.seed)
-    print(table.to_string(index=False, float_format="%.4f"))
-    if options.figure:
-        save(picture(table, 3000, options.seed), options.figure)
-
-
-if __name__ == "__main__":
-    main()

@@ -18,8 +18,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from ensemble.inference.predictor import Predictor
+from imaging.io.config import Settings, validate
 from imaging.io.files import fingerprint, read_json, sha256, write_json
-from imaging.settings import Settings, validate
 
 PATH = "models/bundle"
 INDEX = "bundle.json"

@@ -22,8 +22,8 @@ from ensemble.inference import triage
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import BATCH, Predictor, Scored
 from imaging import rle
-from imaging.formats import reader
 from imaging.decoding.radiograph import RefusedFile
+from imaging.formats import reader
 
 MAX_BYTES = 64 * 2**20
 """Largest file of a request; a flat detector of 4,300 x 3,500 pixels with 16 bits has 29 MiB."""
@@ -45,7 +45,7 @@ OUTPUT = Schema(
         ColSpec(DataType.long, "width", required=False),
     ]
 )
-"""As ensemble/inference/triage.py has them; rle: the mask in the image's own pixels, -1 for none. A refused row stops at its reason."""
+"""As in ensemble/inference/triage.py; rle: the mask in the image's own pixels, -1 for none. A refused row ends at its reason."""
 
 Read = tuple[Scored, NDArray[np.uint8] | None]
 

@@ -17,17 +17,19 @@ from torch import Tensor, nn
 
 import classification.model
 import segmentation.architectures
-from ensemble.evidence.mask_average import Maps
 from ensemble.decision.decision import PATH, Answer, Decision
+from ensemble.evidence.evidence import Evidence
+from ensemble.evidence.histograms import LEVELS
 from ensemble.evidence.lineage import check_weights
+from ensemble.evidence.mask_average import Maps
 from experiments.networks import inference
-from experiments.settings.training import TrainingSettings
+from experiments.networks.inference import quantise
 from experiments.networks.weights import path_of
-from imaging.io.threads import cores, ordered_map
+from experiments.settings.training import TrainingSettings
 from imaging.decoding.radiograph import Facts, RefusedFile
 from imaging.formats.reader import read_square
+from imaging.io.threads import cores, ordered_map
 from imaging.resize import resize_image
-from segmentation.predict import quantise
 
 Pixels = NDArray[np.uint8]
 BATCH = 16  # enough for a GPU to be busy, small enough for 24 networks' maps of 1024² to fit anywhere
@@ -186,3 +188,18 @@ def _members(
             members.append(Member(name, fold, net, settings, facts["weights_sha256"]))
             sides.add(int(facts["prepared_size"]))
     return members, sides
+
+
+def with_quota(predictor: Predictor, files: Iterable[Path]) -> Predictor:
+    """The cut at which this very set of studies has the rule's share: one pass with every image let through.
+
+    The floor stays, as it does where the decision is measured."""
+    rule = predictor.decision.rule
+    open_to_all = predictor.decision.model_copy(
+        update={"rule": rule.model_copy(update={"cut": 0.0}), "floor": 0.0}
+    )
+    everyone = Predictor(open_to_all, predictor.classifiers, predictor.masks, predictor.side)
+    prob = np.array([file.answer.prob for file in everyone.files(files) if file.answer])
+    flat = Evidence(prob, prob, prob[:, None], np.zeros((len(prob), LEVELS), np.int64), np.ones_like(prob))
+    decision = predictor.decision.for_batch(flat)
+    return Predictor(decision, predictor.classifiers, predictor.masks, predictor.side)

@@ -15,9 +15,9 @@ from ensemble.inference import triage
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.overlay import overlay
 from ensemble.inference.predictor import Scored
-from imaging.io.files import atomic
 from imaging.decoding.radiograph import RefusedFile, to_uint8
 from imaging.formats.reader import read
+from imaging.io.files import atomic
 
 KINDS = ("seg", "gsps", "sc")
 LONGEST = 100
@@ -54,7 +54,7 @@ class Results:
             return ""
         if scored.facts is None or scored.answer is None or scored.facts.sop_class is None:
             return "none: no DICOM file"
-        from imaging.dicom_objects import secondary_capture, presentation_state, segmentation, reference
+        from imaging.dicom_objects import presentation_state, reference, secondary_capture, segmentation
 
         author, mask = reference.Author(self.name, self.sha256), scored.answer.mask
         try:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ensemble.evidence.evidence import UNIT, Cases, Evidence
 from ensemble.evidence.histograms import NOTHING, above, histogram
-from imaging.settings import Settings
+from imaging.io.config import Settings
 
 Ints = NDArray[np.int64]
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where, mean_score
 from experiments.statistics.plateau import choose
-from experiments.statistics.threshold_search import (area_grid, quantile_cuts, triplet_surface, two_key_surface)
+from experiments.statistics.threshold_search import area_grid, quantile_cuts, triplet_surface, two_key_surface
 
 AREA_RADIUS = 2
 COARSE = np.arange(8, 256, 8)

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from ensemble.runtimes import openvino_runtime
 from ensemble.inference.predictor import Member, Predictor
+from ensemble.runtimes import openvino_runtime
+from imaging.io.config import Settings, validate
 from imaging.io.files import read_json, sha256
 from imaging.io.threads import cores
-from imaging.settings import Settings, validate
 
 PATH = "models/onnx"
 INDEX = "onnx.json"

@@ -14,10 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ensemble.runtimes import quantise
-from ensemble.metrics import breakdown, kaggle_dice
-from ensemble.runtimes.onnx_runtime import (ENGINES, INDEX, Engine, File, Index, Precision, ask, key_of, kind_of, name_of, session, use)
 from ensemble.inference.predictor import BATCH, Member, Predictor
+from ensemble.metrics import breakdown, kaggle_dice
+from ensemble.runtimes import quantise
+from ensemble.runtimes.onnx_runtime import (
+    ENGINES,
+    INDEX,
+    Engine,
+    File,
+    Index,
+    Precision,
+    ask,
+    key_of,
+    kind_of,
+    name_of,
+    session,
+    use,
+)
 from imaging import rle
 from imaging.io.files import sha256, write_json
 from imaging.prepared import Prepared

@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.runtimes.onnx_runtime import Engine
-from ensemble.runtimes.onnx_graph import outer
 from ensemble.runtimes.graph_rewrite import rewritten
+from ensemble.runtimes.onnx_runtime import Engine
 
-LAYERS = ["Conv", "ConvTranspose"]
+LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""Operations with weights."""
+
+
+QUANTISED = ["Conv", "ConvTranspose"]
 
 
 def quantise(source: Path, path: Path, batches: list[NDArray[np.uint8]], engine: Engine = "onnx") -> None:
@@ -49,10 +52,41 @@ def quantise(source: Path, path: Path, batches: list[NDArray[np.uint8]], engine:
             onnx.save(model, prepared)
         quantize_static(
             prepared, path, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-            op_types_to_quantize=LAYERS if engine == "openvino" else ["Conv"],
+            op_types_to_quantize=QUANTISED if engine == "openvino" else ["Conv"],
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=outer(model),
-            extra_options={"OpTypesToExcludeOutputQuantization": LAYERS if engine == "openvino" else []},
+            extra_options={"OpTypesToExcludeOutputQuantization": QUANTISED if engine == "openvino" else []},
         )  # fmt: skip
     finally:
         logging.getLogger().setLevel(level)
         prepared.unlink(missing_ok=True)
+
+
+def outer(model: Any) -> list[str]:
+    """Names of an onnx.ModelProto's nodes up to and with the first layers, and from the last ones on.
+
+    They cost next to nothing and 8 bits hurt them most: the first layer sees single grey levels, behind the last one are the
+    probabilities that thresholds of 1/256 look at (Krishnamoorthi 2018, arXiv:1806.08342, keeps them too).
+    """
+    nodes = list(model.graph.node)  # in an order in which inputs come first, as ONNX demands
+    behind, before = _touched(nodes), _touched([_reversed(node) for node in reversed(nodes)])
+    return [node.name for node in nodes if node.name not in behind or node.name not in before]
+
+
+def _touched(nodes: list[Any]) -> set[str]:
+    """Names of the nodes that have a layer among their ancestors."""
+    tensors: set[str] = set()
+    names: set[str] = set()
+    for node in nodes:
+        found = any(name in tensors for name in node.input)
+        if found:
+            names.add(node.name)
+        if found or node.op_type in LAYERS:
+            tensors.update(node.output)
+    return names
+
+
+def _reversed(node: Any) -> Any:
+    """The node with its arrow turned round."""
+    from onnx import NodeProto
+
+    return NodeProto(name=node.name, op_type=node.op_type, input=node.output, output=node.input)

@@ -14,10 +14,11 @@ import pandas as pd
 from mlflow.tracking import MlflowClient
 
 from experiments import tracking
-from experiments.compare import figure, runs, tables as compare_tables
+from experiments.compare import figure, runs
+from experiments.compare import tables as compare_tables
 from experiments.compare.runs import Curve, Result
-from imaging.plotting import save
 from imaging.io.files import atomic, write_text
+from imaging.plotting import save
 
 OUTPUT = Path("reports/compare")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from experiments.statistics.bootstrap import PatientDraws, interval
 from experiments.compare.runs import Curve, Result
+from experiments.statistics.bootstrap import PatientDraws, interval
 
 # mIoU and mDice first, as mmsegmentation prints them, then the competition's score with its parts.
 COLUMNS = {

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.networks import weights
+from imaging.io.config import read_yaml
 from imaging.io.files import sha256, write_json
 from imaging.prepared import Prepared
-from imaging.settings import read_yaml
 
 PARTS = ("oof", "holdout")
 

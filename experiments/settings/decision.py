@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from imaging.settings import Settings
+from imaging.io.config import Settings
 
 Space = Literal["logit", "probability"]
 """Where a mean of probabilities is taken."""
@@ -68,3 +68,16 @@ class EvaluationSettings(Settings):
     """Equal-width bins of the expected calibration error (15 as in Guo et al. 2017)."""
     examples: int = Field(default=4, ge=1, le=12)
     """Images in each row of the overlay sheets."""
+
+
+class SubmitSettings(Settings):
+    """What `python -m ensemble.submit` scores when it is called without arguments."""
+
+    images: str | None = None
+    """Folder of studies; null: the source's test folder."""
+    sample: str | None = None
+    """Sample submission that lists the ids; null: the source's own, when it is there."""
+    side: int | None = Field(default=None, ge=32, le=8192)
+    """Masks are decided and coded on squares of this side, 1024 on Kaggle; null: at each image's own size."""
+    masks: bool = False
+    """Also write each mask as a picture, 0 and 255, into reports/submission/masks/."""

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from imaging.settings import AugmentSettings, SamplingSettings, Settings, validate
+from imaging.io.config import Settings, validate
+from imaging.settings import AugmentSettings, SamplingSettings
 
 Architecture = Literal[
     "unet", "unetplusplus", "fpn", "deeplabv3plus", "plain", "unet_2015", "unet_s5", "double_unet"
@@ -77,8 +78,8 @@ class TrainingSettings(Settings):
     """Early stop after this many epochs without a better validation score; needs `keep: best`."""
     precision: Literal["auto", "measured", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """The rule: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32. `measured`: for large networks a
-    few steps of each way are timed before the training begins, and what is clearly faster than the rule's is taken:
-    experiments/networks/precision.py. `auto`: measured on a GPU; the rule alone on a processor, where trainings repeat bit for bit."""
+    few steps of each way are timed before the training begins, and what is clearly faster than the rule's is taken, see
+    experiments/networks/precision.py. `auto`: measured on a GPU; the rule alone on a CPU, where trainings repeat bit for bit."""
     workers: int = Field(default=0, ge=0)
     """Loader processes of each training process; 0 is best on a CPU and with the memory-mapped data."""
     data_on_device: bool | Literal["auto"] = "auto"

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from experiments.settings.training import TrainingSettings, for_model
-from imaging.settings import Settings, validate
+from imaging.io.config import Settings, validate
 
 
 class SearchRange(Settings):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 _NUMBERS = 2**17
 """Weights of images handled at once, however many images there are: they fit into a cache."""
@@ -52,10 +53,43 @@ class PatientDraws:
         for part in self._parts():
             yield part.astype(np.float64)[:, self._of]
 
+    def rank_measures(self, label: Bools, prob: Floats) -> dict[str, Floats]:
+        """AUROC, average precision and sensitivity at 95 % specificity in each draw."""
+        order = np.argsort(-prob, kind="stable")
+        ends = np.flatnonzero(np.append(np.diff(prob[order]) != 0, True))  # last image of each tie
+        parts = [_ranked(weight[:, order], label[order], ends) for weight in self.weights()]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def calibration_error(self, label: Bools, prob: Floats, bins: int) -> Floats:
+        """Expected calibration error in each draw."""
+        inside = bin_of(prob, bins)[:, None] == np.arange(bins)
+        gap = (prob - label)[:, None] * inside
+        total = self.sums(np.ones(len(prob)))
+        return np.asarray(np.abs(self.sums(gap)).sum(axis=1) / total)
+
     def _parts(self) -> Iterator[NDArray[np.uint8]]:
         """Counts of some draws at a time."""
         for start in range(0, len(self.counts), self._some):
             yield self.counts[start : start + self._some]
+
+
+def _ranked(weight: Floats, label: Bools, ends: NDArray[np.int64]) -> dict[str, Floats]:
+    """Rank measures from weights (b, N) of images sorted by falling probability; `ends` closes each tie."""
+    hits = np.cumsum(weight * label, axis=1)[:, ends]
+    alarms = np.cumsum(weight * ~label, axis=1)[:, ends]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        tpr, fpr = hits / hits[:, -1:], alarms / alarms[:, -1:]
+        precision = np.nan_to_num(hits / (hits + alarms))
+    before = np.pad(tpr, ((0, 0), (1, 0)))
+    step = np.diff(np.pad(fpr, ((0, 0), (1, 0))), axis=1)
+    allowed = np.where(fpr <= 0.05 + 1e-12, tpr, 0.0).max(axis=1)
+    return {
+        "auroc": (step * (before[:, 1:] + before[:, :-1]) / 2).sum(axis=1),
+        "average_precision": (np.diff(before, axis=1) * precision).sum(axis=1),
+        "sensitivity_at_95_specificity": np.where(
+            np.isnan(fpr[:, -1]) | np.isnan(tpr[:, -1]), np.nan, allowed
+        ),
+    }
 
 
 def interval(samples: Floats) -> tuple[float, float]:
@@ -72,3 +106,8 @@ def with_interval(value: float, samples: Floats) -> dict[str, float | None]:
     low, high = interval(samples)
     plain: Callable[[float], float | None] = lambda x: None if np.isnan(x) else float(x)  # noqa: E731
     return {"value": plain(value), "low": plain(low), "high": plain(high)}
+
+
+def bin_of(prob: Floats, bins: int) -> NDArray[np.int64]:
+    """Which of `bins` equal-width bins of [0, 1] a probability falls into; 1 belongs to the last."""
+    return np.minimum((prob * bins).astype(np.int64), bins - 1)

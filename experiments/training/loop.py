@@ -24,18 +24,16 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from experiments.training import distributed
-from experiments.training.batch_norm import over_all_processes
-from experiments.training.ema import averaging
-from experiments.training.epoch_log import EpochLog, not_finite
-from experiments.training.freezing import frozen
-from experiments.training.checkpoints import Trained, kept
+from experiments import ranks
+from experiments.monitoring.epoch_log import EpochLog, Speed, not_finite
 from experiments.networks.normalisation import normalise
-from experiments.training.optimisation import make_optimiser
 from experiments.networks.precision import Way, choose_precision, chosen, in_words
-from experiments.training.schedules import look, make_schedule
-from experiments.training.speed import Speed
 from experiments.settings.training import TrainingSettings
+from experiments.training import distributed
+from experiments.training.checkpoints import Trained, kept
+from experiments.training.distributed import over_all_processes
+from experiments.training.optimisation import averaging, frozen, look, make_optimiser, make_schedule
+from experiments.training.seeding import Seeding
 from imaging.data import augment_batch, device_cache
 from imaging.data.dataset import Images, as_it_is, worker_init
 from imaging.data.device_cache import Resident
@@ -85,7 +83,7 @@ class Learner(pl.LightningModule):
             loss
         ):  # on a GPU each look would wait for it: see EpochLog
             raise FloatingPointError(not_finite(self.settings, self.current_epoch, batch["row"].tolist()))
-        several = distributed.count() > 1
+        several = ranks.count() > 1
         self.log(
             "train/loss",
             loss,
@@ -102,7 +100,7 @@ class Learner(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         evidence = torch.cat(self._evidence)
         self._evidence.clear()
-        if distributed.count() > 1:
+        if ranks.count() > 1:
             images = len(self.trainer.val_dataloaders.dataset)  # type: ignore[union-attr]
             evidence = Share.in_order(distributed.all_of(evidence), images)
         summary = self.objective.summary(evidence.cpu())
@@ -139,13 +137,13 @@ def fit(
         device_cache.place(images, settings.data_on_device, distributed.device(), settings.workers)
         for images in (train, validation)
     )
-    share = Share(distributed.rank(), distributed.count())
+    share = Share(ranks.rank(), ranks.count())
     length = _images_an_epoch(settings)
     sampler = EpochSampler(
         train, settings.sampling, settings.seed, settings.epochs, length, share, settings.batch_size
     )
     speed = Speed()
-    log = EpochLog(title, sampler, speed, report)
+    log = EpochLog(title, speed, report)
     best, last = _checkpoints(resume, settings)
     if share.ranks > 1 and settings.sync_batchnorm:
         net = over_all_processes(net)
@@ -153,11 +151,13 @@ def fit(
     learner = Learner(net, objective, settings, way)
     changes = [*averaging(settings), *frozen(settings)]
     trainer = _trainer(
-        settings, way, [speed, log, *changes, *(callbacks or []), *_stopping(settings, best), last]
+        settings,
+        way,
+        [Seeding(sampler), speed, log, *changes, *(callbacks or []), *_stopping(settings, best), last],
     )
     unfinished = resume / "last.ckpt"
     if unfinished.exists():
-        # loaders with workers begin on the epoch's images before EpochLog hears of the epoch
+        # loaders with workers begin on the epoch's images before Seeding hears of the epoch
         sampler.set_epoch(torch.load(unfinished, weights_only=True, map_location="cpu")["epoch"] + 1)
     with _quiet():
         trainer.fit(
@@ -217,7 +217,7 @@ def _way(
 
     Nor does `auto` on a processor: there a training is the same bit for bit however busy the machine is."""
     wanted = settings.precision == "measured" or (settings.precision == "auto" and torch.cuda.is_available())
-    if not wanted or distributed.count() > 1:
+    if not wanted or ranks.count() > 1:
         return Way(choose_precision(settings.precision))
     batch = augment_batch.changed(train.__getitems__(range(min(settings.batch_size, len(train)))))
     way, seconds = chosen(net, objective.loss, batch, distributed.device(), memory)
@@ -231,8 +231,8 @@ def _trainer(settings: TrainingSettings, way: Way, callbacks: list[Callback]) ->
     bar = [TQDMProgressBar(leave=False)] if sys.stderr.isatty() else []
     return pl.Trainer(
         accelerator="auto",
-        devices=distributed.here(),
-        num_nodes=distributed.count() // distributed.here(),
+        devices=ranks.here(),
+        num_nodes=ranks.count() // ranks.here(),
         strategy=_strategy(settings),
         use_distributed_sampler=False,  # ours know their share
         precision=way.precision,  # type: ignore[arg-type]
@@ -250,7 +250,7 @@ def _trainer(settings: TrainingSettings, way: Way, callbacks: list[Callback]) ->
 
 
 def _strategy(settings: TrainingSettings) -> str | Strategy:
-    if distributed.count() == 1:
+    if ranks.count() == 1:
         return "auto"
     unused = settings.strategy == "ddp_find_unused_parameters_true" or settings.freeze_encoder > 0
     return DDPStrategy(

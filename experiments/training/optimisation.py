@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import Callback, WeightAveraging
 from timm.optim import param_groups_weight_decay
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from experiments.settings.training import TrainingSettings
 
@@ -19,3 +24,90 @@ def make_optimiser(net: nn.Module, settings: TrainingSettings) -> torch.optim.Op
     kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
     extra = {"fused": True} if torch.cuda.is_available() and settings.optimiser != "radam" else {}
     return kinds[settings.optimiser](groups, lr=settings.lr, **extra)
+
+
+def averaging(settings: TrainingSettings) -> list[WeightAveraging]:
+    """Lightning's callback with the decay of the settings, or none. It validates with, and leaves, the average.
+
+    The decay of update n is min(ema, (1 + n) / (10 + n)), as in TensorFlow's ExponentialMovingAverage: a short training would
+    otherwise end as a mean of its random beginning.
+    """
+    if settings.ema is None:
+        return []
+    most = settings.ema
+
+    def average(old: Tensor, new: Tensor, number: Tensor | int) -> Tensor:
+        decay = min(most, (1 + int(number)) / (10 + int(number)))
+        return old * decay + new * (1 - decay)
+
+    return [WeightAveraging(avg_fn=average)]
+
+
+def frozen(settings: TrainingSettings) -> list[Callback]:
+    """The callback that the settings ask for, or none."""
+    return [FreezeEncoder(settings.freeze_encoder)] if settings.freeze_encoder else []
+
+
+def encoder_parts(net: nn.Module) -> list[nn.Module]:
+    """What is kept still: `net.encoder`, or all parts of a timm classifier but the one with its last layer."""
+    encoder = getattr(net, "encoder", None)
+    if isinstance(encoder, nn.Module):
+        return [encoder]
+    classifier: Any = getattr(net, "get_classifier", lambda: None)
+    last = classifier()
+    if last is None:
+        raise ValueError(f"freeze_encoder: {type(net).__name__} has no encoder of its own; set it to 0")
+    return [part for part in net.children() if all(module is not last for module in part.modules())]
+
+
+class FreezeEncoder(Callback):
+    """Neither weights nor normalisation statistics of the encoder change in the first `epochs` epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A function of the epoch alone, so that a resumed run is as one that was not killed."""
+        free = trainer.current_epoch >= self.epochs
+        for part in encoder_parts(pl_module.net):  # type: ignore[arg-type]
+            part.requires_grad_(free).train(free)
+
+
+def rate(settings: TrainingSettings, step: int, steps: int) -> float:
+    """Learning rate at `step` of `steps`: linear warm-up over their share `warmup`, then from lr down to lr_end."""
+    rise = settings.warmup * steps
+    if step < rise:
+        return settings.lr * (step + 1) / (rise + 1)
+    done = min(1.0, (step - rise) / max(1.0, steps - rise))
+    return settings.lr_end + (settings.lr - settings.lr_end) * _shape(settings, done)
+
+
+def _shape(settings: TrainingSettings, done: float) -> float:
+    """1 at the start, 0 at the end of each cycle; `done` is the share of the steps after the warm-up."""
+    if settings.schedule == "poly":
+        return (1 - done) ** 0.9  # the exponent of DeepLab and of mmsegmentation's schedules
+    if settings.schedule == "cosine":
+        within = done * settings.cycles % 1 if done < 1 else 1.0
+        return 0.5 * (1 + math.cos(math.pi * within))
+    return 1.0
+
+
+def make_schedule(optimiser: Optimizer, settings: TrainingSettings, steps: int) -> dict[str, Any]:
+    """What Lightning wants to know of the schedule: a function of the step, or a look at val/score.
+
+    On a plateau, more than `lr_patience` looks without a better score, the rate falls to a tenth, not below lr_end.
+    """
+    if settings.schedule == "plateau":
+        plateau = ReduceLROnPlateau(
+            optimiser, mode="max", factor=0.1, patience=settings.lr_patience, min_lr=settings.lr_end
+        )
+        # Lightning would take its step after the epoch's checkpoint, which a resumed run then misses: see `look`
+        return {"scheduler": plateau, "monitor": "val/score", "frequency": settings.epochs + 1}
+    factor = LambdaLR(optimiser, lambda step: rate(settings, step, steps) / settings.lr)
+    return {"scheduler": factor, "interval": "step"}
+
+
+def look(schedule: Any, score: float) -> None:
+    """Tell a plateau, and no other schedule, the validation score of an epoch."""
+    if isinstance(schedule, ReduceLROnPlateau):
+        schedule.step(score)

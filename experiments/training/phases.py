@@ -13,10 +13,11 @@ from typing import TypeVar
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
+from experiments import ranks
 from experiments.networks import weights
-from experiments.training import distributed, loop
-from experiments.training.checkpoints import Row, Trained
 from experiments.settings.training import TrainingSettings, phases_of
+from experiments.training import loop
+from experiments.training.checkpoints import Row, Trained
 from imaging.data.dataset import Images
 
 T = TypeVar("T", bound=TrainingSettings)
@@ -54,7 +55,7 @@ def fit(
             report=_after(len(history), report),
             callbacks=callbacks,
         )
-        if distributed.first():
+        if ranks.first():
             weights.save(folder / DONE, done.state, {"rows": done.history, "metrics": done.metrics})
         net.load_state_dict(done.state)
         history += [{**row, "epoch": row["epoch"] + len(history)} for row in done.history]

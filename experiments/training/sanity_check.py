@@ -9,15 +9,15 @@ import torch
 from torch import nn
 from torch.utils.data import default_collate
 
-from experiments.training import train_fold
-from experiments.training.failures import is_memory
+from experiments.monitoring.failures import is_memory
 from experiments.networks.inference import device
 from experiments.networks.normalisation import normalise
-from experiments.training.loop import Batch, Objective
 from experiments.settings.training import TrainingSettings, for_model, phases_of
+from experiments.training import train_fold
+from experiments.training.loop import Batch, Objective
 from imaging.data.dataset import Images
-from imaging.prepared import Prepared
 from imaging.data.sampler import EpochSampler
+from imaging.prepared import Prepared
 
 T = TypeVar("T", bound=TrainingSettings)
 

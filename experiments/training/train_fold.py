@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from experiments import tracking
-from experiments.networks import mlflow_model, weights
-from experiments.training import failures, phases, distributed, loop, tuned_params
-from experiments.imports import closure
+from experiments import ranks, tracking
+from experiments.monitoring import failures, mlflow_model
+from experiments.monitoring.overlays import Overlays
+from experiments.networks import weights
 from experiments.networks.normalisation import NORMALISATION
-from experiments.training.overlays import Overlays
 from experiments.settings.training import PROCESSES, TrainingSettings, for_model, phases_of
+from experiments.training import distributed, loop, phases, tuned_params
 from imaging.data import augment
 from imaging.data.dataset import Images
 from imaging.io.files import atomic, fingerprint
@@ -51,8 +51,12 @@ def training_rows(prepared: Prepared, fold: int) -> NDArray[np.int64]:
 
 
 def code_of(stage: str) -> list[str]:
-    """Fingerprints of all modules that a training loads: a changed line is another training."""
-    return [fingerprint(path) for path in sorted(closure(Path(stage, "train.py")))]
+    """Fingerprints of the source files that decide a training's result: a changed line is another training.
+
+    Files, logs and plots (imaging/io, experiments/monitoring and the like) decide none and are left out.
+    """
+    folders = ("imaging/data", "experiments/networks", "experiments/training", stage)
+    return [fingerprint(path) for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
 
 
 def datasets(
@@ -122,7 +126,7 @@ def _train(
     }
     title = f"train_{stage} {model} fold {fold}"
     params = {stage: settings.model_dump(mode="json")}
-    with tracking.start(title, tags, params, resume / "run.json") if distributed.first() else NO_RUN as run:
+    with tracking.start(title, tags, params, resume / "run.json") if ranks.first() else NO_RUN as run:
         done = phases.fit(
             net,
             settings,
@@ -135,7 +139,7 @@ def _train(
                 Overlays(validation, judge.maps, lambda picture, step: run.image(picture, "overlays", step))
             ],
         )
-        if not distributed.first():
+        if not ranks.first():
             return
         facts = {
             "stage": stage,

@@ -16,8 +16,8 @@ import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.tuning.storage import Storage
 from experiments.settings.tuning import SearchRange, TuneSettings
+from experiments.tuning.storage import Storage
 
 Values = dict[str, Any]
 Evaluate = Callable[[optuna.Trial, Values], float]

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from experiments.training.failures import is_memory
+from experiments.monitoring.failures import is_memory
 from experiments.settings.training import TrainingSettings
 
 T = TypeVar("T", bound=TrainingSettings)

@@ -26,7 +26,7 @@ from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, TrialState
 
 from experiments.settings.tuning import TuneSettings
-from imaging.settings import without_passwords
+from imaging.io.config import without_passwords
 
 STUDIES = Path("studies")
 ENVIRONMENT = "OPTUNA_STORAGE"

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from experiments import tracking
-from experiments.training import train_fold, phases, loop
-from experiments.tuning import report as study_report
-from experiments.training.checkpoints import Trained
-from experiments.statistics.nested_score import TIE, patient_groups
-from experiments.tuning.engine import Values, make_pruner, open_study, work
-from experiments.tuning.storage import STUDIES, open_storage, place_of
 from experiments.settings.training import PROCESSES, TrainingSettings, phases_of
-from experiments.tuning.memory import with_less_memory
 from experiments.settings.tuning import TuneSettings, of_trial
+from experiments.statistics.nested_score import TIE, patient_groups
+from experiments.training import loop, phases, train_fold
+from experiments.training.checkpoints import Trained
+from experiments.tuning import report as study_report
+from experiments.tuning.engine import Values, make_pruner, open_study, work
+from experiments.tuning.memory import with_less_memory
+from experiments.tuning.storage import STUDIES, open_storage, place_of
 from imaging.io.files import fingerprint, write_json
 from imaging.prepared import Prepared
 
@@ -107,7 +107,9 @@ class Proxy(Generic[T]):
                 self.build(smaller),
                 smaller,
                 lambda phase: self.objective(phase, self.groups),
-                lambda phase: train_fold.datasets(self.prepared, self.study.fold, phase, share=self.study.share),
+                lambda phase: train_fold.datasets(
+                    self.prepared, self.study.fold, phase, share=self.study.share
+                ),
                 title=title,
                 resume=folder / f"batch{smaller.batch_size}",
                 report=report,

@@ -1,6 +1,6 @@
 """Random changes of a whole batch at once, on the device: one sample grid, one look-up table and one noise window an image.
 
-The same ranges and the same order as the presets of imaging/data/augment.py that consist of flips, moves, tones and noise. What is
+The same ranges and order as the presets of imaging/data/augment.py that consist of flips, moves, tones and noise. What is
 random is drawn here on the processor, a few numbers an image from its own seed; `apply` is arithmetic alone and runs wherever
 the batch lies. Its pixels differ from albumentations' by roundings, its distribution does not: see
 docs/figures/augmentation-fused.png.

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imaging.data.dataset import Batch, Images
 from imaging.data.augment_batch import Fused
+from imaging.data.dataset import Batch, Images
 
 AUTO, MOST = 0.25, 0.8
 """Shares of the device's free memory that data may take unasked, and when asked: the rest is the network's."""

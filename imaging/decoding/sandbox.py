@@ -5,17 +5,21 @@ A picture that crashes or hangs its decoder is refused like any other damaged on
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.decoding import worker
+from imaging.decoding import pipe
 from imaging.decoding.radiograph import RefusedFile
 
+WORKER = "imaging.decoding.worker"
+ROOT = str(Path(__file__).resolve().parents[2])
 SECONDS = 60.0
 """A JPEG 2000 picture of 12 megapixels takes about two on one slow core."""
 
@@ -27,11 +31,9 @@ class Child:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                worker.__file__,
-            ],  # -P: this folder's names must not stand before the libraries'
+            # -P: names in the working directory must not shadow libraries
+            [sys.executable, "-P", "-m", WORKER],
+            env={**os.environ, "PYTHONPATH": ROOT},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # libraries complain there in words of their own
@@ -52,8 +54,8 @@ class Child:
         watch = threading.Timer(seconds, stop)
         watch.start()
         try:
-            worker.send(self.process.stdin, header, frame)
-            answer = worker.receive(self.process.stdout)
+            pipe.send(self.process.stdin, header, frame)
+            answer = pipe.receive(self.process.stdout)
         except BrokenPipeError:
             answer = None
         finally:
@@ -74,12 +76,12 @@ class Child:
 def decode(
     frame: bytes, syntax: str, plugin: str, options: dict[str, Any], seconds: float = SECONDS
 ) -> NDArray[Any]:
-    """As `imaging.decoding.worker.decode`, in another process; RefusedFile when it fails, crashes or takes longer than `seconds`."""
+    """As `imaging.decoding.worker.decode`, in a subprocess; RefusedFile when it fails, crashes or exceeds `seconds`."""
     return _ask({"syntax": syntax, "plugin": plugin, "options": options}, frame, seconds)[0]
 
 
 def picture(data: bytes, seconds: float = SECONDS) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """As `imaging.formats.pictures.page`, in another process, with the same RefusedFile."""
+    """As `imaging.decoding.pillow.page`, in another process, with the same RefusedFile."""
     pixels, header = _ask({"picture": True}, data, seconds)
     return pixels, tuple(header["notes"])
 

@@ -8,14 +8,15 @@ talks to it over pipes: a line of JSON, then the bytes that it announces. Nothin
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
+
+from imaging.decoding import pillow
+from imaging.decoding.pipe import receive, send
 
 MEMORY = 8 * 2**30
 """Bytes of address space: 12,000² pixels of 16 bits take 0.3 GB, and OpenJPEG works with 32 bits a pixel and copies."""
@@ -38,41 +39,15 @@ def decode(frame: bytes, syntax: str, plugin: str, options: dict[str, Any]) -> n
     return pixels
 
 
-def send(sink: IO[bytes], header: dict[str, Any], body: bytes | memoryview) -> None:
-    """Write a line of JSON and the bytes it announces."""
-    sink.write(json.dumps({**header, "bytes": len(body)}).encode() + b"\n")
-    sink.write(body)
-    sink.flush()
-
-
-def receive(source: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
-    """Read what `send` wrote; None at the end of the stream, or where it was cut off."""
-    line = source.readline()
-    if not line.endswith(b"\n"):
-        return None
-    header = json.loads(line)
-    body = source.read(header["bytes"])
-    return (header, body) if len(body) == header["bytes"] else None
-
-
 def _answer(header: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
     try:
         if "picture" in header:
-            pixels, notes = _page(frame)
+            pixels, notes = pillow.page(frame)
             return {"dtype": pixels.dtype.str, "shape": pixels.shape, "notes": notes}, pixels.tobytes()
         pixels = decode(frame, header["syntax"], header["plugin"], header["options"])
     except Exception as error:  # plugins raise whatever they like on damaged data
         return {"error": _last_line(error)}, b""
     return {"dtype": pixels.dtype.str, "shape": pixels.shape}, pixels.tobytes()
-
-
-def _page(data: bytes) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
-    root = str(Path(__file__).resolve().parents[1])
-    if root not in sys.path:
-        sys.path.append(root)
-    from imaging.formats import pictures
-
-    return pictures.page(data)
 
 
 def _last_line(error: Exception) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.dicom import metadata, parser, pixels as dicom_frame, windowing
 from imaging.decoding.radiograph import Facts, Radiograph, RefusedFile, load, naming, to_uint8
+from imaging.dicom import metadata, parser, windowing
+from imaging.dicom import pixels as dicom_frame
 
 __all__ = [
     "Facts",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from imaging.dicom.header import Header
 from imaging.decoding.radiograph import Facts
+from imaging.dicom.header import Header
 
 
 def facts(header: Header, height: int, width: int, notes: tuple[str, ...]) -> Facts:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from pydicom import uid
 
-from imaging.decoding import sandbox, jpeg
-from imaging.dicom.parser import UNDEFINED, PixelData
-from imaging.dicom.header import Header, uid_name
+from imaging.decoding import jpeg, sandbox
 from imaging.decoding.radiograph import Pixels, RefusedFile, check_size
+from imaging.dicom.header import Header, uid_name
+from imaging.dicom.parser import UNDEFINED, PixelData
 
 NATIVE = (
     uid.ImplicitVRLittleEndian,

@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.dicom.pixels import bits
-from imaging.dicom.header import Header
 from imaging.decoding.radiograph import Pixels, RefusedFile
+from imaging.dicom.header import Header
+from imaging.dicom.pixels import bits
 
 Values = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from highdicom.pr import (
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from imaging.dicom_objects.series import OF_PATIENT, OF_SERIES, numbered, take_over
 from imaging.dicom_objects.reference import Author
+from imaging.dicom_objects.series import OF_PATIENT, OF_SERIES, numbered, take_over
 from imaging.outline import COLOUR, polygons
 
 SERIES = 9002

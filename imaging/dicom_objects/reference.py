@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, UID_dictionary
 from pydicom.valuerep import validate_value
 
-from imaging.dicom.metadata import age_in_years
 from imaging.dicom.header import Header
+from imaging.dicom.metadata import age_in_years
 
 # highdicom quotes patients' names in its warnings, as pydicom does (imaging.dicom.parser).
 warnings.filterwarnings("ignore", module=r"(highdicom|pydicom)\b")

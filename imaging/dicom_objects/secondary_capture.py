@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEGLSLossless
 
-from imaging.dicom_objects.series import OF_IMAGE, OF_PATIENT, OF_SERIES, numbered, take_over
 from imaging.dicom_objects.reference import Author
+from imaging.dicom_objects.series import OF_IMAGE, OF_PATIENT, OF_SERIES, numbered, take_over
 from imaging.outline import COLOUR, draw
 
 SERIES = 9003

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from imaging.dicom_objects.series import OF_IMAGE, OF_PATIENT, numbered, take_over
 from imaging.dicom_objects.reference import Author
+from imaging.dicom_objects.series import OF_IMAGE, OF_PATIENT, numbered, take_over
 
 PNEUMOTHORAX = Code("36118008", "SCT", "Pneumothorax")
 CATEGORY = codes.cid7150.MorphologicallyAbnormalStructure

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imaging.export.writer import Case, Plan, save_png
 from imaging.io.files import write_text
-from imaging.split import HOLDOUT
+from imaging.prepared import HOLDOUT
 
 
 def save(folder: Path, case: Case) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from imaging.export.writer import Case, Plan, save_png
 from imaging.io.files import write_json
-from imaging.split import HOLDOUT
+from imaging.prepared import HOLDOUT
 
 _NAME = re.compile(r"Dataset\d{3}_\w+")
 

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import rle
-from imaging.io.files import write_text
-from imaging.io.threads import cores, ordered_map
-from imaging.prepared import Prepared
 from imaging.decoding.radiograph import RefusedFile, to_uint8
 from imaging.formats.reader import read
-from imaging.split import HOLDOUT
+from imaging.io.files import write_text
+from imaging.io.threads import cores, ordered_map
+from imaging.prepared import HOLDOUT, Prepared
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imaging.formats import nifti
-from imaging.formats.pictures import GREY_ENOUGH, grey, kind, open_page, unturned
+from imaging.decoding.pillow import GREY_ENOUGH, grey, kind, open_page, unturned
 from imaging.decoding.radiograph import Pixels, RefusedFile, load, naming
+from imaging.formats import nifti
 
 EDGE = 8
 """Pixels from an edge that JPEG's greys may reach: one block (ITU-T T.81 A.1)."""

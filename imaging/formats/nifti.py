@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.dicom.windowing import BRAIN, window
 from imaging.decoding.radiograph import MAX_BYTES, Facts, Radiograph, RefusedFile, check_size, naming
+from imaging.dicom.windowing import BRAIN, window
 
 SUFFIXES = (".nii", ".nii.gz")
 _NAME = re.compile(r"(.+\.nii(?:\.gz)?)#(\d+)")

@@ -6,43 +6,20 @@ orientation is ignored: masks are drawn on the pixels as stored, and turning one
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
-from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
-from imaging.decoding import sandbox, jpeg
-from imaging.decoding.radiograph import (Facts, Pixels, Radiograph, RefusedFile, check_size, load, naming, to_uint8)
-
-FORMATS = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
-"""First bytes of a file and the name of its format."""
-
-GREY_ENOUGH = 8
-"""Grey levels by which the channels of a grey picture may differ: JPEG's chroma rounding stays below it."""
-
-_UNTURN = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""What undoes each orientation: Pillow turns TIFFs, and no other format, while it loads them."""
-
-_GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-_TO_RGB = ("RGB", "RGBA", "P", "PA", "RGBX")
-_TO_GREY = ("1", "L", "LA", "La")
-
-
-def kind(data: bytes) -> str | None:
-    """Return the format's name by the file's first bytes, whatever its suffix says; None for all others."""
-    return next((name for magic, name in FORMATS.items() if data.startswith(magic)), None)
+from imaging.decoding import jpeg, sandbox
+from imaging.decoding.pillow import kind, page
+from imaging.decoding.radiograph import (
+    Facts,
+    Radiograph,
+    load,
+    naming,
+    to_uint8,
+)
 
 
 def read(path: str | Path) -> Radiograph:
@@ -82,73 +59,3 @@ def decode_reduced(data: bytes, side: int) -> tuple[NDArray[np.uint8], Facts]:
 
 def _facts(height: int, width: int, bits: int, notes: tuple[str, ...] = ()) -> Facts:
     return Facts(height, width, photometric="MONOCHROME2", bits=bits, notes=notes)
-
-
-def page(data: bytes) -> tuple[Pixels, tuple[str, ...]]:
-    """Grey pixels (H, W) of a picture's one page as stored in the file, with notes on what was given up."""
-    picture, orientation = open_page(data)
-    pixels, notes = grey(picture)
-    return unturned(pixels, orientation), notes
-
-
-def open_page(data: bytes) -> tuple[Image.Image, int | None]:
-    """Open and decode the single page of a picture; return it with the orientation that Pillow has applied.
-
-    Pillow checks the size before it allocates, and checksums.
-    """
-    name = kind(data)
-    if name is None:
-        raise RefusedFile("neither DICOM nor a PNG, JPEG, TIFF or BMP picture")
-    if name == "JPEG":
-        jpeg.check_end(data, jpeg.frame(data).scan)
-    try:
-        picture = Image.open(BytesIO(data), formats=[name])
-        check_size(picture.height, picture.width)
-        if getattr(picture, "n_frames", 1) > 1:
-            raise RefusedFile(f"{picture.n_frames} pages or frames; a radiograph has one")  # type: ignore[attr-defined]
-        orientation = picture.getexif().get(ExifTags.Base.Orientation) if name == "TIFF" else None
-        picture.load()
-    except RefusedFile:
-        raise
-    except Exception as error:  # Pillow's formats raise whatever they like on damaged data
-        raise RefusedFile(f"the {name} picture is damaged: {error}") from None
-    return picture, orientation
-
-
-def unturned(pixels: Pixels, orientation: int | None) -> Pixels:
-    """Pixels (H, W) as stored in the file, from those that Pillow has turned by the orientation."""
-    if orientation not in _UNTURN:
-        return pixels
-    return np.array(Image.fromarray(pixels).transpose(_UNTURN[orientation]))
-
-
-def grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
-    """Turn any picture we accept into grey pixels (H, W), with notes on what was given up."""
-    notes: list[str] = []
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        notes.append("transparency is ignored")
-    if picture.mode in _GREY16:
-        pixels = _sixteen_bits(np.asarray(picture))
-        return (~pixels if _white_is_zero(picture) else pixels), tuple(notes)
-    if picture.mode in _TO_GREY:
-        return np.array(picture.convert("L")), tuple(notes)
-    if picture.mode not in _TO_RGB:
-        raise RefusedFile(f"pixels of kind {picture.mode}; 8-bit grey or RGB and 16-bit grey are read")
-    colours = np.asarray(picture.convert("RGB"))
-    spread = int((colours.max(axis=2) - colours.min(axis=2)).max())
-    if spread > GREY_ENOUGH:
-        notes.append(f"colour (channels differ by up to {spread}) is turned into luma")
-    return cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY), tuple(notes)  # type: ignore[return-value]
-
-
-def _white_is_zero(picture: Image.Image) -> bool:
-    """Say whether a TIFF counts from white; Pillow turns 8 bits round itself, but not 16."""
-    return isinstance(picture, TiffImageFile) and picture.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
-
-
-def _sixteen_bits(values: NDArray[np.generic]) -> NDArray[np.uint16]:
-    """Narrow Pillow's integers to uint16; 32-bit TIFF opens the same way and may not fit."""
-    wide = values.astype(np.int64)
-    if wide.min() < 0 or wide.max() > np.iinfo(np.uint16).max:
-        raise RefusedFile(f"values from {wide.min()} to {wide.max()}; 0 to 65535 are read")
-    return wide.astype(np.uint16)

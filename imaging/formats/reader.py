@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import dicom
-from imaging.formats import pictures, remote, nifti
-from imaging.dicom.parser import is_dicom
+from imaging.decoding import pillow
 from imaging.decoding.radiograph import Facts, Radiograph, load, naming, to_uint8
+from imaging.dicom.parser import is_dicom
+from imaging.formats import nifti, pictures, remote
 from imaging.resize import resize_image
 
 
@@ -56,4 +57,4 @@ def decode_reduced(data: bytes, side: int) -> tuple[NDArray[np.uint8], Facts]:
 
 def _is_picture(data: bytes) -> bool:
     """Tell the two apart; a DICOM file may begin as a TIFF, so that viewers of either read it (PS3.10 7.1)."""
-    return pictures.kind(data) is not None and not is_dicom(data)
+    return pillow.kind(data) is not None and not is_dicom(data)

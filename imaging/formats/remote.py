@@ -7,7 +7,7 @@ archive's run stops there and goes on later, instead of calling its studies unre
 from __future__ import annotations
 
 from imaging.decoding.radiograph import MAX_BYTES, RefusedFile
-from imaging.settings import without_passwords
+from imaging.io.config import without_passwords
 
 
 def is_url(path: object) -> bool:

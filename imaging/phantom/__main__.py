@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from imaging.io.config import load_section
 from imaging.io.files import write_text
-from imaging.phantom.head import dataset as cranium
 from imaging.phantom.dataset import NOTE, check_replaceable, replace, write
-from imaging.settings import DataSettings, PhantomSettings, load_section
+from imaging.phantom.head import dataset as cranium
+from imaging.settings import DataSettings, PhantomSettings
 
 FOLDER = Path("data/phantom")
 

@@ -23,9 +23,9 @@ from tqdm import tqdm
 
 from imaging import rle
 from imaging.io.files import write_text
-from imaging.phantom.dicom_writer import image_id, location, save
-from imaging.phantom.cohort import Case, cases
 from imaging.phantom.chest.render import render
+from imaging.phantom.cohort import Case, cases
+from imaging.phantom.dicom_writer import image_id, location, save
 from imaging.settings import PhantomSettings
 
 Job = TypeVar("Job")

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imaging import plotting
-from imaging.preparation import dataset_figures
 from imaging.io.files import write_text
+from imaging.preparation import dataset_figures
 from imaging.settings import DataSettings
 
 LARGE, MANY = 20, 10

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import rle
-from imaging.formats import masks, nifti
 from imaging.decoding.radiograph import Facts, RefusedFile, load
+from imaging.formats import masks, nifti
 from imaging.formats.reader import decode_reduced, read_reduced
-from imaging.resize import resize_image, resize_mask
 from imaging.preparation.duplicates import difference_hash
+from imaging.resize import resize_image, resize_mask
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from imaging import rle
-from imaging.formats import nifti
 from imaging.decoding.radiograph import RefusedFile
+from imaging.formats import nifti
+from imaging.io.tables import column, read_csv
 from imaging.settings import DataSettings
 from imaging.sources.discovery import existing, only_inner, pictures
 from imaging.sources.listing import Listing, refusals, table
-from imaging.io.tables import column, read_csv
 
 SLICES, SCANS, MASKS, WINDOW = "Patients_CT", "ct_scans", "masks", "brain"
 MASK_ENDING = "_HGE_Seg"

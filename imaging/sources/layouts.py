@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imaging.sources.discovery import first, only_inner, pictures
 from imaging.io.tables import column, read_csv
+from imaging.sources.discovery import first, only_inner, pictures
 
 PARTS = ("train", "val", "test")
 PAIRS = (("png_images", "png_masks"), ("images", "masks"), ("image", "mask"), ("images", "labels"))

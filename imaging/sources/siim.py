@@ -15,11 +15,11 @@ import os
 from pathlib import Path
 
 from imaging import rle
+from imaging.io.tables import column, read_csv
 from imaging.preparation import patients
 from imaging.settings import DataSettings
 from imaging.sources.discovery import existing, first, patients_file, walk
 from imaging.sources.listing import Listing, refusals, table
-from imaging.io.tables import column, read_csv
 
 TRAIN_FOLDER = "dicom-images-train"
 TEST_FOLDER = "dicom-images-test"

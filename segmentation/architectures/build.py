@@ -7,13 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from experiments.settings.training import SegmentationSettings
+from experiments.monitoring.mlflow_model import Served, weights_in
 from experiments.networks.weights import hub_error, load_facts, restore
-from imaging.settings import validate
-from segmentation.architectures.smp_decoders import DECODERS, decoded
+from experiments.settings.training import SegmentationSettings
+from imaging.io.config import validate
 from segmentation.architectures.double_unet import DoubleUNet
-from segmentation.architectures.small_unet import PlainUNet
 from segmentation.architectures.segmenter import Body, Segmenter
+from segmentation.architectures.small_unet import PlainUNet
+from segmentation.architectures.smp_decoders import DECODERS, decoded
 from segmentation.architectures.unet_2015 import UNet2015
 from segmentation.architectures.unet_s5 import UNetS5
 
@@ -60,3 +61,8 @@ def load(path: Path) -> tuple[nn.Module, SegmentationSettings, dict[str, Any]]:
     facts = load_facts(path)
     settings = validate(SegmentationSettings, facts["settings"], str(path.with_suffix(".json")))
     return restore(build(settings, trained=True), path), settings, facts
+
+
+def _load_pyfunc(folder: str) -> Served:
+    net, settings, _ = load(weights_in(folder))
+    return Served(net, settings)

@@ -7,8 +7,8 @@ from typing import Any
 import segmentation_models_pytorch as smp
 from torch import Tensor
 
-from experiments.settings.training import SegmentationSettings
 from experiments.networks.weights import hub_error
+from experiments.settings.training import SegmentationSettings
 from segmentation.architectures.segmenter import Body
 
 DECODERS: dict[str, Any] = {

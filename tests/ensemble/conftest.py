@@ -13,13 +13,13 @@ import torch
 
 import classification.model
 import segmentation.architectures
-from ensemble.inference import bundle
+from ensemble.decision.decision import Decision
 from ensemble.evidence.calibration import Sigmoid
 from ensemble.evidence.evidence import Cases, Evidence
-from ensemble.evidence.mask_average import MaskCommittee
-from ensemble.decision.decision import Decision
 from ensemble.evidence.histograms import above, histogram
+from ensemble.evidence.mask_average import MaskCommittee
 from ensemble.evidence.probability import Calibrated
+from ensemble.inference import bundle
 from ensemble.rules.gate import Gate
 from experiments.networks import weights
 from experiments.settings.training import ClassificationSettings, SegmentationSettings

@@ -12,19 +12,20 @@ import pandas as pd
 import pytest
 
 from ensemble import evaluate, fit
-from ensemble.evaluation import holdout_metrics, overlay_sheets, subgroups
-from experiments.statistics.rank_bootstrap import PatientDraws
 from ensemble.decision.decision import Decision
+from ensemble.evaluation import holdout_metrics, overlay_sheets, subgroups
+from ensemble.evaluation import report as report_module
 from ensemble.evidence.gather import original_maps
-from ensemble.metrics import kaggle_dice
 from ensemble.evidence.predictions import read
+from ensemble.metrics import kaggle_dice
 from experiments.settings.decision import EnsembleSettings, EvaluationSettings
+from experiments.statistics.bootstrap import PatientDraws
 from imaging import rle
 from imaging.prepared import Prepared
 
 FAST = EvaluationSettings(draws=100, examples=3)
 NAMES = {"classification": ["a", "b"], "segmentation": ["u", "v"]}
-REPORT = evaluate.REPORT
+METRICS, REPORT = report_module.METRICS, report_module.REPORT
 KEYS = [
     "kaggle_dice",
     "tnr",
@@ -62,7 +63,7 @@ def here(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.usefixtures("here")
 def test_figures_add_up() -> None:
-    measured = json.loads(evaluate.METRICS.read_text())
+    measured = json.loads(METRICS.read_text())
     assert sorted(measured) == sorted(KEYS)
     for name, measure in measured.items():
         assert set(measure) == {"value", "low", "high"}

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ensemble.inference.bundle import Bundle
-from ensemble.export import export
 from ensemble.evaluation.model_card import section
+from ensemble.export import export
+from ensemble.inference.bundle import Bundle
 from imaging.io.files import write_json, write_text
 
 REPORT = """# Evaluation

@@ -16,13 +16,13 @@ import pytest
 from highdicom.seg import segread
 
 from ensemble import predict
-from ensemble.inference import triage
+from ensemble.inference import inputs, triage
 from ensemble.inference.bundle import Bundle, seal
 from ensemble.inference.overlay import BAR, overlay
 from ensemble.inference.results_writer import Results, safe, shown
 from imaging.io.files import read_json, write_json
-from imaging.phantom.dicom_writer import location, save
 from imaging.phantom.chest.render import render
+from imaging.phantom.dicom_writer import location, save
 from imaging.settings import PhantomSettings
 
 
@@ -171,7 +171,7 @@ def test_a_file_that_vanishes_is_refused_and_a_header_nobody_foresaw_stops_nothi
 def test_no_input_is_an_error(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=message):
-        predict.inputs(tmp_path / name)
+        inputs.inputs(tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ensemble import score
-from imaging import rle_sets
 from ensemble.metrics import kaggle_dice
-from imaging import rle
+from imaging import rle, runs
 
 MASKS = arrays(bool, (6, 7), elements=st.booleans())
 
@@ -24,10 +23,10 @@ MASKS = arrays(bool, (6, 7), elements=st.booleans())
 @settings(deadline=None)
 @given(MASKS, MASKS)
 def test_runs_count_as_masks_do(a: np.ndarray, b: np.ndarray) -> None:
-    one, two = (rle_sets.parse(rle.encode(mask), a.size) for mask in (a, b))
-    assert rle_sets.area(one) == a.sum()
-    assert rle_sets.overlap(one, two) == (a & b).sum()
-    assert np.array_equal(rle_sets.union([one, two]), rle_sets.parse(rle.encode(a | b), a.size))
+    one, two = (runs.parse(rle.encode(mask), a.size) for mask in (a, b))
+    assert runs.area(one) == a.sum()
+    assert runs.overlap(one, two) == (a & b).sum()
+    assert np.array_equal(runs.union([one, two]), runs.parse(rle.encode(a | b), a.size))
     assert score._dice(one, two) == kaggle_dice(a, b)
 
 

@@ -25,8 +25,8 @@ from ensemble.inference import mlflow_model, triage
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import Predictor
 from imaging import rle
-from imaging.phantom.dicom_writer import save
 from imaging.phantom.chest.render import render
+from imaging.phantom.dicom_writer import save
 from imaging.settings import PhantomSettings
 
 

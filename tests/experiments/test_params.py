@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments import params
-from experiments.params import Params
 from experiments.recipe import FOLDER, names, text_of
+from experiments.settings import params
+from experiments.settings.params import Params
 from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model
-from imaging.settings import validate
+from imaging.io.config import validate
 
 SMALL = {
     "train_folds": [0, 1],

@@ -9,17 +9,17 @@ import torch
 import yaml
 
 from classification.model import build as build_classifier
-from classification.train import Objective as ClassificationObjective
+from classification.objective import Objective as ClassificationObjective
 from experiments.networks.normalisation import normalise
-from experiments.training.optimisation import make_optimiser
-from experiments.params import Params
 from experiments.recipe import FOLDER, names, text_of
+from experiments.settings.params import Params
 from experiments.settings.scaling import SCALES, reduced
 from experiments.settings.training import TrainingSettings, for_model, phases_of
+from experiments.training.optimisation import make_optimiser
 from imaging.data import augment
-from imaging.settings import validate
+from imaging.io.config import validate
 from segmentation.architectures import build as build_segmenter
-from segmentation.train import Objective as SegmentationObjective
+from segmentation.objective import Objective as SegmentationObjective
 
 NAMED = [
     "cad-two-stage", "chest-image-pneum-lr0.0001", "chest-image-pneum-lr0.001", "chest-image-pneum-lr0.01",

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from classification.train import Objective
+from classification.objective import Objective
 from experiments import tracking
+from experiments.settings.training import ClassificationSettings
 from experiments.training import train_fold
 from experiments.training.loop import fit
-from experiments.settings.training import ClassificationSettings
 from imaging.prepared import Prepared
-from tests.experiments.tuning import postgresql
 from tests.experiments.training.test_loop import SETTINGS, network
+from tests.experiments.tuning import postgresql
 from tests.imaging.conftest import make_prepared
 
 pytestmark = pytest.mark.slow  # half a minute, most of it the server's start

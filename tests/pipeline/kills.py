@@ -132,7 +132,9 @@ def hunt(folder: Path, reference: dict[str, str], kills: int, seed: int) -> Coun
 
 def main() -> None:
     """From the command line."""
-    parser = argparse.ArgumentParser(prog="python -m tests.pipeline.kills", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.pipeline.kills", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--kills", type=int, default=30, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     given = parser.parse_args()

@@ -102,7 +102,7 @@ def test_the_tuned_values_reach_the_training(repository: Repository) -> None:
     [
         ("ensemble", {"rule": "triplet"}, {"fit_ensemble"}),
         ("evaluation", {"draws": 300}, {"fit_ensemble", "evaluate"}),
-        ("segmentation", {**TINY["segmentation"], "lr": 0.01}, {"start_segmentation", "train_segmentation"}),
+        ("segmentation", {**TINY["segmentation"], "lr": 0.01}, {"encoder_transfer", "train_segmentation"}),
         ("tune_segmentation", {"trials": 0}, {"tune_segmentation"}),
         ("split", {**TINY["split"], "seed": 1}, {"split"}),
     ],

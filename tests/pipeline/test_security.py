@@ -17,14 +17,14 @@ import pytest
 import torch
 import yaml
 
-from ensemble.evidence import predictions
 from ensemble.decision.decision import Decision
-from experiments import params
+from ensemble.evidence import predictions
 from experiments.networks import weights
+from experiments.settings import params
 from experiments.settings.training import SegmentationSettings
+from imaging.io.config import read_yaml, validate
 from imaging.io.files import read_json, sha256, write_json
 from imaging.prepared import Prepared
-from imaging.settings import read_yaml, validate
 from segmentation import architectures
 
 

@@ -13,7 +13,7 @@ from classification.model import build as build_classifier
 from experiments.networks import weights
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from segmentation import encoder_transfer
-from segmentation.architectures import build
+from segmentation.architectures import build, encoder_weights
 
 
 def classifier(**extra: Any) -> torch.nn.Module:
@@ -45,15 +45,15 @@ def test_all_of_the_encoder_is_the_classifiers(
     }
     weights.save(weights.path_of("classification", "c", 1), state, {})
     settings = SegmentationSettings(models=["u", "v"], variants={"v": {"encoder_from": "c"}})
-    encoder_transfer.PATH.parent.mkdir(parents=True)
-    encoder_transfer.PATH.write_text(json.dumps(encoder_transfer.chosen(settings, [1])))
+    encoder_weights.PATH.parent.mkdir(parents=True)
+    encoder_weights.PATH.write_text(json.dumps(encoder_transfer.chosen(settings, [1])))
     net = segmenter(**target)
     assert (
-        encoder_transfer.origin("c", 1)
+        encoder_weights.origin("c", 1)
         == weights.load_facts(weights.path_of("classification", "c", 1))["weights_sha256"]
     )
-    assert encoder_transfer.origin(None, 1) is None
-    encoder_transfer.hand_on(net, "c", 1)
+    assert encoder_weights.origin(None, 1) is None
+    encoder_weights.hand_on(net, "c", 1)
     handed = [value for value in net.encoder.state_dict().values() if value.is_floating_point()]
     assert all(
         any(value.shape == other.shape and torch.equal(value, other) for other in state.values())
@@ -61,12 +61,14 @@ def test_all_of_the_encoder_is_the_classifiers(
     )
     weights.save(weights.path_of("classification", "c", 1), {**state, "more": torch.ones(1)}, {})
     with pytest.raises(ValueError, match="run `dvc repro`"):
-        encoder_transfer.hand_on(net, "c", 1)
+        encoder_weights.hand_on(net, "c", 1)
 
 
 def test_another_architecture_is_refused() -> None:
     with pytest.raises(ValueError, match=r"here does not fit .* take encoder `tu-"):
-        encoder_transfer.fitting(classifier().state_dict(), segmenter(encoder="resnet18").encoder.state_dict(), "here")
+        encoder_weights.fitting(
+            classifier().state_dict(), segmenter(encoder="resnet18").encoder.state_dict(), "here"
+        )
 
 
 def test_nothing_is_chosen_without_a_wish() -> None:

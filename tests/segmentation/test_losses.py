@@ -9,13 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.training.soft_dice import EMPTY_SHARE, log_dice
 from experiments.settings.training import SegmentationSettings
+from experiments.training.soft_dice import EMPTY_SHARE, log_dice
 from segmentation.architectures import Outputs
 from segmentation.architectures.segmenter import log_odds
-from segmentation.losses import each, total
-from segmentation.losses.pixels import cross_entropy, focal
-from segmentation.losses.regions import dice, lovasz, negative_area_dice, tversky
+from segmentation.losses import cross_entropy, dice, each, focal, lovasz, negative_area_dice, total, tversky
 
 FULL, NONE = 20.0, -20.0  # logits whose probabilities are 1 and 0 to nine digits
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from experiments.networks.inference import quantise
 from segmentation.metrics import counts, pooled, summary
-from segmentation.predict import quantise
 
 
 def test_counts_of_intersection_prediction_and_truth() -> None:

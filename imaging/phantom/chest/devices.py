@@ -8,8 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.canvas import FULL, Layer, blank, blur, ellipse, fill, fixed, open_curve, stroke
+from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.cohort import Case
 
 

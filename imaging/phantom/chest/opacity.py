@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.canvas import WORK, Layer, blank, blur, fill, noise, open_curve, resize, times, tint
+from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.chest.tissue import SIDES, blob
 
 

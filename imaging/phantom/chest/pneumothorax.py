@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.canvas import FULL, WORK, Layer, Points, blur, fill, stroke
+from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.chest.lung_collapse import Retraction, sample_caps, solve
 from imaging.phantom.chest.tissue import visible_lung
 from imaging.settings import PhantomSettings

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.phantom.canvas import FULL, MM, Depth, Points, add, blank, blur, invert, scaled, times
 from imaging.phantom.chest import acquisition, devices, pneumothorax, skeleton, tissue
 from imaging.phantom.chest.anatomy import Chest
-from imaging.phantom.canvas import FULL, MM, Depth, Points, add, blank, blur, invert, scaled, times
 from imaging.phantom.chest.opacity import opacities
 from imaging.phantom.chest.patient import Build, Pose, sample_build, sample_pose
-from imaging.phantom.cohort import Case, cases
 from imaging.phantom.chest.vessels import vessels
+from imaging.phantom.cohort import Case, cases
 from imaging.settings import PhantomSettings
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.canvas import (
     Depth,
     Layer,
@@ -24,6 +23,7 @@ from imaging.phantom.canvas import (
     scaled,
     stroke,
 )
+from imaging.phantom.chest.anatomy import Chest
 
 RIBS = 11
 """Pairs of ribs that are drawn; the twelfth hides in the belly."""

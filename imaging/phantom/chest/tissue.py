@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.canvas import (
     WORK,
     Depth,
@@ -27,6 +26,7 @@ from imaging.phantom.canvas import (
     times,
     tint,
 )
+from imaging.phantom.chest.anatomy import Chest
 
 AERATED = 0.26
 """Density of an aerated lung relative to water (ICRU report 44)."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.canvas import (
     WORK,
     Depth,
@@ -22,6 +21,7 @@ from imaging.phantom.canvas import (
     resize,
     scaled,
 )
+from imaging.phantom.chest.anatomy import Chest
 
 GENERATIONS = 6
 """Branchings from the hilum to the last visible twig."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from imaging.phantom.canvas import Layer, band, blank, blur, ellipse, fill
 from imaging.phantom.head import fluid
-from imaging.phantom.head import skull as heads
 from imaging.phantom.head import hounsfield as hu
+from imaging.phantom.head import skull as heads
 from imaging.phantom.head.skull import Head, Shift, body, contour, mirror, place, within
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from imaging.io.files import write_text
+from imaging.phantom.dataset import NOTE, check_replaceable, in_order, replace
 from imaging.phantom.head.haemorrhage import KINDS
 from imaging.phantom.head.slices import Case, cases, render
-from imaging.phantom.dataset import NOTE, check_replaceable, in_order, replace
 from imaging.settings import PhantomSettings
 
 FIRST_PATIENT = 49

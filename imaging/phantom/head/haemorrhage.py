@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from imaging.phantom.canvas import Layer, blank, blur, ellipse, fill, shape
-from imaging.phantom.head import skull as heads
 from imaging.phantom.head import hounsfield as hu
+from imaging.phantom.head import skull as heads
 from imaging.phantom.head.anatomy import Slice
 from imaging.phantom.head.skull import Head, Shift, body, contour, inner_inset, place
 

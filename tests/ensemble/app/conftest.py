@@ -20,13 +20,13 @@ from pydicom import dcmread
 
 import classification.model
 import segmentation.architectures
-from ensemble.inference import bundle
-from ensemble.inference.bundle import Bundle
+from ensemble.decision.decision import Decision
 from ensemble.evidence.calibration import Sigmoid
 from ensemble.evidence.mask_average import MaskCommittee
-from ensemble.decision.decision import Decision
-from ensemble.inference.predictor import Predictor
 from ensemble.evidence.probability import Calibrated
+from ensemble.inference import bundle
+from ensemble.inference.bundle import Bundle
+from ensemble.inference.predictor import Predictor
 from ensemble.rules.gate import Gate
 from experiments.networks import weights
 from experiments.settings.training import ClassificationSettings, SegmentationSettings

@@ -13,8 +13,8 @@ import pytest
 
 from ensemble.cluster.archive import SCHEMA, opened
 from ensemble.cluster.inventory import Inventory
-from imaging.formats import reader, remote
 from imaging.decoding.radiograph import RefusedFile
+from imaging.formats import reader, remote
 from tests.imaging import dicom_files
 
 SETTINGS: dict[str, Any] = {"bundle_sha256": "a" * 64, "cascade": True}

@@ -9,8 +9,8 @@ import pytest
 
 from ensemble.decision import crossfit
 from ensemble.evidence.evidence import Cases, Evidence, concatenate
-from ensemble.evidence.mask_average import MaskCommittee
 from ensemble.evidence.histograms import NOTHING
+from ensemble.evidence.mask_average import MaskCommittee
 from ensemble.rules import RULES
 from experiments.settings.decision import EnsembleSettings
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ensemble.decision import crossfit
-from ensemble.evidence.mask_average import MaskCommittee
 from ensemble.decision.decision import Decision
 from ensemble.evidence.features import logit
 from ensemble.evidence.histograms import NOTHING
+from ensemble.evidence.mask_average import MaskCommittee
 from ensemble.evidence.probability import committee
 from ensemble.rules import RULES
 from ensemble.rules.base import one_image

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from ensemble.evidence import calibration, probability, logistic
+from ensemble.evidence import calibration, logistic, probability
 from ensemble.evidence.features import logit
-from ensemble.evidence.gather import fold_mean
+from ensemble.evidence.probability import fold_mean
 from ensemble.metrics import expected_calibration_error, log_loss
 from experiments.settings.decision import EnsembleSettings
 from experiments.statistics.nested_score import patient_groups

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ensemble.evidence.mask_average import MaskCommittee
-from ensemble.decision.postprocess import Finish
 from ensemble.decision.mask_weights import learn_weights
+from ensemble.decision.postprocess import Finish
+from ensemble.evidence.mask_average import MaskCommittee
 
 ALL_LEVELS = np.arange(256, dtype=np.uint8).reshape(16, 16)
 

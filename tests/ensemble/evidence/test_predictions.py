@@ -10,10 +10,11 @@ import pytest
 
 from ensemble.decision import crossfit, mask_weights
 from ensemble.evidence import predictions
-from ensemble.evidence.mask_average import MaskCommittee
-from ensemble.fit import committees
-from ensemble.evidence.gather import check_part, fold_mean, gather
+from ensemble.evidence.gather import check_part, gather
 from ensemble.evidence.histograms import to_original
+from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.evidence.probability import fold_mean
+from ensemble.fit import committees
 from experiments.settings.decision import EnsembleSettings
 from imaging import rle
 from imaging.prepared import Prepared
@@ -126,7 +127,10 @@ def test_mask_committee_is_learned(world, average) -> None:
     assert committee.weights["u"] > 0.8
     assert (set(committee.best_levels) == {"u", "v"}) == (average == "centred")
     equal = settings.model_copy(update={"weights": "equal"})
-    assert mask_weights.fit(mask_weights.look(found, Prepared()), found, equal).weights == {"u": 0.5, "v": 0.5}
+    assert mask_weights.fit(mask_weights.look(found, Prepared()), found, equal).weights == {
+        "u": 0.5,
+        "v": 0.5,
+    }
     assert mask_weights.learns(["u", "v"], settings)
     assert mask_weights.learns(["u", "v"], equal) == (average == "centred")
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from ensemble import submit
 from ensemble.decision import crossfit
-from ensemble.evidence.mask_average import MaskCommittee
 from ensemble.decision.decision import Decision
+from ensemble.evidence.mask_average import MaskCommittee
 from ensemble.inference.predictor import Member, Predictor
 from ensemble.rules import RULES
 from ensemble.rules.gate import Gate, Quota

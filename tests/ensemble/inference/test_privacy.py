@@ -12,8 +12,8 @@ import pytest
 from ensemble import predict, submit
 from ensemble.inference.bundle import Bundle
 from imaging import prepare
-from imaging.formats import reader
 from imaging.decoding.radiograph import RefusedFile
+from imaging.formats import reader
 from tests.imaging import dicom_files
 from tests.imaging.conftest import SiimFolder
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ensemble.inference import triage
 from ensemble.decision.decision import Answer
-from ensemble.predict import summary
+from ensemble.inference import triage
 from ensemble.inference.predictor import Scored
+from ensemble.predict import summary
 from imaging.decoding.radiograph import Facts, RefusedFile
 
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from ensemble import onnx_export, predict
-from ensemble.runtimes import parity, onnx_runtime, quantise
-from ensemble.inference.bundle import Bundle
 from ensemble.decision.decision import Answer
+from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import Member, Predictor
+from ensemble.runtimes import onnx_runtime, parity, quantise
 from imaging import rle
 from imaging.io.files import sha256, write_json
 from imaging.prepared import Prepared

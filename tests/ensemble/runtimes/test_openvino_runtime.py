@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from ensemble import onnx_export
-from ensemble.runtimes import parity, onnx_runtime, quantise, openvino_runtime
 from ensemble.inference.bundle import Bundle
-from ensemble.runtimes.onnx_runtime import Engine, Precision, ask, session
 from ensemble.inference.predictor import Predictor
+from ensemble.runtimes import onnx_runtime, openvino_runtime, parity, quantise
+from ensemble.runtimes.onnx_runtime import Engine, Precision, ask, session
 from imaging.io.files import read_json, write_json
 
 SIDE = 64
@@ -151,7 +151,7 @@ def test_it_tells_nobody(exported: Path, tmp_path: Path) -> None:
     home.mkdir()
     source = exported / "fp32/classification/c/fold0.onnx"
     command = [sys.executable, "-c", SILENT, str(source)]
-    environment = {"PATH": "", "HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {"PATH": "", "HOME": str(home), "PYTHONPATH": str(Path(__file__).parents[3])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert not [path for path in home.rglob("*") if "intel" in path.name.lower()]

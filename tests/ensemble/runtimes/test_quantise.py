@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from onnx import ModelProto, helper
 
-from ensemble.runtimes.onnx_graph import outer
+from ensemble.runtimes.quantise import outer
 
 
 def model(*nodes: tuple[str, str, str, str]) -> ModelProto:

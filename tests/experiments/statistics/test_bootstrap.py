@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from ensemble import metrics
-from experiments.statistics.rank_bootstrap import PatientDraws
-from experiments.statistics.bootstrap import interval, with_interval
+from experiments.statistics.bootstrap import PatientDraws, interval, with_interval
 
 
 @pytest.fixture

@@ -17,10 +17,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from experiments.training import distributed
+from experiments import ranks
 from experiments.settings.training import ClassificationSettings
-from imaging.prepared import Prepared
+from experiments.training import distributed
 from imaging.data.sampler import Share
+from imaging.prepared import Prepared
 from tests.experiments.training import together
 from tests.imaging.conftest import make_prepared
 
@@ -81,7 +82,12 @@ def test_a_batch_that_cannot_be_shared() -> None:
 
 
 def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (distributed.rank(), distributed.count(), distributed.here(), distributed.first()) == (0, 1, 1, True)
+    assert (ranks.rank(), ranks.count(), ranks.here(), ranks.first()) == (
+        0,
+        1,
+        1,
+        True,
+    )
     assert not distributed.to_be_started(ClassificationSettings(models=["c"]))
 
 

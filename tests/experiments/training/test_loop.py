@@ -10,12 +10,12 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from classification.train import Objective
+from classification.objective import Objective
 from experiments.networks import precision
-from experiments.training import train_fold
 from experiments.networks.normalisation import normalise
-from experiments.training.loop import Trained, fit
 from experiments.settings.training import ClassificationSettings
+from experiments.training import train_fold
+from experiments.training.loop import Trained, fit
 from imaging.prepared import Prepared
 from tests.imaging.conftest import make_prepared
 

@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from classification.model import build
-from experiments.training import train_fold
-from experiments.training.ema import averaging
-from experiments.training.freezing import encoder_parts
-from experiments.training.checkpoints import mean_of
 from experiments.settings.training import ClassificationSettings
+from experiments.training import train_fold
+from experiments.training.checkpoints import mean_of
+from experiments.training.optimisation import averaging, encoder_parts
 from imaging.prepared import Prepared
 from tests.experiments.training.test_loop import Quits, prepared, run, same
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from classification.train import Objective
-from experiments.training import train_fold, phases
-from experiments.training.checkpoints import Trained
+from classification.objective import Objective
 from experiments.settings.training import ClassificationSettings, phases_of
+from experiments.training import phases, train_fold
+from experiments.training.checkpoints import Trained
 from imaging.prepared import Prepared
 from tests.experiments.training.test_loop import SETTINGS, Quits, network, prepared, same
 

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.training.optimisation import make_optimiser
-from experiments.training.schedules import make_schedule, rate
 from experiments.settings.training import ClassificationSettings
+from experiments.training.optimisation import make_optimiser, make_schedule, rate
 
 PLAIN: dict[str, Any] = {"models": ["c"], "lr": 1.0, "warmup": 0.0}
 

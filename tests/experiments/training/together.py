@@ -1,4 +1,6 @@
-"""A stage in small: `python -m tests.experiments.training.together PREPARED OUT DEVICES CASE…` trains each case and writes what came out.
+"""A stage in small: train each case and write the result.
+
+    python -m tests.experiments.training.together PREPARED OUT DEVICES CASE…
 
 With DEVICES above 1 it does so in as many processes, as `python -m segmentation.train` does.
 """
@@ -18,10 +20,11 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import save_file
 
-from classification.train import Objective
-from experiments.training import train_fold, distributed, loop
-from experiments.training.checkpoints import Trained
+from classification.objective import Objective
+from experiments import ranks
 from experiments.settings.training import ClassificationSettings
+from experiments.training import distributed, loop, train_fold
+from experiments.training.checkpoints import Trained
 from imaging.prepared import Prepared
 
 SETTINGS: dict[str, Any] = {
@@ -52,7 +55,7 @@ class Dies(Callback):
     """The second process is killed in the middle of the second epoch."""
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        if distributed.rank() == 1 and trainer.current_epoch == 1:
+        if ranks.rank() == 1 and trainer.current_epoch == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -81,7 +84,7 @@ def main() -> None:
     with distributed.together():
         for case in cases:
             made = train(Prepared(Path(prepared)), Path(out), case, settings_of(case, int(devices)))
-            if distributed.first():
+            if ranks.first():
                 save_file(made.state, Path(out) / f"{case}.safetensors")
                 (Path(out) / f"{case}.json").write_text(json.dumps([made.history, made.metrics]))
     return None

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import optuna
 
+from experiments.settings.tuning import SearchRange, TuneSettings
 from experiments.tuning.engine import Values, make_pruner, open_study, work
 from experiments.tuning.storage import open_storage
-from experiments.settings.tuning import SearchRange, TuneSettings
 
 SPACE = {
     "x": SearchRange(low=0, high=1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from experiments.training.failures import is_memory
+from experiments.monitoring.failures import is_memory
 from experiments.settings.training import ClassificationSettings
 from experiments.tuning.memory import with_less_memory
 

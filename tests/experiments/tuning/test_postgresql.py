@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from experiments.tuning.storage import ENVIRONMENT, open_storage, place_of
 from experiments.settings.tuning import TuneSettings
+from experiments.tuning.storage import ENVIRONMENT, open_storage, place_of
 from tests.experiments.tuning import postgresql, studies
 from tests.experiments.tuning.postgresql import PASSWORD
 

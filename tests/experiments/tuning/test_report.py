@@ -14,7 +14,7 @@ from PIL import Image
 
 from experiments.training import tuned_params
 from experiments.tuning import report
-from experiments.tuning.study_table import importance, log_scaled, space, table
+from experiments.tuning.report import importance, log_scaled, space, table
 from imaging.io.files import write_json
 
 ROOM = {
@@ -133,7 +133,7 @@ def test_no_trials_pass_the_params_through_without_torch(workplace: Path) -> Non
     import subprocess
     import sys
 
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     Path("params.yaml").write_text("tune_segmentation: {trials: 0}\n")
     code = (
         "import sys, segmentation.tune as t; t.main(); "

@@ -19,9 +19,9 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from classification.objective import Judged
-from experiments.tuning import study as tuning
 from experiments.settings.training import ClassificationSettings
 from experiments.settings.tuning import SearchRange, TuneClassificationSettings
+from experiments.tuning import study as tuning
 from tests.imaging.conftest import make_prepared
 
 SECTION = ClassificationSettings(models=["c"], image_size=32, epochs=2, batch_size=4)
@@ -156,7 +156,7 @@ t.run(judge=Slow)
 
 @pytest.mark.slow
 def test_a_study_killed_in_mid_trial_ends_as_one_that_was_not(workplace: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n{SLOW}"
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[3])!r})\n{SLOW}"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -8,8 +8,8 @@ import torch
 from pydantic import ValidationError
 
 from imaging.data import augment, augment_batch
-from imaging.data.dataset import Images, as_it_is
 from imaging.data.augment_batch import PRESETS, Fused, Tone
+from imaging.data.dataset import Images, as_it_is
 from imaging.prepared import Prepared
 from imaging.settings import AugmentSettings
 
@@ -93,7 +93,8 @@ def test_the_result_depends_on_the_seed_alone() -> None:
     image, mask = batch(3)
     together, alone = engine().draw([5, 6, 7]), engine().draw([6])
     assert torch.equal(
-        augment_batch.apply(image, mask, together)[0][1], augment_batch.apply(image[:1], mask[:1], alone)[0][0]
+        augment_batch.apply(image, mask, together)[0][1],
+        augment_batch.apply(image[:1], mask[:1], alone)[0][0],
     )
     assert not torch.equal(*(engine().draw([seed])["matrix"] for seed in (5, 6)))
 

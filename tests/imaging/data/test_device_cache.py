@@ -6,8 +6,8 @@ import torch
 
 from imaging.data import augment, device_cache
 from imaging.data.dataset import Images
-from imaging.prepared import Prepared
 from imaging.data.device_cache import Resident, place, size
+from imaging.prepared import Prepared
 from imaging.settings import AugmentSettings
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging.data.dataset import Images
-from imaging.prepared import Prepared
 from imaging.data.sampler import EpochSampler, counts, draw
+from imaging.prepared import Prepared
 from imaging.settings import SamplingSettings
 
 LABELS = np.array([1, 0, 0, 0, np.nan, 0, 0, 0, 0, 1, 0, 0], float)

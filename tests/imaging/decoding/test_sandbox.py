@@ -13,9 +13,9 @@ from PIL import Image
 from pydicom import uid
 
 from imaging import dicom
-from imaging.decoding import worker, sandbox
-from imaging.formats import reader
+from imaging.decoding import pipe, sandbox
 from imaging.decoding.radiograph import RefusedFile
+from imaging.formats import reader
 from tests.imaging import dicom_files as files
 from tests.imaging.dicom.test_read import smooth_picture
 
@@ -98,4 +98,4 @@ def test_each_thread_has_its_own_and_it_ends_with_the_thread(jpeg_2000):
 
 def test_an_answer_that_was_cut_off_is_none():
     with subprocess.Popen(["printf", r'{"bytes": 4}\nab'], stdout=subprocess.PIPE) as process:
-        assert worker.receive(process.stdout) is None
+        assert pipe.receive(process.stdout) is None

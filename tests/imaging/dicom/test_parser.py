@@ -14,7 +14,7 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import JPEGBaseline8Bit
 
 from imaging.dicom import parser
-from imaging.dicom.scan import PIXEL_DATA, scan
+from imaging.dicom.parser import PIXEL_DATA, scan
 from tests.imaging import dicom_files
 
 SHORT = [b"AE", b"AS", b"CS", b"DA", b"DS", b"IS", b"LO", b"PN", b"SH", b"TM", b"UI", b"US"]

@@ -14,10 +14,10 @@ from pydicom import config, dcmread, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 
-from imaging.formats import reader
-from imaging.dicom_objects import secondary_capture, presentation_state, segmentation, reference
-from imaging.dicom_objects.reference import Author, NoReference
 from imaging.decoding.radiograph import to_uint8
+from imaging.dicom_objects import presentation_state, reference, secondary_capture, segmentation
+from imaging.dicom_objects.reference import Author, NoReference
+from imaging.formats import reader
 
 AUTHOR = Author("pneumothorax-phantom-1a2b3c4d", "f" * 64)
 SHAPE = (96, 70)

@@ -23,8 +23,8 @@ import numpy as np
 from pydicom import uid
 from tqdm import tqdm
 
-from imaging.formats import reader
 from imaging.decoding.radiograph import RefusedFile
+from imaging.formats import reader
 from tests.imaging import dicom_files
 
 Random = np.random.Generator

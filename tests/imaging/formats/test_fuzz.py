@@ -7,8 +7,8 @@ from pathlib import Path
 import pydicom.data
 import pytest
 
-from imaging.formats import reader
 from imaging.decoding.radiograph import RefusedFile
+from imaging.formats import reader
 from tests.imaging.formats import fuzz
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

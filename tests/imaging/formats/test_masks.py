@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from imaging.formats import masks
 from imaging.decoding.radiograph import RefusedFile
+from imaging.formats import masks
 
 INSIDE = np.zeros((60, 80), bool)
 INSIDE[10:40, 20:70] = True

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imaging.formats import masks, reader, nifti
 from imaging.decoding.radiograph import RefusedFile
+from imaging.formats import masks, nifti, reader
 
 nibabel = pytest.importorskip("nibabel", reason="the extra `ct` is not installed")
 

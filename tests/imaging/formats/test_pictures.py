@@ -10,8 +10,9 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from imaging import dicom
-from imaging.formats import pictures, reader
+from imaging.decoding import pillow
 from imaging.decoding.radiograph import MAX_SIDE, RefusedFile
+from imaging.formats import pictures, reader
 from tests.imaging import dicom_files as files
 from tests.imaging.dicom.test_read import smooth_picture
 
@@ -204,5 +205,5 @@ def test_content_decides_and_not_the_name(tmp_path):
 
 def test_a_dicom_file_that_begins_as_a_tiff():
     path = get_testdata_file("MR_small.dcm", download=False)
-    assert pictures.kind(open(path, "rb").read()) == "TIFF"  # noqa: SIM115
+    assert pillow.kind(open(path, "rb").read()) == "TIFF"  # noqa: SIM115
     np.testing.assert_array_equal(reader.read(path).pixels, dicom.read(path).pixels)

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from imaging.io.files import fingerprint
-from imaging.sources import listing
 from imaging.io.tables import ROWS, packed, read_csv
+from imaging.sources import listing
 
 COUNTS = [0, 1, ROWS, 2 * ROWS + 3]
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from imaging.phantom import Phantom, render
-from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.canvas import FULL, WORK, band, bulge, closed_curve, resize, shape
+from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.chest.pneumothorax import AREA_PIXELS, sample_area
-from imaging.phantom.cohort import cases, total
 from imaging.phantom.chest.tissue import visible_lung
+from imaging.phantom.cohort import cases, total
 from imaging.settings import PhantomSettings
 
 SETTINGS = PhantomSettings(train=60, test=4, difficulty=0.0)

@@ -9,9 +9,9 @@ import numpy as np
 import pydicom
 import pytest
 
+from ensemble.gallery import phantoms
 from imaging import rle
 from imaging.phantom import __main__ as stage
-from ensemble.gallery import phantoms
 from imaging.phantom import dataset
 from imaging.settings import PhantomSettings
 
@@ -140,5 +140,9 @@ def test_stage_leaves_a_note_where_no_phantoms_are_needed(
 def test_sheet_has_three_rows() -> None:
     picture = phantoms.sheet(PhantomSettings(train=20, test=1, prevalence=0.5), 1)
     assert picture.shape == (3 * phantoms.SIDE, phantoms.SIDE, 3)
-    np.testing.assert_array_equal(picture[: 2 * phantoms.SIDE].min(2), picture[: 2 * phantoms.SIDE].max(2))  # grey
-    assert (picture[2 * phantoms.SIDE :].min(2) != picture[2 * phantoms.SIDE :].max(2)).any()  # the outline is red
+    np.testing.assert_array_equal(
+        picture[: 2 * phantoms.SIDE].min(2), picture[: 2 * phantoms.SIDE].max(2)
+    )  # grey
+    assert (
+        picture[2 * phantoms.SIDE :].min(2) != picture[2 * phantoms.SIDE :].max(2)
+    ).any()  # the outline is red

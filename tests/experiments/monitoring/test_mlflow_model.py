@@ -14,7 +14,8 @@ from mlflow.tracking import MlflowClient
 
 from classification.model import build as classifier
 from experiments import tracking
-from experiments.networks import inference, mlflow_model, weights
+from experiments.monitoring import mlflow_model
+from experiments.networks import inference, weights
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from segmentation.architectures import build as segmenter
 

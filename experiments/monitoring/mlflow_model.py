@@ -26,10 +26,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from experiments.networks import inference
-from experiments.tracking import Run
-from experiments.settings.training import TrainingSettings
 from experiments.networks.weights import load_facts
+from experiments.settings.training import TrainingSettings
+from experiments.tracking import Run
 
+LOADERS = {"classification": "classification.model", "segmentation": "segmentation.architectures.build"}
+"""The module of each stage that defines MLflow's `_load_pyfunc`."""
 NEEDED = ("torch", "safetensors", "timm", "segmentation-models-pytorch")
 
 
@@ -59,7 +61,7 @@ def signature(size: int, pixelwise: bool) -> ModelSignature:
 
 
 def log(run: Run, weights: Path) -> None:
-    """Log a network as a model of this run; `<stage>.served` is the module that loads it. Once: a restart finds it made."""
+    """Log a network as a model of this run, loaded by the stage's LOADERS module. A restart finds it already logged."""
     facts = load_facts(weights)
     stage, settings = facts["stage"], facts["settings"]
     expected = signature(settings["image_size"], pixelwise=stage == "segmentation")
@@ -71,7 +73,7 @@ def log(run: Run, weights: Path) -> None:
             return
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch, "model")
-            save(folder, weights, expected, f"{stage}.served")
+            save(folder, weights, expected, LOADERS[stage])
             entry = client.create_logged_model(
                 found.info.experiment_id,
                 name=re.sub(r"[^A-Za-z0-9_-]+", "-", name),  # MLflow refuses / : . % and quotes

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.training import overlays
+from experiments.monitoring import overlays
 from imaging.data.dataset import Images
 from imaging.prepared import Prepared
 from tests.imaging.conftest import make_prepared

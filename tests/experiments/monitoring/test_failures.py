@@ -20,9 +20,9 @@ from safetensors import SafetensorError
 
 import segmentation.architectures
 import segmentation.train
-from experiments.training import train_fold, tuned_params
-from experiments.training.failures import in_words
+from experiments.monitoring.failures import in_words
 from experiments.settings.training import SegmentationSettings
+from experiments.training import train_fold, tuned_params
 from tests.imaging.conftest import make_prepared
 
 SETTINGS: dict[str, Any] = {
@@ -100,7 +100,7 @@ def train(
         if harm is not None:
             patch.setattr(train_fold, "Overlays", lambda *args: Strikes(harm))
         train_fold.train(
-            "segmentation", "u", 0, settings, segmentation.architectures.build, segmentation.train.Objective,
+            "segmentation", "u", 0, settings, segmentation.architectures.build, segmentation.objective.Objective,
             origin=lambda _: origin,
         )  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Large archives on Ray."""

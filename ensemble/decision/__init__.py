@@ -1,0 +1,1 @@
+"""The fitted decision (decision.json): fit, cross-fitting, comparison, post-processing."""

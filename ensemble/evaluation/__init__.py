@@ -1,0 +1,1 @@
+"""Evaluation on the hold-out: metrics, subgroups, figures, report, model card."""

@@ -1,0 +1,1 @@
+"""Network outputs as tables: histograms, features, calibrated probabilities."""

@@ -1,0 +1,1 @@
+"""Apply a trained bundle: predictor, triage table, overlays, MLflow model."""

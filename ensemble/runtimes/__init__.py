@@ -1,0 +1,1 @@
+"""ONNX Runtime and OpenVINO: int8 quantisation and parity checks."""

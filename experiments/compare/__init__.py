@@ -1,0 +1,1 @@
+"""Compare experiments: `python -m experiments.compare`."""

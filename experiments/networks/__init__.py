@@ -1,0 +1,1 @@
+"""Trained networks: weights on disk, normalisation, precision, inference."""

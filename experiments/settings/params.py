@@ -1,0 +1,78 @@
+"""The whole params.yaml, typed: all sections, and the checks between them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from experiments.settings.decision import EnsembleSettings, EvaluationSettings, SubmitSettings
+from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model, phases_of
+from experiments.settings.tuning import TuneClassificationSettings, TuneSettings, of_trial
+from imaging.io.config import PARAMS_FILE, Settings, read_yaml, validate
+from imaging.settings import DataSettings, PhantomSettings, SplitSettings
+
+
+class Params(Settings):
+    """params.yaml."""
+
+    data: DataSettings = DataSettings()
+    phantom: PhantomSettings = PhantomSettings()
+    split: SplitSettings = SplitSettings()
+    train_folds: list[int] = Field(min_length=1)
+    """The folds that are trained; all of them for the out-of-fold predictions to cover every image."""
+    classification: ClassificationSettings
+    segmentation: SegmentationSettings
+    tune_classification: TuneClassificationSettings = TuneClassificationSettings()
+    tune_segmentation: TuneSettings = TuneSettings()
+    ensemble: EnsembleSettings = EnsembleSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    submit: SubmitSettings = SubmitSettings()
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Params:
+        outside = [k for k in self.train_folds if not 0 <= k < self.split.folds]
+        if outside or len(set(self.train_folds)) != len(self.train_folds):
+            raise ValueError(
+                f"train_folds {self.train_folds} must be different numbers from 0 to {self.split.folds - 1} (split.folds - 1)"
+            )
+        for stage, settings in (("classification", self.classification), ("segmentation", self.segmentation)):
+            for name in settings.models:
+                size = max(phase.image_size for phase in phases_of(for_model(settings, name)))
+                if size > self.data.image_size:
+                    raise ValueError(
+                        f"{stage}.image_size {size} of {name} is above data.image_size {self.data.image_size}; "
+                        "prepare larger images or train on smaller ones"
+                    )
+        for stage, study, settings in (
+            ("classification", self.tune_classification, self.classification),
+            ("segmentation", self.tune_segmentation, self.segmentation),
+        ):
+            strangers = sorted((set(study.space) | set(study.overrides)) - set(type(settings).model_fields))
+            if strangers:
+                raise ValueError(f"tune_{stage} names {', '.join(strangers)}, which {stage} does not have")
+            if study.trials and study.fold not in self.train_folds:
+                raise ValueError(
+                    f"tune_{stage}.fold {study.fold} is not among train_folds {self.train_folds}"
+                )
+            of_trial(settings, study, {}, f"tune_{stage}.overrides")
+            for key, room in study.space.items():
+                for value in room.extremes():
+                    of_trial(settings, study, {key: value}, f"tune_{stage}.space")
+        return self
+
+    @model_validator(mode="after")
+    def _encoders_are_of_classifiers(self) -> Params:
+        for name in self.segmentation.models:
+            source = for_model(self.segmentation, name).encoder_from
+            if source is not None and source not in self.classification.models:
+                raise ValueError(
+                    f"segmentation.encoder_from {source} of {name} is not among classification.models "
+                    f"({', '.join(self.classification.models)})"
+                )
+        return self
+
+
+def load(path: str | Path = PARAMS_FILE) -> Params:
+    """Read and validate a whole params file; a ValueError has one line for each fault."""
+    return validate(Params, read_yaml(path), "")

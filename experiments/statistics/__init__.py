@@ -1,0 +1,1 @@
+"""Bootstrap intervals, exact threshold search, nested scores."""

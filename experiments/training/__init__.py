@@ -1,0 +1,1 @@
+"""Training: loop, phases, optimisation, checkpoints, distributed processes."""

@@ -1,0 +1,1 @@
+"""Training data: torch data set, sampler, augmentation, cache on the device."""

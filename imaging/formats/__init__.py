@@ -1,0 +1,1 @@
+"""One reader for every input format: DICOM, pictures, NIfTI slices, masks, URLs."""

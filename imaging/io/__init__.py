@@ -1,0 +1,1 @@
+"""Files and settings: atomic writes, tables, streamed arrays, threads, YAML with validation."""

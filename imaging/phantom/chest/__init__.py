@@ -1,0 +1,1 @@
+"""Generated chest radiographs: anatomy, pneumothorax, devices, acquisition."""

@@ -1,0 +1,1 @@
+"""From studies to prepared data: examples, patients, duplicates, hold-out, dataset card."""

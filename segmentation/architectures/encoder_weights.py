@@ -1,0 +1,55 @@
+"""Start a segmentation encoder from the weights of a classifier that was trained on the same fold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from experiments.networks import weights
+from imaging.io.files import read_json
+
+PATH = Path("models/segmentation/start.json")
+
+
+def origin(classifier: str | None, fold: int) -> str | None:
+    """SHA-256 of the weights that an encoder begins with, as the stage wrote it down; None without any."""
+    return read_json(PATH).get(classifier, {}).get(str(fold)) if classifier is not None else None
+
+
+def hand_on(net: nn.Module, classifier: str, fold: int) -> None:
+    """Give the encoder of `net` the weights of the classifier that was trained on the same fold.
+
+    ValueError when the weights are not those that the stage saw, or do not fit the encoder.
+    """
+    path = weights.path_of("classification", classifier, fold)
+    if origin(classifier, fold) != weights.load_facts(path)["weights_sha256"]:
+        raise ValueError(
+            f"{PATH}: not of the weights in {path}; run `dvc repro`, or `python -m segmentation.encoder_transfer`"
+        )
+    encoder: nn.Module = net.encoder  # type: ignore[assignment]
+    encoder.load_state_dict(fitting(weights.load_state(path), encoder.state_dict(), str(path)))
+
+
+def fitting(source: dict[str, Tensor], target: dict[str, Tensor], where: str) -> dict[str, Tensor]:
+    """For every tensor of the encoder the classifier's of that name; both name the layers of a timm network alike.
+
+    `backbone.` of a localising head and `model.` of smp's timm encoders are dropped; timm writes `stages_0` for `stages.0`
+    where it cuts a network at its stages.
+    """
+    found = {_plain(name): value for name, value in source.items()}
+    missing = [
+        name
+        for name, value in target.items()
+        if _plain(name) not in found or found[_plain(name)].shape != value.shape
+    ]
+    if missing:
+        raise ValueError(
+            f"{where} does not fit segmentation.encoder: it has no {missing[0]} of that shape, and {len(missing) - 1} more "
+            "are missing; take encoder `tu-<classification.architecture>`"
+        )
+    return {name: found[_plain(name)] for name in target}
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("backbone.").removeprefix("model.").replace(".", "_")
