@@ -10,6 +10,7 @@ from classification.metrics import summary
 from classification.model import load
 from experiments.networks import fold_predictions, inference
 from imaging.data.dataset import Images
+from imaging.io import command
 from imaging.io.files import atomic, write_json
 from imaging.prepared import Prepared
 
@@ -51,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -6,6 +6,7 @@ from classification.model import build
 from classification.objective import Objective
 from experiments.settings.training import ClassificationSettings
 from experiments.training import train_fold
+from imaging.io import command
 from imaging.io.config import load_section
 
 
@@ -17,4 +18,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

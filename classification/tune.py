@@ -11,6 +11,7 @@ from functools import partial
 from experiments.settings.training import ClassificationSettings
 from experiments.settings.tuning import TuneClassificationSettings
 from experiments.training import tuned_params
+from imaging.io import command
 from imaging.io.config import load_section
 
 
@@ -31,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

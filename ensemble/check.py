@@ -18,6 +18,7 @@ from experiments.settings import params
 from experiments.settings.training import TrainingSettings
 from experiments.training.loop import Objective
 from experiments.training.sanity_check import rehearse
+from imaging.io import command
 from imaging.io.files import write_text
 from imaging.prepared import Prepared
 
@@ -58,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main, __doc__)

@@ -31,6 +31,7 @@ from experiments import tracking
 from experiments.settings.decision import EvaluationSettings
 from experiments.statistics.bootstrap import PatientDraws
 from imaging import rle
+from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import atomic, write_json, write_text
 from imaging.io.threads import give_back
@@ -230,4 +231,4 @@ def overlays(
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main, __doc__)

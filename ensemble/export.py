@@ -15,6 +15,7 @@ from ensemble.evidence.lineage import check_weights
 from ensemble.inference import bundle
 from ensemble.inference.bundle import INDEX, Bundle
 from experiments.networks.weights import path_of
+from imaging.io import command
 from imaging.io.config import PARAMS_FILE, load_section
 from imaging.io.files import atomic_folder, sha256, write_text
 from imaging.settings import DataSettings
@@ -68,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

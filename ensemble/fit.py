@@ -27,6 +27,7 @@ from ensemble.rules import RULES
 from experiments import tracking
 from experiments.settings.decision import EnsembleSettings, EvaluationSettings
 from experiments.statistics.bootstrap import PatientDraws
+from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import atomic, write_text
 from imaging.plotting import save
@@ -151,4 +152,4 @@ def facts(cases: Cases, prepared: Prepared, table: pd.DataFrame, chosen: str) ->
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main, __doc__)

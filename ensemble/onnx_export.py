@@ -40,6 +40,7 @@ from ensemble.runtimes.onnx_runtime import (
 )
 from experiments.networks import inference
 from experiments.networks.normalisation import NORMALISATION
+from imaging.io import command
 from imaging.io.files import atomic_folder, sha256, write_json
 
 TRIED = 8
@@ -170,4 +171,4 @@ def parity(whole: nn.Module, path: Path, side: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

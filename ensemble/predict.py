@@ -29,6 +29,7 @@ from ensemble.inference.predictor import Predictor, with_quota
 from ensemble.inference.results_writer import KINDS, Results
 from ensemble.rules.gate import Quota
 from ensemble.runtimes import onnx_runtime
+from imaging.io import command
 from imaging.io.files import atomic_folder
 from imaging.io.threads import cores, ordered_map
 
@@ -201,4 +202,4 @@ def _kinds(text: str) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

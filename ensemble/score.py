@@ -18,6 +18,7 @@ import pandas as pd
 
 from ensemble.metrics import Breakdown, breakdown, dice_of_counts
 from imaging import runs
+from imaging.io import command
 from imaging.rle import RleError
 from imaging.runs import Runs
 
@@ -132,4 +133,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -22,6 +22,7 @@ from packaging.requirements import Requirement
 from ensemble.inference import bundle
 from ensemble.inference.mlflow_model import INPUT, OUTPUT
 from experiments import tracking
+from imaging.io import command
 
 NAME, ALIAS = "pneumothorax", "champion"
 CODE = Path(__file__).parent / "inference" / "mlflow_model.py"
@@ -93,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

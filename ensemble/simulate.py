@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ensemble.gallery.simulation import compare, picture
+from imaging.io import command
 from imaging.plotting import save
 
 
@@ -23,4 +24,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

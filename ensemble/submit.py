@@ -25,6 +25,7 @@ from ensemble.inference.predictor import Predictor, with_quota
 from ensemble.rules.gate import Quota
 from experiments.settings.decision import SubmitSettings
 from imaging import rle
+from imaging.io import command
 from imaging.io.config import load_section, validate
 from imaging.io.files import atomic
 from imaging.io.tables import read_csv
@@ -160,4 +161,4 @@ def _refused(name: str, reason: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import pandas as pd
 
 from experiments import provenance
+from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import read_json, write_text
 from imaging.settings import DataSettings
@@ -52,7 +53,11 @@ def _number(measured: dict[str, float]) -> str:
 
 def main() -> None:
     """The DVC stage summary; `--show` prints the summary that is there."""
-    if "--show" in sys.argv[1:]:
+    parser = argparse.ArgumentParser(
+        prog="python -m ensemble.summary", description="Summarise the finished run."
+    )
+    parser.add_argument("--show", action="store_true", help=f"print {OUTPUT} as it is")
+    if parser.parse_args().show:
         print(f"\n{OUTPUT.read_text(encoding='utf-8')}\n{provenance.describe()}", flush=True)
         return
     metrics, studies = (
@@ -67,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

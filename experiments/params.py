@@ -5,15 +5,21 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from experiments.settings.params import load
+from imaging.io import command
 from imaging.io.config import PARAMS_FILE
 
 
 def main() -> None:
     """Validate the files named on the command line, or params.yaml."""
-    for path in sys.argv[1:] or [PARAMS_FILE]:
+    parser = argparse.ArgumentParser(prog="python -m experiments.params", description="Validate params.yaml.")
+    parser.add_argument(
+        "files", nargs="*", default=[PARAMS_FILE], help="files to validate (default: params.yaml)"
+    )
+    for path in parser.parse_args().files:
         try:
             load(path)
         except ValueError as error:
@@ -22,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -17,6 +17,7 @@ import yaml
 
 from experiments.settings import params
 from experiments.settings.scaling import SCALES, reduced
+from imaging.io import command
 from imaging.io.config import PARAMS_FILE, read_yaml, validate
 from imaging.io.files import write_text
 
@@ -98,4 +99,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

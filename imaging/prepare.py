@@ -25,6 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import atomic
 from imaging.io.npy_writer import row_writer
@@ -182,4 +183,4 @@ def _write_csv(path: Path, table: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main, __doc__)

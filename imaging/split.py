@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import atomic, sha256, write_json, write_text
 from imaging.preparation.holdout import check, set_apart
@@ -188,4 +189,4 @@ def _line(name: str, part: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main, __doc__)

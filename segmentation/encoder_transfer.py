@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from experiments.networks import weights
 from experiments.settings.training import SegmentationSettings, for_model
+from imaging.io import command
 from imaging.io.config import load_section, read_yaml
 from imaging.io.files import write_json
 from segmentation.architectures.encoder_weights import PATH
@@ -34,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main, __doc__)

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from experiments.networks import fold_predictions, inference
 from experiments.networks.inference import quantise
 from imaging.data.dataset import Images
+from imaging.io import command
 from imaging.io.files import atomic, write_json
 from imaging.prepared import Prepared
 from segmentation.architectures import load
@@ -85,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -6,6 +6,7 @@ from torch import nn
 
 from experiments.settings.training import SegmentationSettings
 from experiments.training import train_fold
+from imaging.io import command
 from imaging.io.config import load_section
 from segmentation.architectures import build, encoder_weights
 from segmentation.objective import Objective
@@ -29,4 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from experiments.settings.training import SegmentationSettings
 from experiments.settings.tuning import TuneSettings
 from experiments.training import tuned_params
+from imaging.io import command
 from imaging.io.config import load_section
 
 
@@ -28,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

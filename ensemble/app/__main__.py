@@ -17,6 +17,7 @@ from ensemble.app.examples import examples
 from ensemble.app.server import Limits, build
 from ensemble.inference.bundle import PATH, Bundle
 from imaging.dicom_objects.reference import Author
+from imaging.io import command
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -80,4 +81,4 @@ def hosts(given: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -27,6 +27,7 @@ from ensemble.gallery import phantoms_head as heads
 from ensemble.inference.bundle import Bundle
 from ensemble.rules.expected_value import ExpectedValue
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
+from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import read_json
 from imaging.plotting import save
@@ -163,4 +164,4 @@ def holdout() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -17,6 +17,7 @@ from experiments import tracking
 from experiments.compare import figure, runs
 from experiments.compare import tables as compare_tables
 from experiments.compare.runs import Curve, Result
+from imaging.io import command
 from imaging.io.files import atomic, write_text
 from imaging.plotting import save
 
@@ -131,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from imaging.export import mmsegmentation, nnunet
 from imaging.export.writer import write
+from imaging.io import command
 from imaging.prepared import FOLDER, Prepared
 
 TOOLS = {
@@ -48,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

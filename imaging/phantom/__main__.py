@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import write_text
 from imaging.phantom.dataset import NOTE, check_replaceable, replace, write
@@ -34,4 +35,4 @@ def leave_note(folder: Path, data: DataSettings) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main, __doc__)
