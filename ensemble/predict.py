@@ -66,7 +66,7 @@ def predict(
     """Write OUT, whole or not at all, and return its table. Memory holds a few batches of images and one row a file.
 
     predictor: the bundle's networks in another engine; None: in PyTorch."""
-    if dicom and bundle.source == "cranium":
+    if dicom and bundle.source == "ct_ich":
         raise ValueError(
             "DICOM objects are coded as pneumothorax, which this bundle does not look for; give --dicom none"
         )

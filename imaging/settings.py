@@ -16,9 +16,9 @@ from imaging.io.config import Settings
 class DataSettings(Settings):
     """Where the images come from and the form in which they are prepared."""
 
-    source: Literal["phantom", "siim", "folder", "cranium"] = "phantom"
+    source: Literal["phantom", "siim", "folder", "ct_ich"] = "phantom"
     """`phantom`: generated images, no data needed; `siim`: Kaggle's SIIM-ACR folders and CSVs; `folder`: images and mask
-    pictures in folders (mmsegmentation, nnU-Net, two folders of the same names); `cranium`: head CT in the form of
+    pictures in folders (mmsegmentation, nnU-Net, two folders of the same names); `ct_ich`: head CT in the form of
     PhysioNet's ct-ich. docs/sources.md shows each."""
     folder: str = "data/phantom"
     """The source's folder; for `siim` the one that holds `dicom-images-train` and `train-rle.csv`."""
@@ -43,8 +43,8 @@ class DataSettings(Settings):
 class PhantomSettings(Settings):
     """The generated images of the embedded default."""
 
-    kind: Literal["chest", "cranium"] = "chest"
-    """`chest`: radiographs in SIIM's form; `cranium`: head CT slices with haemorrhages in the form of ct-ich, without a
+    kind: Literal["chest", "head_ct"] = "chest"
+    """`chest`: radiographs in SIIM's form; `head_ct`: head CT slices with haemorrhages in the form of ct-ich, without a
     test set, as there."""
     train: int = Field(default=900, ge=20)
     """Labelled images."""

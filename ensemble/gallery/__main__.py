@@ -41,7 +41,7 @@ PICTURES = {"data-examples": 78}
 """Dots an inch of a figure that is mostly radiographs, which PNG hardly shortens: all stay below 300 KiB."""
 SHEETS: dict[str, Callable[[Path], None]] = {
     "phantom": lambda folder: phantoms.write(folder / "phantom.png"),
-    "cranium": lambda folder: heads.write(folder / "cranium.png"),
+    "head-ct": lambda folder: heads.write(folder / "head-ct.png"),
     "augmentation": augmentation.write,
 }
 """Figures of generated images, which need no run."""

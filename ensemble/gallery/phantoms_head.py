@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from ensemble.gallery.phantoms import OUTLINE, SIDE
 from imaging.io.files import atomic
 from imaging.phantom.head.haemorrhage import KINDS
-from imaging.phantom.head.slices import Case, Cranium, cases, render
+from imaging.phantom.head.slices import Case, HeadSlice, cases, render
 from imaging.settings import PhantomSettings
 
-FILE = Path("docs/figures/cranium.png")
+FILE = Path("docs/figures/head-ct.png")
 
 
 def write(path: Path) -> None:
     """Write the sheet as PNG."""
-    picture = sheet(PhantomSettings(kind="cranium"))
+    picture = sheet(PhantomSettings(kind="head_ct"))
     with atomic(path) as temporary:
         temporary.write_bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
 
@@ -51,7 +51,7 @@ def _middle(plan: tuple[Case, ...], kind: str) -> int:
     raise ValueError(f"no {kind} haemorrhage among {len(plan)} slices; ask for more")
 
 
-def tile(one: Cranium, outlined: bool) -> NDArray[np.uint8]:
+def tile(one: HeadSlice, outlined: bool) -> NDArray[np.uint8]:
     """The brain window, with the mask outlined or without, (SIDE, SIDE, 3)."""
     picture = cv2.cvtColor(
         cv2.resize(one.brain, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR

@@ -83,7 +83,7 @@ class Bundle:
 
     @property
     def source(self) -> str:
-        """Kind of the data it was trained on: `phantom`, `siim`, `cranium` …"""
+        """Kind of the data it was trained on: `phantom`, `siim`, `ct_ich` …"""
         return self.name.split("-")[1]
 
     @property

@@ -8,7 +8,7 @@ from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import write_text
 from imaging.phantom.dataset import NOTE, check_replaceable, replace, write
-from imaging.phantom.head import dataset as cranium
+from imaging.phantom.head import dataset as head
 from imaging.settings import DataSettings, PhantomSettings
 
 FOLDER = Path("data/phantom")
@@ -19,7 +19,7 @@ def main() -> None:
     data = load_section("data", DataSettings)
     settings = load_section("phantom", PhantomSettings)
     if data.source == "phantom":
-        (cranium.write if settings.kind == "cranium" else write)(FOLDER, settings)
+        (head.write if settings.kind == "head_ct" else write)(FOLDER, settings)
     else:
         leave_note(FOLDER, data)
 

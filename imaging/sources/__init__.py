@@ -11,6 +11,6 @@ def list_studies(settings: DataSettings) -> Listing:
     """List the studies of the source that the settings name; a phantom is read in the form that it has."""
     if settings.source == "folder":
         return image_folder.list_studies(settings)
-    if settings.source == "cranium" or (settings.source == "phantom" and ct_ich.is_one(settings.folder)):
+    if settings.source == "ct_ich" or (settings.source == "phantom" and ct_ich.is_one(settings.folder)):
         return ct_ich.list_studies(settings)
     return siim.list_studies(settings)

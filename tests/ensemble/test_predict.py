@@ -149,7 +149,7 @@ def test_a_bundle_of_another_finding_makes_no_objects_coded_as_pneumothorax(
     folder: Path, bundle: Path, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(bundle, tmp_path / "bundle"))
-    seal(copy, "cranium", {})
+    seal(copy, "ct_ich", {})
     with pytest.raises(ValueError, match="give --dicom none"):
         predict.predict(folder, tmp_path / "out", Bundle.load(copy), ("seg",))
 

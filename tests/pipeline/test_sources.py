@@ -19,26 +19,26 @@ pytestmark = pytest.mark.slow
 
 SMALL: dict[str, Any] = {
     **TINY,
-    "phantom": {"kind": "cranium", "train": 110, "prevalence": 0.45, "difficulty": 0.0, "least_area": 2000},
+    "phantom": {"kind": "head_ct", "train": 110, "prevalence": 0.45, "difficulty": 0.0, "least_area": 2000},
     "split": {"scheme": "patient", "folds": 2, "holdout": 0.3},
     "tune_segmentation": {"trials": 0},
 }
 
 
 @pytest.fixture(scope="module")
-def cranium(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    made = Repository.copy(tmp_path_factory.mktemp("cranium"))
+def head_ct(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    made = Repository.copy(tmp_path_factory.mktemp("head_ct"))
     made.params(SMALL)
     made.run("dvc", "repro")
     return made
 
 
 @pytest.fixture(scope="module")
-def folder(cranium: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+def folder(head_ct: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """The same slices as pictures, with two of them for testing, one in 16 bits."""
     made = Repository.copy(tmp_path_factory.mktemp("folder"))
     data = made.root / "data" / "heads"
-    cranium.run("python", "-m", "imaging.export", "mmsegmentation", "--output", str(data))
+    head_ct.run("python", "-m", "imaging.export", "mmsegmentation", "--output", str(data))
     (data / "images/test").mkdir()
     for number, path in enumerate(sorted((data / "images/val").iterdir())[:2]):
         image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
@@ -59,30 +59,30 @@ def table(repository: Repository, name: str) -> pd.DataFrame:
     return pd.read_csv(repository.root / name, dtype=str, keep_default_na=False)
 
 
-def test_head_ct_runs_to_its_evaluation_and_an_empty_submission(cranium: Repository) -> None:
-    metrics = json.loads((cranium.root / "reports/evaluation/metrics.json").read_text())
+def test_head_ct_runs_to_its_evaluation_and_an_empty_submission(head_ct: Repository) -> None:
+    metrics = json.loads((head_ct.root / "reports/evaluation/metrics.json").read_text())
     assert 0 < metrics["prevalence"]["value"] < 1
-    assert "haemorrhage" in (cranium.root / "reports/data/dataset_card.md").read_text()
-    assert "No patient stands in two parts." in (cranium.root / "reports/data/folds.md").read_text()
-    assert (cranium.root / "submission.csv").read_text() == "ImageId,EncodedPixels\n"
-    assert "0 studies" in (cranium.root / "reports/summary.md").read_text()
+    assert "haemorrhage" in (head_ct.root / "reports/data/dataset_card.md").read_text()
+    assert "No patient stands in two parts." in (head_ct.root / "reports/data/folds.md").read_text()
+    assert (head_ct.root / "submission.csv").read_text() == "ImageId,EncodedPixels\n"
+    assert "0 studies" in (head_ct.root / "reports/summary.md").read_text()
 
 
-def test_the_truth_is_at_the_slices_own_size(cranium: Repository) -> None:
-    index = pd.read_parquet(cranium.root / "data/prepared/index.parquet").set_index("image_id")
-    truth = table(cranium, "data/prepared/truth.csv")
+def test_the_truth_is_at_the_slices_own_size(head_ct: Repository) -> None:
+    index = pd.read_parquet(head_ct.root / "data/prepared/index.parquet").set_index("image_id")
+    truth = table(head_ct, "data/prepared/truth.csv")
     assert set(index["height"]) == set(index["width"]) == {512}
     for image_id, code in truth.itertuples(index=False):
         assert rle.decode(code, (512, 512)).sum() == index.loc[image_id, "area_px"]
 
 
-def test_a_folder_has_the_same_holdout_and_truth(cranium: Repository, folder: Repository) -> None:
+def test_a_folder_has_the_same_holdout_and_truth(head_ct: Repository, folder: Repository) -> None:
     pd.testing.assert_frame_equal(
-        table(folder, "data/prepared/truth.csv"), table(cranium, "data/prepared/truth.csv")
+        table(folder, "data/prepared/truth.csv"), table(head_ct, "data/prepared/truth.csv")
     )
     holdouts = [
         set(folds.loc[folds["fold"] == "holdout", "image_id"])
-        for folds in (table(repository, "data/prepared/folds.csv") for repository in (cranium, folder))
+        for folds in (table(repository, "data/prepared/folds.csv") for repository in (head_ct, folder))
     ]
     assert holdouts[0] == holdouts[1]
     assert "the source's own validation set" in (folder.root / "reports/data/folds.md").read_text()
@@ -102,12 +102,12 @@ def test_a_second_run_runs_nothing(folder: Repository) -> None:
     assert "up to date" in folder.run("dvc", "repro")
 
 
-def test_one_named_folder_of_head_ct_is_scored(cranium: Repository, tmp_path: Path) -> None:
-    slices = sorted((cranium.root / "data/phantom/Patients_CT/049/brain").glob("[0-9].jpg"))
+def test_one_named_folder_of_head_ct_is_scored(head_ct: Repository, tmp_path: Path) -> None:
+    slices = sorted((head_ct.root / "data/phantom/Patients_CT/049/brain").glob("[0-9].jpg"))
     for path in slices:
         shutil.copy(path, tmp_path)
     out, masks = tmp_path / "out.csv", tmp_path / "masks"
-    cranium.run(
+    head_ct.run(
         "python",
         "-m",
         "ensemble.submit",

@@ -38,7 +38,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Cranium:
+class HeadSlice:
     """A generated slice: brain and bone windows, uint8 (512, 512); mask bool (512, 512); kinds of blood to be seen."""
 
     brain: NDArray[np.uint8]
@@ -117,7 +117,7 @@ def _least(settings: PhantomSettings) -> int:
     return max(settings.least_area * WORK * WORK // FULL**2, 12)
 
 
-def render(settings: PhantomSettings, index: int) -> Cranium:
+def render(settings: PhantomSettings, index: int) -> HeadSlice:
     """Make slice `index`; the same bytes on every machine. ValueError when there is no such slice."""
     plan = cases(settings)
     if not 0 <= index < len(plan):
@@ -135,7 +135,7 @@ def render(settings: PhantomSettings, index: int) -> Cranium:
     noise = round(3 + 3 * settings.difficulty)
     units = hu.grain(hu.soften(picture.units, 0.9), noise, rng)
     brain, bone = (hu.windowed(units, int(centre), int(width)) for centre, width in (BRAIN, BONE_WINDOW))
-    return Cranium(brain, bone, mask > 0, kinds)
+    return HeadSlice(brain, bone, mask > 0, kinds)
 
 
 def _bled(

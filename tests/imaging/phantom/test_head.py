@@ -12,7 +12,7 @@ from pydicom import uid
 from imaging import prepare, split
 from imaging.formats import masks, reader
 from imaging.phantom import __main__ as stage
-from imaging.phantom.head import Cranium, dataset, render
+from imaging.phantom.head import HeadSlice, dataset, render
 from imaging.phantom.head.haemorrhage import KINDS
 from imaging.phantom.head.slices import cases
 from imaging.prepared import Prepared
@@ -20,23 +20,23 @@ from imaging.settings import DataSettings, PhantomSettings, SplitSettings
 from imaging.sources import list_studies
 from tests.imaging import dicom_files
 
-PHANTOM = PhantomSettings(kind="cranium", train=32, prevalence=0.5, difficulty=0.0)
+PHANTOM = PhantomSettings(kind="head_ct", train=32, prevalence=0.5, difficulty=0.0)
 
 
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("cranium") / "phantom"
+    folder = tmp_path_factory.mktemp("head_ct") / "phantom"
     dataset.write(folder, PHANTOM, workers=1)
     return folder
 
 
 @pytest.fixture(scope="module")
-def made() -> list[Cranium]:
+def made() -> list[HeadSlice]:
     return [render(PHANTOM, index) for index in range(len(cases(PHANTOM)))]
 
 
 def settings(folder: Path, **changes) -> DataSettings:
-    return DataSettings(**{"source": "cranium", "folder": str(folder), "image_size": 64, **changes})
+    return DataSettings(**{"source": "ct_ich", "folder": str(folder), "image_size": 64, **changes})
 
 
 def slices(root: Path, patient: str, number: int, mask: np.ndarray | None = None) -> None:
@@ -192,7 +192,7 @@ def test_the_same_seed_makes_the_same_phantom_and_another_another():
 
 
 def test_prevalence_kinds_and_sizes_follow_the_settings(made):
-    plan = PhantomSettings(kind="cranium", train=300, prevalence=0.2, seed=3)
+    plan = PhantomSettings(kind="head_ct", train=300, prevalence=0.2, seed=3)
     sick = [case for case in cases(plan) if case.bleedings]
     assert {one.kind for case in sick for one in case.bleedings} == set(KINDS)
     areas = [one.mask.sum() for one in made]
@@ -215,7 +215,7 @@ def test_the_phantom_goes_through_prepare_and_split(phantom, tmp_path):
 
 def test_the_stage_writes_the_kind_asked_for(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text("data: {source: phantom}\nphantom: {kind: cranium, train: 20}\n")
+    (tmp_path / "params.yaml").write_text("data: {source: phantom}\nphantom: {kind: head_ct, train: 20}\n")
     monkeypatch.setattr(dataset, "in_order", lambda make, jobs, workers: map(make, jobs))
     stage.main()
     assert len(list((tmp_path / "data/phantom/Patients_CT").rglob("brain/[0-9].jpg"))) >= 9
