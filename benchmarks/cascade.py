@@ -19,7 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
-from ensemble.decision.decision import Answer
+from ensemble.decision.decision import Prediction
 from ensemble.inference.predictor import BATCH, Predictor
 from imaging.formats.reader import read_reduced
 from imaging.phantom.dataset import write
@@ -73,7 +73,7 @@ def studies(folder: Path, options: argparse.Namespace) -> list[Path]:
 
 def timed(
     predictor: Predictor, paths: list[Path], cascade: bool, into: list[tuple[float, float]]
-) -> list[Answer]:
+) -> list[Prediction]:
     """Answers for all files; appends the seconds by the clock and of the processors, from the file to the mask at 1024 x 1024."""
     clock, processors = time.perf_counter(), time.process_time()
     scored = list(predictor.files(paths, cascade))
@@ -81,7 +81,7 @@ def timed(
     return [file.answer for file in scored if file.answer is not None]
 
 
-def check_equal(fast: list[Answer], slow: list[Answer]) -> None:
+def check_equal(fast: list[Prediction], slow: list[Prediction]) -> None:
     """Every mask, probability and reason is the same; an AssertionError names the first study that is not."""
     assert len(fast) == len(slow) > 0
     for place, (one, other) in enumerate(zip(fast, slow, strict=True)):
@@ -90,7 +90,7 @@ def check_equal(fast: list[Answer], slow: list[Answer]) -> None:
 
 
 def report(
-    predictor: Predictor, answers: list[Answer], seconds: dict[str, list[tuple[float, float]]]
+    predictor: Predictor, answers: list[Prediction], seconds: dict[str, list[tuple[float, float]]]
 ) -> None:
     """How much was skipped, how much time it saved, and of what nature the bound is."""
     skipped, masks = (sum(a.skipped if k else a.mask.any() for a in answers) for k in (1, 0))

@@ -25,7 +25,7 @@ from ensemble.decision.decision import Decision
 from ensemble.evidence import predictions
 from ensemble.evidence.evidence import Cases
 from ensemble.evidence.gather import counts, gather, maps_of_images
-from ensemble.evidence.histograms import Levels, to_original
+from ensemble.evidence.histograms import Levels, resized
 from ensemble.evidence.mask_average import Maps
 from ensemble.evidence.predictions import Predictions
 from ensemble.metrics import breakdown
@@ -54,7 +54,7 @@ def shown(cases: Cases, found: Predictions, prepared: Prepared, look: Callable[[
     """The same images with maps combined in another way."""
     size = prepared.index.set_index("image_id")[["height", "width"]]
     pairs = [
-        counts(to_original(look(maps), tuple(map(int, size.loc[name]))), prepared.truth[name])
+        counts(resized(look(maps), tuple(map(int, size.loc[name]))), prepared.truth[name])
         for name, maps in maps_of_images(found)
     ]
     total, hit = (np.stack(part) for part in zip(*pairs, strict=True))

@@ -25,7 +25,7 @@ from benchmarks.rows import Row, table
 from ensemble import submit
 from ensemble.decision.decision import Decision
 from ensemble.evidence.calibration import Sigmoid
-from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.probability import Calibrated
 from ensemble.inference.predictor import Member, Predictor
 from ensemble.onnx_export import write as export
@@ -69,7 +69,7 @@ def cascade(paths: list[Path], folder: Path) -> Callable[[list[Path]], None]:
     look, draw = (in_int8(member, squares, folder) for member in (classifier(), unet(SIDE)))
     decision = Decision(
         classifiers={"c": 1.0},
-        masks=MaskCommittee(weights={"u": 1.0}),
+        masks=MaskEnsemble(weights={"u": 1.0}),
         probability=Calibrated(calibrator=SAME),
         calibrator=SAME,
         rule=Gate(cut=0.0, level=128),

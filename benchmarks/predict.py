@@ -77,7 +77,7 @@ def stages(predictor: Predictor, bundle: Bundle, folder: Path, paths: list[Path]
             batch, row = divmod(i, BATCH)
             probs = by_name(predictor.classifiers, [float(look[row]) for look in looks[batch]])
             levels = by_name(predictor.masks, [level[row].numpy() for level in maps[batch]])
-            answer = predictor.decision.answer(
+            answer = predictor.decision.predict(
                 {name: list(folds.values()) for name, folds in probs.items()},
                 levels,
                 (facts.height, facts.width),

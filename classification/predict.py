@@ -48,7 +48,7 @@ def main() -> None:
         if part == "oof":  # the hold-out is for ensemble.evaluate alone
             label = prepared.index["label"].iloc[prepared.rows(table["image_id"])]
             write_json(f"reports/classification/{model}.json", summary(table["prob"], label))
-    fold_predictions.seal("classification", model)
+    fold_predictions.write_lineage("classification", model)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from ensemble.evaluation.report import METRICS, REPORT
 from ensemble.evidence import lineage, predictions
 from ensemble.evidence.calibration import calibration_steps
 from ensemble.evidence.evidence import Cases
-from ensemble.evidence.gather import check_part, gather, original_maps
+from ensemble.evidence.gather import check_subset, gather, original_maps
 from ensemble.evidence.histograms import NOTHING
 from ensemble.evidence.predictions import Predictions
 from experiments import tracking
@@ -68,9 +68,9 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     """Measure the decision on the hold-out; write metrics.json, tables, plots, pictures and report.md."""
     prepared, decision = Prepared(FOLDER), Decision.load(PATH)
     check_same_data(decision, prepared, scheme)
-    lineage.check_files(decision.fitted["sealed"], PART)
+    lineage.check_files(decision.fitted["lineage"], PART)
     found = predictions.read(PART, list(decision.classifiers), list(decision.masks.weights))
-    check_part(found, prepared, locked=True)
+    check_subset(found, prepared, locked=True)
     cases = gather(
         found, decision.classifiers, decision.masks, prepared, "hold-out masks", decision.classifier_average
     )
@@ -120,7 +120,7 @@ def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Pr
     rows = prepared.index.iloc[prepared.rows(cases.image_id)].reset_index(drop=True)
     said = cases.evidence.above[np.arange(len(cases)), level].astype(np.int64)
     dice = cases.dice_at(level)
-    if not decision.finish.idle:
+    if not decision.post_processing.idle:
         said, dice = finished(decision, level, said, dice, cases, found, prepared)
     return pd.DataFrame(
         {
@@ -137,7 +137,7 @@ def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Pr
             "submitted": said > 0,
             "level": level,
             "true_area": cases.hit[:, 0],
-            "said_area": said,
+            "predicted_area": said,
             "pixels": cases.evidence.pixels,
             "true_share": cases.hit[:, 0] / cases.evidence.pixels,
             "agreement": cases.evidence.agreement,
@@ -162,7 +162,7 @@ def finished(
     said, dice, truth = said.copy(), dice.copy(), prepared.truth[prepared.truth.index.isin(submitted)]
     for image_id, pixels, _ in original_maps(found, decision.masks, prepared, submitted):
         i = place[image_id]
-        mask = decision.finish(pixels >= level[i])
+        mask = decision.post_processing(pixels >= level[i])
         said[i] = np.count_nonzero(mask)
         dice[i] = metrics.kaggle_dice(mask, rle.decode(truth[image_id], pixels.shape))
     return said, dice
@@ -218,7 +218,7 @@ def overlays(
     for image_id, level, _ in original_maps(found, decision.masks, prepared, wanted):
         true = rle.decode(truth[image_id], level.shape)
         cut = int(rows["level"][image_id])
-        said = decision.finish(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
+        said = decision.post_processing(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
         pictures[image_id] = overlay_sheets.draw(
             prepared.images[int(prepared.rows([image_id])[0])], true, said
         )

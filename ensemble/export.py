@@ -43,12 +43,12 @@ def parts(decision: Decision) -> Iterator[tuple[Path, str]]:
     """(file of the run, its name in the bundle) of all that is copied: of the networks those the decision was fitted with."""
     yield from ((Path(DECISION), "decision.json"), (Path(PARAMS_FILE), "params.yaml"))
     yield from ((METRICS, "metrics.json"), (LICENCE, "LICENSE"))
-    for network, seal in decision.fitted["sealed"].items():
+    for network, seal in decision.fitted["lineage"].items():
         stage, model = network.split("/")
         for fold in seal["weights"]:
             path = path_of(stage, model, fold)
             if path.is_file():
-                check_weights(decision.fitted["sealed"], stage, model, fold, sha256(path))
+                check_weights(decision.fitted["lineage"], stage, model, fold, sha256(path))
             for file in (path, path.with_suffix(".json")):
                 yield file, f"{network}/{file.name}"
 

@@ -20,8 +20,8 @@ from ensemble.evaluation import figures
 from ensemble.evidence import lineage, predictions
 from ensemble.evidence.calibration import calibration_steps
 from ensemble.evidence.evidence import Cases
-from ensemble.evidence.gather import check_part, gather
-from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.evidence.gather import check_subset, gather
+from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.predictions import Predictions
 from ensemble.rules import RULES
 from experiments import tracking
@@ -58,11 +58,11 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
     """Fit all rules, measure them nested, write the chosen decision and the reports."""
     prepared = Prepared(FOLDER)
     found = predictions.read("oof", names["classification"], names["segmentation"])
-    check_part(found, prepared, locked=False)
+    check_subset(found, prepared, locked=False)
     classifiers, kinds, fitted_on = (
         names["classification"],
         list(RULES),
-        committees(found, prepared, settings),
+        mask_ensembles(found, prepared, settings),
     )
     masks, cases = fitted_on(np.ones(len(found.ids), np.bool_))
     check_both_kinds(cases)
@@ -74,7 +74,7 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
     draws = PatientDraws(cases.patient, evaluation.draws, evaluation.seed)
     table = table_of_rules(cases, decisions, nested, chosen, draws)
 
-    fitted = {**facts(cases, prepared, table, chosen), "sealed": lineage.read(names)}
+    fitted = {**facts(cases, prepared, table, chosen), "lineage": lineage.read(names)}
     decision = decisions[chosen].model_copy(update={"fitted": fitted})
     decision.save(PATH)
     for kind, other in decisions.items():  # `evaluate` compares them on the hold-out
@@ -83,23 +83,25 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
     with atomic(REPORTS / "rules.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     write_text(REPORTS / "rules.md", report.describe(table, decision, losses, cases, probs))
-    save(figures.plateau(cases, decisions["triplet"].rule), REPORTS / "plateau.png")
+    save(figures.search_surface(cases, decisions["triplet"].rule), REPORTS / "search_surface.png")
     save(figures.reliability(cases.label, probs, evaluation.bins), REPORTS / "reliability.png")
     return decision
 
 
-def committees(found: Predictions, prepared: Prepared, settings: EnsembleSettings) -> crossfit.FittedOn:
-    """Training rows -> committee of mask models and cases; the maps are read again only where it was learned anew."""
+def mask_ensembles(found: Predictions, prepared: Prepared, settings: EnsembleSettings) -> crossfit.FittedOn:
+    """Training rows -> ensemble of mask models and cases; the maps are read again only where it was learned anew."""
     ids = np.array(found.ids, dtype=object)
-    looks = (
-        mask_weights.look(found, prepared) if mask_weights.learns(list(found.segmentation), settings) else []
+    statistics = (
+        mask_weights.map_statistics(found, prepared)
+        if mask_weights.needs_maps(list(found.segmentation), settings)
+        else []
     )
     equal = {name: 1 / len(found.classification) for name in found.classification}
-    known: list[tuple[MaskCommittee, Cases]] = []
+    known: list[tuple[MaskEnsemble, Cases]] = []
 
-    def fitted_on(train: NDArray[np.bool_]) -> tuple[MaskCommittee, Cases]:
+    def fitted_on(train: NDArray[np.bool_]) -> tuple[MaskEnsemble, Cases]:
         wanted = set(ids[train])
-        masks = mask_weights.fit([one for one in looks if one.image_id in wanted], found, settings)
+        masks = mask_weights.fit([one for one in statistics if one.image_id in wanted], found, settings)
         if not known or masks != known[0][0]:
             known[:] = [
                 (

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ensemble.decision.decision import Answer
+from ensemble.decision.decision import Prediction
 from ensemble.inference.inputs import files_in
 from ensemble.inference.predictor import Predictor, with_quota
 from ensemble.rules.gate import Quota
@@ -145,7 +145,7 @@ def check(path: Path, table: pd.DataFrame) -> None:
             raise ValueError(f"{path}: the code of {row['image_id']} does not give back its mask")
 
 
-def _read(name: str, answer: Answer) -> dict[str, object]:
+def _read(name: str, answer: Prediction) -> dict[str, object]:
     height, width = answer.mask.shape
     return {
         "image_id": name, "verdict": "read", "reason": answer.reason, "prob": answer.prob,

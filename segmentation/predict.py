@@ -82,7 +82,7 @@ def main() -> None:
         folder = predict(model, part, prepared)
         if part == "oof":  # the hold-out is for ensemble.evaluate alone
             write_json(f"reports/segmentation/{model}.json", out_of_fold_summary(folder, prepared))
-    fold_predictions.seal("segmentation", model)
+    fold_predictions.write_lineage("segmentation", model)
 
 
 if __name__ == "__main__":

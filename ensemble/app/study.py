@@ -1,4 +1,4 @@
-"""What the page shows of one file: the radiograph, the committee's map, the answer; and the same map cut elsewhere."""
+"""What the page shows of one file: the radiograph, the ensemble's map, the answer; and the same map cut elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, PositiveFloat, ValidationError
 
 from ensemble.app.encoding import outline, png, shown
 from ensemble.app.upload import Declined
-from ensemble.decision.decision import Answer
+from ensemble.decision.decision import Prediction
 from ensemble.evidence.histograms import NOTHING
 from ensemble.inference.findings import measure
 from ensemble.inference.predictor import Predictor, Scored
@@ -39,7 +39,7 @@ class Geometry(BaseModel):
 def read(predictor: Predictor, path: Path) -> dict[str, Any]:
     """All about one file; RefusedFile says why it is none that can be read.
 
-    `picture`, `depth`: see pictures.shown. `map`: the mask committee's levels as a grey PNG of the original's size.
+    `picture`, `depth`: see pictures.shown. `map`: the mask ensemble's levels as a grey PNG of the original's size.
     `level`: where the rule cuts this map, or would. `finding`: see `finding`. Nothing of the patient is in it.
     """
     facts, answer = _scored(predictor, path)
@@ -95,7 +95,7 @@ def finding(mask: NDArray[np.bool_], facts: Facts) -> dict[str, Any]:
     return {"outline": outline(mask), **asdict(measure(mask, facts))}
 
 
-def level(predictor: Predictor, answer: Answer) -> int:
+def level(predictor: Predictor, answer: Prediction) -> int:
     """Level at which the rule cuts this image's map, or would if the image were certain."""
     if answer.level < NOTHING or answer.map is None:
         return answer.level
@@ -103,7 +103,7 @@ def level(predictor: Predictor, answer: Answer) -> int:
     return certain if certain < NOTHING else MIDDLE
 
 
-def _scored(predictor: Predictor, path: Path) -> tuple[Facts, Answer]:
+def _scored(predictor: Predictor, path: Path) -> tuple[Facts, Prediction]:
     scored: Scored = next(iter(predictor.files([path], cascade=False)))
     if scored.refusal:
         raise scored.refusal
@@ -113,4 +113,4 @@ def _scored(predictor: Predictor, path: Path) -> tuple[Facts, Answer]:
 
 
 def _cut(predictor: Predictor, levels: NDArray[np.uint8], at: int) -> NDArray[np.bool_]:
-    return predictor.decision.finish(levels >= at)
+    return predictor.decision.post_processing(levels >= at)

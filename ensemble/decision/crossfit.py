@@ -1,6 +1,6 @@
 """Fit decisions, and measure what a fitted decision is worth on images it has not seen.
 
-Nested: for each group everything (mask committee, classifiers' weights, calibration, rule, floor) is fitted again on the other
+Nested: for each group everything (mask ensemble, classifiers' weights, calibration, rule, floor) is fitted again on the other
 groups and applied to it. Within them the probabilities that the rule is fitted to are cross-fitted once more."""
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.decision.decision import Decision
-from ensemble.decision.postprocess import Finish
+from ensemble.decision.postprocess import PostProcessing
 from ensemble.evidence import calibration, probability
 from ensemble.evidence.evidence import Cases, Evidence, concatenate
 from ensemble.evidence.histograms import NOTHING
-from ensemble.evidence.mask_average import MaskCommittee
-from ensemble.evidence.probability import committee, learn_weights
+from ensemble.evidence.mask_average import MaskEnsemble
+from ensemble.evidence.probability import ensemble_probability, learn_weights
 from ensemble.rules import RULES
 from experiments.settings.decision import EnsembleSettings, Space
 from experiments.statistics.nested_score import patient_groups
@@ -28,15 +28,15 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-FittedOn = Callable[[Bools], tuple[MaskCommittee, Cases]]
-"""Training rows (N,) -> the committee of mask models fitted to them alone, and all N cases as it shows them."""
+FittedOn = Callable[[Bools], tuple[MaskEnsemble, Cases]]
+"""Training rows (N,) -> the ensemble of mask models fitted to them alone, and all N cases as it shows them."""
 
 
 @dataclass(frozen=True)
 class Nested:
-    """What is said of N images by decisions that were fitted without them, and the images as their own committee shows them.
+    """What is said of N images by decisions that were fitted without them, and the images as their own ensemble shows them.
 
-    levels, skipped: (N,) by kind of rule; raw, calibrated, prob: (N,) the classifier committee as it is, calibrated,
+    levels, skipped: (N,) by kind of rule; raw, calibrated, prob: (N,) the classifier ensemble as it is, calibrated,
     and what the rules saw (another number only where it is stacked)."""
 
     cases: Cases
@@ -48,13 +48,13 @@ class Nested:
 
 
 def reweighted(cases: Cases, weights: Floats, space: Space = "logit") -> Cases:
-    """The same images under another classifier committee."""
-    raw = committee(cases.evidence.members, weights, space)
+    """The same images under another classifier ensemble."""
+    raw = ensemble_probability(cases.evidence.members, weights, space)
     return replace(cases, evidence=replace(cases.evidence, raw=raw, prob=raw))
 
 
 def fit(
-    cases: Cases, names: list[str], kinds: Iterable[str], masks: MaskCommittee, settings: EnsembleSettings
+    cases: Cases, names: list[str], kinds: Iterable[str], masks: MaskEnsemble, settings: EnsembleSettings
 ) -> tuple[dict[str, Decision], dict[str, float]]:
     """A decision for each kind of rule, all with the same probability; and the cross-fitted log loss of each probability tried.
 
@@ -76,7 +76,7 @@ def fit(
             calibrator=_calibrator(cases, model),
             rule=rule,
             floor=floor_of(seen, level, settings.cascade_cost) if settings.cascade else 0.0,
-            finish=finish_of(settings),
+            post_processing=post_processing_of(settings),
         )
     return decisions, losses
 
@@ -143,9 +143,9 @@ def floor_of(cases: Cases, level: Ints, cost: float) -> float:
     return float(value[dear.argmax()]) if dear.any() else 0.0
 
 
-def finish_of(settings: EnsembleSettings) -> Finish:
+def post_processing_of(settings: EnsembleSettings) -> PostProcessing:
     """The last touches that the settings ask for."""
-    return Finish(
+    return PostProcessing(
         min_component=settings.min_component,
         fill_holes=settings.fill_holes,
         dilate=settings.dilate,

@@ -1,7 +1,7 @@
 """decision.json: everything between the networks' outputs and the answer, as plain numbers that can be read
 and checked.
 
-Committee weights, calibration, rule, thresholds, last touches, and the resolution in which areas are
+Ensemble weights, calibration, rule, thresholds, last touches, and the resolution in which areas are
 counted. It is written by `ensemble.fit`, and applied alike by the evaluation, the submission, the command
 line and the web page."""
 
@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ensemble.decision.postprocess import Finish
+from ensemble.decision.postprocess import PostProcessing
 from ensemble.evidence.calibration import Calibrator
 from ensemble.evidence.evidence import Evidence
-from ensemble.evidence.histograms import NOTHING, to_original
-from ensemble.evidence.mask_average import Maps, MaskCommittee
-from ensemble.evidence.probability import Probability, committee, fold_mean
+from ensemble.evidence.histograms import NOTHING, resized
+from ensemble.evidence.mask_average import Maps, MaskEnsemble
+from ensemble.evidence.probability import Probability, ensemble_probability, fold_mean
 from ensemble.rules import AnyRule
 from ensemble.rules.base import one_image
 from experiments.settings.decision import Space
@@ -33,12 +33,12 @@ PATH = f"{FOLDER}/decision.json"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What is said about one image.
 
     mask: bool (H, W), empty if nothing is submitted; prob: calibrated probability of a pneumothorax; raw:
-    the classifier committee's own; level: where the map was cut, 256 for no mask; skipped: ruled out
-    by the classifiers, whatever a mask network might show; reason: in words; map: the mask committee's
+    the classifier ensemble's own; level: where the map was cut, 256 for no mask; skipped: ruled out
+    by the classifiers, whatever a mask network might show; reason: in words; map: the mask ensemble's
     probabilities as uint8 (H, W), None if nobody looked; needed: the probability that the rule asks of this image,
     None where it asks for none or nobody looked."""
 
@@ -58,21 +58,21 @@ class Decision(Settings):
     version: Literal[1] = 1
     """Of this file's form."""
     classifiers: dict[str, float] = Field(min_length=1)
-    """Weight of each classifier in the committee; they add up to 1."""
+    """Weight of each classifier in the ensemble; they add up to 1."""
     classifier_average: Space = "logit"
     """Where classifiers, and the fold models of each, are averaged."""
-    masks: MaskCommittee
-    """The committee of mask models."""
+    masks: MaskEnsemble
+    """The ensemble of mask models."""
     probability: Probability
     """From evidence to the calibrated probability that the rule sees."""
     calibrator: Calibrator
-    """Of the classifier committee alone: the probability said of images that are skipped."""
+    """Of the classifier ensemble alone: the probability said of images that are skipped."""
     rule: AnyRule
     """Whether to submit a mask, and at which level to cut it."""
     floor: float = Field(default=0.0, ge=0, le=1)
     """No mask below this raw classifier probability, by decision: out of fold, masks below it earned next to nothing."""
-    finish: Finish = Finish()
-    """Last touches to a mask."""
+    post_processing: PostProcessing = PostProcessing()
+    """Applied to a mask after it is cut."""
     fitted: dict[str, Any] = Field(default_factory=dict)
     """On what: images, patients, data fingerprint, nested score."""
 
@@ -133,19 +133,21 @@ class Decision(Settings):
         )
 
     def raw(self, probs: Mapping[str, Sequence[float]]) -> float:
-        """The classifier committee's probability of one image, from each model's fold probabilities."""
+        """The classifier ensemble's probability of one image, from each model's fold probabilities."""
         return float(
-            committee(self.members(probs)[None], self.classifier_weights, self.classifier_average)[0]
+            ensemble_probability(self.members(probs)[None], self.classifier_weights, self.classifier_average)[
+                0
+            ]
         )
 
-    def skipped(self, probs: Mapping[str, Sequence[float]], shape: tuple[int, int]) -> Answer:
+    def skipped(self, probs: Mapping[str, Sequence[float]], shape: tuple[int, int]) -> Prediction:
         """The answer for an image whose raw probability is below `lower_bound()`; needs no maps."""
         raw = self.raw(probs)
         prob = float(self.calibrator(np.array([raw]))[0])
         reason = f"{prob:.2f} by the classifier alone, which rules a mask out"
-        return Answer(np.zeros(shape, np.bool_), prob, raw, NOTHING, True, reason)
+        return Prediction(np.zeros(shape, np.bool_), prob, raw, NOTHING, True, reason)
 
-    def answer(self, probs: Mapping[str, Sequence[float]], maps: Maps, shape: tuple[int, int]) -> Answer:
+    def predict(self, probs: Mapping[str, Sequence[float]], maps: Maps, shape: tuple[int, int]) -> Prediction:
         """The answer for one image from its probabilities and mask maps (each by model, over folds) and its
         (height, width)."""
         raw = self.raw(probs)
@@ -153,21 +155,21 @@ class Decision(Settings):
         if ruled_out and not maps:
             return self.skipped(probs, shape)
         level, agreement = self.masks.combine(maps)
-        shown = to_original(level, shape)
+        shown = resized(level, shape)
         if ruled_out:
             return replace(self.skipped(probs, shape), map=shown)
-        return self.answer_map(self.members(probs), raw, shown, agreement)
+        return self.predict_from_map(self.members(probs), raw, shown, agreement)
 
-    def answer_map(
+    def predict_from_map(
         self, members: NDArray[np.float64], raw: float, level: NDArray[np.uint8], agreement: float
-    ) -> Answer:
-        """The same from the committee's map uint8 (H, W), already at the original resolution."""
+    ) -> Prediction:
+        """The same from the ensemble's map uint8 (H, W), already at the original resolution."""
         evidence = one_image(raw, level, raw, members, agreement)
         evidence = evidence.with_prob(self.probability(evidence))
         cut = int(self.thresholds(evidence)[0])
-        mask = self.finish(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
+        mask = self.post_processing(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
         said, needed = self.rule.reason(evidence), self.rule.needed(evidence)
-        return Answer(mask, float(evidence.prob[0]), raw, cut, False, said, level, needed)
+        return Prediction(mask, float(evidence.prob[0]), raw, cut, False, said, level, needed)
 
     def seen(self, evidence: Evidence) -> Evidence:
         """Evidence (N) with the probability that the rule sees in place of what it held."""

@@ -1,7 +1,7 @@
-"""Learning the committee of mask models on out-of-fold maps: their weights, and each fold's own best level.
+"""Fit the ensemble of mask models on out-of-fold maps: model weights, and the best level of each fold.
 
-Only positive images count here, at the network's size, each with the same weight whatever its lesion's area. One pass over
-the maps leaves a few numbers an image (`Look`), from which the committee of any part of the images follows: what nesting needs.
+Only positive images count, at the network's size, each with equal weight whatever the area of its lesion. One pass over the
+maps leaves a few numbers per image (`MapStatistics`), from which the ensemble of any subset can be fitted, as nesting requires.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from tqdm import tqdm
 
 from ensemble.evidence.gather import maps_of_images
 from ensemble.evidence.histograms import Levels, above, histogram
-from ensemble.evidence.mask_average import Maps, MaskCommittee, equal_weights
+from ensemble.evidence.mask_average import Maps, MaskEnsemble, equal_weights
 from ensemble.evidence.predictions import Predictions
 from ensemble.evidence.probability import on_simplex
 from ensemble.rules.base import LEVEL_RADIUS
 from experiments.settings.decision import EnsembleSettings
-from experiments.statistics.plateau import choose
+from experiments.statistics.search_surface import choose
 from imaging.prepared import Prepared
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Look:
+class MapStatistics:
     """What one positive image says about M models: its part of w·A·w − 2·b·w + 1, the squared error of the weighted
     mean over the lesion's area; and the Dice (257,) at every level of each model and fold."""
 
@@ -38,39 +38,42 @@ class Look:
     dice: dict[tuple[str, int], Floats]
 
 
-def learns(names: list[str], settings: EnsembleSettings) -> bool:
-    """Whether anything about the committee is learned from maps."""
+def needs_maps(names: list[str], settings: EnsembleSettings) -> bool:
+    """Whether anything about the ensemble is learned from maps."""
     return settings.average == "centred" or (settings.weights == "learned" and len(names) > 1)
 
 
-def look(predictions: Predictions, prepared: Prepared) -> list[Look]:
+def map_statistics(predictions: Predictions, prepared: Prepared) -> list[MapStatistics]:
     """One pass over the maps of the positive images; a lesion that vanishes at the network's size is left out."""
     names = list(predictions.segmentation)
     return [
-        look_at(image_id, maps, truth, names) for image_id, maps, truth in positives(predictions, prepared)
+        statistics_of(image_id, maps, truth, names)
+        for image_id, maps, truth in positives(predictions, prepared)
     ]
 
 
-def fit(looks: list[Look], predictions: Predictions, settings: EnsembleSettings) -> MaskCommittee:
-    """The committee that the settings ask for, learned from these images alone; predictions: which models and folds."""
+def fit(
+    statistics: list[MapStatistics], predictions: Predictions, settings: EnsembleSettings
+) -> MaskEnsemble:
+    """The ensemble that the settings ask for, learned from these images alone; predictions: which models and folds."""
     names = list(predictions.segmentation)
     weights = equal_weights(names)
-    if settings.weights == "learned" and len(names) > 1 and looks:
-        a, b = np.mean([one.a for one in looks], axis=0), np.mean([one.b for one in looks], axis=0)
+    if settings.weights == "learned" and len(names) > 1 and statistics:
+        a, b = np.mean([one.a for one in statistics], axis=0), np.mean([one.b for one in statistics], axis=0)
         weights = dict(zip(names, map(float, learn_weights(a, b, 1.0, settings.shrinkage)), strict=True))
     folds = {
         name: sorted(map(int, masks.table["fold"].unique()))
         for name, masks in predictions.segmentation.items()
     }
-    levels = best_levels(looks, folds) if settings.average == "centred" else {}
-    return MaskCommittee(average=settings.average, weights=weights, best_levels=levels)
+    levels = best_levels(statistics, folds) if settings.average == "centred" else {}
+    return MaskEnsemble(average=settings.average, weights=weights, best_levels=levels)
 
 
 def positives(predictions: Predictions, prepared: Prepared) -> Iterator[tuple[str, Maps, NDArray[np.bool_]]]:
     """(image id, maps, truth bool (S, S) at the largest map's size) of the positive images that have any truth there."""
     side = max(masks.maps.shape[1] for masks in predictions.segmentation.values())
     labelled = prepared.index.set_index("image_id")["label"]
-    for image_id, maps in tqdm(maps_of_images(predictions), "committee", len(predictions.ids), disable=None):
+    for image_id, maps in tqdm(maps_of_images(predictions), "ensemble", len(predictions.ids), disable=None):
         if labelled[image_id] == 1:
             mask = prepared.mask(int(prepared.rows([image_id])[0])) * np.uint8(255)
             truth = cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA) >= 128
@@ -78,14 +81,14 @@ def positives(predictions: Predictions, prepared: Prepared) -> Iterator[tuple[st
                 yield image_id, maps, truth
 
 
-def look_at(image_id: str, maps: Maps, truth: NDArray[np.bool_], names: list[str]) -> Look:
-    """See Look; the error is divided by the lesion's area, so that a small one counts the same as a large one."""
+def statistics_of(image_id: str, maps: Maps, truth: NDArray[np.bool_], names: list[str]) -> MapStatistics:
+    """See MapStatistics; the error is divided by the lesion's area, so that a small one counts the same as a large one."""
     side, area = truth.shape[0], int(truth.sum())
     resized = {(name, fold): _resized(level, side) for name in names for fold, level in maps[name].items()}
     means = [np.mean([resized[name, fold] for fold in maps[name]], axis=0).ravel() / 255 for name in names]
     stack = np.stack(means).astype(np.float64)
     dice = {key: _dice_curve(level, truth) for key, level in resized.items()}
-    return Look(image_id, stack @ stack.T / area, stack[:, truth.ravel()].sum(axis=1) / area, dice)
+    return MapStatistics(image_id, stack @ stack.T / area, stack[:, truth.ravel()].sum(axis=1) / area, dice)
 
 
 def learn_weights(a: Floats, b: Floats, c: float, shrinkage: float) -> Floats:
@@ -101,16 +104,16 @@ def learn_weights(a: Floats, b: Floats, c: float, shrinkage: float) -> Floats:
     return on_simplex(lambda w: error(w) / base + shrinkage * count * float(np.sum((w - equal) ** 2)), count)
 
 
-def best_levels(looks: list[Look], folds: dict[str, list[int]]) -> dict[str, dict[int, int]]:
-    """For each model and fold the level of highest mean Dice over its positive images, from the plateau.
+def best_levels(statistics: list[MapStatistics], folds: dict[str, list[int]]) -> dict[str, dict[int, int]]:
+    """For each model and fold the level of highest mean Dice over its positive images, from the smoothed search surface.
 
     A fold without one takes the level of all folds of its model together."""
-    return {name: {fold: _best_level(looks, name, fold) for fold in of} for name, of in folds.items()}
+    return {name: {fold: _best_level(statistics, name, fold) for fold in of} for name, of in folds.items()}
 
 
-def _best_level(looks: list[Look], name: str, fold: int) -> int:
-    own = [one.dice[name, fold] for one in looks if (name, fold) in one.dice]
-    curves = own or [dice for one in looks for key, dice in one.dice.items() if key[0] == name]
+def _best_level(statistics: list[MapStatistics], name: str, fold: int) -> int:
+    own = [one.dice[name, fold] for one in statistics if (name, fold) in one.dice]
+    curves = own or [dice for one in statistics for key, dice in one.dice.items() if key[0] == name]
     return choose(np.mean(curves or [np.ones(257)], axis=0)[1:256], (LEVEL_RADIUS,))[0] + 1
 
 

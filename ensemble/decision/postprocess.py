@@ -16,7 +16,7 @@ from imaging.io.config import Settings
 Mask = NDArray[np.bool_]
 
 
-class Finish(Settings):
+class PostProcessing(Settings):
     """What is done to a mask after it is cut; nothing by default."""
 
     min_component: int = Field(default=0, ge=0)

@@ -25,13 +25,13 @@ def describe(
         "# Decision rules, compared out of fold",
         "",
         f"{len(cases):,} images of {len(set(cases.patient)):,} patients, {int(cases.label.sum()):,} with a pneumothorax. "
-        f"Every score is nested: for each of {parts} parts of the patients, committee weights, calibration and rule were "
+        f"Every score is nested: for each of {parts} parts of the patients, ensemble weights, calibration and rule were "
         "fitted on the others. Intervals: 95 %, drawn over patients; `against` is the paired difference on the same draws. "
         "`optimism`: how much higher the rule scores on the images it was fitted to.",
         "",
         to_markdown(table, decision.rule.kind, flattery=True),
         "",
-        "![Score over the triplet's two levels](plateau.png)",
+        "![Score over the triplet's two levels](search_surface.png)",
         "",
         "## Probability of a pneumothorax",
         "",
@@ -60,7 +60,7 @@ def _probability(
         "",
         f"Chosen: {chosen}. What that does, nested:",
         "",
-        "| classifier committee | expected calibration error | log loss |",
+        "| classifier ensemble | expected calibration error | log loss |",
         "|---|---|---|",
         *[
             f"| {name} | {expected_calibration_error(cases.label, prob):.3f} | {log_loss(cases.label, prob):.3f} |"

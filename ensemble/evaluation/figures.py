@@ -17,10 +17,10 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def plateau(cases: Cases, rule: Rule) -> Figure:
+def search_surface(cases: Cases, rule: Rule) -> Figure:
     """Score over a triplet's top and bottom level at its area; the peak and the chosen setting are marked."""
     if not isinstance(rule, Triplet):
-        raise ValueError(f"the plateau is drawn of a triplet, not of {type(rule).__name__}")
+        raise ValueError(f"the search surface is drawn for a triplet, not of {type(rule).__name__}")
     surface = scores(cases, rule.reference, np.array([rule.area]))[:, 0, :]
     surface = np.where(ORDERED[:, 0, :], surface, np.nan)
     best, empty, chosen = np.nanmax(surface), float(np.mean(~cases.label)), surface[rule.top, rule.bottom]

@@ -43,7 +43,9 @@ def measure(table: pd.DataFrame, draws: PatientDraws, bins: int) -> Measured:
 def dataset_level(table: pd.DataFrame, draws: PatientDraws) -> Measured:
     """mIoU and mDice as mmsegmentation's IoUMetric has them: pixels of all images pooled, then the mean over background and
     finding. Large lesions weigh most; a missed small one hardly counts."""
-    said, true, pixels = (table[name].to_numpy(np.float64) for name in ("said_area", "true_area", "pixels"))
+    said, true, pixels = (
+        table[name].to_numpy(np.float64) for name in ("predicted_area", "true_area", "pixels")
+    )
     both = np.rint(table["dice"].to_numpy() * (said + true) / 2)
     union = said + true - both
     classes = {

@@ -30,7 +30,7 @@ CARD = """{front_matter}
 
 # Pneumothorax on chest radiographs ({source})
 
-A committee of classifiers says how probable a pneumothorax is, a committee of U-Nets where it would be, and a fitted decision
+A ensemble of classifiers says how probable a pneumothorax is, a ensemble of U-Nets where it would be, and a fitted decision
 whether to draw it. {about}
 
 **For research. Not for diagnosis, not a medical device.**
@@ -167,7 +167,7 @@ def _front_matter(source: str, measured: Measures) -> str:
 
 def _networks(decision: Decision) -> str:
     lines = ["| stage | model | architecture | input, px | folds | SHA-256 |", "|---|---|---|---|---|---|"]
-    for network, seal in decision.fitted["sealed"].items():
+    for network, seal in decision.fitted["lineage"].items():
         stage, model = network.split("/")
         settings = load_facts(path_of(stage, model, min(map(int, seal["weights"]))))["settings"]
         encoder = settings.get("encoder") if settings["architecture"] != "plain" else None

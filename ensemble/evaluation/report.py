@@ -31,7 +31,7 @@ NAMES = {
     "auroc": "AUROC",
     "average_precision": "average precision",
     "ece": "expected calibration error",
-    "ece_before": "the same of the classifier committee before calibration",
+    "ece_before": "the same of the classifier ensemble before calibration",
     "sensitivity_at_95_specificity": "sensitivity at 95 % specificity",
     "iou_positive": "IoU of the positive images",
     "miou": "mIoU over all pixels, background and finding (mmsegmentation's)",

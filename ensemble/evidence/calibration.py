@@ -1,4 +1,4 @@
-"""Calibration of the classifier committee: of the images said to be 0.7, seven in ten shall have a
+"""Calibration of the classifier ensemble: of the images said to be 0.7, seven in ten shall have a
 pneumothorax.
 
 Calibrators are plain numbers in JSON, rising in their argument, and know how far an image must come
@@ -76,7 +76,7 @@ def fit(kind: str, raw: Floats, label: Bools) -> Sigmoid | Steps:
         return _platt(raw, label)
     if kind == "isotonic":
         return _isotonic(raw, label)
-    raise ValueError(f"ensemble.evidence.calibration is {kind!r}; known: auto, {', '.join(NAMES)}")
+    raise ValueError(f"ensemble.calibration is {kind!r}; known: auto, {', '.join(NAMES)}")
 
 
 def calibration_steps(raw: Floats, calibrated: Floats, prob: Floats) -> dict[str, Floats]:

@@ -28,7 +28,7 @@ _BLOCK = 1024
 class Evidence:
     """What is known of N images without their truth.
 
-    prob: (N,) calibrated probability of a pneumothorax; raw: (N,) the classifier committee's own, not
+    prob: (N,) calibrated probability of a pneumothorax; raw: (N,) the classifier ensemble's own, not
     calibrated; members: (N, M) each classifier's own; above: (N, 257) pixels of the mask map at or above
     each level, at the original resolution; agreement: (N,) soft overlap in [0, 1] of the mask models."""
 

@@ -35,7 +35,7 @@ def log_share(pixels: Counts, of: Counts) -> Floats:
 
 
 def image_features(evidence: Evidence) -> dict[str, Floats]:
-    """Features (N,) of the question "is there one?": the classifier's committee first, then what the mask
+    """Features (N,) of the question "is there one?": the classifier's ensemble first, then what the mask
     map shows."""
     half = 128  # the level of probability one half
     top = np.array(NOTHING - 1) - np.argmax(evidence.above[:, NOTHING - 1 :: -1] > 0, axis=1)

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ensemble.evidence.evidence import Cases, Evidence
-from ensemble.evidence.histograms import LEVELS, Counts, Levels, above, histogram, to_original
-from ensemble.evidence.mask_average import Maps, MaskCommittee
+from ensemble.evidence.histograms import LEVELS, Counts, Levels, above, histogram, resized
+from ensemble.evidence.mask_average import Maps, MaskEnsemble
 from ensemble.evidence.predictions import Predictions
-from ensemble.evidence.probability import committee as committee_probability
-from ensemble.evidence.probability import fold_mean
+from ensemble.evidence.probability import ensemble_probability, fold_mean
 from experiments.settings.decision import Space
 from imaging import rle
 from imaging.io.threads import cores, ordered_map
@@ -38,10 +37,8 @@ def maps_of_images(
     """(image id, its maps by model and fold), sorted by id; of some images or all, read one image at a time."""
     wanted = _chosen(predictions, ids)
     rows = {
-        name: _rows_by_image(
-            masks.table if ids is None else masks.table[masks.table["image_id"].isin(wanted)]
-        )
-        for name, masks in predictions.segmentation.items()
+        name: _rows_by_image(one.table if ids is None else one.table[one.table["image_id"].isin(wanted)])
+        for name, one in predictions.segmentation.items()
     }
     for image_id in wanted:
         yield (
@@ -57,41 +54,41 @@ def maps_of_images(
 
 
 def original_maps(
-    predictions: Predictions, committee: MaskCommittee, prepared: Prepared, ids: Collection[str] | None = None
+    predictions: Predictions, masks: MaskEnsemble, prepared: Prepared, ids: Collection[str] | None = None
 ) -> Iterator[tuple[str, Levels, float]]:
-    """(image id, committee's map uint8 (H, W) at the original resolution, agreement), sorted by id; of some images or all."""
+    """(image id, ensemble's map uint8 (H, W) at the original resolution, agreement), sorted by id; of some images or all."""
     shape = _shapes(prepared, _chosen(predictions, ids))
     for image_id, maps in maps_of_images(predictions, ids):
-        level, agreement = committee.combine(maps)
-        yield image_id, to_original(level, shape[image_id]), agreement
+        level, agreement = masks.combine(maps)
+        yield image_id, resized(level, shape[image_id]), agreement
 
 
 def gather(
     predictions: Predictions,
     classifiers: dict[str, float],
-    committee: MaskCommittee,
+    masks: MaskEnsemble,
     prepared: Prepared,
     what: str,
     space: Space = "logit",
 ) -> Cases:
-    """Cases of all predicted images, sorted by id; `prob` is still the raw committee probability.
+    """Cases of all predicted images, sorted by id; `prob` is still the raw ensemble probability.
 
     classifiers: weight of each classifier; space: where they are averaged. `fold` is the fold model that predicted
     the image, or -1 where several did."""
     ids = predictions.ids
     members = member_probabilities(predictions, list(classifiers), space)
-    raw = committee_probability(members, np.array(list(classifiers.values())), space)
+    raw = ensemble_probability(members, np.array(list(classifiers.values())), space)
     totals, hits = np.zeros((2, len(ids), LEVELS), np.int32)  # no image has 2**31 pixels
     agreement = np.ones(len(ids))
     shape, truth = _shapes(prepared, ids), prepared.truth[prepared.truth.index.isin(ids)]
 
-    def look(item: tuple[str, Maps]) -> tuple[tuple[Counts, Counts], float]:
+    def count(item: tuple[str, Maps]) -> tuple[tuple[Counts, Counts], float]:
         image_id, maps = item
-        level, agreed = committee.combine(maps)
-        return counts(to_original(level, shape[image_id]), truth[image_id]), agreed
+        level, agreed = masks.combine(maps)
+        return counts(resized(level, shape[image_id]), truth[image_id]), agreed
 
-    looks = ordered_map(look, maps_of_images(predictions), cores())
-    for i, (found, agreed) in enumerate(tqdm(looks, what, len(ids), disable=None)):
+    counted = ordered_map(count, maps_of_images(predictions), cores())
+    for i, (found, agreed) in enumerate(tqdm(counted, what, len(ids), disable=None)):
         (totals[i], hits[i]), agreement[i] = found, agreed
     evidence = Evidence(prob=raw, raw=raw, members=members, above=totals, agreement=agreement)
     rows = prepared.index.iloc[prepared.rows(ids)]
@@ -113,7 +110,7 @@ def counts(level: Levels, code: str) -> tuple[Counts, Counts]:
     return total, above(histogram(level, rle.decode(code, level.shape)))
 
 
-def check_part(predictions: Predictions, prepared: Prepared, locked: bool) -> None:
+def check_subset(predictions: Predictions, prepared: Prepared, locked: bool) -> None:
     """Refuse predictions of images that have no label, or that stand on the wrong side of the lock."""
     ids = predictions.ids
     part = prepared.folds[prepared.folds.index.isin(ids)]

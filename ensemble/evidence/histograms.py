@@ -26,7 +26,7 @@ Counts = NDArray[np.integer[Any]]
 Levels = NDArray[np.uint8]
 
 
-def to_original(level: Levels, shape: tuple[int, int]) -> Levels:
+def resized(level: Levels, shape: tuple[int, int]) -> Levels:
     """Bring a map uint8 (s, s) to an image's own (height, width), linearly, still as uint8.
 
     All masks of this project are decided there: an area or a threshold then means the same for every

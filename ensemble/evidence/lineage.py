@@ -1,7 +1,7 @@
-"""What predictions were made from, passed on from stage to stage: data, networks' weights, and the files themselves.
+"""Lineage: checksums of the data, weights and prediction files that a result was made from, passed from stage to stage.
 
-`<stage>.predict` writes `seal.json`; `ensemble.fit` copies it into the decision without opening the hold-out; `ensemble.evaluate`
-checks that the hold-out it opens is the one that was meant, and prediction that the networks are those of the decision.
+`<stage>.predict` writes `lineage.json`; `ensemble.fit` copies it into the decision without opening the hold-out;
+`ensemble.evaluate` checks the hold-out files against it, and prediction checks the networks' weights.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from typing import Any
 from ensemble.evidence.predictions import FOLDER
 from imaging.io.files import read_json, sha256
 
-Seals = dict[str, dict[str, Any]]
+Lineage = dict[str, dict[str, Any]]
 """By `<stage>/<model>`: `data`, `weights` (SHA-256 by fold) and `files` (SHA-256 by path below the model's folder)."""
 
 
-def read(names: Mapping[str, list[str]], folder: str | Path = FOLDER) -> Seals:
-    """The seals of these models by stage; ValueError when they speak of different data."""
+def read(names: Mapping[str, list[str]], folder: str | Path = FOLDER) -> Lineage:
+    """Read the lineage of these models; ValueError when they were trained on different data."""
     paths = {
-        f"{stage}/{name}": Path(folder) / stage / name / "seal.json"
+        f"{stage}/{name}": Path(folder) / stage / name / "lineage.json"
         for stage in names
         for name in names[stage]
     }
-    found: Seals = {model: read_json(path) for model, path in paths.items()}
+    found: Lineage = {model: read_json(path) for model, path in paths.items()}
     first = next(iter(found))
-    for model, seal in found.items():
-        if seal["data"] != found[first]["data"]:
+    for model, facts in found.items():
+        if facts["data"] != found[first]["data"]:
             raise ValueError(f"{folder}: {first} and {model} were trained on different data; run `dvc repro`")
     return found
 
 
-def check_files(sealed: Seals, part: str, folder: str | Path = FOLDER) -> None:
+def check_files(lineage: Lineage, part: str, folder: str | Path = FOLDER) -> None:
     """ValueError when a prediction file of this part is not the one that was there when the decision was fitted."""
-    for model, seal in sealed.items():
-        for name, digest in seal["files"].items():
+    for model, facts in lineage.items():
+        for name, digest in facts["files"].items():
             path = Path(folder) / model / name
             if name.startswith(f"{part}/") and (not path.exists() or sha256(path) != digest):
                 raise ValueError(
@@ -43,9 +43,9 @@ def check_files(sealed: Seals, part: str, folder: str | Path = FOLDER) -> None:
                 )
 
 
-def check_weights(sealed: Seals, stage: str, model: str, fold: int, digest: str) -> None:
+def check_weights(lineage: Lineage, stage: str, model: str, fold: int, digest: str) -> None:
     """ValueError when a network is not the one whose predictions the decision was fitted on."""
-    wanted = sealed.get(f"{stage}/{model}", {}).get("weights", {}).get(str(fold))
+    wanted = lineage.get(f"{stage}/{model}", {}).get("weights", {}).get(str(fold))
     if wanted != digest:
         raise ValueError(
             f"models/{stage}/{model}/fold{fold}: the decision was fitted on the predictions of other weights "

@@ -2,7 +2,7 @@
 
 Maps are uint8. Three means: of probabilities; of logits; and `centred`, where each fold model's own best
 level is subtracted first (9th place of SIIM-ACR), since networks trained alike still differ in how high
-they call the same edge. A committee of one is its member exactly."""
+they call the same edge. A ensemble of one is its member exactly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LOGIT = _LOGIT.astype(np.float32)
 _PLAIN: Floats = np.arange(256, dtype=np.float32)
 
 
-class MaskCommittee(Settings):
+class MaskEnsemble(Settings):
     """Which mask models speak, with which weight, and how they are averaged."""
 
     average: Literal["probability", "logit", "centred"] = "probability"
@@ -42,7 +42,7 @@ class MaskCommittee(Settings):
     """Of each model's folds the best level on its out-of-fold images; `centred` needs them."""
 
     @model_validator(mode="after")
-    def _whole(self) -> MaskCommittee:
+    def _whole(self) -> MaskEnsemble:
         if min(self.weights.values()) < 0 or abs(sum(self.weights.values()) - 1) > 1e-6:
             raise ValueError(f"weights {self.weights} must not be negative and add up to 1")
         missing = sorted(set(self.weights) - set(self.best_levels)) if self.average == "centred" else []

@@ -1,4 +1,4 @@
-"""From the classifiers' outputs to the one probability that the rules see: committee, calibration, stacking.
+"""From the classifiers' outputs to the one probability that the rules see: ensemble, calibration, stacking.
 
 All of it is fitted on out-of-fold predictions, and what is chosen (which calibrator, stacked or not) is
 chosen by cross-fitted log loss. The probabilities that a rule is fitted to are cross-fitted too: no image
@@ -28,7 +28,7 @@ Ints = NDArray[np.int64]
 
 
 class Calibrated(Settings):
-    """The classifier committee's probability, calibrated."""
+    """The classifier ensemble's probability, calibrated."""
 
     kind: Literal["classifier"] = "classifier"
     calibrator: Calibrator
@@ -44,7 +44,7 @@ class Calibrated(Settings):
 
 
 class Stacked(Settings):
-    """The classifier committee and what the masks show, in one logistic regression; never falling in the
+    """The classifier ensemble and what the masks show, in one logistic regression; never falling in the
     classifier's part."""
 
     kind: Literal["stacked"] = "stacked"
@@ -65,8 +65,8 @@ class Stacked(Settings):
 Probability = Annotated[Calibrated | Stacked, Field(discriminator="kind")]
 
 
-def committee(members: Floats, weights: Floats, space: Space = "logit") -> Floats:
-    """Weighted mean (N,) of the models' probabilities (N, M); a committee of one is its member exactly."""
+def ensemble_probability(members: Floats, weights: Floats, space: Space = "logit") -> Floats:
+    """Weighted mean (N,) of the models' probabilities (N, M); a ensemble of one is its member exactly."""
     if members.shape[1] == 1:
         return members[:, 0].astype(np.float64)
     return members @ weights if space == "probability" else expit(logit(members) @ weights)
@@ -75,16 +75,16 @@ def committee(members: Floats, weights: Floats, space: Space = "logit") -> Float
 def learn_weights(
     members: Floats, label: NDArray[np.bool_], shrinkage: float, space: Space = "logit"
 ) -> Floats:
-    """Weights (M,) on the simplex that minimise the committee's log loss, pulled towards equal ones.
+    """Weights (M,) on the simplex that minimise the ensemble's log loss, pulled towards equal ones.
 
     loss(w)/loss(equal) + shrinkage·M·|w − 1/M|²: with members alike in quality the data cannot tell weights
     apart, and equal ones vary least (Claeskens et al. 2016, the forecast combination puzzle)."""
     count = members.shape[1]
     equal = np.full(count, 1 / count)
-    base = log_loss(label, committee(members, equal, space))
+    base = log_loss(label, ensemble_probability(members, equal, space))
 
     def loss(w: Floats) -> float:
-        return log_loss(label, committee(members, w, space)) / base + shrinkage * count * float(
+        return log_loss(label, ensemble_probability(members, w, space)) / base + shrinkage * count * float(
             np.sum((w - equal) ** 2)
         )
 
@@ -152,4 +152,4 @@ def groups(cases: Cases) -> Ints:
 def fold_mean(prob: Floats, space: Space) -> float:
     """One model's probability from its fold models'; of one fold, itself exactly."""
     values = np.asarray(prob, np.float64)
-    return float(committee(values[None], np.full(len(values), 1 / len(values)), space)[0])
+    return float(ensemble_probability(values[None], np.full(len(values), 1 / len(values)), space)[0])

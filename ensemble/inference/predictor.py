@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import classification.model
 import segmentation.architectures
-from ensemble.decision.decision import PATH, Answer, Decision
+from ensemble.decision.decision import PATH, Decision, Prediction
 from ensemble.evidence.evidence import Evidence
 from ensemble.evidence.histograms import LEVELS
 from ensemble.evidence.lineage import check_weights
@@ -37,7 +37,7 @@ BATCH = 16  # enough for a GPU to be busy, small enough for 24 networks' maps of
 
 @dataclass(frozen=True)
 class Member:
-    """One trained network of a committee, ready to be asked."""
+    """One trained network of a ensemble, ready to be asked."""
 
     name: str
     fold: int
@@ -63,7 +63,7 @@ class Scored:
 
     path: Path
     facts: Facts | None = None
-    answer: Answer | None = None
+    answer: Prediction | None = None
     refusal: RefusedFile | None = None
 
 
@@ -97,12 +97,12 @@ class Predictor:
 
     def answers(
         self, squares: Sequence[Pixels], shapes: Sequence[tuple[int, int]], cascade: bool = True
-    ) -> list[Answer]:
+    ) -> list[Prediction]:
         """Answers for a batch of prepared squares; masks have the images' own (height, width).
 
         Without the cascade the mask networks see every image: the same answers, and a map with each."""
         probs = self._by_name([(member, member(squares)[:, 0]) for member in self.classifiers], len(squares))
-        found: list[Answer | None] = [None] * len(squares)
+        found: list[Prediction | None] = [None] * len(squares)
         bound = self.decision.lower_bound()
         open_ = [
             i for i in range(len(squares)) if not cascade or self.decision.raw(_values(probs[i])) >= bound
@@ -115,7 +115,7 @@ class Predictor:
                 [(member, quantise(member(chosen)[:, 0])) for member in self.masks], len(chosen)
             )
             for i, level in zip(open_, maps, strict=True):
-                found[i] = self.decision.answer(_values(probs[i]), _arrays(level), shapes[i])
+                found[i] = self.decision.predict(_values(probs[i]), _arrays(level), shapes[i])
         self.looked += len(open_)
         return [answer for answer in found if answer is not None]
 
@@ -175,7 +175,7 @@ def _members(
     Returns them and the sizes of the data they were trained on."""
     members, sides = [], set()
     for name in names:
-        sealed = fitted.fitted["sealed"].get(f"{stage}/{name}", {}).get("weights", {})
+        sealed = fitted.fitted["lineage"].get(f"{stage}/{name}", {}).get("weights", {})
         if not sealed:
             raise ValueError(f"decision.json: names no trained networks of {stage}/{name}; run `dvc repro`")
         for fold in map(int, sealed):
@@ -183,7 +183,7 @@ def _members(
             if not path.is_file():
                 raise ValueError(f"{path}: missing, but the decision was fitted with it; run `dvc repro`")
             net, settings, facts = load(path)
-            check_weights(fitted.fitted["sealed"], stage, name, fold, facts["weights_sha256"])
+            check_weights(fitted.fitted["lineage"], stage, name, fold, facts["weights_sha256"])
             net = net.to(inference.device()).to(memory_format=torch.channels_last)
             members.append(Member(name, fold, net, settings, facts["weights_sha256"]))
             sides.add(int(facts["prepared_size"]))

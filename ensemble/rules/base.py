@@ -14,7 +14,7 @@ from imaging.io.config import Settings
 Ints = NDArray[np.int64]
 
 LEVEL_RADIUS = 8
-"""Neighbourhood of a threshold when a plateau is judged: ±8 of 256 levels, about ±0.03 of probability."""
+"""Neighbourhood of a threshold over which a search surface is smoothed: ±8 of 256 levels, about ±0.03 of probability."""
 
 
 class Rule(Settings):
@@ -35,7 +35,7 @@ class Rule(Settings):
         return 0.0
 
     def least_raw(self) -> float:
-        """No image whose classifier committee says less (raw, not calibrated) gets a mask, whatever its map shows."""
+        """No image whose classifier ensemble says less (raw, not calibrated) gets a mask, whatever its map shows."""
         return 0.0
 
     def for_batch(self, evidence: Evidence) -> Self:

@@ -18,7 +18,7 @@ from ensemble.evidence.features import MapSums, map_sums, mask_features
 from ensemble.evidence.histograms import NOTHING
 from ensemble.evidence.logistic import Logistic, fit
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where
-from experiments.statistics.plateau import choose
+from experiments.statistics.search_surface import choose
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class ExpectedValue(Rule):
 
     @classmethod
     def fit(cls, cases: Cases, reference: int) -> Self:
-        """For each level fit D on the positive images and score the rule; the level from the plateau."""
+        """For each level fit D on the positive images and score the rule; the level from the smoothed search surface."""
         sums, dice = map_sums(cases.evidence), cases.dice
         rules = [cls(level=int(k), dice=_fit_dice(cases, dice, int(k), sums)) for k in LEVELS]
         score = [cases.score(rule._thresholds(cases.evidence, sums)) for rule in rules]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where, mean_score
-from experiments.statistics.plateau import choose
+from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import gate_surface, quantile_cuts
 
 CUTS = 256
@@ -29,7 +29,7 @@ class Gate(Rule):
 
     @classmethod
     def fit(cls, cases: Cases, reference: int) -> Self:
-        """All cuts at 256 quantiles with all levels, exactly; from the plateau."""
+        """All cuts at 256 quantiles with all levels, exactly; from the smoothed search surface."""
         cut, level = _search(cases)
         return cls(cut=cut, level=level)
 

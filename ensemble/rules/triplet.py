@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where, mean_score
-from experiments.statistics.plateau import choose
+from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import area_grid, quantile_cuts, triplet_surface, two_key_surface
 
 AREA_RADIUS = 2
@@ -44,7 +44,7 @@ class Triplet(Rule):
 
     @classmethod
     def fit(cls, cases: Cases, reference: int) -> Self:
-        """All 255 × 255 levels with 64 areas, exactly; from the plateau."""
+        """All 255 × 255 levels with 64 areas, exactly; from the smoothed search surface."""
         areas = area_grid()
         top, area, bottom = choose(
             scores(cases, reference, areas), (LEVEL_RADIUS, AREA_RADIUS, LEVEL_RADIUS), ORDERED
@@ -74,7 +74,7 @@ class GatedTriplet(Triplet):
 
     @classmethod
     def fit(cls, cases: Cases, reference: int) -> Self:
-        """31 × 31 levels, 16 areas, 32 cuts at quantiles, all together; from the plateau."""
+        """31 × 31 levels, 16 areas, 32 cuts at quantiles, all together; from the smoothed search surface."""
         evidence, areas, cuts = cases.evidence, area_grid(16), quantile_cuts(cases.evidence.prob, 32)
         pixels = np.stack([evidence.area(int(level), reference) for level in COARSE], axis=1)
         gains = two_key_surface(evidence.prob, cuts, pixels, areas, cases.gain()[:, COARSE])

@@ -11,7 +11,7 @@ from pydantic import Field
 from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.rules.base import Ints, Rule, cut_where, mean_score
 from ensemble.rules.triplet import COARSE
-from experiments.statistics.plateau import choose
+from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import area_grid, either_key_surface, quantile_cuts
 
 NEVER = 2**40
@@ -39,7 +39,7 @@ class Unanimity(Rule):
 
     @classmethod
     def fit(cls, cases: Cases, reference: int) -> Self:
-        """32 cuts, 31 × 31 levels and 16 areas (and none), all together; from the plateau."""
+        """32 cuts, 31 × 31 levels and 16 areas (and none), all together; from the smoothed search surface."""
         evidence, areas = cases.evidence, np.append(area_grid(16), NEVER)
         least = evidence.members.min(axis=1)
         cuts = quantile_cuts(least, 32)

@@ -75,7 +75,7 @@ def _result(name: str, made: str, metrics: Path, images: Path, curves: list[Curv
 def trainings(client: MlflowClient, decision: dict[str, Any], owner: str) -> list[Curve]:
     """The trainings whose weights a decision was fitted on, as far as this MLflow knows them; the newest of equal ones."""
     found = []
-    for member in decision["fitted"].get("sealed", {}).values():
+    for member in decision["fitted"].get("lineage", {}).values():
         for weights in member["weights"].values():
             runs = search(client, f"tags.output_sha256 = '{weights}'")
             found += [curve(client, run, owner) for run in runs[:1]]

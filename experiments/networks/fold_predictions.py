@@ -59,8 +59,8 @@ def tasks(
         yield fold, path, rows_of(prepared, part, fold)
 
 
-def seal(stage: str, model: str) -> None:
-    """Write `seal.json` beside the predictions: the data, the networks' weights and the files' SHA-256.
+def write_lineage(stage: str, model: str) -> None:
+    """Write `lineage.json` beside the predictions: the data, the networks' weights and the files' SHA-256.
 
     `ensemble.fit` passes it on without opening the hold-out; `ensemble.evaluate` checks that this very hold-out was meant.
     """
@@ -68,7 +68,7 @@ def seal(stage: str, model: str) -> None:
     facts = {fold: weights.load_facts(path) for fold, path in members(stage, model)}
     files = sorted(path for part in PARTS for path in (folder / part).iterdir())
     write_json(
-        folder / "seal.json",
+        folder / "lineage.json",
         {
             "data": next(iter(facts.values()))["data"],
             "weights": {str(fold): fact["weights_sha256"] for fold, fact in facts.items()},

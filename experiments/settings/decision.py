@@ -22,7 +22,7 @@ class EnsembleSettings(Settings):
     rule: RuleName | Literal["best"] = "expected_value"
     """The rule written to decision.json; `best`: the one with the highest nested out-of-fold score."""
     weights: Literal["equal", "learned"] = "learned"
-    """Weights of the models in a committee: all equal, or learned on out-of-fold predictions."""
+    """Weights of the models in a ensemble: all equal, or learned on out-of-fold predictions."""
     shrinkage: float = Field(default=0.1, ge=0)
     """Pull of the learned weights towards equal ones, relative to the loss of equal weights; 0 trusts the
     data alone."""
@@ -32,9 +32,9 @@ class EnsembleSettings(Settings):
     """How masks of fold models are averaged. `centred`: after each fold's own best threshold is
     subtracted."""
     calibration: Literal["auto", "none", "temperature", "platt", "isotonic"] = "auto"
-    """Calibration of the classifier committee; `auto`: the one with the lowest cross-fitted log loss."""
+    """Calibration of the classifier ensemble; `auto`: the one with the lowest cross-fitted log loss."""
     image_score: Literal["classifier", "stacked", "auto"] = "auto"
-    """What the rules take for the probability of a pneumothorax: the calibrated classifier committee alone,
+    """What the rules take for the probability of a pneumothorax: the calibrated classifier ensemble alone,
     or stacked with what the masks show; `auto`: the one with the lower cross-fitted log loss."""
     cascade: bool = True
     """Never submit below a classifier probability under which masks earned next to nothing out of fold, whatever the rule;

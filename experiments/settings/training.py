@@ -22,7 +22,7 @@ class TrainingSettings(Settings):
     """What the two trained stages have in common."""
 
     models: list[str] = Field(min_length=1)
-    """Names of the committee's members; each is trained on every fold. A name is a folder name."""
+    """Names of the ensemble's members; each is trained on every fold. A name is a folder name."""
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings of this section that differ for one model, by its name."""
     pretrained: Literal["none", "imagenet"] = "none"
@@ -225,7 +225,7 @@ T = TypeVar("T", bound=TrainingSettings)
 
 
 def for_model(settings: T, name: str, tuned: dict[str, Any] | None = None) -> T:
-    """Settings of one committee member: the section, then the tuned values, then the member's own variant."""
+    """Settings of one ensemble member: the section, then the tuned values, then the member's own variant."""
     if name not in settings.models:
         raise ValueError(f"model {name!r} is not among models: {', '.join(settings.models)}")
     merged = {**settings.model_dump(), **(tuned or {}), **settings.variants.get(name, {})}

@@ -106,6 +106,6 @@ T = TypeVar("T", bound=TrainingSettings)
 
 
 def of_trial(section: T, study: TuneSettings, values: dict[str, Any], where: str) -> T:
-    """Settings of one trial: the committee's first member, then the proxy's overrides, then the drawn values."""
+    """Settings of one trial: the ensemble's first member, then the proxy's overrides, then the drawn values."""
     settings = for_model(section, section.models[0])
     return validate(type(settings), {**settings.model_dump(), **study.overrides, **values}, where)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from experiments.statistics.plateau import choose
+from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import UNIT, bins_of, triplet_surface
 
 Ints = NDArray[np.int64]
@@ -47,7 +47,7 @@ def nested_score(
     """Mean Dice of N images, those of each group decided by the rule that is best for the other groups.
 
     The rule: submit iff size[:, t] >= cuts[a], and then earn dice[:, l]; else earn `empty`. (t, a, l) are searched
-    together, exactly, and chosen from the plateau (experiments.statistics.plateau), whose neighbourhood is `radius`.
+    together, exactly, and chosen from the smoothed search surface, whose neighbourhood is `radius`.
 
     size: (N, T) how much speaks for a lesion, by T measures; cuts: (A,) ascending; dice: (N, L) of each way of drawing
     the mask; empty: (N,) of the empty mask; group: (N,), no patient in two; allowed: broadcasts to (T, A, L).

@@ -1,4 +1,4 @@
-"""One member of the committee on one fold: what `classification.train` and `segmentation.train` share."""
+"""One member of the ensemble on one fold: what `classification.train` and `segmentation.train` share."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from ensemble.decision.decision import Decision
 from ensemble.evidence.calibration import Sigmoid
 from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.evidence.histograms import above, histogram
-from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.probability import Calibrated
 from ensemble.inference import bundle
 from ensemble.rules.gate import Gate
@@ -54,7 +54,7 @@ class World:
         )
         parts = np.array(["holdout", "0", "1", "2"])[(np.arange(images) // 2) % 4]
         self.table["fold"] = parts
-        # part of each error is common to all models: what no committee averages away
+        # part of each error is common to all models: what no ensemble averages away
         self.table["luck"] = self.random.normal(0, 1.6, images)
         self.table["height"] = np.where(
             self.table["label"] == 1, self.random.beta(3, 2, images), self.random.beta(1.2, 4, images)
@@ -122,7 +122,7 @@ class World:
                 str(path.relative_to(folder)): sha256(path) for path in folder.rglob("*") if path.is_file()
             }
             write_json(
-                folder / "seal.json", {"data": {"fingerprint": "x"}, "weights": {"0": "y"}, "files": files}
+                folder / "lineage.json", {"data": {"fingerprint": "x"}, "weights": {"0": "y"}, "files": files}
             )
 
     def pairs(self, part: str) -> list[tuple[str, pd.Series, int]]:
@@ -237,11 +237,11 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     same = Sigmoid(kind="none", slope=1.0, intercept=0.0)
     Decision(
         classifiers={"c": 1.0},
-        masks=MaskCommittee(weights={"u": 1.0}),
+        masks=MaskEnsemble(weights={"u": 1.0}),
         probability=Calibrated(calibrator=same),
         calibrator=same,
         rule=Gate(cut=0.0, level=128),
-        fitted={"sealed": write_networks(folder, 64)},
+        fitted={"lineage": write_networks(folder, 64)},
     ).save(folder / "decision.json")
     write_json(folder / "metrics.json", {"kaggle_dice": {"value": 0.5, "low": 0.4, "high": 0.6}})
     for name in ("params.yaml", "README.md", "LICENSE"):

@@ -102,7 +102,7 @@ def test_dice_of_each_image_is_that_of_its_answer() -> None:
             name: t.loc[t["image_id"] == image_id, "prob"].tolist()
             for name, t in found.classification.items()
         }
-        answer = decision.answer_map(decision.members(probs), decision.raw(probs), level, agreement)
+        answer = decision.predict_from_map(decision.members(probs), decision.raw(probs), level, agreement)
         if table["skipped"][image_id]:
             answer = decision.skipped(probs, level.shape)
         dice = kaggle_dice(answer.mask, rle.decode(prepared.truth[image_id], level.shape))
@@ -140,7 +140,7 @@ def test_dataset_level_measures_by_hand() -> None:
     table = pd.DataFrame(
         {
             "dice": [12 / 18, 1.0, 0.0],
-            "said_area": [8, 0, 2],
+            "predicted_area": [8, 0, 2],
             "true_area": [10, 0, 0],
             "pixels": [100, 100, 100],
         }

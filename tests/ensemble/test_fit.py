@@ -37,7 +37,7 @@ def test_decision_and_reports_from_out_of_fold_files_alone(fitted) -> None:
     assert chosen["low"] < chosen["score"] < chosen["high"]
     assert chosen["difference"] == 0
     assert chosen["apparent"] - chosen["score"] == pytest.approx(chosen["optimism"], abs=2e-6)
-    for name in ("rules.md", "plateau.png", "reliability.png"):
+    for name in ("rules.md", "search_surface.png", "reliability.png"):
         assert Path("reports/ensemble", name).stat().st_size > 500
     first = Path("models/ensemble/decision.json").read_bytes()
     fit.run(EnsembleSettings(), FAST, NAMES)

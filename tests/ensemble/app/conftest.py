@@ -22,7 +22,7 @@ import classification.model
 import segmentation.architectures
 from ensemble.decision.decision import Decision
 from ensemble.evidence.calibration import Sigmoid
-from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.probability import Calibrated
 from ensemble.inference import bundle
 from ensemble.inference.bundle import Bundle
@@ -101,11 +101,11 @@ def decision(level: int, sealed: dict[str, dict[str, dict[str, str]]]) -> Decisi
     same = Sigmoid(kind="none", slope=1.0, intercept=0.0)
     return Decision(
         classifiers={"c": 1.0},
-        masks=MaskCommittee(weights={"u": 1.0}),
+        masks=MaskEnsemble(weights={"u": 1.0}),
         probability=Calibrated(calibrator=same),
         calibrator=same,
         rule=Gate(cut=0.0, level=level),
-        fitted={"sealed": sealed},
+        fitted={"lineage": sealed},
     )
 
 

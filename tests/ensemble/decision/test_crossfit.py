@@ -10,11 +10,11 @@ import pytest
 from ensemble.decision import crossfit
 from ensemble.evidence.evidence import Cases, Evidence, concatenate
 from ensemble.evidence.histograms import NOTHING
-from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.rules import RULES
 from experiments.settings.decision import EnsembleSettings
 
-MASKS = MaskCommittee(weights={"u": 1.0})
+MASKS = MaskEnsemble(weights={"u": 1.0})
 KINDS = list(RULES)
 
 

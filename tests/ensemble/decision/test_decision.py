@@ -12,14 +12,14 @@ from ensemble.decision import crossfit
 from ensemble.decision.decision import Decision
 from ensemble.evidence.features import logit
 from ensemble.evidence.histograms import NOTHING
-from ensemble.evidence.mask_average import MaskCommittee
-from ensemble.evidence.probability import committee
+from ensemble.evidence.mask_average import MaskEnsemble
+from ensemble.evidence.probability import ensemble_probability
 from ensemble.rules import RULES
 from ensemble.rules.base import one_image
 from ensemble.rules.unanimity import NEVER, Unanimity
 from experiments.settings.decision import EnsembleSettings
 
-MASKS = MaskCommittee(weights={"u": 1.0})
+MASKS = MaskEnsemble(weights={"u": 1.0})
 KINDS = list(RULES)
 
 
@@ -75,7 +75,7 @@ def test_answers_are_empty_below_the_bound_and_the_floor(decisions, kind) -> Non
     below = np.nextafter(decision.lower_bound(), 0)
     if below > 0:
         full = np.full((8, 8), 255, np.uint8)
-        assert not decision.answer_map(np.array([below, below]), below, full, 1.0).mask.any()
+        assert not decision.predict_from_map(np.array([below, below]), below, full, 1.0).mask.any()
 
 
 def test_bound_is_tight_for_a_calibrated_gate(random_cases) -> None:
@@ -87,15 +87,15 @@ def test_bound_is_tight_for_a_calibrated_gate(random_cases) -> None:
     assert raw[level < NOTHING].min() - gate.lower_bound() < 0.1
     above = gate.lower_bound() + 1e-6
     full = np.full((8, 8), 255, np.uint8)
-    assert gate.answer_map(np.array([above, above]), above, full, 1.0).mask.all()
+    assert gate.predict_from_map(np.array([above, above]), above, full, 1.0).mask.all()
 
 
 def test_unanimity_without_the_mask_branch_is_bounded_by_its_classifiers() -> None:
-    """The committee's mean is at least its lowest member: below the cut, one member is below it too."""
+    """The ensemble's mean is at least its lowest member: below the cut, one member is below it too."""
     rule = Unanimity(cut=0.4, top=200, area=NEVER, bottom=100, reference=64)
     random, full = np.random.default_rng(3), np.full((8, 8), 255, np.uint8)
     members = random.uniform(0.2, 0.7, (400, 3))
-    raw = committee(members, np.array([0.2, 0.3, 0.5]))
+    raw = ensemble_probability(members, np.array([0.2, 0.3, 0.5]))
     submitted = np.array(
         [rule.thresholds(one_image(r, full, r, m))[0] < NOTHING for r, m in zip(raw, members, strict=True)]
     )
@@ -108,14 +108,14 @@ def test_answer_from_probabilities_and_maps(decisions) -> None:
     decision = decisions["gate"]
     level = np.full((8, 8), 255, np.uint8)
     sure = {"a": [0.999, 0.998], "b": [0.997]}
-    answer = decision.answer(sure, {"u": {0: level, 1: level}}, (12, 20))
+    answer = decision.predict(sure, {"u": {0: level, 1: level}}, (12, 20))
     assert answer.mask.shape == (12, 20)
     assert answer.mask.all()
     assert not answer.skipped
     assert "needed" in answer.reason
     members = decision.members(sure)
     assert logit(members[:1])[0] == pytest.approx(logit(np.array([0.999, 0.998])).mean())
-    doubtful = decision.answer({"a": [0.0001], "b": [0.0001]}, {}, (12, 20))  # maps are not even needed
+    doubtful = decision.predict({"a": [0.0001], "b": [0.0001]}, {}, (12, 20))  # maps are not even needed
     assert doubtful.skipped
     assert not doubtful.mask.any()
     assert "rules a mask out" in doubtful.reason
@@ -135,7 +135,7 @@ def test_vector_and_single_answers_agree(cases, score, space) -> None:
         counts = seen.evidence.above[i, :-1] - seen.evidence.above[i, 1:]
         pixels = np.repeat(np.arange(256), counts).astype(np.uint8).reshape(24, 24)
         raw, agreement = float(seen.evidence.raw[i]), float(seen.evidence.agreement[i])
-        answer = decision.answer_map(seen.evidence.members[i], raw, pixels, agreement)
+        answer = decision.predict_from_map(seen.evidence.members[i], raw, pixels, agreement)
         if unseen[i]:
             answer = decision.skipped(
                 dict(zip("ab", seen.evidence.members[i][:, None], strict=True)), (24, 24)

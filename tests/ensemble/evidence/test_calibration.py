@@ -99,16 +99,16 @@ def test_unknown_calibrator_is_named() -> None:
         calibration.fit("beta", *outcomes(20))
 
 
-def test_committee_of_one_is_its_member() -> None:
+def test_ensemble_of_one_is_its_member() -> None:
     members = np.random.default_rng(0).random((50, 1))
-    assert np.array_equal(probability.committee(members, np.ones(1)), members[:, 0])
+    assert np.array_equal(probability.ensemble_probability(members, np.ones(1)), members[:, 0])
 
 
 @pytest.mark.parametrize(("space", "mean"), [("probability", 0.55), ("logit", 0.6)])
-def test_committees_average_in_either_space(space, mean) -> None:
+def test_ensembles_average_in_either_space(space, mean) -> None:
     """Odds of 1/4 and 9 have the geometric mean 3/2, a probability of .6."""
     half = np.array([0.5, 0.5])
-    assert probability.committee(np.array([[0.2, 0.9]]), half, space)[0] == pytest.approx(mean)
+    assert probability.ensemble_probability(np.array([[0.2, 0.9]]), half, space)[0] == pytest.approx(mean)
     assert fold_mean(np.array([0.2, 0.9]), space) == pytest.approx(mean)
 
 

@@ -1,4 +1,4 @@
-"""Committees of mask models, and the last touches to a mask."""
+"""Ensembles of mask models, and the last touches to a mask."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from ensemble.decision.mask_weights import learn_weights
-from ensemble.decision.postprocess import Finish
-from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.decision.postprocess import PostProcessing
+from ensemble.evidence.mask_average import MaskEnsemble
 
 ALL_LEVELS = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
 
 @pytest.mark.parametrize("average", ["probability", "logit", "centred"])
 @pytest.mark.parametrize("level", [ALL_LEVELS, ALL_LEVELS[:8, :8]])
-def test_a_committee_of_one_is_its_member_exactly(average, level) -> None:
-    committee = MaskCommittee(average=average, weights={"u": 1.0}, best_levels={"u": {3: 90}})
-    combined, agreement = committee.combine({"u": {3: level}})
+def test_a_ensemble_of_one_is_its_member_exactly(average, level) -> None:
+    ensemble = MaskEnsemble(average=average, weights={"u": 1.0}, best_levels={"u": {3: 90}})
+    combined, agreement = ensemble.combine({"u": {3: level}})
     assert np.array_equal(combined, level)
     assert agreement == 1.0
 
@@ -27,16 +27,16 @@ def test_weighted_means_by_hand() -> None:
         "u": {0: np.full((2, 2), 100, np.uint8), 1: np.full((2, 2), 200, np.uint8)},
         "v": {0: np.zeros((2, 2), np.uint8)},
     }
-    committee = MaskCommittee(weights={"u": 0.5, "v": 0.5})
-    combined, agreement = committee.combine(maps)
+    ensemble = MaskEnsemble(weights={"u": 0.5, "v": 0.5})
+    combined, agreement = ensemble.combine(maps)
     assert np.unique(combined).tolist() == [75]
     assert agreement == 0.0
 
 
 def test_logits_give_more_to_certainty() -> None:
     maps = {"u": {0: np.full((2, 2), 254, np.uint8), 1: np.full((2, 2), 64, np.uint8)}}
-    plain, _ = MaskCommittee(weights={"u": 1.0}).combine(maps)
-    logit, _ = MaskCommittee(average="logit", weights={"u": 1.0}).combine(maps)
+    plain, _ = MaskEnsemble(weights={"u": 1.0}).combine(maps)
+    logit, _ = MaskEnsemble(average="logit", weights={"u": 1.0}).combine(maps)
     assert plain[0, 0] == 159
     assert logit[0, 0] == 230  # mean of logits 5.54 and −1.09 is 2.22: 255·σ(2.22)
 
@@ -45,17 +45,17 @@ def test_centring_lets_each_fold_keep_its_own_edge() -> None:
     """Two folds that draw the same edge at levels 60 and 140: their centred mean has it at the mean of both."""
     edge = np.tile(np.arange(0, 64, dtype=np.uint8), (64, 1))
     low, high = edge + 30, edge + 110  # column 30 stands at 60 and 140
-    committee = MaskCommittee(average="centred", weights={"u": 1.0}, best_levels={"u": {0: 60, 1: 140}})
-    combined, _ = committee.combine({"u": {0: low, 1: high}})
-    assert committee.centre == 100
+    ensemble = MaskEnsemble(average="centred", weights={"u": 1.0}, best_levels={"u": {0: 60, 1: 140}})
+    combined, _ = ensemble.combine({"u": {0: low, 1: high}})
+    assert ensemble.centre == 100
     assert (combined[0] >= 100).argmax() == 30
-    alone, _ = committee.combine({"u": {0: low}})
+    alone, _ = ensemble.combine({"u": {0: low}})
     assert (alone[0] >= 100).argmax() == 30
 
 
 def test_sizes_meet_at_the_largest() -> None:
     small, large = np.full((4, 4), 80, np.uint8), np.full((8, 8), 160, np.uint8)
-    combined, agreement = MaskCommittee(weights={"u": 0.25, "v": 0.75}).combine(
+    combined, agreement = MaskEnsemble(weights={"u": 0.25, "v": 0.75}).combine(
         {"u": {0: small}, "v": {0: large}}
     )
     assert combined.shape == (8, 8)
@@ -71,17 +71,17 @@ def test_sizes_meet_at_the_largest() -> None:
         ({"weights": {"u": 1.0}, "average": "centred"}, "needs best_levels of u"),
     ],
 )
-def test_senseless_committees_are_refused(values, message) -> None:
+def test_senseless_ensembles_are_refused(values, message) -> None:
     with pytest.raises(ValueError, match=message):
-        MaskCommittee(**values)
+        MaskEnsemble(**values)
 
 
 def test_missing_members_are_named() -> None:
     level = np.zeros((2, 2), np.uint8)
     with pytest.raises(ValueError, match="no maps of v; the decision was fitted with u, v"):
-        MaskCommittee(weights={"u": 0.5, "v": 0.5}).combine({"u": {0: level}})
+        MaskEnsemble(weights={"u": 0.5, "v": 0.5}).combine({"u": {0: level}})
     with pytest.raises(ValueError, match=r"no best level of u fold 7; known folds: \[0\]"):
-        MaskCommittee(average="centred", weights={"u": 1.0}, best_levels={"u": {0: 9}}).combine(
+        MaskEnsemble(average="centred", weights={"u": 1.0}, best_levels={"u": {0: 9}}).combine(
             {"u": {7: level}}
         )
 
@@ -100,18 +100,18 @@ def test_small_parts_holes_and_growth() -> None:
     mask[8:10, 8:10] = False  # a hole of 4
     mask[30:32, 30:32] = True  # a part of 4
     reference = mask.size
-    kept = Finish(min_component=5, reference=reference)(mask)
+    kept = PostProcessing(min_component=5, reference=reference)(mask)
     assert kept.sum() == 96
-    assert Finish(min_component=4, reference=reference)(mask).sum() == 100
-    assert Finish(fill_holes=True, reference=reference)(mask).sum() == 104
-    grown = Finish(min_component=5, fill_holes=True, dilate=1, reference=reference)(mask)
+    assert PostProcessing(min_component=4, reference=reference)(mask).sum() == 100
+    assert PostProcessing(fill_holes=True, reference=reference)(mask).sum() == 104
+    grown = PostProcessing(min_component=5, fill_holes=True, dilate=1, reference=reference)(mask)
     assert grown.sum() == 100 + 40
-    assert Finish(reference=reference)(mask) is mask
+    assert PostProcessing(reference=reference)(mask) is mask
 
 
 def test_sizes_follow_the_image() -> None:
     """The same lesion at half the side: a quarter of the pixels, half the growth."""
-    finish = Finish(min_component=100, dilate=4, reference=80 * 80)
+    finish = PostProcessing(min_component=100, dilate=4, reference=80 * 80)
     mask = np.zeros((80, 80), bool)
     mask[20:40, 20:40] = True
     mask[60:68, 60:68] = True  # 64 reference pixels: removed
@@ -126,4 +126,4 @@ def test_sizes_follow_the_image() -> None:
 def test_a_hole_open_to_the_edge_is_none() -> None:
     mask = np.ones((6, 6), bool)
     mask[0:3, 2] = False
-    assert np.array_equal(Finish(fill_holes=True)(mask), mask)
+    assert np.array_equal(PostProcessing(fill_holes=True)(mask), mask)

@@ -10,11 +10,11 @@ import pytest
 
 from ensemble.decision import crossfit, mask_weights
 from ensemble.evidence import predictions
-from ensemble.evidence.gather import check_part, gather
-from ensemble.evidence.histograms import to_original
-from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.evidence.gather import check_subset, gather
+from ensemble.evidence.histograms import resized
+from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.probability import fold_mean
-from ensemble.fit import committees
+from ensemble.fit import mask_ensembles
 from experiments.settings.decision import EnsembleSettings
 from imaging import rle
 from imaging.prepared import Prepared
@@ -75,21 +75,21 @@ def test_model_names_come_from_the_params_file(tmp_path: Path) -> None:
 
 def test_images_on_the_wrong_side_of_the_lock(world) -> None:
     locked = predictions.read("holdout", ["a", "b"], ["u", "v"])
-    check_part(locked, Prepared(), locked=True)
+    check_subset(locked, Prepared(), locked=True)
     with pytest.raises(ValueError, match=r"40 images stand on the wrong side, img00000 is locked away"):
-        check_part(locked, Prepared(), locked=False)
+        check_subset(locked, Prepared(), locked=False)
     with pytest.raises(ValueError, match="was trained on"):
-        check_part(read(), Prepared(), locked=True)
+        check_subset(read(), Prepared(), locked=True)
 
 
 def test_cases_are_what_the_files_say(world) -> None:
     found, prepared = read(), Prepared()
-    cases = gather(found, {"a": 0.5, "b": 0.5}, MaskCommittee(weights={"u": 1.0, "v": 0.0}), prepared, "")
+    cases = gather(found, {"a": 0.5, "b": 0.5}, MaskEnsemble(weights={"u": 1.0, "v": 0.0}), prepared, "")
     assert cases.image_id.tolist() == sorted(world.table.loc[world.table["fold"] != "holdout", "image_id"])
     i = int(np.flatnonzero(cases.label)[3])
     name = cases.image_id[i]
     row = int(np.flatnonzero(found.segmentation["u"].table["image_id"] == name)[0])
-    level = to_original(np.asarray(found.segmentation["u"].maps[row]), world.shape)
+    level = resized(np.asarray(found.segmentation["u"].maps[row]), world.shape)
     truth = rle.decode(prepared.truth[name], world.shape)
     assert cases.hit[i, 0] == truth.sum()
     assert cases.hit[i, 77] == ((level >= 77) & truth).sum()
@@ -102,14 +102,14 @@ def test_cases_are_what_the_files_say(world) -> None:
 
 def test_holdout_images_are_means_over_folds(world) -> None:
     found, prepared = predictions.read("holdout", ["a"], ["u"]), Prepared()
-    cases = gather(found, {"a": 1.0}, MaskCommittee(weights={"u": 1.0}), prepared, "")
+    cases = gather(found, {"a": 1.0}, MaskEnsemble(weights={"u": 1.0}), prepared, "")
     table = found.classification["a"]
     prob = table.loc[table["image_id"] == cases.image_id[5], "prob"].to_numpy()
     assert len(prob) == 3
     assert cases.evidence.raw[5] == pytest.approx(1 / (1 + np.exp(-np.mean(np.log(prob / (1 - prob))))))
     rows = np.flatnonzero(found.segmentation["u"].table["image_id"] == cases.image_id[5])
     mean = np.rint(found.segmentation["u"].maps[rows].mean(axis=0)).astype(np.uint8)
-    assert cases.evidence.above[5, 90] == (to_original(mean, world.shape) >= 90).sum()
+    assert cases.evidence.above[5, 90] == (resized(mean, world.shape) >= 90).sum()
     assert cases.fold[5] == -1
 
 
@@ -119,25 +119,25 @@ def test_mean_of_one_fold_is_itself() -> None:
 
 
 @pytest.mark.parametrize("average", ["probability", "centred"])
-def test_mask_committee_is_learned(world, average) -> None:
+def test_mask_ensemble_is_learned(world, average) -> None:
     spoiled = Path("predictions/segmentation/v/oof/maps.npy")
     np.save(spoiled, np.random.default_rng(0).integers(0, 256, np.load(spoiled).shape).astype(np.uint8))
     found, settings = read(), EnsembleSettings(average=average, shrinkage=0.0)
-    committee = mask_weights.fit(mask_weights.look(found, Prepared()), found, settings)
-    assert committee.weights["u"] > 0.8
-    assert (set(committee.best_levels) == {"u", "v"}) == (average == "centred")
+    ensemble = mask_weights.fit(mask_weights.map_statistics(found, Prepared()), found, settings)
+    assert ensemble.weights["u"] > 0.8
+    assert (set(ensemble.best_levels) == {"u", "v"}) == (average == "centred")
     equal = settings.model_copy(update={"weights": "equal"})
-    assert mask_weights.fit(mask_weights.look(found, Prepared()), found, equal).weights == {
+    assert mask_weights.fit(mask_weights.map_statistics(found, Prepared()), found, equal).weights == {
         "u": 0.5,
         "v": 0.5,
     }
-    assert mask_weights.learns(["u", "v"], settings)
-    assert mask_weights.learns(["u", "v"], equal) == (average == "centred")
+    assert mask_weights.needs_maps(["u", "v"], settings)
+    assert mask_weights.needs_maps(["u", "v"], equal) == (average == "centred")
 
 
 @pytest.mark.parametrize("average", ["probability", "centred"])
-def test_nested_mask_committees_look_away(world, average) -> None:
-    """Truths of a group are moved: the committee that judges it stays, so do its maps; the others' committees change."""
+def test_nested_mask_ensembles_look_away(world, average) -> None:
+    """Truths of a group are moved: the ensemble that judges it stays, so do its maps; the others' ensembles change."""
     settings = EnsembleSettings(average=average, shrinkage=0.0)
     before, group = nested_pixels(settings)
     moved = group == group[0]
@@ -156,9 +156,9 @@ def world_ids() -> np.ndarray:
 
 
 def nested_pixels(settings: EnsembleSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Each image's histogram under the committee that was fitted without its group, and the groups."""
+    """Each image's histogram under the ensemble that was fitted without its group, and the groups."""
     found, prepared = read(), Prepared()
-    fitted_on = committees(found, prepared, settings)
+    fitted_on = mask_ensembles(found, prepared, settings)
     cases = fitted_on(np.ones(len(found.ids), bool))[1]
     group = crossfit.groups(cases, settings)
     shown = crossfit.nested(cases, ["a", "b"], ["gate"], fitted_on, settings).cases

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ensemble import submit
 from ensemble.decision import crossfit
 from ensemble.decision.decision import Decision
-from ensemble.evidence.mask_average import MaskCommittee
+from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.inference.predictor import Member, Predictor
 from ensemble.rules import RULES
 from ensemble.rules.gate import Gate, Quota
@@ -67,7 +67,7 @@ def decisions(request, random_cases) -> dict[str, Decision]:
     above = cases.evidence.above.copy()
     above[(~cases.label) & (np.arange(150) % 6 > 0), 1:] = 0
     cases = replace(cases, evidence=replace(cases.evidence, above=above))
-    return crossfit.fit(cases, ["a", "b"], list(RULES), MaskCommittee(weights={"u": 1.0}), settings)[0]
+    return crossfit.fit(cases, ["a", "b"], list(RULES), MaskEnsemble(weights={"u": 1.0}), settings)[0]
 
 
 @pytest.mark.parametrize("kind", list(RULES))

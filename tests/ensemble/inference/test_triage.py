@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ensemble.decision.decision import Answer
+from ensemble.decision.decision import Prediction
 from ensemble.inference import triage
 from ensemble.inference.predictor import Scored
 from ensemble.predict import summary
@@ -16,7 +16,7 @@ from imaging.decoding.radiograph import Facts, RefusedFile
 def scored(prob: float, pixels: int, spacing: tuple[float, float] | None = None) -> Scored:
     mask = np.zeros((10, 10), bool)
     mask.ravel()[:pixels] = True
-    answer = Answer(mask, prob, prob, 128, False, "why")
+    answer = Prediction(mask, prob, prob, 128, False, "why")
     return Scored(Path("x"), Facts(10, 10, spacing), answer)
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ensemble import onnx_export, predict
-from ensemble.decision.decision import Answer
+from ensemble.decision.decision import Prediction
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import Member, Predictor
 from ensemble.runtimes import onnx_runtime, parity, quantise
@@ -164,7 +164,7 @@ class Said:
         self.left = list(masks)
 
     def answers(self, squares: list[Any], shapes: list[Any]) -> list[Any]:
-        return [Answer(self.left.pop(0), 0.5, 0.5, 128, False, "") for _ in squares]
+        return [Prediction(self.left.pop(0), 0.5, 0.5, 128, False, "") for _ in squares]
 
 
 @pytest.mark.parametrize(("lost", "accepted"), [(0, True), (1, True), (40, False)])

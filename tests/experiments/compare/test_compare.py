@@ -47,7 +47,7 @@ def evaluated(folder: Path, name: str, dice: list[float], monkeypatch: pytest.Mo
     files = {
         "reports/evaluation/metrics.json": json.dumps(result(name, dice).metrics),
         "reports/evaluation/report/per_image.csv": images(dice).to_csv(index=False),
-        "models/ensemble/decision.json": json.dumps({"fitted": {"sealed": sealed}}),
+        "models/ensemble/decision.json": json.dumps({"fitted": {"lineage": sealed}}),
     }
     with tracking.start("evaluate", {"stage": "evaluate"}, {}) as run:
         for path, text in files.items():

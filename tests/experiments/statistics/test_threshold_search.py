@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ensemble.evidence.evidence import UNIT
-from ensemble.evidence.histograms import above, histogram, to_original
+from ensemble.evidence.histograms import above, histogram, resized
 from ensemble.metrics import kaggle_dice
-from experiments.statistics import plateau, threshold_search
+from experiments.statistics import search_surface, threshold_search
 
 SIDE = 12
 
@@ -91,31 +91,31 @@ def test_cuts_lie_between_values_and_let_all_pass_first() -> None:
     assert threshold_search.quantile_cuts(np.array([0.5, 0.5]), 4).tolist() == [0.0]
 
 
-def test_plateau_beats_spike() -> None:
+def test_smoothed_surface_beats_spike() -> None:
     surface = np.full(40, 0.5)
     surface[5] = 0.9  # luck
-    surface[20:31] = 0.8  # a plateau
-    assert plateau.choose(surface, (4,)) == (25,)
+    surface[20:31] = 0.8  # a smoothed surface
+    assert search_surface.choose(surface, (4,)) == (25,)
 
 
 def test_middle_of_equals_and_forbidden_settings() -> None:
     surface = np.ones((9, 9))
-    assert plateau.choose(surface, (1, 1)) == (4, 4)
+    assert search_surface.choose(surface, (1, 1)) == (4, 4)
     lower = np.tril(np.ones((9, 9), bool))
-    i, j = plateau.choose(surface, (1, 1), lower)
+    i, j = search_surface.choose(surface, (1, 1), lower)
     assert j <= i
     surface[~lower] = 5.0  # would win if it counted
-    assert plateau.choose(surface, (1, 1), lower) == (i, j)
+    assert search_surface.choose(surface, (1, 1), lower) == (i, j)
 
 
 def test_edges_are_no_disadvantage() -> None:
-    assert plateau.choose(np.array([1.0, 0.9, 0.5, 0.1, 0.0]), (1,)) == (0,)
+    assert search_surface.choose(np.array([1.0, 0.9, 0.5, 0.1, 0.0]), (1,)) == (0,)
 
 
 def test_maps_keep_their_values_at_their_own_size() -> None:
     level = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    assert to_original(level, (8, 8)) is level
-    large = to_original(level, (16, 24))
+    assert resized(level, (8, 8)) is level
+    large = resized(level, (16, 24))
     assert large.shape == (16, 24)
     assert large.dtype == np.uint8
 

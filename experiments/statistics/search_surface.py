@@ -1,8 +1,7 @@
-"""Choose from the plateau, not the peak.
+"""Choose a setting from a smoothed search surface.
 
-The best of thousands of settings on some hundred positive images is best partly by luck: a spike. The
-competition's winner wrote that he would have won by more with the other, weaker of his two thresholds. So a
-setting is judged by the mean over its neighbours, and where many are equal the one in the middle is taken.
+The maximum over thousands of settings, measured on a few hundred positive images, is partly chance. Each setting is therefore
+scored by the mean over its neighbours; among equal settings the one nearest to their centre is chosen.
 """
 
 from __future__ import annotations
