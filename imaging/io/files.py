@@ -1,15 +1,25 @@
-"""Files that are whole or absent: write to a temporary name in the same folder, then rename."""
+"""Write files that are whole or absent: to a temporary name in the same folder, every step checked, then renamed."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_STEM = 100
+"""Bytes of a file's name that its temporary name repeats: a name may have 255, of which 83 Chinese characters take 249."""
+MAX_ENDING = 20
 
 
 @contextmanager
@@ -17,11 +27,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it becomes `path`, on any error it is removed.
 
     The rename is atomic on one file system (POSIX rename(2)), so a reader sees the old file or the new one, never a part.
-    The temporary name keeps the suffix, since some writers choose their format by it.
+    The temporary name keeps the ending, since some writers choose their format by it. OSError when the content could not be
+    brought to the disk.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = temporary_name(path)
     try:
         yield temporary
         with temporary.open("rb+") as handle:
@@ -35,13 +46,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def atomic_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
     """Yield an empty folder beside `path`; on success it takes that name, on any error it is removed.
 
-    What stood there is replaced only if it holds a file called `mark`, or nothing at all; a ValueError spares all else.
+    What stood there is replaced only if it holds a file called `mark`, or nothing at all; a ValueError spares all else. What
+    killed runs left beside it is removed first.
     """
     path = Path(path)
-    ours = mark is not None and (path / mark).is_file()
-    if path.exists() and not ours and not (path.is_dir() and not any(path.iterdir())):
-        raise ValueError(f"{path}: exists already; choose another folder, or remove it yourself")
-    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{part}") for part in ("part", "old"))
+    check_replaceable(path, mark)
+    for leftover in leftovers(path):
+        _remove(leftover)
+    temporary, old = temporary_name(path), temporary_name(path, "old")
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -49,19 +61,87 @@ def atomic_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
             os.replace(path, old)
         os.replace(temporary, path)
     finally:
-        for folder in (temporary, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        _remove(temporary)
+        _remove(old)
+
+
+def check_replaceable(path: str | Path, mark: str | None = None) -> None:
+    """ValueError when a folder may not be replaced: something is there, and no file `mark` in it."""
+    path = Path(path)
+    ours = mark is not None and (path / mark).is_file()
+    if path.exists() and not ours and not (path.is_dir() and not any(path.iterdir())):
+        raise ValueError(f"{path}: exists already; choose another folder, or remove it yourself")
+
+
+def temporary_name(path: Path, kind: str = "part") -> Path:
+    """The hidden name beside `path` under which this process writes it: `.<stem>.<process id>.<kind><ending>`."""
+    return path.with_name(f"{_prefix(path)}{os.getpid()}.{kind}{_ending(path)}")
+
+
+def leftovers(path: str | Path) -> list[Path]:
+    """Temporary files and folders of `path` that processes left which are gone by now, such as killed ones."""
+    path = Path(path)
+    form = re.compile(re.escape(_prefix(path)) + r"(\d+)\.(?:part|old)" + re.escape(_ending(path)))
+    if not path.parent.is_dir():
+        return []
+    found = ((other, form.fullmatch(other.name)) for other in path.parent.iterdir())
+    return sorted(other for other, match in found if match and not _is_running(int(match[1])))
+
+
+def _prefix(path: Path) -> str:
+    stem = path.name.removesuffix(_ending(path))
+    if len(os.fsencode(stem)) > MAX_STEM:
+        stem = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    return f".{stem}."
+
+
+def _ending(path: Path) -> str:
+    return path.suffix if len(os.fsencode(path.suffix)) <= MAX_ENDING else ""
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's; no number of a process
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, data: bytes | memoryview) -> None:
+    """Write a file whole or not at all; OSError when writing, flushing, syncing or closing it fails, as on a full disk."""
+    with atomic(path) as temporary, temporary.open("wb") as handle:
+        handle.write(data)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    """Write a text file in UTF-8 whole or not at all."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: str | Path, content: Any) -> None:
     """Write JSON with sorted keys and a final newline, so that equal content is an equal file."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_png(path: str | Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    """Write grey pixels (H, W), or red, green, blue (H, W, 3), as PNG, whole or not at all.
+
+    `cv2.imwrite` reports success on a full disk: here OpenCV only encodes.
+    """
+    encoded, data = cv2.imencode(".png", pixels[..., ::-1] if pixels.ndim == 3 else pixels)
+    if not encoded:
+        raise ValueError(f"{path}: {pixels.dtype} pixels of shape {pixels.shape} are no PNG picture")
+    write_bytes(path, data.data)
 
 
 def read_json(path: str | Path) -> Any:
