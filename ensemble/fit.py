@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ensemble.decision import crossfit, mask_weights, report
+from ensemble.decision import crossfit, mask_weights, operating_points, report
 from ensemble.decision.comparison import compare, submitted_at
 from ensemble.decision.decision import FOLDER as DECISIONS
 from ensemble.decision.decision import PATH, Decision
@@ -75,7 +75,8 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
     table = table_of_rules(cases, decisions, nested, chosen, draws)
 
     fitted = {**facts(cases, prepared, table, chosen), "lineage": lineage.read(names)}
-    decision = decisions[chosen].model_copy(update={"fitted": fitted})
+    points = nested_points(nested, chosen, settings)
+    decision = decisions[chosen].model_copy(update={"operating_points": points, "fitted": fitted})
     decision.save(PATH)
     for kind, other in decisions.items():  # `evaluate` compares them on the hold-out
         other.save(f"{DECISIONS}/rules/{kind}.json")
@@ -138,6 +139,15 @@ def table_of_rules(
     apparent = {kind: cases.score(crossfit.apply(decision, cases)[0]) for kind, decision in decisions.items()}
     table["apparent"] = table["rule"].map(apparent)
     return table.assign(optimism=table["apparent"] - table["score"])
+
+
+def nested_points(
+    nested: crossfit.Nested, chosen: str, settings: EnsembleSettings
+) -> list[operating_points.OperatingPoint]:
+    """Operating points on the nested probabilities; as in prediction, a skipped image has its classifiers' one."""
+    prob = np.where(nested.skipped[chosen], nested.calibrated, nested.prob)
+    submitted = submitted_at(nested.levels[chosen], nested.cases)
+    return operating_points.fit(nested.cases.label, prob, submitted, settings.operating_points)
 
 
 def facts(cases: Cases, prepared: Prepared, table: pd.DataFrame, chosen: str) -> dict[str, object]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from ensemble.decision.operating_points import OperatingPoint
 from ensemble.decision.postprocess import PostProcessing
 from ensemble.evidence.calibration import Calibrator
 from ensemble.evidence.evidence import Evidence
@@ -73,6 +74,8 @@ class Decision(Settings):
     """No mask below this raw classifier probability, by decision: out of fold, masks below it earned next to nothing."""
     post_processing: PostProcessing = PostProcessing()
     """Applied to a mask after it is cut."""
+    operating_points: list[OperatingPoint] = Field(default_factory=list)
+    """Thresholds on the probability, fixed out of fold; the first is the fitted rule's own."""
     fitted: dict[str, Any] = Field(default_factory=dict)
     """On what: images, patients, data fingerprint, nested score."""
 

@@ -42,6 +42,12 @@ def describe(
         "## The decision",
         "",
         *_decision(decision, cases),
+        "",
+        "## Operating points",
+        "",
+        "Thresholds on the calibrated probability, fixed on nested out-of-fold predictions.",
+        "",
+        *_points(decision),
     ]
     return "\n".join(lines) + "\n"
 
@@ -95,6 +101,15 @@ def _decision(decision: Decision, cases: Cases) -> list[str]:
             key: value for key, value in decision.rule.model_dump().items() if isinstance(value, int | float)
         }
         lines.append("- " + ", ".join(f"{key} {value:.4g}" for key, value in numbers.items()))
+    return lines
+
+
+def _points(decision: Decision) -> list[str]:
+    """The operating points as a table."""
+    lines = ["| operating point | flagged if | sensitivity | specificity |", "|---|---|---|---|"]
+    for point in decision.operating_points:
+        flagged = "a mask is drawn" if point.threshold is None else f"p ≥ {point.threshold:.4g}"
+        lines.append(f"| {point.name} | {flagged} | {point.sensitivity:.3f} | {point.specificity:.3f} |")
     return lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from imaging.io.config import Settings
 
@@ -14,6 +14,31 @@ Space = Literal["logit", "probability"]
 RuleName = Literal[
     "gate", "triplet", "quota", "gated_triplet", "unanimity", "expected_value", "expected_value_per_image"
 ]
+
+
+class OperatingPointSettings(Settings):
+    """A further operating point: exactly one of specificity, sensitivity and threshold."""
+
+    name: str = Field(min_length=1)
+    """Its name in reports and on the web page."""
+    specificity: float | None = Field(default=None, gt=0, lt=1)
+    """Specificity to reach out of fold."""
+    sensitivity: float | None = Field(default=None, gt=0, lt=1)
+    """Sensitivity to reach out of fold."""
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    """The threshold itself, on the calibrated probability."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> OperatingPointSettings:
+        given = [
+            name for name in ("specificity", "sensitivity", "threshold") if getattr(self, name) is not None
+        ]
+        if len(given) != 1:
+            raise ValueError(
+                f"operating point {self.name!r}: give exactly one of specificity, sensitivity and threshold, "
+                f"found {', '.join(given) or 'none'}"
+            )
+        return self
 
 
 class EnsembleSettings(Settings):
@@ -50,6 +75,9 @@ class EnsembleSettings(Settings):
     """Fill holes of a mask."""
     dilate: int = Field(default=0, ge=0, le=50)
     """Grow a mask by this many reference pixels."""
+
+    operating_points: list[OperatingPointSettings] = Field(default_factory=list)
+    """Operating points beside the fitted rule, 95 % specificity and 95 % sensitivity."""
 
     @property
     def reference_pixels(self) -> int:

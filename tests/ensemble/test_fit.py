@@ -39,6 +39,11 @@ def test_decision_and_reports_from_out_of_fold_files_alone(fitted) -> None:
     assert chosen["apparent"] - chosen["score"] == pytest.approx(chosen["optimism"], abs=2e-6)
     for name in ("rules.md", "search_surface.png", "reliability.png"):
         assert Path("reports/ensemble", name).stat().st_size > 500
+    points = {point.name: point for point in fitted.operating_points}
+    assert list(points) == ["rule", "95 % specificity", "95 % sensitivity"]
+    assert points["rule"].threshold is None
+    assert points["95 % specificity"].specificity >= 0.95
+    assert points["95 % sensitivity"].sensitivity >= 0.95
     first = Path("models/ensemble/decision.json").read_bytes()
     fit.run(EnsembleSettings(), FAST, NAMES)
     assert Path("models/ensemble/decision.json").read_bytes() == first
@@ -61,7 +66,7 @@ def test_too_few_positives_are_said(world) -> None:
 def test_only_the_evaluation_names_the_locked_predictions() -> None:
     """No other module holds the word by which the locked predictions are opened, but for the check that refuses them, and for
     the comparison of two forms of networks and decision that are finished, which fits nothing."""
-    allowed = {"evaluate.py", "gather.py", "acceptance.py"}
+    allowed = {"evaluate.py", "gather.py", "parity.py"}
     for path in Path(ensemble.__file__).parent.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         words = {
