@@ -52,7 +52,7 @@ def decode(row: Row, side: int) -> Row:
         try:
             squares[place], facts = read_square(address, side)
         except RefusedFile as refusal:
-            found.append({"refused": refusal.reason})
+            found.append({"refused": [refusal.code, refusal.reason]})
         else:
             found.append({key: getattr(facts, key) for key in KEPT})
     kept = {key: row[key] for key in ("shard", "first", "names")}
@@ -97,7 +97,7 @@ class Scorer:
         batch: list[tuple[Scored, Any]] = []
         for name, square, facts in zip(names, squares, found, strict=False):
             if "refused" in facts:
-                batch.append((Scored(Path(name), refusal=RefusedFile(facts["refused"])), None))
+                batch.append((Scored(Path(name), refusal=RefusedFile(*facts["refused"])), None))
             else:
                 batch.append((Scored(Path(name), _facts(facts)), np.asarray(square, np.uint8)))
         scored = self.predictor.decide(batch, self.cascade)

@@ -91,13 +91,13 @@ def _read(text: Any, predictor: Predictor) -> Read:
 def _decoded(text: Any) -> bytes:
     """A file's content; RefusedFile when this is not base64 or too much."""
     if not isinstance(text, str):
-        raise RefusedFile("`image` is no text; send the file's content in base64")
+        raise RefusedFile("REQUEST-TEXT", "`image` is no text; send the file's content in base64")
     if len(text) > 4 * MAX_BYTES // 3 + 4:
-        raise RefusedFile(f"larger than {MAX_BYTES / 2**20:.0f} MiB, the most that is taken")
+        raise RefusedFile("REQUEST-SIZE", f"larger than {MAX_BYTES / 2**20:.0f} MiB, the most that is taken")
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise RefusedFile(f"`image` is not base64: {error}") from None
+        raise RefusedFile("REQUEST-BASE64", f"`image` is not base64: {error}") from None
 
 
 def _row(file: Scored) -> dict[str, Any]:

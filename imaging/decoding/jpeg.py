@@ -57,11 +57,11 @@ class Frame:
 def frame(data: bytes) -> Frame:
     """Read the markers up to the first scan (ITU-T T.81 annex B); refuse what is no whole JPEG."""
     if data[:2] != _START:
-        raise RefusedFile("the compressed picture does not begin as a JPEG does")
+        raise RefusedFile("JPEG-DAMAGED", "the compressed picture does not begin as a JPEG does")
     place, size = 2, None
     while place + 4 <= len(data):
         if data[place] != 0xFF:
-            raise RefusedFile("the JPEG's header is damaged")
+            raise RefusedFile("JPEG-DAMAGED", "the JPEG's header is damaged")
         marker = data[place + 1]
         if marker == 0xFF:  # fill byte
             place += 1
@@ -74,7 +74,7 @@ def frame(data: bytes) -> Frame:
             break
         place += 2 + length
     if size is None or len(size) < 6 or place + 4 > len(data):
-        raise RefusedFile("the JPEG is cut off within its header")
+        raise RefusedFile("JPEG-CUT", "the JPEG is cut off within its header")
     height, width = int.from_bytes(size[1:3], "big"), int.from_bytes(size[3:5], "big")
     return Frame(process, size[0], height, width, size[5], place + 2 + length)
 
@@ -83,7 +83,7 @@ def frame_2000(data: bytes) -> Frame:
     """Read the size segment of a JPEG 2000 code stream, bare or in a file's boxes (ITU-T T.800 annex A.5.1)."""
     start = data.find(_SIZE_2000)
     if start < 0 or len(data) < start + 43:
-        raise RefusedFile("the compressed picture does not begin as JPEG 2000 does")
+        raise RefusedFile("JPEG-DAMAGED", "the compressed picture does not begin as JPEG 2000 does")
     right, bottom, left, top = (
         int.from_bytes(data[start + 8 + i : start + 12 + i], "big") for i in range(0, 16, 4)
     )
@@ -97,7 +97,7 @@ def check_end(data: bytes, start: int = 0) -> None:
     The coded pixels never hold these two bytes, but a thumbnail in the header may: start after it.
     """
     if data.rfind(_END, start) < 0:
-        raise RefusedFile("the compressed picture is cut off: its end marker is missing")
+        raise RefusedFile("JPEG-CUT", "the compressed picture is cut off: its end marker is missing")
 
 
 def decode(data: bytes, side: int | None = None, header: Frame | None = None) -> NDArray[np.uint8]:
@@ -110,7 +110,8 @@ def decode(data: bytes, side: int | None = None, header: Frame | None = None) ->
     header = header or frame(data)
     if not header.plain:
         raise RefusedFile(
-            f"not an 8-bit grey sequential JPEG ({header.bits} bits, {header.components} components)"
+            "JPEG-KIND",
+            f"not an 8-bit grey sequential JPEG ({header.bits} bits, {header.components} components)",
         )
     check_size(header.height, header.width)
     check_end(data, header.scan)
@@ -121,11 +122,13 @@ def decode(data: bytes, side: int | None = None, header: Frame | None = None) ->
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise RefusedFile("the JPEG is damaged")
+        raise RefusedFile("JPEG-DAMAGED", "the JPEG is damaged")
     if pixels.shape != (-(-header.height // factor), -(-header.width // factor)):
-        raise RefusedFile(f"the JPEG decodes to {pixels.shape[::-1]} pixels, its header says otherwise")
+        raise RefusedFile(
+            "JPEG-DAMAGED", f"the JPEG decodes to {pixels.shape[::-1]} pixels, its header says otherwise"
+        )
     if _ends_grey(pixels, header, factor) and jpeg_scan.count_blocks(data) < _blocks(header):
-        raise RefusedFile("the JPEG is cut off: its last rows are missing")
+        raise RefusedFile("JPEG-CUT", "the JPEG is cut off: its last rows are missing")
     return pixels  # type: ignore[return-value]
 
 

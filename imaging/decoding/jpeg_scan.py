@@ -31,7 +31,7 @@ def count_blocks(data: bytes) -> int:
     """Return the number of whole 8x8 blocks in the scan of a sequential 8-bit JPEG of one component."""
     tables, (dc, ac), start = _tables(data)
     if dc not in tables or 0x10 | ac not in tables:
-        raise RefusedFile("the JPEG lacks the Huffman tables of its scan")
+        raise RefusedFile("JPEG-DAMAGED", "the JPEG lacks the Huffman tables of its scan")
     scan = data[start : data.rfind(b"\xff\xd9")]
     return sum(_count(part, tables[dc], tables[0x10 | ac]) for part in _RESTART.split(scan))
 

@@ -51,20 +51,20 @@ def open_page(data: bytes) -> tuple[Image.Image, int | None]:
     """
     name = kind(data)
     if name is None:
-        raise RefusedFile("neither DICOM nor a PNG, JPEG, TIFF or BMP picture")
+        raise RefusedFile("FILE-FOREIGN", "neither DICOM nor a PNG, JPEG, TIFF or BMP picture")
     if name == "JPEG":
         jpeg.check_end(data, jpeg.frame(data).scan)
     try:
         picture = Image.open(BytesIO(data), formats=[name])
         check_size(picture.height, picture.width)
         if getattr(picture, "n_frames", 1) > 1:
-            raise RefusedFile(f"{picture.n_frames} pages or frames; a radiograph has one")  # type: ignore[attr-defined]
+            raise RefusedFile("PICTURE-FRAMES", f"{picture.n_frames} pages or frames; a radiograph has one")  # type: ignore[attr-defined]
         orientation = picture.getexif().get(ExifTags.Base.Orientation) if name == "TIFF" else None
         picture.load()
     except RefusedFile:
         raise
     except Exception as error:  # Pillow's formats raise whatever they like on damaged data
-        raise RefusedFile(f"the {name} picture is damaged: {error}") from None
+        raise RefusedFile("PICTURE-DAMAGED", f"the {name} picture is damaged: {error}") from None
     return picture, orientation
 
 
@@ -86,7 +86,9 @@ def grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
     if picture.mode in _TO_GREY:
         return np.array(picture.convert("L")), tuple(notes)
     if picture.mode not in _TO_RGB:
-        raise RefusedFile(f"pixels of kind {picture.mode}; 8-bit grey or RGB and 16-bit grey are read")
+        raise RefusedFile(
+            "PICTURE-KIND", f"pixels of kind {picture.mode}; 8-bit grey or RGB and 16-bit grey are read"
+        )
     colours = np.asarray(picture.convert("RGB"))
     spread = int((colours.max(axis=2) - colours.min(axis=2)).max())
     if spread > GREY_ENOUGH:
@@ -103,5 +105,5 @@ def _sixteen_bits(values: NDArray[np.generic]) -> NDArray[np.uint16]:
     """Narrow Pillow's integers to uint16; 32-bit TIFF opens the same way and may not fit."""
     wide = values.astype(np.int64)
     if wide.min() < 0 or wide.max() > np.iinfo(np.uint16).max:
-        raise RefusedFile(f"values from {wide.min()} to {wide.max()}; 0 to 65535 are read")
+        raise RefusedFile("PICTURE-RANGE", f"values from {wide.min()} to {wide.max()}; 0 to 65535 are read")
     return wide.astype(np.uint16)

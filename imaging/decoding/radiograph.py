@@ -24,14 +24,23 @@ Pixels = NDArray[np.unsignedinteger[Any]]
 
 
 class RefusedFile(ValueError):
-    """A file that is no radiograph we can read.
+    """A file that cannot be read as a radiograph; `str()` is `PATH: CODE: reason`, without `PATH: ` where none is given.
 
-    `reason` is the sentence for people, without the path and without anything about the patient.
+    `code` is short and stable, for tests, filters and docs/refusals.md. `reason` is a sentence for people. Neither holds the
+    path or anything about the patient.
     """
 
-    def __init__(self, reason: str, path: str | Path | None = None) -> None:
-        super().__init__(reason if path is None else f"{path}: {reason}")
-        self.reason = reason
+    def __init__(self, code: str, reason: str, path: str | Path | None = None) -> None:
+        super().__init__(code, reason, path)  # as given, so that it survives pickling
+        self.code, self.reason, self.path = code, reason, path
+
+    def __str__(self) -> str:
+        return self.message if self.path is None else f"{self.path}: {self.message}"
+
+    @property
+    def message(self) -> str:
+        """`CODE: reason`, as in tables that name the file in another column."""
+        return f"{self.code}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ def naming(path: str | Path) -> Iterator[None]:
     try:
         yield
     except RefusedFile as refusal:
-        raise RefusedFile(refusal.reason, path) from None
+        raise RefusedFile(refusal.code, refusal.reason, path) from None
 
 
 def load(path: str | Path) -> bytes:
@@ -94,29 +103,35 @@ def load(path: str | Path) -> bytes:
     try:
         about = os.stat(path)
         if not stat.S_ISREG(about.st_mode):
-            raise RefusedFile("a folder, not a file" if stat.S_ISDIR(about.st_mode) else "not a file")
+            raise RefusedFile(
+                "FILE-KIND", "a folder, not a file" if stat.S_ISDIR(about.st_mode) else "not a file"
+            )
         if about.st_size == 0:
-            raise RefusedFile("the file is empty")
+            raise RefusedFile("FILE-EMPTY", "the file is empty")
         if about.st_size > MAX_BYTES:
             raise RefusedFile(
-                f"{about.st_size:,} bytes are more than any radiograph has (at most {MAX_BYTES:,})"
+                "FILE-SIZE",
+                f"{about.st_size:,} bytes are more than any radiograph has (at most {MAX_BYTES:,})",
             )
         with open(path, "rb", buffering=0) as file:
             return file.read()
     except RefusedFile:
         raise
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a name with a zero byte
-        raise RefusedFile("no such file") from None
+        raise RefusedFile("FILE-MISSING", "no such file") from None
     except OSError as error:
-        raise RefusedFile(f"cannot be opened: {error.strerror}") from None
+        raise RefusedFile("FILE-UNREADABLE", f"cannot be opened: {error.strerror}") from None
 
 
 def check_size(height: int, width: int) -> None:
     """Refuse a declared size before anything of that size is allocated."""
     if height < 1 or width < 1:
-        raise RefusedFile(f"the picture is {width} wide and {height} high")
+        raise RefusedFile("PICTURE-SIZE", f"the picture is {width} wide and {height} high")
     if max(height, width) > MAX_SIDE:
-        raise RefusedFile(f"declares {width} x {height} pixels; more than {MAX_SIDE} a side is no radiograph")
+        raise RefusedFile(
+            "PICTURE-SIZE",
+            f"declares {width} x {height} pixels; more than {MAX_SIDE} a side is no radiograph",
+        )
 
 
 def to_uint8(pixels: Pixels) -> NDArray[np.uint8]:

@@ -90,14 +90,14 @@ def _ask(request: dict[str, Any], data: bytes, seconds: float) -> tuple[NDArray[
     child = getattr(_of_thread, "child", None) or Child()
     _of_thread.child = child
     try:
-        answer, why = child.ask(request, data, seconds), "the decoder crashed on it"
+        answer, why = child.ask(request, data, seconds), ("DECODER-CRASHED", "the decoder crashed on it")
     except TimeoutError:
-        answer, why = None, f"the decoder was stopped after {seconds:.0f} seconds"
+        answer, why = None, ("DECODER-TIMEOUT", f"the decoder was stopped after {seconds:.0f} seconds")
     if answer is None:  # waits for its end: a process that is about to die must not get the next file
         child.close()
         _of_thread.child = None
-        raise RefusedFile(why)
+        raise RefusedFile(*why)
     header, body = answer
     if "error" in header:
-        raise RefusedFile(header["error"])
+        raise RefusedFile(header["code"], header["error"])
     return np.frombuffer(bytearray(body), header["dtype"]).reshape(header["shape"]), header

@@ -17,6 +17,7 @@ from pydicom.pixels import get_decoder
 
 from imaging.decoding import pillow
 from imaging.decoding.pipe import receive, send
+from imaging.decoding.radiograph import RefusedFile
 
 MEMORY = 8 * 2**30
 """Bytes of address space: 12,000² pixels of 16 bits take 0.3 GB, and OpenJPEG works with 32 bits a pixel and copies."""
@@ -46,13 +47,15 @@ def _answer(header: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes
             return {"dtype": pixels.dtype.str, "shape": pixels.shape, "notes": notes}, pixels.tobytes()
         pixels = decode(frame, header["syntax"], header["plugin"], header["options"])
     except Exception as error:  # plugins raise whatever they like on damaged data
-        return {"error": _last_line(error)}, b""
+        return _refusal(error), b""
     return {"dtype": pixels.dtype.str, "shape": pixels.shape}, pixels.tobytes()
 
 
-def _last_line(error: Exception) -> str:
+def _refusal(error: Exception) -> dict[str, Any]:
+    if isinstance(error, RefusedFile):
+        return {"code": error.code, "error": error.reason}
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return {"code": "DECODER-FAILED", "error": lines[-1] if lines else type(error).__name__}
 
 
 def _limit_memory() -> None:

@@ -98,7 +98,7 @@ class Header:
         try:
             sequence = self.dataset[keyword].value if self.dataset and keyword in self.dataset else []
         except Exception as error:  # a damaged sequence fails anywhere within pydicom
-            raise RefusedFile(f"{keyword} is damaged ({type(error).__name__})") from None
+            raise RefusedFile("DICOM-SEQUENCE", f"{keyword} is damaged ({type(error).__name__})") from None
         for item in sequence if isinstance(sequence, Sequence) else []:
             yield Header(item, self.syntax)
 

@@ -37,7 +37,10 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
 UNDEFINED = 0xFFFFFFFF
 
-_FOREIGN = "neither a DICOM file nor a picture of a kind that is read (PNG, JPEG, BMP, TIFF)"
+_FOREIGN = (
+    "FILE-FOREIGN",
+    "neither a DICOM file nor a picture of a kind that is read (PNG, JPEG, BMP, TIFF)",
+)
 
 _LONG_HEADERS = ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")
 """Value representations whose length has four bytes in explicit encoding (PS3.5 7.1.2)."""
@@ -74,7 +77,7 @@ def parse(data: bytes) -> tuple[Header, PixelData]:
     def at_pixels(tag: BaseTag, vr: str | None, length: int) -> bool:
         number = int(tag)  # comparing tags as such takes a tenth of the reading time
         if number in FLOAT_PIXEL_DATA:
-            raise RefusedFile("floating-point pixels; a radiograph has whole numbers")
+            raise RefusedFile("DICOM-FLOAT", "floating-point pixels; a radiograph has whole numbers")
         if number == PIXEL_DATA:
             found.append((vr, length))
         return number == PIXEL_DATA
@@ -84,11 +87,12 @@ def parse(data: bytes) -> tuple[Header, PixelData]:
     except RefusedFile:
         raise
     except Exception as error:  # damaged bytes fail anywhere within pydicom, with any error
-        reason = "the DICOM header is damaged" if is_dicom(data) else _FOREIGN
-        raise RefusedFile(f"{reason} ({type(error).__name__})") from None
+        if not is_dicom(data):
+            raise RefusedFile(*_FOREIGN) from None
+        raise RefusedFile("DICOM-DAMAGED", f"the DICOM header is damaged ({type(error).__name__})") from None
     header = Header(dataset, syntax)
     if not found:
-        raise RefusedFile(_why_no_pixels(header, data))
+        raise _no_pixels(header, data)
     return header, _pixel_data(data, place, *found[0])
 
 
@@ -151,18 +155,18 @@ def _inflate(data: bytes) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     body = inflater.decompress(data, MAX_BYTES)
     if inflater.unconsumed_tail:
-        raise RefusedFile(f"inflates to more than {MAX_BYTES:,} bytes")
+        raise RefusedFile("DICOM-DEFLATE", f"inflates to more than {MAX_BYTES:,} bytes")
     return body
 
 
-def _why_no_pixels(header: Header, data: bytes) -> str:
+def _no_pixels(header: Header, data: bytes) -> RefusedFile:
     kind = header.text("SOPClassUID")
     if header.text("SOPInstanceUID") is None and header.integer("Rows") is None and not is_dicom(data):
-        return _FOREIGN
+        return RefusedFile(*_FOREIGN)
     name = uid_name(kind) if kind else "no SOP class"
     if header.integer("Rows") is not None:
-        return f"the pixel data is missing ({name}); is the file cut off?"
-    return f"holds no picture ({name})"
+        return RefusedFile("DICOM-NO-PIXELS", f"the pixel data is missing ({name}); is the file cut off?")
+    return RefusedFile("DICOM-NO-PICTURE", f"holds no picture ({name})")
 
 
 @dataclass(frozen=True)

@@ -39,18 +39,21 @@ def check(header: Header, data: PixelData) -> tuple[int, int]:
     samples, photometric = header.integer("SamplesPerPixel"), header.text("PhotometricInterpretation")
     frames, sop_class = header.numbers("NumberOfFrames"), header.text("SOPClassUID")
     if sop_class in NO_PICTURES:
-        raise RefusedFile(f"holds no picture ({uid_name(sop_class)})")
+        raise RefusedFile("DICOM-NO-PICTURE", f"holds no picture ({uid_name(sop_class)})")
     if frames and frames[0] > 1:
-        raise RefusedFile(f"{frames[0]:.0f} frames; a radiograph has one")
+        raise RefusedFile("DICOM-FRAMES", f"{frames[0]:.0f} frames; a radiograph has one")
     if photometric is None:
         raise RefusedFile(
-            "PhotometricInterpretation is missing: nobody can say whether bright is dense or thin"
+            "DICOM-PHOTOMETRIC",
+            "PhotometricInterpretation is missing: nobody can say whether bright is dense or thin",
         )
     if photometric not in ("MONOCHROME1", "MONOCHROME2") or samples not in (1, None):
-        raise RefusedFile(f"not a grey picture ({photometric[:16]}, {samples} samples a pixel)")
+        raise RefusedFile(
+            "DICOM-COLOUR", f"not a grey picture ({photometric[:16]}, {samples} samples a pixel)"
+        )
     height, width = header.integer("Rows"), header.integer("Columns")
     if height is None or width is None:
-        raise RefusedFile("Rows or Columns is missing")
+        raise RefusedFile("DICOM-ROWS", "Rows or Columns is missing")
     check_size(height, width)
     _check_bits(header)
     _check_syntax(header.syntax, data.length)
@@ -71,21 +74,23 @@ def encoded(data: PixelData) -> bytes:
         part = value[place + 8 : place + 8 + length]
         if len(part) < length:
             raise RefusedFile(
-                f"the file is cut off: {len(part):,} of {length:,} bytes of the picture are there"
+                "DICOM-CUT",
+                f"the file is cut off: {len(part):,} of {length:,} bytes of the picture are there",
             )
         parts.append(part)
         place += 8 + length
     if value[place : place + 4] not in (_DELIMITER, b""):
-        raise RefusedFile("the compressed pixel data is damaged")
+        raise RefusedFile("DICOM-FRAGMENTS", "the compressed pixel data is damaged")
     if not parts or len(parts[0]) > 4:
         raise RefusedFile(
-            "no picture in the pixel data" if not parts else f"{len(parts[0]) // 4} frames; one is read"
+            "DICOM-FRAGMENTS",
+            "no picture in the pixel data" if not parts else f"{len(parts[0]) // 4} frames; one is read",
         )
     if len(parts) > 2 and sum(part[:2] == b"\xff\xd8" for part in parts[1:]) > 1:
-        raise RefusedFile("several pictures in the pixel data; a radiograph has one")
+        raise RefusedFile("DICOM-FRAMES", "several pictures in the pixel data; a radiograph has one")
     frame = b"".join(parts[1:])
     if not frame:
-        raise RefusedFile("no picture in the pixel data")
+        raise RefusedFile("DICOM-FRAGMENTS", "no picture in the pixel data")
     return frame
 
 
@@ -112,29 +117,35 @@ def _check_frame(found: jpeg.Frame, header: Header, shape: tuple[int, int]) -> N
     """Refuse a compressed frame that contradicts the header, before a decoder allocates what it claims."""
     if (found.height, found.width) != shape:
         raise RefusedFile(
-            f"the header says {shape[1]} x {shape[0]} pixels, the JPEG within {found.width} x {found.height}"
+            "DICOM-MISMATCH",
+            f"the header says {shape[1]} x {shape[0]} pixels, the JPEG within {found.width} x {found.height}",
         )
     if found.components != 1:
-        raise RefusedFile(f"the JPEG has {found.components} components, the header says grey")
+        raise RefusedFile(
+            "DICOM-MISMATCH", f"the JPEG has {found.components} components, the header says grey"
+        )
     if found.bits > bits(header)[0]:
-        raise RefusedFile(f"the JPEG has {found.bits} bits a pixel, BitsAllocated is {bits(header)[0]}")
+        raise RefusedFile(
+            "DICOM-MISMATCH", f"the JPEG has {found.bits} bits a pixel, BitsAllocated is {bits(header)[0]}"
+        )
 
 
 def _check_bits(header: Header) -> None:
     allocated, stored = bits(header)
     if allocated not in (8, 16):
-        raise RefusedFile(f"{allocated} bits a pixel; 8 and 16 are read")
+        raise RefusedFile("DICOM-BITS", f"{allocated} bits a pixel; 8 and 16 are read")
     if not 1 <= stored <= allocated:
-        raise RefusedFile(f"BitsStored {stored} does not fit into BitsAllocated {allocated}")
+        raise RefusedFile("DICOM-BITS", f"BitsStored {stored} does not fit into BitsAllocated {allocated}")
 
 
 def _check_syntax(syntax: str, length: int) -> None:
     if syntax not in NATIVE and syntax not in PLUGINS:
-        raise RefusedFile(f"transfer syntax {uid_name(syntax)} is not supported")
+        raise RefusedFile("DICOM-SYNTAX", f"transfer syntax {uid_name(syntax)} is not supported")
     if (syntax in NATIVE) == (length == UNDEFINED):
         kind = "compressed" if length == UNDEFINED else "not compressed"
         raise RefusedFile(
-            f"transfer syntax {uid_name(syntax)}, but the pixel data is {kind}; the header is wrong"
+            "DICOM-SYNTAX",
+            f"transfer syntax {uid_name(syntax)}, but the pixel data is {kind}; the header is wrong",
         )
 
 
@@ -145,9 +156,13 @@ def _native(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
     need = count * allocated // 8
     value = data.value[: data.length]
     if len(value) < need:
-        raise RefusedFile(f"the pixel data is cut off: {len(value):,} of {need:,} bytes are there")
+        raise RefusedFile(
+            "DICOM-CUT", f"the pixel data is cut off: {len(value):,} of {need:,} bytes are there"
+        )
     if len(value) - need >= max(need // shape[0], 2):
-        raise RefusedFile(f"{len(value):,} bytes of pixel data where the header's size needs {need:,}")
+        raise RefusedFile(
+            "DICOM-LENGTH", f"{len(value):,} bytes of pixel data where the header's size needs {need:,}"
+        )
     if allocated == 8 and header.order == ">" and data.vr != "OB":  # pairs of pixels in big-endian words
         words = np.frombuffer(value[: need + need % 2], np.uint16)
         return words.byteswap().view(np.uint8)[:count].reshape(shape)
@@ -178,5 +193,5 @@ def _compressed(frame: bytes, header: Header, shape: tuple[int, int]) -> Pixels:
         pixels = sandbox.decode(frame, header.syntax, PLUGINS[header.syntax], options)
     except RefusedFile as refusal:
         name = uid_name(header.syntax)
-        raise RefusedFile(f"the {name} picture cannot be decoded: {refusal.reason}") from None
+        raise RefusedFile(refusal.code, f"the {name} picture cannot be decoded: {refusal.reason}") from None
     return pixels.view(np.uint8 if pixels.dtype.itemsize == 1 else np.uint16)

@@ -163,14 +163,14 @@ def _lut(item: Header, signed: bool) -> tuple[int, Values, int]:
     """Read a table: the first value mapped, its entries, and their bits (C.11.1.1.1)."""
     descriptor = item.integers("LUTDescriptor")
     if len(descriptor) != 3 or not 8 <= descriptor[2] <= 16:
-        raise RefusedFile(f"the look-up table's descriptor {descriptor} is not valid")
+        raise RefusedFile("DICOM-LUT", f"the look-up table's descriptor {descriptor} is not valid")
     count = descriptor[0] or 2**16
     first = item.integers("LUTDescriptor", signed)[1]
     data = item.raw("LUTData")
     packed = len(data) < 2 * count and descriptor[2] == 8  # 8-bit entries may be packed two in a word
     entries = np.frombuffer(data, np.uint8) if packed else np.array(item.integers("LUTData"))
     if len(entries) < count:
-        raise RefusedFile(f"the look-up table has {len(entries)} entries instead of {count}")
+        raise RefusedFile("DICOM-LUT", f"the look-up table has {len(entries)} entries instead of {count}")
     return first, entries[:count].astype(np.float64), descriptor[2]
 
 

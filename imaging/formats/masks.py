@@ -75,7 +75,8 @@ def _of_grey(picture: Image.Image) -> Pixels:
                 tuple(map(int, colour)) for colour in np.unique(colours.reshape(-1, 3), axis=0)[: SHOWN + 1]
             }
             raise RefusedFile(
-                f"a mask in colours, {_list(sorted(found))}: which of them is inside? Save it as grey, 0 and 255"
+                "MASK-COLOUR",
+                f"a mask in colours, {_list(sorted(found))}: which of them is inside? Save it as grey, 0 and 255",
             )
     return grey(picture)[0]
 
@@ -86,8 +87,9 @@ def _check_transparency(picture: Image.Image) -> None:
     low, high = picture.getchannel("A").getextrema()
     if low != high:
         raise RefusedFile(
+            "MASK-ALPHA",
             f"a mask whose transparency goes from {low} to {high}: is it the alpha or the grey that is meant?"
-            " Save it without transparency"
+            " Save it without transparency",
         )
 
 
@@ -100,8 +102,9 @@ def _inside(values: Pixels, lossy: bool) -> Mask:
     if values.dtype == np.uint8 and _is_blurred(values, found, lossy):
         return values >= 128
     raise RefusedFile(
+        "MASK-VALUES",
         f"a mask with the values {_list(found.tolist())}; 0 and 1, 0 and 255, or black and white with blurred edges are read."
-        " Several classes? Keep one, as 0 and 255"
+        " Several classes? Keep one, as 0 and 255",
     )
 
 

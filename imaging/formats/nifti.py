@@ -50,7 +50,8 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
         if len(found - {0.0}) > 1:
             listed = ", ".join(f"{value:g}" for value in sorted(found)[:8])
             raise RefusedFile(
-                f"a mask with the values {listed}; 0 and one other are read. Several classes? Keep one"
+                "MASK-VALUES",
+                f"a mask with the values {listed}; 0 and one other are read. Several classes? Keep one",
             )
         return _slice(path)[0] != 0
 
@@ -58,17 +59,19 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
 def _parts(path: str | Path) -> tuple[Path, int]:
     match = _NAME.fullmatch(str(path))
     if match is None:
-        raise RefusedFile("a volume's slice is named FILE.nii#NUMBER")
+        raise RefusedFile("NIFTI-NAME", "a volume's slice is named FILE.nii#NUMBER")
     return Path(match[1]), int(match[2])
 
 
 def _slice(path: str | Path) -> tuple[NDArray[np.float32], tuple[float, float]]:
     file, number = _parts(path)
     if not file.is_file():
-        raise RefusedFile("no such file")
+        raise RefusedFile("FILE-MISSING", "no such file")
     values, spacing = _volume(str(file), file.stat().st_mtime_ns)
     if not 1 <= number <= values.shape[2]:
-        raise RefusedFile(f"slice {number} is asked for, the volume has 1 to {values.shape[2]}")
+        raise RefusedFile(
+            "NIFTI-SLICE", f"slice {number} is asked for, the volume has 1 to {values.shape[2]}"
+        )
     # Canonical axes run to the patient's right, front and top; rows run down, and his right is on the reader's left.
     return np.ascontiguousarray(values[::-1, ::-1, number - 1].T), spacing
 
@@ -83,9 +86,9 @@ def _volume(file: str, changed: int) -> tuple[NDArray[np.float32], tuple[float, 
     try:
         stored = np.asarray(image.dataobj, np.float32).reshape(image.shape[:3])
     except Exception as error:  # a damaged stream fails anywhere within gzip, numpy and nibabel
-        raise RefusedFile(f"the volume is damaged: {error}") from None
+        raise RefusedFile("NIFTI-DAMAGED", f"the volume is damaged: {error}") from None
     if not np.isfinite(stored).all():
-        raise RefusedFile("the volume holds values that are no numbers")
+        raise RefusedFile("NIFTI-VALUES", "the volume holds values that are no numbers")
     values = apply_orientation(stored, _orientation(image))
     zooms = image.header.get_zooms()
     return values, (round(float(zooms[axes[1]]), 4), round(float(zooms[axes[0]]), 4))
@@ -107,7 +110,7 @@ def _open(path: str | Path) -> Any:
     try:
         image = nibabel.load(path)
     except Exception as error:
-        raise RefusedFile(f"not a NIfTI volume: {error}") from None
+        raise RefusedFile("NIFTI-FOREIGN", f"not a NIfTI volume: {error}") from None
     return _declared(image)
 
 
@@ -115,12 +118,16 @@ def _declared(image: Any) -> Any:
     """Refuse what is no stack of slices by what its header says."""
     shape = image.shape
     if len(shape) < 3 or any(side != 1 for side in shape[3:]):
-        raise RefusedFile(f"a volume of {' x '.join(map(str, shape))} is no stack of slices")
+        raise RefusedFile("NIFTI-SHAPE", f"a volume of {' x '.join(map(str, shape))} is no stack of slices")
     check_size(shape[0], shape[1])
     if int(np.prod(shape, dtype=np.int64)) > MAX_BYTES:
-        raise RefusedFile(f"declares {' x '.join(map(str, shape))} voxels; more than any head CT has")
+        raise RefusedFile(
+            "NIFTI-SIZE", f"declares {' x '.join(map(str, shape))} voxels; more than any head CT has"
+        )
     if not np.isfinite(image.affine).all() or np.linalg.matrix_rank(image.affine[:3, :3]) < 3:
-        raise RefusedFile("the header does not say how the slices lie (its affine is singular)")
+        raise RefusedFile(
+            "NIFTI-AFFINE", "the header does not say how the slices lie (its affine is singular)"
+        )
     return image
 
 

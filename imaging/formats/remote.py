@@ -21,16 +21,18 @@ def load(url: str) -> bytes:
     try:
         size = system.size(path)
         if size is not None and size > MAX_BYTES:
-            raise RefusedFile(f"{size:,} bytes are more than any radiograph has (at most {MAX_BYTES:,})")
+            raise RefusedFile(
+                "FILE-SIZE", f"{size:,} bytes are more than any radiograph has (at most {MAX_BYTES:,})"
+            )
         data = system.cat_file(path)
     except FileNotFoundError:
-        raise RefusedFile("no such file") from None
+        raise RefusedFile("FILE-MISSING", "no such file") from None
     except IsADirectoryError:
-        raise RefusedFile("a folder, not a file") from None
+        raise RefusedFile("FILE-KIND", "a folder, not a file") from None
     except PermissionError:
-        raise RefusedFile("cannot be opened: permission denied") from None
+        raise RefusedFile("FILE-UNREADABLE", "cannot be opened: permission denied") from None
     if not data:
-        raise RefusedFile("the file is empty")
+        raise RefusedFile("FILE-EMPTY", "the file is empty")
     return bytes(data)
 
 

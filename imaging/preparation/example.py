@@ -95,11 +95,12 @@ def _drawn(path: str, about: Facts) -> NDArray[np.bool_]:
     try:
         mask = masks.read(path)
     except RefusedFile as error:  # its path stands in the message; the input left out is the image
-        raise RefusedFile(str(error)) from None
+        raise RefusedFile(error.code, f"the mask {path}: {error.reason}") from None
     if mask.shape != (about.height, about.width):
         raise RefusedFile(
+            "MASK-SIZE",
             f"the image has {about.width} x {about.height} pixels, but its mask {path} has"
-            f" {mask.shape[1]} x {mask.shape[0]}; save the mask in the image's size"
+            f" {mask.shape[1]} x {mask.shape[0]}; save the mask in the image's size",
         )
     return mask
 

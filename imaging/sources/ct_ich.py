@@ -82,7 +82,7 @@ def _volumes(root: Path, rejected: list[tuple[str, str]], notes: list[str]) -> R
             names = nifti.slices(path)
             drawn = nifti.slices(mask) if mask else [None] * len(names)
             if len(drawn) != len(names):
-                raise RefusedFile(f"{len(names)} slices, but its mask {mask} has {len(drawn)}")
+                raise RefusedFile("NIFTI-MASK", f"{len(names)} slices, but its mask {mask} has {len(drawn)}")
         except RefusedFile as refusal:
             rejected.append((str(path), refusal.reason))
             continue

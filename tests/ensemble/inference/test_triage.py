@@ -22,7 +22,7 @@ def scored(prob: float, pixels: int, spacing: tuple[float, float] | None = None)
 
 def test_order_and_blanks(tmp_path: Path) -> None:
     rows = [
-        triage.row("refused.txt", Scored(Path("r"), refusal=RefusedFile("no picture", "r"))),
+        triage.row("refused.txt", Scored(Path("r"), refusal=RefusedFile("FILE-FOREIGN", "no picture", "r"))),
         triage.row("b", scored(0.25, 0)),
         triage.row("c", scored(0.98765, 3, (0.5, 0.5)), "overlays/c.png", "none: no DICOM file"),
         triage.row("a", scored(0.25, 0)),
@@ -39,7 +39,7 @@ def test_order_and_blanks(tmp_path: Path) -> None:
 
 
 def test_nothing_but_refusals_is_a_table_too() -> None:
-    row = triage.row("a", Scored(Path("a"), refusal=RefusedFile("empty", "a")))
+    row = triage.row("a", Scored(Path("a"), refusal=RefusedFile("FILE-FOREIGN", "empty", "a")))
     table = triage.table([row])
     assert table["verdict"].tolist() == ["refused"]
     assert "0 read, 1 refused, 0 with a mask" in summary(table, Path("out"))

@@ -277,9 +277,9 @@ def test_refusals_are_value_errors_with_the_path_and_survive_processes(tmp_path)
     import pickle
 
     (tmp_path / "a.dcm").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"a\.dcm: the file is empty") as caught:
+    with pytest.raises(ValueError, match=r"a\.dcm: FILE-EMPTY: the file is empty") as caught:
         dicom.read(tmp_path / "a.dcm")
     again = pickle.loads(pickle.dumps(caught.value))
     assert isinstance(again, RefusedFile)
-    assert again.reason == "the file is empty"
+    assert (again.code, again.reason) == ("FILE-EMPTY", "the file is empty")
     assert str(again) == str(caught.value)

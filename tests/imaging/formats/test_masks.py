@@ -137,5 +137,5 @@ def test_a_turned_tiff_is_read_as_stored(tmp_path):
 def test_the_file_is_named(tmp_path):
     path = tmp_path / "odd.png"
     path.write_bytes(png(labels(0, 3)))
-    with pytest.raises(RefusedFile, match=r"odd\.png: a mask with the values 0, 3"):
+    with pytest.raises(RefusedFile, match=r"odd\.png: MASK-VALUES: a mask with the values 0, 3"):
         masks.read(path)

@@ -84,7 +84,7 @@ def test_what_is_refused(tmp_path):
     for name, words in cases.items():
         with pytest.raises(RefusedFile, match=words):
             reader.read(name)
-    with pytest.raises(RefusedFile, match=r"labels\.nii#1: a mask with the values 0, 1, 2;"):
+    with pytest.raises(RefusedFile, match=r"labels\.nii#1: MASK-VALUES: a mask with the values 0, 1, 2;"):
         masks.read(f"{labels}#1")
 
 
