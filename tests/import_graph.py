@@ -13,6 +13,7 @@ LAYERS = {"imaging": 0, "experiments": 1, "classification": 2, "segmentation": 2
 
 NEUTRAL = (
     "imaging/io",
+    "imaging/caption.py",
     "imaging/outline.py",
     "imaging/plotting.py",
     "imaging/settings.py",

@@ -1,20 +1,18 @@
-"""The picture that `predict` writes for a study with a mask: the radiograph, the outline, and a line that says what it is."""
+"""The picture that `predict` writes for a study with a mask: the radiograph, the outline and a caption."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
+from imaging.caption import with_caption
 from imaging.outline import COLOUR, draw
 
 SIDE = 1024
 """Longer side of the picture; smaller radiographs stay as they are."""
 FILL = 0.12
 """Faint enough to see the lung's markings through it, or their absence."""
-BAR = 36
-"""Height of the line of text."""
 
 
 def overlay(
@@ -26,15 +24,4 @@ def overlay(
         size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
         grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
         mask = cv2.resize(mask.view(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) >= 128
-    return np.vstack([draw(grey, mask, COLOUR, FILL), _line(caption, grey.shape[1])])
-
-
-def _line(text: str, width: int) -> NDArray[np.uint8]:
-    """A dark bar uint8 (BAR, width, 3) with text in it, as large as fits."""
-    bar = Image.new("RGB", (width, BAR), "#101418")
-    size = 17.0
-    while size > 6 and ImageFont.load_default(size).getlength(text) > width - 20:
-        size -= 1
-    pen = ImageDraw.Draw(bar)
-    pen.text((10, BAR / 2), text, fill="#e8e8e8", font=ImageFont.load_default(size), anchor="lm")
-    return np.asarray(bar, np.uint8)
+    return with_caption(draw(grey, mask, COLOUR, FILL), caption)

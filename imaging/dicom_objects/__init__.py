@@ -1,9 +1,11 @@
-"""DICOM objects about a study: a segmentation, a presentation state and a secondary capture that point back at it.
+"""DICOM objects about a study: segmentation, presentation state, secondary capture and structured report.
 
-    study = source.read(path)                                a header that can be pointed at, or NoReference says why not
+    study = reference.read(path)                             the header that they refer to, or NoReference says why there is none
+    all_kinds.make(kinds, study, mask, grey, ...)            each object for itself: one that fails loses no other
     segmentation.make(study, mask, author)                   the mask itself, bit for bit (PS3.3 A.51)
-    presentation.make(study, mask, author)                   its outline over the study, for viewers without segmentations (A.33)
-    capture.make(study, pixels, mask, author)                a picture with the outline drawn in, for all others (A.8)
+    presentation_state.make(study, mask, author)             its outline over the study, for viewers without segmentations (A.33)
+    secondary_capture.make(study, grey, mask, author)        a picture with the outline drawn in, for all others (A.8)
+    report.make(study, prediction, author)                   detected or not, certainty, area, side (PS3.16 TID 1500)
 
 Needs highdicom: `pip install pneumothorax[dicom]`.
 """

@@ -10,23 +10,30 @@ from highdicom.pr import (
     GraphicLayer,
     GraphicObject,
     GrayscaleSoftcopyPresentationState,
+    TextObject,
 )
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 
+from imaging.caption import RESEARCH
+from imaging.dicom_objects import greys
 from imaging.dicom_objects.reference import Author
-from imaging.dicom_objects.series import OF_PATIENT, OF_SERIES, numbered, take_over
+from imaging.dicom_objects.series import OF_PATIENT, OF_SERIES, numbered, plain, take_over
 from imaging.outline import COLOUR, polygons
 
 SERIES = 9002
+TEXT_BOX = (0.02, 0.94, 0.98, 0.99)
+"""Left, top, right, bottom of the text, in shares of the displayed area."""
 
 
 def make(
     study: Dataset, mask: NDArray[np.bool_], author: Author, note: str = ""
 ) -> GrayscaleSoftcopyPresentationState:
-    """The state that shows the outline of a mask bool (rows, columns), not empty, over a study as source.read gives it.
+    """The state that shows the outline of a mask bool (rows, columns), not empty, over a study as reference.read gives it.
 
-    Points lie within half a pixel of the mask's edge. ValueError when the sizes differ or the mask is empty.
+    A line of text says that an algorithm made it. Points lie within half a pixel of the mask's edge. ValueError when the
+    sizes differ or the mask is empty.
     """
     if mask.shape != (study.Rows, study.Columns) or not mask.any():
         raise ValueError(
@@ -35,9 +42,13 @@ def make(
     layer = GraphicLayer(
         "PNEUMOTHORAX", order=1, description="Outline", display_color=CIELabColor.from_string(COLOUR)
     )
-    annotation = GraphicAnnotation([study], layer, graphic_objects=[_closed(p) for p in polygons(mask)])
+    image = plain(study)
+    text = TextObject(f"{RESEARCH}  {note}".strip(), "DISPLAY", TEXT_BOX, text_justification="LEFT")
+    annotation = GraphicAnnotation(
+        [image], layer, graphic_objects=[_closed(p) for p in polygons(mask)], text_objects=[text]
+    )
     made = GrayscaleSoftcopyPresentationState(
-        referenced_images=[study],
+        referenced_images=[image],
         content_label="PNEUMOTHORAX",
         content_description=note or None,
         graphic_layers=[layer],
@@ -49,7 +60,17 @@ def make(
         area = made.DisplayedAreaSelectionSequence[0]
         area.PresentationPixelSpacing = study.PixelSpacing
         del area.PresentationPixelAspectRatio
+    _add_greys(made, study)
     return take_over(made, study, (*OF_PATIENT, *OF_SERIES))
+
+
+def _add_greys(made: Dataset, study: Dataset) -> None:
+    """The study's modality and value-of-interest transformations: a state replaces those of the image (C.11.8)."""
+    made.update({study[name].tag: study[name] for name in greys.MODALITY if name in study})
+    window = Dataset()
+    window.update({study[name].tag: study[name] for name in greys.VOI if name in study})
+    if window:
+        made.SoftcopyVOILUTSequence = Sequence([window])
 
 
 def _closed(polygon: NDArray[np.float32]) -> GraphicObject:

@@ -1,29 +1,35 @@
-"""The study that an object is about: its header, checked so that it can be pointed at, with what is not valid mended or left out.
+"""The header of the study that an object refers to: checked for valid UIDs, with invalid values corrected or left out.
 
 Patient and study stand in the object as they stand in the source: a de-identified study stays so, and nothing is added.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import config, dcmread
+from pydicom import dcmread
 from pydicom.datadict import keyword_for_tag
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 from pydicom.uid import UID, UID_dictionary
-from pydicom.valuerep import validate_value
 
 from imaging.dicom.header import Header
 from imaging.dicom.metadata import age_in_years
+from imaging.dicom_objects import greys, values
 
-# highdicom quotes patients' names in its warnings, as pydicom does (imaging.dicom.parser).
+# highdicom quotes patients' names in its warnings and its log, as pydicom does (imaging.dicom.parser).
 warnings.filterwarnings("ignore", module=r"(highdicom|pydicom)\b")
+logging.getLogger("highdicom").setLevel(logging.CRITICAL)
 
-FORMS = ("AS", "CS", "DA", "DS", "DT", "IS", "TM")
-"""Value representations with a form that a text can break."""
+LEFT_OUT = ("SpecificCharacterSet", "NumberOfFrames", *greys.MODALITY, *greys.VOI)
+"""Set anew below; some devices write one frame where the class has none."""
+PLACED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+"""Without these a frame of reference places nothing, and highdicom refuses it."""
 POINTERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 NEEDED = (
     "PatientID",
@@ -40,23 +46,23 @@ NEEDED = (
 
 
 class NoReference(ValueError):
-    """A study that no DICOM object can be about."""
+    """A study that no DICOM object can refer to."""
 
 
 @dataclass(frozen=True)
 class Author:
-    """Who says so: the trained networks."""
+    """The author of an object: the trained networks."""
 
     name: str
     """Of the bundle; at most 64 characters (LO)."""
     version: str
-    """Of the bundle: the SHA-256 that seals it, cut to 64 characters or fewer."""
+    """Of the bundle: the SHA-256 of its index, cut to 64 characters or fewer."""
 
 
 def read(path: str | Path) -> Dataset:
-    """The header of a DICOM file without its pixels; NoReference says what is missing to point at it.
+    """The header of a DICOM file without its pixels, in valid form; NoReference says why no object can refer to it.
 
-    Objects that point nowhere would be lost in any archive: a file whose study, series or instance has no valid UID gets none.
+    An archive cannot file an object that refers to nothing: without a valid study, series and instance UID there is none.
     """
     try:
         header = dcmread(path, stop_before_pixels=True, force=True)
@@ -73,19 +79,23 @@ def read(path: str | Path) -> Dataset:
 
 
 def mended(header: Dataset) -> Dataset:
-    """A copy without values that break the form of their type (PS3.5 6.2), over which validators and archives stumble.
+    """A copy in valid form (imaging.dicom_objects.values): what cannot be corrected is left out, or empty where it must be there.
 
-    SIIM's age `29` becomes `029Y`. Names, ids and descriptions stay as they are, whatever they are.
+    SIIM's age `29` becomes `029Y`, a spacing of 20 digits is rounded to 16 characters, a date that no calendar has is emptied.
+    Names, ids and descriptions stay as they are, whatever they are. Greys stand as imaging.dicom_objects.greys gives them.
     """
-    plain, good = Header(header), Dataset()
+    plain, good = Header(header, _syntax(header)), Dataset()
+    named = header.get("SpecificCharacterSet") or []  # converted already: pydicom needs it to read texts
+    if terms := values.character_set(
+        [named] if isinstance(named, str) else [str(term).strip() for term in named]
+    ):
+        good.SpecificCharacterSet = terms
     for tag in list(header.keys()):  # the data set's own iterator would convert every value first
         keyword = keyword_for_tag(tag)
-        texts = plain.texts(keyword) if keyword else []  # private elements have none
-        try:
-            element = header[tag]
-        except Exception:  # pydicom's conversions raise whatever they like on damaged values
+        if keyword in LEFT_OUT:
             continue
-        if _formed(element.VR, texts):
+        element = _element(header, tag, plain.texts(keyword) if keyword else [])
+        if element is not None:
             good.add(element)
     years = age_in_years(plain.text("PatientAge"))
     if years is not None and "PatientAge" not in good:
@@ -96,15 +106,31 @@ def mended(header: Dataset) -> Dataset:
     for name in (*NEEDED, *(() if good.get("BodyPartExamined") else ("Laterality",))):
         if name not in good:
             setattr(good, name, "")
-    good.pop("NumberOfFrames", None)  # some devices write 1 where the class has no frames
+    if not all(good.get(name) for name in PLACED):
+        good.pop("FrameOfReferenceUID", None)
+    good.update(greys.modality(plain))
+    good.update(greys.voi(plain))
     return good
 
 
-def _formed(representation: str, values: list[str]) -> bool:
-    """Whether the values of an element are as its representation demands, where that demands a form."""
+def _element(header: Dataset, tag: BaseTag, texts: list[str]) -> DataElement | None:
+    """An element of a header with its values corrected; None when it is left out."""
     try:
-        for value in values if representation in FORMS else []:
-            validate_value(representation, value, config.RAISE)
-    except ValueError:
-        return False
-    return True
+        element = header[tag]
+    except Exception:  # pydicom's conversions raise whatever they like on damaged values
+        return None
+    if not texts or element.VR == "SQ":
+        return element
+    spacing = element.keyword in ("PixelSpacing", "ImagerPixelSpacing")
+    fine = values.spacing(texts) if spacing else values.corrected(element.VR, texts)
+    if fine is None:
+        return None
+    if element.VR == "PN" and element.VM > 1:
+        return DataElement(tag, "PN", element.value[0])
+    return element if fine == texts else DataElement(tag, element.VR, fine if len(fine) > 1 else fine[0])
+
+
+def _syntax(header: Dataset) -> str:
+    """The transfer syntax that the file says it has."""
+    meta = getattr(header, "file_meta", None)
+    return str(meta.get("TransferSyntaxUID", "")) if meta is not None else ""

@@ -11,7 +11,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from imaging.dicom_objects.reference import Author
-from imaging.dicom_objects.series import OF_IMAGE, OF_PATIENT, numbered, take_over
+from imaging.dicom_objects.series import OF_IMAGE, OF_PATIENT, numbered, plain, take_over
 
 PNEUMOTHORAX = Code("36118008", "SCT", "Pneumothorax")
 CATEGORY = codes.cid7150.MorphologicallyAbnormalStructure
@@ -19,14 +19,14 @@ SERIES = 9001
 
 
 def make(study: Dataset, mask: NDArray[np.bool_], author: Author, note: str = "") -> Segmentation:
-    """The Segmentation of a mask bool (rows, columns) over a study as source.read gives it; note: at most 64 characters.
+    """The Segmentation of a mask bool (rows, columns) over a study as reference.read gives it; note: at most 64 characters.
 
     Ready for `save_as`; np.array_equal(made.pixel_array, mask). ValueError when the sizes differ.
     """
     if mask.shape != (study.Rows, study.Columns):
         raise ValueError(f"the mask has shape {mask.shape}, the study {(study.Rows, study.Columns)}")
     made = Segmentation(
-        source_images=[study],
+        source_images=[plain(study)],
         pixel_array=mask,
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(author)],
@@ -40,7 +40,7 @@ def make(study: Dataset, mask: NDArray[np.bool_], author: Author, note: str = ""
 
 
 def _measures(study: Dataset) -> PixelMeasuresSequence | None:
-    """The study's spacing. A projection has no slice; its thickness is nominal, since readers refuse a spacing without one."""
+    """The study's spacing. A projection has no slices; the thickness is nominal, since readers refuse a spacing without one."""
     spacing = study.get("PixelSpacing")
     return PixelMeasuresSequence(spacing, slice_thickness=1.0) if spacing else None
 

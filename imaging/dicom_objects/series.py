@@ -1,4 +1,4 @@
-"""What all our objects have in common: a series of their own, who made them, and what holds for the pictures they came from."""
+"""What all objects have in common: a series of their own, their author, and the patient and study that they belong to."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 from highdicom import UID
 from pydicom.dataset import Dataset
 
+from imaging.caption import RESEARCH
+from imaging.dicom_objects import greys
 from imaging.dicom_objects.reference import Author
 
 MANUFACTURER = "Pneumothorax research pipeline"
-CAUTION = "research, not for diagnosis"
 
 OF_PATIENT = ("PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence")
 """That the study is de-identified, and how, holds for what is made of it."""
@@ -33,7 +34,7 @@ def numbered(number: int, description: str, author: Author) -> dict[str, Any]:
     return {
         "series_instance_uid": UID(),
         "series_number": number,
-        "series_description": f"{description} ({CAUTION})",
+        "series_description": f"{description} ({RESEARCH})"[:64],
         "sop_instance_uid": UID(),
         "instance_number": 1,
         "manufacturer": MANUFACTURER,
@@ -43,8 +44,22 @@ def numbered(number: int, description: str, author: Author) -> dict[str, Any]:
     }
 
 
+def plain(study: Dataset) -> Dataset:
+    """A study as imaging.dicom_objects.reference gives it, without what highdicom checks more strictly than the standard.
+
+    Its character set and its greys are added to the finished object instead.
+    """
+    copy = Dataset()
+    copy.update(study)
+    for name in ("SpecificCharacterSet", *greys.MODALITY, *greys.VOI):
+        copy.pop(name, None)
+    return copy
+
+
 def take_over(made: D, study: Dataset, names: tuple[str, ...]) -> D:
-    """Give an object those elements of the study that highdicom leaves out."""
+    """Give an object the study's character set and those of its elements that highdicom leaves out."""
+    if terms := study.get("SpecificCharacterSet"):
+        made.SpecificCharacterSet = terms
     for name in names:
         if name in study and not made.get(name):
             made[name] = study[name]

@@ -18,8 +18,9 @@ from highdicom.seg import segread
 from ensemble import predict
 from ensemble.inference import inputs, triage
 from ensemble.inference.bundle import Bundle, seal
-from ensemble.inference.overlay import BAR, overlay
+from ensemble.inference.overlay import overlay
 from ensemble.inference.results_writer import Results, safe, shown
+from imaging.caption import BAR
 from imaging.io.files import read_json, write_json
 from imaging.phantom.chest.render import render
 from imaging.phantom.dicom_writer import location, save

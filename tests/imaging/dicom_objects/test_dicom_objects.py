@@ -15,13 +15,23 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 
 from imaging.decoding.radiograph import to_uint8
-from imaging.dicom_objects import presentation_state, reference, secondary_capture, segmentation
+from imaging.dicom_objects import (
+    all_kinds,
+    presentation_state,
+    reference,
+    report,
+    secondary_capture,
+    segmentation,
+)
 from imaging.dicom_objects.reference import Author, NoReference
+from imaging.dicom_objects.report import Prediction
 from imaging.formats import reader
 
 AUTHOR = Author("pneumothorax-phantom-1a2b3c4d", "f" * 64)
 SHAPE = (96, 70)
 NOTE = "0.97 probability"
+ALL = ("seg", "gsps", "sc", "sr")
+PREDICTION = Prediction(prob=0.9712, area_px=1234, area_mm2=24.68, side="left")
 
 SIIM: dict[str, Any] = {
     "SOPClassUID": uid.SecondaryCaptureImageStorage, "Modality": "CR", "ConversionType": "WSD", "PatientAge": "29",
@@ -81,16 +91,13 @@ def lesion(shape: tuple[int, int]) -> np.ndarray:
 
 
 def make_all(path: Path, mask: np.ndarray, folder: Path) -> dict[str, Path]:
-    """The three objects of a study, written."""
+    """All objects of a study, written."""
     study, grey = reference.read(path), to_uint8(reader.read(path).pixels)
-    made = {
-        "seg": segmentation.make(study, mask, AUTHOR, NOTE),
-        "gsps": presentation_state.make(study, mask, AUTHOR, NOTE),
-        "sc": secondary_capture.make(study, grey, mask, AUTHOR, NOTE),
-    }
-    for kind, dataset in made.items():
+    made = all_kinds.make(ALL, study, mask, grey, PREDICTION, AUTHOR, NOTE)
+    assert made.failed == {}
+    for kind, dataset in made.objects.items():
         dataset.save_as(folder / f"{kind}.dcm")
-    return {kind: folder / f"{kind}.dcm" for kind in made}
+    return {kind: folder / f"{kind}.dcm" for kind in made.objects}
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -120,7 +127,7 @@ needs_dciodvfy = pytest.mark.skipif(
 
 
 @needs_dciodvfy
-@pytest.mark.parametrize("name", ["seg", "gsps", "sc"])
+@pytest.mark.parametrize("name", ALL)
 def test_dciodvfy_finds_no_error(objects: dict[str, Path], name: str) -> None:
     assert errors(objects[name]) == []
 
@@ -155,7 +162,7 @@ def test_all_point_at_the_study(objects: dict[str, Path], study: Path) -> None:
         assert made.StudyInstanceUID == original.StudyInstanceUID
         assert made.SeriesInstanceUID != original.SeriesInstanceUID
         assert original.SOPInstanceUID in str(made)
-    assert len({dcmread(path).SOPInstanceUID for path in objects.values()}) == 3
+    assert len({dcmread(path).SOPInstanceUID for path in objects.values()}) == 4
 
 
 def test_the_patient_is_as_in_the_study(objects: dict[str, Path], kind: str) -> None:
@@ -196,8 +203,10 @@ def test_the_outline_lies_over_the_mask_in_the_right_polarity(objects: dict[str,
 
 
 def test_the_capture_is_the_radiograph_with_a_line(objects: dict[str, Path], study: Path) -> None:
-    picture = dcmread(objects["sc"]).pixel_array.astype(int)
+    whole = dcmread(objects["sc"]).pixel_array.astype(int)
     grey = to_uint8(reader.read(study).pixels)
+    picture, bar = whole[: SHAPE[0]], whole[SHAPE[0] :]
+    assert bar.max() > 150  # the text, which says that this is for research
     touched = np.ptp(picture, axis=2) > 0
     assert np.array_equal(picture[~touched][:, 0], grey[~touched])
     assert 0 < touched.mean() < 0.25
@@ -247,3 +256,66 @@ def test_real_studies(real_siim: Path, tmp_path: Path) -> None:
         assert np.array_equal(segread(tmp_path / "seg.dcm").pixel_array.astype(bool), mask)
     with pytest.raises(NoReference):
         reference.read(next(real_siim.glob("dicom-images-test/*.dcm")))
+
+
+def contents(made: Dataset) -> dict[str, Any]:
+    """Concept name -> value of the items of a report's one group of measurements."""
+    group = made.ContentSequence[-1].ContentSequence[0].ContentSequence
+    values: dict[str, Any] = {}
+    for item in group:
+        name = item.ConceptNameCodeSequence[0].CodeMeaning
+        if item.ValueType == "NUM":
+            measured = item.MeasuredValueSequence[0]
+            values[name] = (
+                float(measured.NumericValue),
+                measured.MeasurementUnitsCodeSequence[0].CodeValue,
+            )
+        elif item.ValueType == "CODE":
+            values.setdefault(name, []).append(item.ConceptCodeSequence[0].CodeMeaning)
+        elif item.ValueType == "TEXT":
+            values[name] = item.TextValue
+    return values
+
+
+def test_a_positive_report(objects: dict[str, Path], study: Path) -> None:
+    made = dcmread(objects["sr"])
+    assert made.ContentTemplateSequence[0].TemplateIdentifier == "1500"
+    assert (made.CompletionFlag, made.VerificationFlag, made.Modality) == ("COMPLETE", "UNVERIFIED", "SR")
+    found = contents(made)
+    assert found["Finding"] == ["Pneumothorax", "Detected"]
+    assert found["Certainty of Finding"] == (97.12, "%")
+    assert found["Area"] == (24.68, "mm2")
+    assert found["Comment"] == f"AI, research only, not for diagnosis. {NOTE}"
+    evidence = (
+        made.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    )
+    assert [item.ReferencedSOPInstanceUID for item in evidence] == [reference.read(study).SOPInstanceUID]
+
+
+@needs_dciodvfy
+def test_a_negative_study_gets_a_report_alone(study: Path, tmp_path: Path) -> None:
+    header, empty = reference.read(study), np.zeros(SHAPE, bool)
+    made = all_kinds.make(ALL, header, empty, None, Prediction(0.0312, 0), AUTHOR, "")
+    assert (list(made.objects), made.failed) == (["sr"], {})
+    made.objects["sr"].save_as(tmp_path / "sr.dcm")
+    assert errors(tmp_path / "sr.dcm") == []
+    found = contents(dcmread(tmp_path / "sr.dcm"))
+    assert found["Finding"] == ["Pneumothorax", "Not detected"]
+    assert found["Certainty of Finding"] == (3.12, "%")
+    assert "Area" not in found
+
+
+def test_an_area_without_spacing_is_in_pixels(study: Path) -> None:
+    made = report.make(reference.read(study), Prediction(0.5, 7), AUTHOR)
+    assert contents(made)["Area"] == (7, "{pixels}")
+
+
+def test_one_that_fails_loses_no_other(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError("Doe^Jane")
+
+    monkeypatch.setattr(presentation_state, "make", fail)
+    grey = np.zeros(SHAPE, np.uint8)
+    made = all_kinds.make(ALL, reference.read(study), lesion(SHAPE), grey, PREDICTION, AUTHOR, NOTE)
+    assert list(made.objects) == ["seg", "sc", "sr"]
+    assert made.failed == {"gsps": "KeyError"}  # without the text, which may name the patient
