@@ -37,7 +37,7 @@ from imaging.io.files import atomic
 from imaging.phantom import __main__ as phantom
 from imaging.prepared import Prepared
 from segmentation.architectures import build
-from segmentation.objective import Judged, Objective
+from segmentation.objective import Objective
 
 PARAMS: dict[str, Any] = {
     "data": {"source": "phantom", "folder": "data/phantom", "image_size": 160},
@@ -82,7 +82,7 @@ def main() -> None:
         phantom.main()
         prepare.main()
         split.main()
-    study.tune("segmentation", params.segmentation, params.tune_segmentation, build, Judged)
+    study.tune("segmentation", params.segmentation, params.tune_segmentation, build, Objective)
     values = {"source": SOURCE, "found": tuned_params.values("segmentation")}
     done = Path("compared.csv")
     rows = pd.read_csv(done).to_dict("records") if done.exists() else []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d, binary_cross_entropy_with_logits
 
-from experiments.training.soft_dice import log_dice
+from experiments.training.losses import focal, log_dice
 
 
 def mixed(logit: Tensor, label: Tensor, alpha: float, gamma: float) -> Tensor:
@@ -16,8 +15,7 @@ def mixed(logit: Tensor, label: Tensor, alpha: float, gamma: float) -> Tensor:
     which keeps the probabilities near calibrated. alpha 0 or gamma 0 is cross-entropy.
     """
     entropy = binary_cross_entropy_with_logits(logit, label, reduction="none")
-    focal = (1 - torch.exp(-entropy)) ** gamma * entropy
-    return alpha * focal + (1 - alpha) * entropy
+    return alpha * focal(entropy, gamma) + (1 - alpha) * entropy
 
 
 def where(cells: Tensor, mask: Tensor) -> Tensor:

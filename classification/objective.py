@@ -1,4 +1,4 @@
-"""The classifier's training objective: loss, validation metrics and the score of a tuning trial."""
+"""The classifier's objective: loss, validation metrics, and the score of checkpoints, plateau schedules and trials."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from experiments.training.loop import Batch
 
 CUTS = 256
 NEIGHBOURS = 1 / 64
-"""Of the plateau, to each side: ±4 of 256 quantiles, as for the ensemble's gate; none where there are few to choose from."""
+"""Half-width of the smoothing of the search surface: ±4 of 256 quantiles, as for the ensemble's gate; 0 with few cuts."""
 
 
 class Objective:
-    """Mixed loss, and with a localising head the cells' loss; validated by AUROC, average precision and Brier score."""
+    """Mixed loss, and with a localising head the cells' loss; scored by the competition's metric if every mask that the gate
+    lets through earned the Dice `mask_dice` on a positive image."""
 
-    def __init__(self, settings: ClassificationSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: ClassificationSettings, groups: NDArray[np.int64]) -> None:
+        """groups: (N,) patient groups of the validation images, in their order."""
+        self.settings, self.groups = settings, groups
 
     def loss(self, output: Any, batch: Batch) -> Tensor:
         """Scalar loss of logits (B, 1), or of (logits, cells' logits (B, 1, h, w))."""
@@ -41,37 +43,23 @@ class Objective:
         return torch.stack([output[:, 0].float().sigmoid(), batch["label"]], dim=1)
 
     def summary(self, evidence: Tensor) -> dict[str, float]:
-        """The metrics; `score` is the negative log loss, which unlike AUROC is never saturated."""
-        values = summary(evidence[:, 0].numpy(), evidence[:, 1].numpy())
-        return {"score": -values["log_loss"], **values}
+        """The metrics; `kaggle` is the nested score and `score` the same, with a ten-thousandth of the average precision added
+        to break ties."""
+        prob, label = evidence[:, 0].double().numpy(), evidence[:, 1].double().numpy()
+        values = summary(prob, label)
+        kaggle = kaggle_score(prob, label, self.groups, self.settings.mask_dice)
+        return {"score": graded(kaggle, values.get("average_precision", 0.0)), "kaggle": kaggle, **values}
 
     def maps(self, net: nn.Module, image: Tensor) -> Tensor | None:
-        """Where a localising head sees it, as probabilities (B, h, w) of normalised images; None of another head."""
+        """Probabilities (B, h, w) of a localising head for normalised images; None of another head."""
         return net.where(image)[:, 0].sigmoid() if isinstance(net, Localising) else None
 
 
-class Judged(Objective):
-    """The training's own objective, but `score` is the competition's if every mask that the gate lets through, and that has
-    a lesion to find, earned the Dice `mask_dice`."""
-
-    def __init__(self, settings: ClassificationSettings, groups: NDArray[np.int64], mask_dice: float) -> None:
-        """groups: (N,) of the validation images' patients, in their order."""
-        super().__init__(settings)
-        self.groups, self.mask_dice = groups, mask_dice
-
-    def summary(self, evidence: Tensor) -> dict[str, float]:
-        """The training's own, with `score` as above, graded by the average precision."""
-        prob, label = evidence[:, 0].double().numpy(), evidence[:, 1].double().numpy()
-        own = super().summary(evidence)
-        kaggle = earned(prob, label, self.groups, self.mask_dice)
-        return {**own, "score": graded(kaggle, own.get("average_precision", 0.0)), "kaggle": kaggle}
-
-
-def earned(
+def kaggle_score(
     prob: NDArray[np.float64], label: NDArray[np.float64], groups: NDArray[np.int64], mask_dice: float
 ) -> float:
-    """Nested score of a gate on probabilities (N,) against labels 0/1 (N,): a negative left empty earns 1, a positive let
-    through `mask_dice`."""
+    """Nested Kaggle score of a gate on probabilities (N,) against labels 0/1 (N,): a negative left empty earns 1, a positive
+    let through `mask_dice`."""
     cuts = np.append(quantile_cuts(prob, CUTS), np.inf)  # the last one submits nothing
     radius = (0, int(NEIGHBOURS * len(cuts)), 0)
     return nested_score(prob[:, None], cuts, mask_dice * label[:, None], 1.0 - label, groups, radius)

@@ -6,10 +6,8 @@ in the competition with masks of a given quality (docs/decisions/tuning-objectiv
 
 from __future__ import annotations
 
-from functools import partial
-
 from experiments.settings.training import ClassificationSettings
-from experiments.settings.tuning import TuneClassificationSettings
+from experiments.settings.tuning import TuneSettings
 from experiments.training import tuned_params
 from imaging.io import command
 from imaging.io.config import load_section
@@ -18,17 +16,16 @@ from imaging.io.config import load_section
 def main() -> None:
     """The DVC stage tune_classification."""
     join = tuned_params.joins("classification")
-    study = load_section("tune_classification", TuneClassificationSettings)
+    study = load_section("tune_classification", TuneSettings)
     if study.trials == 0:
         return tuned_params.pass_through("classification")
     # Imported here, since without trials the ten seconds that torch and its friends take are not needed.
     from classification.model import build
-    from classification.objective import Judged
+    from classification.objective import Objective
     from experiments.tuning import study as tuning
 
     settings = load_section("classification", ClassificationSettings)
-    objective = partial(Judged, mask_dice=study.mask_dice)
-    return tuning.tune("classification", settings, study, build, objective, join)
+    return tuning.tune("classification", settings, study, build, Objective, join)
 
 
 if __name__ == "__main__":

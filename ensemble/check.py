@@ -17,7 +17,8 @@ import segmentation.objective
 from experiments.settings import params
 from experiments.settings.training import TrainingSettings
 from experiments.training.loop import Objective
-from experiments.training.sanity_check import rehearse
+from experiments.training.sanity_check import check_model
+from experiments.training.train_fold import Groups
 from imaging.io import command
 from imaging.io.files import write_text
 from imaging.prepared import Prepared
@@ -31,13 +32,13 @@ def check(
     stage: str,
     section: T,
     build: Callable[[T], nn.Module],
-    objective: Callable[[T], Objective],
+    objective: Callable[[T, Groups], Objective],
     prepared: Prepared,
     fold: int,
 ) -> None:
-    """Rehearse all models of a stage, and say so."""
+    """Check all models of a stage, and say so."""
     for model in section.models:
-        count = rehearse(stage, model, section, build, objective, prepared, fold)
+        count = check_model(stage, model, section, build, objective, prepared, fold)
         print(f"{stage} {model}: {count:,} parameters, one batch went through", flush=True)
 
 

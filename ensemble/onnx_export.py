@@ -39,7 +39,7 @@ from ensemble.runtimes.onnx_runtime import (
     session,
 )
 from experiments.networks import inference
-from experiments.networks.normalisation import NORMALISATION
+from experiments.networks.normalisation import normalisation_of
 from imaging.io import command
 from imaging.io.files import atomic_folder, sha256, write_json
 
@@ -153,7 +153,7 @@ def describe(path: Path, member: Member, stage: str) -> None:
         "fold": member.fold,
         "input": f"uint8 (batch, 1, {member.settings.image_size}, {member.settings.image_size}), brighter = denser",
         "output": "probability of a pneumothorax, of the image or of each pixel",
-        "normalisation_inside": NORMALISATION,
+        "normalisation_inside": normalisation_of(member.net),
         "weights_sha256": member.sha256,
     }
     onnx.helper.set_model_props(model, {key: str(value) for key, value in facts.items()})

@@ -55,8 +55,8 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / GIB, 1),
     }
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        facts["cuda"] = torch.version.cuda
-        facts["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    if "torch" in sys.modules:
+        from experiments import hardware
+
+        facts |= hardware.current().describe()
     return facts

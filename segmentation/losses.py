@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from experiments.settings.training import SegmentationSettings
-from experiments.training.soft_dice import EMPTY_SHARE, log_dice
+from experiments.training.losses import EMPTY_SHARE, log_dice
+from experiments.training.losses import focal as focal_term
 from segmentation.architectures import Outputs
 
 # Weights of background and lesion in the negative-area Dice, as all public copies of Wang 2020 have them.
@@ -106,4 +107,4 @@ def cross_entropy(logit: Tensor, mask: Tensor) -> Tensor:
 def focal(logit: Tensor, mask: Tensor, gamma: float) -> Tensor:
     """Mean focal loss of each image (B,) from logits and masks 0/1 (B, 1, H, W); Lin 2017, without class weights."""
     entropy = binary_cross_entropy_with_logits(logit, mask, reduction="none")
-    return ((1 - torch.exp(-entropy)) ** gamma * entropy).mean(dim=(1, 2, 3))
+    return focal_term(entropy, gamma).mean(dim=(1, 2, 3))

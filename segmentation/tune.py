@@ -22,10 +22,10 @@ def main() -> None:
     # Imported here, since without trials the ten seconds that torch and its friends take are not needed.
     from experiments.tuning import study as tuning
     from segmentation.architectures import build
-    from segmentation.objective import Judged
+    from segmentation.objective import Objective
 
     settings = load_section("segmentation", SegmentationSettings)
-    return tuning.tune("segmentation", settings, study, build, Judged, join)
+    return tuning.tune("segmentation", settings, study, build, Objective, join)
 
 
 if __name__ == "__main__":

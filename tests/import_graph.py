@@ -18,6 +18,7 @@ NEUTRAL = (
     "imaging/plotting.py",
     "imaging/settings.py",
     "experiments/environment.py",
+    "experiments/hardware.py",
     "experiments/monitoring",
     "experiments/params.py",
     "experiments/provenance.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +134,15 @@ def test_dvc_sends_no_analytics() -> None:
     config = Path(".dvc/config").read_text()
     assert "analytics = false" in config
     assert "check_update = false" in config
+
+
+def test_one_module_asks_which_hardware_there_is() -> None:
+    """experiments.hardware; all others ask it, so that a test can describe another machine."""
+    asking = re.compile(r"torch\.(cuda|backends\.mps|xpu)\b|device_count|get_device_capability")
+    found = [
+        path.as_posix()
+        for package in import_graph.LAYERS
+        for path in Path(package).rglob("*.py")
+        if asking.search(path.read_text(encoding="utf-8"))
+    ]
+    assert found == ["experiments/hardware.py"]

@@ -19,7 +19,7 @@ from classification.model import Localising
 from ensemble.app.encoding import png
 from ensemble.app.upload import Declined
 from ensemble.inference.predictor import Member, Predictor
-from experiments.networks.inference import device
+from experiments.hardware import current
 from experiments.networks.normalisation import normalise
 from imaging.formats.reader import read_reduced
 from imaging.resize import resize_image
@@ -65,7 +65,7 @@ def coloured(heat: Heat) -> NDArray[np.uint8]:
 def _map(member: Member, square: NDArray[np.uint8]) -> Heat:
     """One network's map float32 (h, w) in [0, 1]."""
     pixels = resize_image(square, member.settings.image_size)
-    image = normalise(torch.from_numpy(pixels)[None, None].to(device()))
+    image = normalise(torch.from_numpy(pixels)[None, None].to(current().device), member.net)
     return _cells(member.net, image) if isinstance(member.net, Localising) else grad_cam(member.net, image)
 
 

@@ -22,6 +22,7 @@ from ensemble.evidence.evidence import Evidence
 from ensemble.evidence.histograms import LEVELS
 from ensemble.evidence.lineage import check_weights
 from ensemble.evidence.mask_average import Maps
+from experiments.hardware import current
 from experiments.networks import inference
 from experiments.networks.inference import quantise
 from experiments.networks.weights import path_of
@@ -54,7 +55,7 @@ class Member:
 
     def probabilities(self, batch: Tensor) -> Tensor:
         """The same of uint8 (B, 1, s, s) at the network's own size; another engine overrides this."""
-        return inference.probabilities(self.net, batch.to(inference.device()), self.settings).cpu()
+        return inference.probabilities(self.net, batch.to(current().device), self.settings).cpu()
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def _members(
                 raise ValueError(f"{path}: missing, but the decision was fitted with it; run `dvc repro`")
             net, settings, facts = load(path)
             check_weights(fitted.fitted["lineage"], stage, name, fold, facts["weights_sha256"])
-            net = net.to(inference.device()).to(memory_format=torch.channels_last)
+            net = net.to(current().device).to(memory_format=torch.channels_last)
             members.append(Member(name, fold, net, settings, facts["weights_sha256"]))
             sides.add(int(facts["prepared_size"]))
     return members, sides

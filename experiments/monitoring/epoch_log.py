@@ -9,10 +9,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 import psutil
-import torch
 from lightning.pytorch.callbacks import Callback
 
 from experiments import ranks
+from experiments.hardware import current
 from experiments.settings.training import TrainingSettings
 
 MIB = 2**20
@@ -108,8 +108,8 @@ def memory() -> dict[str, float]:
     process = psutil.Process()
     held = sum(_held(one) for one in [process, *process.children(recursive=True)])
     found = {"memory/rss_mib": held / MIB}
-    if torch.cuda.is_available():
-        found["memory/gpu_peak_mib"] = torch.cuda.max_memory_allocated() / MIB
+    if peak := current().peak_memory():
+        found["memory/gpu_peak_mib"] = peak / MIB
     return found
 
 

@@ -25,6 +25,7 @@ from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
 from torch import nn
 
+from experiments.hardware import current
 from experiments.networks import inference
 from experiments.networks.weights import load_facts
 from experiments.settings.training import TrainingSettings
@@ -39,11 +40,11 @@ class Served:
     """What MLflow calls: images uint8 (B, 1, s, s) to float32 probabilities, (B, 1) or (B, 1, s, s)."""
 
     def __init__(self, net: nn.Module, settings: TrainingSettings) -> None:
-        self.net, self.settings = net.to(inference.device()).eval(), settings
+        self.net, self.settings = net.to(current().device).eval(), settings
 
     def predict(self, images: NDArray[np.uint8], params: dict[str, Any] | None = None) -> NDArray[np.float32]:
         """Probabilities, with test-time augmentation as in the settings."""
-        given = torch.from_numpy(np.ascontiguousarray(images)).to(inference.device())
+        given = torch.from_numpy(np.ascontiguousarray(images)).to(current().device)
         return inference.probabilities(self.net, given, self.settings).cpu().numpy()
 
 

@@ -51,7 +51,9 @@ class Overlays(Callback):
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # At the start, since then averaged weights are in place where validation uses them.
-        entering = normalise(self.pictures.to(pl_module.device)).contiguous(memory_format=torch.channels_last)
+        entering = normalise(self.pictures.to(pl_module.device), pl_module.net).contiguous(
+            memory_format=torch.channels_last
+        )
         prob = self.maps(pl_module.net, entering)  # type: ignore[arg-type]
         if prob is not None:
             self.show(self.row(prob.float().cpu().numpy()), trainer.current_epoch)

@@ -1,17 +1,17 @@
-"""Predictions of a trained network, batch after batch; mirrored and at several sizes when the settings ask for it."""
+"""Predict with a trained network in batches, with test-time augmentation (mirror image, several sizes) where the settings ask."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 
+from experiments.hardware import Hardware, current
 from experiments.networks.normalisation import normalise
-from experiments.networks.precision import choose_precision
+from experiments.networks.precision import autocast, choose_precision
 from experiments.settings.training import TrainingSettings
 from imaging.data.dataset import Images, as_it_is, worker_init
 
@@ -19,17 +19,15 @@ STRIDE = 32
 """Sides of other scales are multiples of it: the coarsest map of the usual encoders has a 32nd of the image's side."""
 
 
-def device() -> torch.device:
-    """The GPU when there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+LOADERS = 8
+"""Loader processes of `workers: auto` at most, for each GPU."""
 
 
-def precision(settings: TrainingSettings) -> AbstractContextManager[object]:
-    """Autocast as in training."""
-    chosen = choose_precision(settings.precision)
-    if chosen == "32-true":
-        return nullcontext()
-    return torch.autocast(device().type, torch.bfloat16 if chosen == "bf16-mixed" else torch.float16)
+def loader_workers(wish: int | str, hardware: Hardware, processes: int = 1) -> int:
+    """Loader processes of one training process; `auto`: the cores for each GPU, at most 8, and 0 without a GPU."""
+    if not isinstance(wish, str):
+        return wish
+    return min(LOADERS, hardware.cores // processes) if hardware.kind == "cuda" else 0
 
 
 @torch.inference_mode()
@@ -38,8 +36,8 @@ def probabilities(net: nn.Module, image: Tensor, settings: TrainingSettings) -> 
 
     Averaged over the settings' scales, and with flip_tta over the image and its mirror image; maps are brought back.
     """
-    entering = normalise(image)
-    with precision(settings):
+    entering, hardware = normalise(image, net), current()
+    with autocast(choose_precision(settings.precision, hardware), hardware):
         views = [_at_scale(net, entering, scale, settings.flip_tta) for scale in settings.scales]
     return views[0] if len(views) == 1 else torch.stack(views).mean(dim=0)
 
@@ -64,14 +62,14 @@ def _resized(batch: Tensor, side: int) -> Tensor:
 
 def over(net: nn.Module, images: Images, settings: TrainingSettings) -> Iterator[Tensor]:
     """Probabilities of a data set in its order, a batch at a time, on the CPU."""
-    where = device()
+    where, workers = current().device, loader_workers(settings.workers, current())
     net = net.to(where).to(memory_format=torch.channels_last).eval()
-    if settings.workers:
+    if workers:
         worker_init(0)  # OpenCV's threads must end before the fork: see training
     loader = DataLoader(
         images,
-        settings.batch_size,
-        num_workers=settings.workers,
+        settings.evaluation_batch,
+        num_workers=workers,
         worker_init_fn=worker_init,
         collate_fn=as_it_is,
     )

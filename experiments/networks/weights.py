@@ -1,8 +1,8 @@
-"""Trained networks on disk: `<name>.safetensors` with a `.json` beside it that says all that is needed to rebuild and apply them.
+"""Trained networks on disk: `<name>.safetensors` and a `.json` sidecar with all that is needed to rebuild and apply them.
 
-Nothing is unpickled. The sidecar holds the weights' SHA-256, checked on every load, so that a swapped or cut file is
-an error and not a wrong answer. The weights file says itself for what input it was trained, size and normalisation, and a
-sidecar that says otherwise is refused: such a network would answer, and wrongly.
+Nothing is unpickled. The sidecar holds the weights' SHA-256, checked on every load, so that a swapped or cut file is an error.
+The weights file itself names the input that it was trained for, size and normalisation, and a sidecar that differs is an error
+too: predictions would be wrong without any sign of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from experiments.networks.normalisation import NORMALISATION
+from experiments.networks.normalisation import NORMALISATION, set_normalisation
 from imaging.io.files import atomic, read_json, sha256, write_json
 
 FORMAT = (
@@ -29,7 +29,7 @@ def path_of(stage: str, model: str, fold: int, folder: str | Path = "models") ->
 
 
 def save(path: Path, state: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write weights and sidecar, each whole or not at all; the sidecar comes last and so vouches for the weights."""
+    """Write weights, then sidecar, each atomically."""
     with atomic(path) as temporary:
         save_file(state, temporary, {"input": _input(facts)})
     write_json(path.with_suffix(".json"), {**facts, "format": FORMAT, "weights_sha256": sha256(path)})
@@ -41,11 +41,6 @@ def load_facts(path: Path) -> dict[str, Any]:
     if facts.get("format") != FORMAT:
         raise ValueError(
             f"{path.with_suffix('.json')}: format {facts.get('format')!r}, this version reads {FORMAT}; train again"
-        )
-    if facts.get("normalisation", NORMALISATION) != NORMALISATION:
-        raise ValueError(
-            f"{path.with_suffix('.json')}: normalisation {facts['normalisation']}, but this version normalises images to "
-            f"{NORMALISATION}; train again"
         )
     return facts
 
@@ -77,7 +72,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
 
 
 def _input(facts: dict[str, Any]) -> str:
-    """What a network was trained to look at. One string, since safetensors writes several in no fixed order."""
+    """The input that a network was trained for. One string, since safetensors writes several in no fixed order."""
     settings = facts.get("settings", {})
     return json.dumps(
         {"image_size": settings.get("image_size"), "normalisation": facts.get("normalisation")},
@@ -89,6 +84,7 @@ def restore(net: nn.Module, path: Path) -> nn.Module:
     """Give a network of the sidecar's architecture its trained weights, ready for prediction."""
     try:
         net.load_state_dict(load_state(path))
+        set_normalisation(net, load_facts(path).get("normalisation", NORMALISATION))
     except RuntimeError as error:
         raise ValueError(f"{path}: these weights are not of the architecture in its .json: {error}") from None
     return net.eval()

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from experiments.settings.decision import EnsembleSettings, EvaluationSettings, SubmitSettings
 from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model, phases_of
-from experiments.settings.tuning import TuneClassificationSettings, TuneSettings, of_trial
+from experiments.settings.tuning import TuneSettings, of_trial
 from imaging.io.config import PARAMS_FILE, Settings, read_yaml, validate
 from imaging.settings import DataSettings, PhantomSettings, SplitSettings
 
@@ -23,7 +23,7 @@ class Params(Settings):
     """The folds that are trained; all of them for the out-of-fold predictions to cover every image."""
     classification: ClassificationSettings
     segmentation: SegmentationSettings
-    tune_classification: TuneClassificationSettings = TuneClassificationSettings()
+    tune_classification: TuneSettings = TuneSettings()
     tune_segmentation: TuneSettings = TuneSettings()
     ensemble: EnsembleSettings = EnsembleSettings()
     evaluation: EvaluationSettings = EvaluationSettings()

@@ -51,7 +51,7 @@ class TrainingSettings(Settings):
     cycles: int = Field(default=1, ge=1)
     """How often the cosine falls: more than once is SGDR's warm restarts (Loshchilov 2017)."""
     lr_patience: int = Field(default=2, ge=0)
-    """Looks at the validation fold without a better score before a plateau lowers the rate."""
+    """Validations without a better score before a plateau lowers the rate."""
     warmup: float = Field(default=0.1, ge=0, lt=1)
     """Share of the steps over which the learning rate rises linearly from zero."""
     gradient_clip: float | None = Field(default=1.0, gt=0)
@@ -76,15 +76,21 @@ class TrainingSettings(Settings):
     `{image_size: 768, lr: 1.0e-5}`: progressive resizing, shares by part, a finish on positives. [] is one training."""
     patience: int | None = Field(default=None, ge=1)
     """Early stop after this many epochs without a better validation score; needs `keep: best`."""
-    precision: Literal["auto", "measured", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """The rule: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32. `measured`: for large networks a
-    few steps of each way are timed before the training begins, and what is clearly faster than the rule's is taken, see
-    experiments/networks/precision.py. `auto`: measured on a GPU; the rule alone on a CPU, where trainings repeat bit for bit."""
-    workers: int = Field(default=0, ge=0)
-    """Loader processes of each training process; 0 is best on a CPU and with the memory-mapped data."""
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    """`auto`: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32."""
+    deterministic: bool | Literal["auto"] = "auto"
+    """Two trainings with equal settings end with equal weights, bit for bit. `auto`: on a CPU, where it costs nothing. On a GPU
+    `true` turns cuDNN's search for the fastest convolution off and slows bilinear upsampling down (fpn, deeplabv3plus, unet_s5,
+    double_unet); without it order, augmentation and initial weights are still those of the seed, and sums differ by rounding."""
+    compile: bool = False
+    """Compile the network with torch.compile: some minutes at the start, faster steps on a GPU."""
+    evaluation_batch_size: int | None = Field(default=None, ge=1)
+    """Images a batch in validation and prediction, which need no gradients; null: batch_size, at least 8."""
+    workers: int | Literal["auto"] = Field(default=0)
+    """Loader processes of each training process; `auto`: 0 without a GPU or with the data on it, else at most 8."""
     data_on_device: bool | Literal["auto"] = "auto"
     """Prepared images in the GPU's memory: `yes`, or `auto`: where they take a quarter of what is free at most. Needs workers 0
-    and augment.engine fused (or preset none); changes no result."""
+    or auto, and augment.engine fused (or preset none); changes no result."""
     devices: int = Field(default=1, ge=1)
     """Processes that train together on each machine: its GPUs, or parts of a CPU. The result is that of one, to rounding."""
     nodes: int = Field(default=1, ge=1)
@@ -93,8 +99,8 @@ class TrainingSettings(Settings):
     """How several processes train: each has all weights and a part of every batch, and gradients are averaged (DDP, Li 2020).
     The second, slower form is for networks that leave weights unused in some steps; freeze_encoder takes it by itself."""
     sync_batchnorm: bool = True
-    """Batch normalisation over all processes' images (SyncBatchNorm), as if one process had them; false: each over its own,
-    which is faster, is another training than that of one process, and needs at least 8 or so images in each."""
+    """Batch normalisation over all processes' images (SyncBatchNorm), as if one process had them; GPUs only. false: each process
+    over its own images: faster, not the training of one process, and in need of at least 8 or so images in each."""
     flip_tta: bool = True
     """Predict the image and its mirror image and average."""
     scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(default=[1.0], min_length=1)
@@ -131,6 +137,8 @@ class TrainingSettings(Settings):
             )
         if self.top > 1 and self.keep != "best":
             raise ValueError(f"top {self.top} needs `keep: best`; with `keep: {self.keep}` set it to 1")
+        if isinstance(self.workers, int) and self.workers < 0:
+            raise ValueError(f"workers {self.workers} must be 0 or more, or auto")
         if self.batch_size % self.processes:
             raise ValueError(
                 f"batch_size {self.batch_size} is that of all processes together and must be a multiple of "
@@ -141,6 +149,11 @@ class TrainingSettings(Settings):
                 f"iterations {self.iterations} must be a multiple of epochs {self.epochs}, its equal pieces"
             )
         return self
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Images a batch in validation and prediction."""
+        return self.evaluation_batch_size or max(self.batch_size, 8)
 
     @property
     def processes(self) -> int:
@@ -172,6 +185,9 @@ class ClassificationSettings(TrainingSettings):
     """Image pixels a cell's side; with head localising alone. Smaller is finer and slower."""
     alpha: float = Field(default=0.3, ge=0, le=1)
     """Share of the focal term."""
+    mask_dice: float = Field(default=0.6, gt=0, lt=1)
+    """Dice that a submitted mask is assumed to earn on a positive image, in the score of checkpoints and trials;
+    see docs/decisions/tuning-objective.md."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Dropout before the last layer."""
 

@@ -95,13 +95,6 @@ class TuneSettings(Settings):
         return storage
 
 
-class TuneClassificationSettings(TuneSettings):
-    """A study of the classifier, which needs to know what a mask is worth."""
-
-    mask_dice: float = Field(default=0.6, gt=0, lt=1)
-    """Dice that a submitted mask earns on a positive image; see docs/decisions/tuning-objective.md."""
-
-
 T = TypeVar("T", bound=TrainingSettings)
 
 

@@ -1,4 +1,4 @@
-"""Which weights a training leaves: those of its last epoch, or the mean of its best ones."""
+"""The weights that a training returns: those of its last epoch, or the mean of its best checkpoints."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Row = dict[str, float]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves: the kept weights, one row an epoch, and the validation metrics of the kept epoch."""
+    """Result of a training: weights, one history row an epoch, and the validation metrics of the chosen epoch."""
 
     state: dict[str, Tensor]
     history: list[Row]
     metrics: dict[str, float]
 
 
-def kept(net: nn.Module, rows: list[Row], best: list[Path] | None) -> Trained:
-    """The last weights, or the mean of those in the checkpoints `best`, with the metrics of the (best) epoch looked at."""
-    looked = [row for row in rows if "val/score" in row]
-    row = looked[-1] if best is None else max(looked, key=lambda row: row["val/score"])
+def trained(net: nn.Module, rows: list[Row], best: list[Path] | None) -> Trained:
+    """The last weights, or the mean of those in the checkpoints `best`, with the metrics of the last (or best) validation."""
+    validated = [row for row in rows if "val/score" in row]
+    row = validated[-1] if best is None else max(validated, key=lambda row: row["val/score"])
     state = net.state_dict() if best is None else mean_of(sorted(best))
     metrics = {name.removeprefix("val/"): value for name, value in row.items() if name.startswith("val/")}
     return Trained({name: value.detach().cpu().contiguous() for name, value in state.items()}, rows, metrics)

@@ -1,8 +1,10 @@
-"""One training in several processes: who they are, how they begin and how they end together.
+"""Distributed training: launch workers, join them in a process group, stop them together.
 
-A stage whose settings ask for several devices becomes a watcher: it starts one process for each, all with its own command
-line, and when one of them ends badly it stops the others and says which. Over several nodes torchrun does this. Either way
-a process finds its place in RANK, LOCAL_RANK and WORLD_SIZE, and without those it is the only one.
+A stage whose settings ask for several devices becomes a launcher: it starts one worker for each, with its own command line,
+and when one fails it stops the others and names it. Over several nodes torchrun does this. Either way a worker reads RANK,
+LOCAL_RANK and WORLD_SIZE from its environment; without them it is the only one.
+
+torchrun is not used on one machine: workers survive when it is killed, and it opens a TCP port, where a file serves here.
 """
 
 from __future__ import annotations
@@ -17,36 +19,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from types import MethodType
-from typing import Any
 
 import torch
 from timm.layers import convert_sync_batchnorm
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from experiments.hardware import Hardware
 from experiments.ranks import count, rank
 from experiments.settings.training import TrainingSettings
 
 STORE = "PNEUMOTHORAX_STORE"
-"""Environment variable with the file through which the processes of one machine find each other: no port is opened for it."""
-PATIENCE = timedelta(minutes=10)
-"""How long a process waits for the others before it gives up: longer than any look at the validation images takes."""
+"""Environment variable: the file that is the workers' store on one machine, in place of a TCP port."""
+TIMEOUT = timedelta(minutes=10)
+"""Of a collective operation: longer than any validation of one process takes."""
 GRACE = 10.0
-"""Seconds between asking a process to end and killing it; one that waits for a dead one does not hear."""
+"""Seconds between SIGTERM and SIGKILL; a worker that waits in a collective operation does not react to the first."""
 
 
-def device() -> torch.device:
-    """Its GPU, or the processor where there is none."""
-    return (
-        torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-        if torch.cuda.is_available()
-        else torch.device("cpu")
-    )
-
-
-def to_be_started(settings: TrainingSettings) -> bool:
-    """Whether this process is to start those that train, and watch; a ValueError says why they cannot be started here."""
+def needs_launch(settings: TrainingSettings, hardware: Hardware) -> bool:
+    """Whether this process has to launch the workers; ValueError when the settings do not fit the machine or torchrun."""
     if "RANK" in os.environ:
         if count() != settings.processes:
             raise ValueError(
@@ -58,16 +50,15 @@ def to_be_started(settings: TrainingSettings) -> bool:
         raise ValueError(
             f"nodes {settings.nodes}: start this command with torchrun on every node (docs/cluster.md), or set nodes to 1"
         )
-    gpus = torch.cuda.device_count()
-    if settings.devices > gpus > 0:
-        raise ValueError(f"devices {settings.devices}: this machine has {gpus}; lower devices")
+    if settings.devices > hardware.gpus > 0:
+        raise ValueError(f"devices {settings.devices}: this machine has {hardware.gpus} GPUs; lower devices")
     return settings.devices > 1
 
 
-def start(number: int) -> None:
-    """Run this very command in `number` processes until all have ended well.
+def launch(number: int) -> None:
+    """Run this command in `number` workers until all have finished.
 
-    ChildProcessError when one has not: the others are stopped within `GRACE` seconds. They end as well if this process does.
+    ChildProcessError when one fails: the others are stopped within `GRACE` seconds. All end if this process ends.
     """
     module = sys.modules["__main__"].__spec__
     if module is None:
@@ -77,7 +68,7 @@ def start(number: int) -> None:
         shared = {"WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": str(number), STORE: f"{folder}/store"}
         shared |= {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
         shared |= {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(_threads(number)))}
-        members = [
+        workers = [
             subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -86,28 +77,28 @@ def start(number: int) -> None:
             for one in range(number)
         ]
         try:
-            _watch(members)
+            _watch(workers)
         finally:
-            _stop(members)
+            _stop(workers)
 
 
 def _threads(number: int) -> int:
-    """Cores for each process, so that together they have as many threads as one would."""
+    """Threads of each worker: together as many as one process would have."""
     return max(1, (os.cpu_count() or 1) // number)
 
 
-def _watch(members: list[subprocess.Popen[bytes]]) -> None:
-    """Wait until all have ended; ChildProcessError as soon as one has ended badly."""
+def _watch(workers: list[subprocess.Popen[bytes]]) -> None:
+    """Wait until all have finished; ChildProcessError as soon as one has failed."""
     codes: list[int | None] = [None]
     while None in codes and not any(codes):
         time.sleep(0.1)
-        codes = [member.poll() for member in members]
-    # One that was killed comes first: the others may have failed for want of it.
+        codes = [worker.poll() for worker in workers]
+    # A killed worker (negative code) first: the others may have failed because of it.
     if bad := sorted((code, number) for number, code in enumerate(codes) if code):
         code, number = bad[0]
         raise ChildProcessError(
-            f"process {number} of {len(members)} {_end(code)}, so the others were stopped. The same command goes on at the "
-            "epoch after the last one that was saved."
+            f"process {number} of {len(workers)} {_end(code)}, so the others were stopped. The same command resumes after the "
+            "last saved epoch."
         )
 
 
@@ -115,36 +106,36 @@ def _end(code: int) -> str:
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
 
 
-def _stop(members: list[subprocess.Popen[bytes]]) -> None:
-    """Ask the living to end, and kill those that do not."""
-    for member in members:
-        member.terminate()
+def _stop(workers: list[subprocess.Popen[bytes]]) -> None:
+    """Terminate the workers that still run, and kill those that do not react."""
+    for worker in workers:
+        worker.terminate()
     end = time.monotonic() + GRACE
-    for member in members:
+    for worker in workers:
         try:
-            member.wait(max(0.0, end - time.monotonic()))
+            worker.wait(max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
-            member.kill()
-            member.wait()
-        if member.stdin is not None:
-            member.stdin.close()
+            worker.kill()
+            worker.wait()
+        if worker.stdin is not None:
+            worker.stdin.close()
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """The processes of one training joined; nothing for a process that is alone."""
+def process_group(hardware: Hardware) -> Iterator[None]:
+    """Join the workers of one training (NCCL on GPUs, Gloo on a processor); nothing for a single process."""
     if count() == 1:
         yield
         return
     store = os.environ.get(STORE)
     if store is not None:
-        threading.Thread(target=_end_with_the_watcher, daemon=True).start()
+        threading.Thread(target=_end_with_the_launcher, daemon=True).start()
     distributed.init_process_group(
-        "nccl" if torch.cuda.is_available() else "gloo",
+        "nccl" if hardware.on_gpu else "gloo",
         init_method="env://" if store is None else f"file://{store}",
         rank=rank(),
         world_size=count(),
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     try:
         yield
@@ -152,77 +143,30 @@ def together() -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def all_of(mine: Tensor) -> Tensor:
-    """Every process' tensor of one shape (…), as (processes, …)."""
-    found = [torch.empty_like(mine) for _ in range(count())]
-    distributed.all_gather(found, mine.contiguous())
+def all_gather(tensor: Tensor) -> Tensor:
+    """The tensors (…) of all processes, of one shape, as (processes, …)."""
+    found = [torch.empty_like(tensor) for _ in range(count())]
+    distributed.all_gather(found, tensor.contiguous())
     return torch.stack(found)
 
 
-def _end_with_the_watcher() -> None:
-    """Its end of the pipe closes when it ends, however it ends."""
-    os.read(0, 1)  # not sys.stdin, whose lock would be held for ever in loaders forked meanwhile
+def _end_with_the_launcher() -> None:
+    """Block on the launcher's pipe, which closes however the launcher ends; then end as well."""
+    os.read(0, 1)  # not sys.stdin: its lock would stay held in loaders that are forked meanwhile
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def over_all_processes(net: nn.Module) -> nn.Module:
+def synchronise_batch_norm(net: nn.Module, hardware: Hardware) -> nn.Module:
     """The same network, with the same names of its weights, whose batch statistics are those of all processes' images.
 
-    On GPUs PyTorch's SyncBatchNorm, put in by timm, since PyTorch's own converter loses the activation that timm's layers
-    hold. PyTorch has none for the CPU: there the layers get `_forward`.
+    timm's converter, since PyTorch's loses the activation that timm's layers hold. ValueError on a processor, for which
+    PyTorch has no SyncBatchNorm; a network without batch normalisation is returned as it is.
     """
-    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
-    if any(isinstance(norm, nn.SyncBatchNorm) for norm in norms):  # of an earlier phase
+    if not any(isinstance(module, _BatchNorm) for module in net.modules()):
         return net
-    if torch.cuda.is_available():
-        return convert_sync_batchnorm(net)
-    for norm in norms:
-        norm.forward = MethodType(_forward, norm)  # type: ignore[method-assign]
-    return net
-
-
-class _Sum(torch.autograd.Function):
-    """The sum over all processes; each one's gradient is the sum of all of theirs."""
-
-    @staticmethod
-    def forward(context: Any, part: Tensor) -> Tensor:
-        return _summed(part)
-
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        return _summed(gradient)
-
-
-def _summed(part: Tensor) -> Tensor:
-    whole = part.clone(memory_format=torch.contiguous_format)
-    distributed.all_reduce(whole)
-    return whole
-
-
-def _forward(norm: Any, batch: Tensor) -> Tensor:
-    """What the layer gives in a process with a part of the batch (b, C, …): Ioffe 2015 over all parts."""
-    if not norm.training:
-        return type(norm).forward(norm, batch)
-    axes = [0, *range(2, batch.ndim)]
-    shape = [1, -1] + [1] * (batch.ndim - 2)
-    part = batch.float()
-    pixels = _summed(torch.tensor(float(part.numel() // part.shape[1])))
-    mean = _Sum.apply(part.sum(axes)) / pixels
-    centred = part - mean.view(shape)
-    variance = _Sum.apply(centred.square().sum(axes)) / pixels
-    _remember(norm, mean.detach(), variance.detach() * pixels / (pixels - 1))
-    scaled = centred * torch.rsqrt(variance + norm.eps).view(shape)
-    if norm.affine:
-        scaled = scaled * norm.weight.view(shape) + norm.bias.view(shape)
-    after = [getattr(norm, name, nn.Identity()) for name in ("drop", "act")]  # of timm's BatchNormAct2d
-    return after[1](after[0](scaled.to(batch.dtype)))
-
-
-def _remember(norm: Any, mean: Tensor, variance: Tensor) -> None:
-    """Move the running statistics, in place, as BatchNorm does."""
-    if not norm.track_running_stats:
-        return
-    norm.num_batches_tracked += 1
-    share = 1 / int(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-    norm.running_mean.lerp_(mean, share)
-    norm.running_var.lerp_(variance, share)
+    if hardware.kind != "cuda":
+        raise ValueError(
+            "sync_batchnorm true: PyTorch synchronises batch statistics on GPUs alone; on a processor set devices to 1, or "
+            "sync_batchnorm to false (each process then normalises by its own images)"
+        )
+    return convert_sync_batchnorm(net)

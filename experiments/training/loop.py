@@ -1,8 +1,8 @@
-"""Training of one network on one fold: the loop that both stages share.
+"""Train one network on one fold: the loop that both stages share.
 
-A stage brings an `Objective` (its loss, what it notes for each validation image, how it sums that up); Lightning brings
-the loop. Everything random is a function of (seed, epoch, image), so a run that was killed and resumed at the start of
-an epoch ends with the same weights, bit for bit on a CPU, as one that was not.
+A stage brings an `Objective` (loss, evidence of each validation image, metrics of all of it); Lightning brings the loop.
+Everything random is a function of (seed, epoch, image), so a run that was killed and resumed ends with the same weights as an
+uninterrupted one: bit for bit on a processor, and on a GPU with `deterministic: true`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from experiments import ranks
+from experiments.hardware import Hardware, current
 from experiments.monitoring.epoch_log import EpochLog, Speed, not_finite
+from experiments.networks.inference import loader_workers
 from experiments.networks.normalisation import normalise
-from experiments.networks.precision import Way, choose_precision, chosen, in_words
+from experiments.networks.precision import choose_precision, plugin
 from experiments.settings.training import TrainingSettings
 from experiments.training import distributed
-from experiments.training.checkpoints import Trained, kept
-from experiments.training.distributed import over_all_processes
-from experiments.training.optimisation import averaging, frozen, look, make_optimiser, make_schedule
+from experiments.training.checkpoints import Trained, trained
+from experiments.training.optimisation import averaging, frozen, make_optimiser, make_schedule, report_score
 from experiments.training.seeding import Seeding
 from imaging.data import augment_batch, device_cache
 from imaging.data.dataset import Images, as_it_is, worker_init
@@ -45,43 +46,48 @@ logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 
 class Objective(Protocol):
-    """What a stage wants of its network."""
+    """What a stage asks of its network."""
 
     def loss(self, output: Any, batch: Batch) -> Tensor:
         """Scalar training loss of a batch from the network's output in training mode."""
 
     def evidence(self, output: Any, batch: Batch) -> Tensor:
-        """(B, K) numbers noted for each validation image, on the device."""
+        """(B, K) numbers for each validation image, on the device."""
 
     def summary(self, evidence: Tensor) -> dict[str, float]:
-        """Validation metrics from all images' evidence (N, K); `score` (higher is better) chooses the best epoch."""
+        """Validation metrics from all images' evidence (N, K); `score` (higher is better) chooses the best checkpoint."""
 
     def maps(self, net: nn.Module, image: Tensor) -> Tensor | None:
-        """Where the network sees a finding, as probabilities (B, h, w); None when it cannot say where."""
+        """Probabilities (B, h, w) of a finding in each place; None for a network that does not localise."""
 
 
 class Learner(pl.LightningModule):
-    """A network and its objective as Lightning wants them; images come as uint8 and are normalised on the device."""
+    """A network and its objective as a LightningModule; images come as uint8 and are normalised on the device."""
 
-    def __init__(self, net: nn.Module, objective: Objective, settings: TrainingSettings, way: Way) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        objective: Objective,
+        settings: TrainingSettings,
+        hardware: Hardware | None = None,
+    ) -> None:
         super().__init__()
-        self.net = net.to(memory_format=way.memory_format)
-        self.way = way
+        self.net = net.to(memory_format=torch.channels_last)
         self.objective = objective
         self.settings = settings
+        self.hardware = hardware or current()
         self._evidence: list[Tensor] = []
 
     def forward(self, image: Tensor) -> Any:
-        return self.net(normalise(image).contiguous(memory_format=self.way.memory_format))
+        return self.net(normalise(image, self.net).contiguous(memory_format=torch.channels_last))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         return augment_batch.changed(batch)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.objective.loss(self(batch["image"]), batch)
-        if loss.device.type == "cpu" and not torch.isfinite(
-            loss
-        ):  # on a GPU each look would wait for it: see EpochLog
+        # On a GPU each check would wait for the step; EpochLog checks the epoch's mean.
+        if loss.device.type == "cpu" and not torch.isfinite(loss):
             raise FloatingPointError(not_finite(self.settings, self.current_epoch, batch["row"].tolist()))
         several = ranks.count() > 1
         self.log(
@@ -102,15 +108,30 @@ class Learner(pl.LightningModule):
         self._evidence.clear()
         if ranks.count() > 1:
             images = len(self.trainer.val_dataloaders.dataset)  # type: ignore[union-attr]
-            evidence = Share.in_order(distributed.all_of(evidence), images)
-        summary = self.objective.summary(evidence.cpu())
+            evidence = Share.in_order(distributed.all_gather(evidence), images)
+        evidence = evidence.cpu()
+        if not torch.isfinite(evidence).all():
+            raise FloatingPointError(not_finite(self.settings, self.current_epoch))
+        summary = self.objective.summary(evidence)
         self.log_dict({f"val/{name}": value for name, value in summary.items()})
-        look(self.lr_schedulers(), summary["score"])
+        report_score(self.lr_schedulers(), summary["score"])
 
     def configure_optimizers(self) -> Any:
-        optimiser = make_optimiser(self.net, self.settings)
+        optimiser = make_optimiser(self.net, self.settings, self.hardware)
         steps = int(self.trainer.estimated_stepping_batches)
         return {"optimizer": optimiser, "lr_scheduler": make_schedule(optimiser, self.settings, steps)}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradient's norm. Lightning's own refuses fused optimisers, lest fp16's scaled gradients be clipped; ours are
+        never fused in fp16 (see make_optimiser)."""
+        if gradient_clip_val:
+            parameters = [one for group in optimizer.param_groups for one in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
 
 def fit(
@@ -124,18 +145,19 @@ def fit(
     resume: Path,
     report: Callable[[dict[str, float], int], None] = lambda row, epoch: None,
     callbacks: list[Callback] | None = None,
+    hardware: Hardware | None = None,
 ) -> Trained:
-    """Train `net` on `train`, look at `validation` as often as settings say, and return the kept weights.
+    """Train `net` on `train`, validate as often as the settings say, and return the chosen checkpoint's weights.
 
     `resume` is a folder outside DVC's outputs; when it holds the state of an unfinished run of the same fingerprint,
-    training goes on from it. The caller removes the folder once the result is safe on disk.
+    training resumes from it. The caller removes the folder once the result is safe on disk.
 
     Where several processes train together, each calls this and all return the same, when all are done; the first one alone
-    writes and reports. See experiments.training.distributed.
+    writes and reports. See experiments.training.distributed. hardware: this machine's; tests describe another.
     """
+    hardware = hardware or current()
     train, validation = (
-        device_cache.place(images, settings.data_on_device, distributed.device(), settings.workers)
-        for images in (train, validation)
+        device_cache.place(images, *_residence(settings, hardware)) for images in (train, validation)
     )
     share = Share(ranks.rank(), ranks.count())
     length = _images_an_epoch(settings)
@@ -146,13 +168,14 @@ def fit(
     log = EpochLog(title, speed, report)
     best, last = _checkpoints(resume, settings)
     if share.ranks > 1 and settings.sync_batchnorm:
-        net = over_all_processes(net)
-    way = _way(net, objective, train, settings, resume.parent, report)
-    learner = Learner(net, objective, settings, way)
-    changes = [*averaging(settings), *frozen(settings)]
+        net = distributed.synchronise_batch_norm(net, hardware)
+    learner = Learner(net, objective, settings, hardware)
+    if settings.compile:
+        learner.net.compile()
+    changes = [*averaging(settings, hardware.device), *frozen(settings)]
     trainer = _trainer(
         settings,
-        way,
+        hardware,
         [Seeding(sampler), speed, log, *changes, *(callbacks or []), *_stopping(settings, best), last],
     )
     unfinished = resume / "last.ckpt"
@@ -162,19 +185,19 @@ def fit(
     with _quiet():
         trainer.fit(
             learner,
-            _loader(train, settings, sampler, share),
-            _loader(validation, settings, None, share),
+            _loader(train, settings, sampler, share, hardware),
+            _loader(validation, settings, None, share, hardware),
             ckpt_path=unfinished if unfinished.exists() else None,
             weights_only=True,
         )
     paths = [Path(path) for path in best.best_k_models] if settings.keep == "best" else None
-    made = kept(learner.net, log.rows, paths)
+    made = trained(learner.net, log.rows, paths)
     trainer.strategy.barrier()  # the first process may remove the folder now
     return made
 
 
 def _checkpoints(resume: Path, settings: TrainingSettings) -> tuple[ModelCheckpoint, ModelCheckpoint]:
-    """The best epochs by validation, and the last one, from which a killed training goes on."""
+    """The best epochs by validation, and the last one, from which a killed training resumes."""
     best = ModelCheckpoint(
         resume, "best-{epoch}", monitor="val/score", mode="max", save_top_k=settings.top, enable_version_counter=False
     )  # fmt: skip
@@ -184,7 +207,7 @@ def _checkpoints(resume: Path, settings: TrainingSettings) -> tuple[ModelCheckpo
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's warnings of what is meant here."""
+    """Silence Lightning's warnings of what is intended here."""
     with warnings.catch_warnings():
         for message in (
             r".*treespec, LeafSpec.*",
@@ -199,43 +222,23 @@ def _quiet() -> Iterator[None]:
 
 
 def _images_an_epoch(settings: TrainingSettings) -> int | None:
-    """Of a length in iterations: the images of its equal pieces; None: as many as the sampling scheme has."""
+    """Images of an epoch when the length is given in iterations; None: as many as the sampling scheme draws."""
     if settings.iterations is None:
         return None
     return settings.iterations // settings.epochs * settings.accumulate * settings.batch_size
 
 
-def _way(
-    net: nn.Module,
-    objective: Objective,
-    train: Images,
-    settings: TrainingSettings,
-    memory: Path,
-    report: Callable[[dict[str, float], int], None],
-) -> Way:
-    """How to train; several processes do not measure, since they would have to agree.
-
-    Nor does `auto` on a processor: there a training is the same bit for bit however busy the machine is."""
-    wanted = settings.precision == "measured" or (settings.precision == "auto" and torch.cuda.is_available())
-    if not wanted or ranks.count() > 1:
-        return Way(choose_precision(settings.precision))
-    batch = augment_batch.changed(train.__getitems__(range(min(settings.batch_size, len(train)))))
-    way, seconds = chosen(net, objective.loss, batch, distributed.device(), memory)
-    if seconds:
-        print(f"precision: {way.name}; a step takes {in_words(seconds)}", flush=True)
-        report({f"precision/{name}_step_ms": 1000 * value for name, value in seconds.items()}, 0)
-    return way
-
-
-def _trainer(settings: TrainingSettings, way: Way, callbacks: list[Callback]) -> pl.Trainer:
+def _trainer(settings: TrainingSettings, hardware: Hardware, callbacks: list[Callback]) -> pl.Trainer:
+    precise = choose_precision(settings.precision, hardware)
+    deterministic = hardware.kind == "cpu" if settings.deterministic == "auto" else settings.deterministic
     bar = [TQDMProgressBar(leave=False)] if sys.stderr.isatty() else []
     return pl.Trainer(
-        accelerator="auto",
+        accelerator="gpu" if hardware.on_gpu else "cpu",
         devices=ranks.here(),
         num_nodes=ranks.count() // ranks.here(),
         strategy=_strategy(settings),
-        use_distributed_sampler=False,  # ours know their share
-        precision=way.precision,  # type: ignore[arg-type]
+        use_distributed_sampler=False,  # EpochSampler and Share divide the images
+        plugins=[plugin(precise, hardware)],
         max_epochs=settings.epochs,
         check_val_every_n_epoch=settings.validate_every,
         accumulate_grad_batches=settings.accumulate,
@@ -245,7 +248,9 @@ def _trainer(settings: TrainingSettings, way: Way, callbacks: list[Callback]) ->
         enable_model_summary=False,
         num_sanity_val_steps=0,
         logger=False,
-        deterministic="warn",
+        # "warn": a few operations have no deterministic form on a GPU
+        deterministic="warn" if deterministic else False,
+        benchmark=hardware.kind == "cuda" and not deterministic,
     )
 
 
@@ -254,7 +259,7 @@ def _strategy(settings: TrainingSettings) -> str | Strategy:
         return "auto"
     unused = settings.strategy == "ddp_find_unused_parameters_true" or settings.freeze_encoder > 0
     return DDPStrategy(
-        cluster_environment=TorchElasticEnvironment(),  # reads what torchrun sets, and experiments.training.distributed
+        cluster_environment=TorchElasticEnvironment(),  # reads RANK and WORLD_SIZE, of torchrun or of distributed.launch
         find_unused_parameters=unused,
         gradient_as_bucket_view=True,
     )
@@ -265,26 +270,38 @@ def _stopping(settings: TrainingSettings, best: ModelCheckpoint) -> list[Callbac
         return []
     if settings.patience is None:
         return [best]
-    looks = math.ceil(settings.patience / settings.validate_every)
-    return [best, EarlyStopping("val/score", patience=looks, mode="max")]
+    validations = math.ceil(settings.patience / settings.validate_every)
+    return [best, EarlyStopping("val/score", patience=validations, mode="max")]
+
+
+def _residence(
+    settings: TrainingSettings, hardware: Hardware
+) -> tuple[bool | str, torch.device, int | None, int]:
+    """What device_cache.place asks: the wish, the device, a GPU's free bytes, and the loader processes that were asked for."""
+    free = hardware.free_memory() if hardware.kind == "cuda" else None
+    workers = 0 if settings.workers == "auto" else settings.workers
+    return settings.data_on_device, hardware.device, free, workers
 
 
 def _loader(
-    images: Images, settings: TrainingSettings, sampler: EpochSampler | None, share: Share
+    images: Images, settings: TrainingSettings, sampler: EpochSampler | None, share: Share, hardware: Hardware
 ) -> DataLoader:
-    if settings.workers:
-        # OpenCV's threads must end before the fork: a child that sets their number waits for them for ever
+    resident = isinstance(images, Resident)
+    workers = 0 if resident else loader_workers(settings.workers, hardware, ranks.here())
+    if workers:
+        # OpenCV's threads must end before the fork: a child that sets their number would wait for them for ever
         worker_init(0)
     everyones = share.of_all(len(images)).tolist() if share.ranks > 1 else None
+    batch = settings.batch_size if sampler is not None else settings.evaluation_batch
     return DataLoader(
         images,
-        batch_size=settings.batch_size // share.ranks,
+        batch_size=max(1, batch // share.ranks),
         sampler=everyones if sampler is None else sampler,
-        num_workers=settings.workers,
+        num_workers=workers,
         worker_init_fn=worker_init,
         collate_fn=as_it_is,
-        persistent_workers=settings.workers > 0,
-        pin_memory=torch.cuda.is_available() and not isinstance(images, Resident),
+        persistent_workers=workers > 0,
+        pin_memory=hardware.on_gpu and not resident,
         # a last batch of one image would break batch normalisation
         drop_last=sampler is not None and len(sampler) > settings.batch_size // share.ranks,
     )

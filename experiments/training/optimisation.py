@@ -1,4 +1,4 @@
-"""The optimisers by name."""
+"""Optimisers, learning-rate schedules, the moving average of the weights and the frozen encoder."""
 
 from __future__ import annotations
 
@@ -13,21 +13,34 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
+from experiments.hardware import Hardware, current
+from experiments.networks.precision import choose_precision
 from experiments.settings.training import TrainingSettings
 
 
-def make_optimiser(net: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The optimiser named in the settings; biases and normalisation layers are not decayed."""
+def make_optimiser(
+    net: nn.Module, settings: TrainingSettings, hardware: Hardware | None = None
+) -> torch.optim.Optimizer:
+    """The optimiser named in the settings; biases and normalisation layers are not decayed.
+
+    On a GPU it is the fused one, but for fp16: there a fused optimiser unscales gradients itself, after the clipping that
+    needs them unscaled.
+    """
     groups = param_groups_weight_decay(net, weight_decay=settings.weight_decay)
+    hardware = hardware or current()
+    fused = hardware.kind == "cuda" and choose_precision(settings.precision, hardware) != "16-mixed"
+    extra = {"fused": True} if fused and settings.optimiser != "radam" else {}  # RAdam has no fused form
     if settings.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=0.9)
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=0.9, **extra)
     kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
-    extra = {"fused": True} if torch.cuda.is_available() and settings.optimiser != "radam" else {}
     return kinds[settings.optimiser](groups, lr=settings.lr, **extra)
 
 
-def averaging(settings: TrainingSettings) -> list[WeightAveraging]:
+def averaging(settings: TrainingSettings, device: torch.device | None = None) -> list[WeightAveraging]:
     """Lightning's callback with the decay of the settings, or none. It validates with, and leaves, the average.
+
+    device: where the average is kept. Lightning's default is the module's device when the callback is set up, which is
+    before the module moves to the GPU.
 
     The decay of update n is min(ema, (1 + n) / (10 + n)), as in TensorFlow's ExponentialMovingAverage: a short training would
     otherwise end as a mean of its random beginning.
@@ -36,11 +49,15 @@ def averaging(settings: TrainingSettings) -> list[WeightAveraging]:
         return []
     most = settings.ema
 
-    def average(old: Tensor, new: Tensor, number: Tensor | int) -> Tensor:
+    def average(old: list[Tensor], new: list[Tensor], number: Tensor | int) -> None:
+        """Update tensors of one dtype in place; counters (of batches) are copied."""
         decay = min(most, (1 + int(number)) / (10 + int(number)))
-        return old * decay + new * (1 - decay)
+        if old[0].is_floating_point():
+            torch._foreach_lerp_(old, new, 1 - decay)
+        else:
+            torch._foreach_copy_(old, new)
 
-    return [WeightAveraging(avg_fn=average)]
+    return [WeightAveraging(device=device, multi_avg_fn=average)]
 
 
 def frozen(settings: TrainingSettings) -> list[Callback]:
@@ -72,6 +89,11 @@ class FreezeEncoder(Callback):
         for part in encoder_parts(pl_module.net):  # type: ignore[arg-type]
             part.requires_grad_(free).train(free)
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Release the encoder: the next phase's optimiser would leave it out, and its statistics would stay fixed."""
+        for part in encoder_parts(pl_module.net):  # type: ignore[arg-type]
+            part.requires_grad_(True).train()
+
 
 def rate(settings: TrainingSettings, step: int, steps: int) -> float:
     """Learning rate at `step` of `steps`: linear warm-up over their share `warmup`, then from lr down to lr_end."""
@@ -101,13 +123,13 @@ def make_schedule(optimiser: Optimizer, settings: TrainingSettings, steps: int) 
         plateau = ReduceLROnPlateau(
             optimiser, mode="max", factor=0.1, patience=settings.lr_patience, min_lr=settings.lr_end
         )
-        # Lightning would take its step after the epoch's checkpoint, which a resumed run then misses: see `look`
+        # Lightning would take its step after the epoch's checkpoint, which a resumed run then misses: see `report_score`
         return {"scheduler": plateau, "monitor": "val/score", "frequency": settings.epochs + 1}
     factor = LambdaLR(optimiser, lambda step: rate(settings, step, steps) / settings.lr)
     return {"scheduler": factor, "interval": "step"}
 
 
-def look(schedule: Any, score: float) -> None:
+def report_score(schedule: Any, score: float) -> None:
     """Tell a plateau, and no other schedule, the validation score of an epoch."""
     if isinstance(schedule, ReduceLROnPlateau):
         schedule.step(score)

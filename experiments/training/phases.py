@@ -1,7 +1,7 @@
-"""A training in phases: one after the other, each with settings of its own, the kept weights handed on.
+"""Train in phases, one after the other, each with settings of its own and the weights of the one before.
 
-Progressive resizing is this, and so are the first place's parts with their shares of positives, and a finish on positives.
-A finished phase is remembered in the resume folder, so that a killed run goes on in the phase where it was.
+Examples: progressive resizing, the first place's stages with falling shares of positives, a last phase on positives alone.
+A finished phase is stored in the resume folder, so that a killed run resumes in the phase where it stopped.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from experiments import ranks
+from experiments.hardware import Hardware
 from experiments.networks import weights
 from experiments.settings.training import TrainingSettings, phases_of
 from experiments.training import loop
@@ -35,17 +36,18 @@ def fit(
     resume: Path,
     report: Report = lambda row, epoch: None,
     callbacks: list[Callback] | None = None,
+    hardware: Hardware | None = None,
 ) -> Trained:
-    """Run every phase of the settings; the history is that of all, its epochs numbered through.
+    """Run every phase of the settings; the history is that of all phases, with epochs numbered throughout.
 
-    data: training and validation images under a phase's settings. For the rest see training.fit, which runs a phase.
+    data: training and validation images under a phase's settings. For the rest see loop.fit, which runs a phase.
     """
     chain = phases_of(settings)
     history: list[Row] = []
     for number, phase in enumerate(chain):
         folder = resume if len(chain) == 1 else resume / f"phase{number}"
         name = title if len(chain) == 1 else f"{title} phase {number + 1}/{len(chain)}"
-        done = _recalled(folder) or loop.fit(
+        done = _finished(folder) or loop.fit(
             net,
             objective(phase),
             *data(phase),
@@ -54,6 +56,7 @@ def fit(
             resume=folder,
             report=_after(len(history), report),
             callbacks=callbacks,
+            hardware=hardware,
         )
         if ranks.first():
             weights.save(folder / DONE, done.state, {"rows": done.history, "metrics": done.metrics})
@@ -62,7 +65,7 @@ def fit(
     return Trained(done.state, history, done.metrics)
 
 
-def _recalled(folder: Path) -> Trained | None:
+def _finished(folder: Path) -> Trained | None:
     path = folder / DONE
     if not path.with_suffix(".json").exists():
         return None

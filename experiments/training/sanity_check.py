@@ -1,20 +1,24 @@
-"""One real batch through a network before hours are spent: what cannot be trained is said at once."""
+"""Take one real batch through every network before hours are spent, in the precision and memory format of the training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import default_collate
 
+from experiments.hardware import Hardware, current
 from experiments.monitoring.failures import is_memory
-from experiments.networks.inference import device
 from experiments.networks.normalisation import normalise
+from experiments.networks.precision import autocast, choose_precision
 from experiments.settings.training import TrainingSettings, for_model, phases_of
 from experiments.training import train_fold
 from experiments.training.loop import Batch, Objective
+from experiments.training.train_fold import Groups
+from imaging.data import augment_batch
 from imaging.data.dataset import Images
 from imaging.data.sampler import EpochSampler
 from imaging.prepared import Prepared
@@ -22,34 +26,39 @@ from imaging.prepared import Prepared
 T = TypeVar("T", bound=TrainingSettings)
 
 
-def rehearse(
+def check_model(
     stage: str,
     model: str,
     section: T,
     build: Callable[[T], nn.Module],
-    objective: Callable[[T], Objective],
+    objective: Callable[[T, Groups], Objective],
     prepared: Prepared,
     number: int,
+    hardware: Hardware | None = None,
 ) -> int:
-    """Build a member's network for each of its phases, and take the first batch of fold `number` through it and back.
+    """Build a model's network for each of its phases, and take the first batch of fold `number` through it and back.
 
-    Returns the network's parameters. ValueError names the stage, the model and what to change.
+    Returns the number of parameters. ValueError names the stage, the model and the setting to change.
     """
+    hardware = hardware or current()
     for phase in phases_of(for_model(section, model)):
         where = f"{stage}, model {model}, {phase.image_size} px, batch_size {phase.batch_size}"
         images, _ = train_fold.datasets(prepared, number, phase)
         try:
-            net = build(phase).to(device())
-            loss = step(net, objective(phase), first_batch(images, phase))
+            net = build(phase).to(hardware.device).to(memory_format=torch.channels_last)
+            precision = choose_precision(phase.precision, hardware)
+            loss = step(
+                net, objective(phase, np.zeros(1, np.int64)), first_batch(images, phase), precision, hardware
+            )
         except ValueError:
-            raise  # says itself what is wrong
+            raise  # names its cause
         except Exception as error:
-            mend = (
+            fix = (
                 "lower batch_size and raise accumulate as much, or lower image_size"
                 if is_memory(error)
                 else "check architecture, encoder and image_size against each other"
             )
-            raise ValueError(f"{where}: cannot be trained; {mend} ({_first_line(error)})") from error
+            raise ValueError(f"{where}: cannot be trained; {fix} ({_first_line(error)})") from error
         if not loss == loss or loss in (float("inf"), float("-inf")):
             raise ValueError(f"{where}: the first loss is {loss}; check the loss's settings and the masks")
     return sum(parameter.numel() for parameter in net.parameters())
@@ -63,13 +72,14 @@ def first_batch(images: Images, settings: TrainingSettings) -> Batch:
     return default_collate([images[place] for place in chosen])
 
 
-def step(net: nn.Module, objective: Objective, batch: Batch) -> float:
-    """Forward and backward in training mode, and a look in validation mode; the loss."""
-    batch = {name: value.to(device()) for name, value in batch.items()}
-    image = normalise(batch["image"])
-    loss = objective.loss(net.train()(image), batch)
+def step(net: nn.Module, objective: Objective, batch: Batch, precision: str, hardware: Hardware) -> float:
+    """Forward and backward in training mode, then one image in validation mode; the loss."""
+    batch = augment_batch.changed({name: value.to(hardware.device) for name, value in batch.items()})
+    image = normalise(batch["image"], net).contiguous(memory_format=torch.channels_last)
+    with autocast(precision, hardware):
+        loss = objective.loss(net.train()(image), batch)
     loss.backward()
-    with torch.inference_mode():
+    with torch.inference_mode(), autocast(precision, hardware):
         evidence: Any = objective.evidence(net.eval()(image[:1]), {n: v[:1] for n, v in batch.items()})
     if len(evidence) != 1:
         raise ValueError(f"one image gave {len(evidence)} rows of evidence")

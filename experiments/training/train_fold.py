@@ -1,4 +1,4 @@
-"""One member of the ensemble on one fold: what `classification.train` and `segmentation.train` share."""
+"""Train one model of the ensemble on one fold: what `classification.train` and `segmentation.train` share."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from experiments import ranks, tracking
+from experiments.hardware import current
 from experiments.monitoring import failures, mlflow_model
 from experiments.monitoring.overlays import Overlays
 from experiments.networks import weights
-from experiments.networks.normalisation import NORMALISATION
+from experiments.networks.normalisation import normalisation_of
 from experiments.settings.training import PROCESSES, TrainingSettings, for_model, phases_of
+from experiments.statistics.nested_score import patient_groups
 from experiments.training import distributed, loop, phases, tuned_params
 from imaging.data import augment
 from imaging.data.dataset import Images
@@ -29,8 +31,10 @@ from imaging.io.files import atomic, fingerprint
 from imaging.prepared import Prepared
 
 T = TypeVar("T", bound=TrainingSettings)
+Groups = NDArray[np.int64]
+"""(N,) numbers of patient groups of the validation images, in their order."""
 NO_RUN = nullcontext(tracking.Run(None, ""))
-"""Of the processes that do not log."""
+"""For processes that do not log."""
 
 
 def arguments(stage: str) -> tuple[str, int]:
@@ -72,27 +76,32 @@ def datasets(
     )
 
 
+def validation_groups(prepared: Prepared, validation: Images) -> Groups:
+    """Groups of patients for the nested score of the validation images."""
+    return patient_groups(prepared.index["patient_id"].to_numpy()[validation.rows])
+
+
 def train(
     stage: str,
     model: str,
     fold: int,
     section: T,
     build: Callable[[T], nn.Module],
-    objective: Callable[[T], loop.Objective],
+    objective: Callable[[T, Groups], loop.Objective],
     origin: Callable[[T], str | None] = lambda _: None,
 ) -> None:
-    """Train and write `models/<stage>/<model>/fold<k>` and its history; a killed run goes on where it was.
+    """Train and write `models/<stage>/<model>/fold<k>` and its history; a killed run resumes.
 
-    `origin` names other trained weights that `build` begins with: an unfinished run that began with others is not gone on with.
-    Settings that ask for several processes make this one their watcher; the first of them writes.
+    `origin` is the checksum of the weights that `build` starts from: an unfinished run with other ones is not resumed.
+    Settings that ask for several processes make this one their launcher; the first of them writes.
     """
     settings = for_model(section, model, tuned_params.values(stage))
     settings = settings.model_copy(update={"seed": settings.seed + fold})
     try:
-        if distributed.to_be_started(settings):
-            distributed.start(settings.devices)
+        if distributed.needs_launch(settings, current()):
+            distributed.launch(settings.devices)
         else:
-            with distributed.together():
+            with distributed.process_group(current()):
                 _train(stage, model, fold, settings, build, objective, origin)
     except ChildProcessError as error:
         sys.exit(f"train_{stage} {model} fold {fold}: {error}")
@@ -108,7 +117,7 @@ def _train(
     fold: int,
     settings: T,
     build: Callable[[T], nn.Module],
-    objective: Callable[[T], loop.Objective],
+    objective: Callable[[T, Groups], loop.Objective],
     origin: Callable[[T], str | None],
 ) -> None:
     prepared = Prepared()
@@ -116,8 +125,10 @@ def _train(
     state = fingerprint(asked, prepared.fingerprint, code_of(stage), origin(settings))
     resume = tracking.RESUME / f"{stage}-{model}-fold{fold}-{state}"
     torch.manual_seed(settings.seed)
-    net, judge = build(settings), objective(settings)
+    net = build(settings)
     _, validation = datasets(prepared, fold, settings)
+    groups = validation_groups(prepared, validation)
+    maps = objective(settings, groups).maps
     tags = {
         "stage": f"train_{stage}",
         "model": model,
@@ -130,13 +141,13 @@ def _train(
         done = phases.fit(
             net,
             settings,
-            objective,
+            lambda phase: objective(phase, groups),
             lambda phase: datasets(prepared, fold, phase),
             title=title,
             resume=resume,
             report=run.metrics,
             callbacks=[
-                Overlays(validation, judge.maps, lambda picture, step: run.image(picture, "overlays", step))
+                Overlays(validation, maps, lambda picture, step: run.image(picture, "overlays", step))
             ],
         )
         if not ranks.first():
@@ -147,7 +158,7 @@ def _train(
             "fold": fold,
             "settings": phases_of(settings)[-1].model_dump(mode="json"),
             "metrics": done.metrics,
-            "normalisation": NORMALISATION,
+            "normalisation": normalisation_of(net),
             "data": tuned_params.data(stage),
             "prepared_size": prepared.size,
         }

@@ -6,8 +6,7 @@ import gc
 from collections.abc import Callable
 from typing import TypeVar
 
-import torch
-
+from experiments.hardware import current
 from experiments.monitoring.failures import is_memory
 from experiments.settings.training import TrainingSettings
 
@@ -40,5 +39,4 @@ def with_less_memory(settings: T, attempt: Callable[[T], R], note: Callable[[T],
         settings = halved(settings)
         note(settings)
         gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        current().release_memory()

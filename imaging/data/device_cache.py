@@ -1,4 +1,4 @@
-"""Prepared images that live in the device's memory: no reading, no copying to it, while a network trains.
+"""Keep the prepared images in the GPU's memory: no reading and no copying while a network trains.
 
 12,047 images of 512² are 3.2 GB. Uploaded once, at the size that is trained at; batches are the same, bit for bit, as those that
 the memory maps give.
@@ -14,7 +14,7 @@ from imaging.data.augment_batch import Fused
 from imaging.data.dataset import Batch, Images
 
 AUTO, MOST = 0.25, 0.8
-"""Shares of the device's free memory that data may take unasked, and when asked: the rest is the network's."""
+"""Shares of the device's free memory that data may take unasked, and when asked: the rest is for the network."""
 CHUNK = 256
 """Images uploaded at a time."""
 
@@ -41,17 +41,26 @@ class Resident(Images):
         return found
 
 
-def place(images: Images, wish: bool | str, device: torch.device, workers: int = 0) -> Images:
-    """Where the images live: `auto`, on a GPU where nothing speaks against it; True, there, or a ValueError says what does."""
+def place(
+    images: Images, wish: bool | str, device: torch.device, free: int | None = None, workers: int = 0
+) -> Images:
+    """Upload the images to a GPU. `auto`: where that is possible; True: ValueError where it is not; False: never.
+
+    free: free bytes of the GPU's memory; None: there is no GPU.
+    """
     if wish is False:
         return images
     share = AUTO if wish == "auto" else MOST
-    against = _against(images, device, workers) or _too_large(images, device, share)
-    if against is None:
+    obstacle = (
+        "there is no GPU here"
+        if free is None
+        else _obstacle(images, workers) or _too_large(images, free, share)
+    )
+    if obstacle is None:
         return Resident(images, device)
     if wish == "auto":
         return images
-    raise ValueError(f"data_on_device yes: {against}; or set data_on_device to auto")
+    raise ValueError(f"data_on_device yes: {obstacle}; or set data_on_device to auto")
 
 
 def size(images: Images) -> int:
@@ -60,14 +69,7 @@ def size(images: Images) -> int:
     return (len(images) + masks) * images.size**2
 
 
-def room(device: torch.device) -> int:
-    """Free bytes of a GPU's memory."""
-    return torch.cuda.mem_get_info(device)[0]
-
-
-def _against(images: Images, device: torch.device, workers: int) -> str | None:
-    if device.type == "cpu":
-        return "there is no GPU here"
+def _obstacle(images: Images, workers: int) -> str | None:
     if workers:
         return f"loader processes cannot use the GPU's memory; set workers {workers} to 0"
     if images.augment is not None and not isinstance(images.augment, Fused):
@@ -75,11 +77,11 @@ def _against(images: Images, device: torch.device, workers: int) -> str | None:
     return None
 
 
-def _too_large(images: Images, device: torch.device, share: float) -> str | None:
-    needed, free = size(images) / 2**30, room(device) / 2**30
-    if needed <= share * free:
+def _too_large(images: Images, free: int, share: float) -> str | None:
+    needed, gib = size(images) / 2**30, free / 2**30
+    if needed <= share * gib:
         return None
-    return f"{needed:.1f} GiB of images do not fit beside a network into {free:.1f} GiB"
+    return f"{needed:.1f} GiB of images do not fit beside a network into {gib:.1f} GiB"
 
 
 def _uploaded(images: Images, places: NDArray[np.int64], kind: str, device: torch.device) -> torch.Tensor:

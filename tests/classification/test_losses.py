@@ -30,3 +30,10 @@ def test_a_cell_is_positive_when_the_mask_touches_it() -> None:
     assert where(torch.full((1, 1, 2, 2), -20.0), mask).item() == pytest.approx(
         20 / 4 - math.log(1 / 2), abs=1e-4
     )
+
+
+@pytest.mark.parametrize("gamma", [0.5, 0.803, 2.0])
+def test_the_gradient_is_finite_for_every_logit(gamma: float) -> None:
+    logit = torch.tensor([-200.0, -17, -16, 0, 16, 200], requires_grad=True)
+    mixed(logit, torch.zeros(6), 1.0, gamma).sum().backward()
+    assert torch.isfinite(logit.grad).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from classification.objective import Judged, earned
+from classification.objective import Objective, kaggle_score
 from experiments.settings.training import ClassificationSettings
 
 LABEL = np.array([0, 0, 0, 1] * 10, float)
@@ -23,18 +23,18 @@ GROUPS = np.arange(40) // 4 % 5
     ],
 )
 def test_a_gate_earns_the_masks_dice_for_each_lesion_let_through(prob: list[float], expected: float) -> None:
-    assert earned(np.array(prob * 10), LABEL, GROUPS, 0.6) == pytest.approx(expected)
+    assert kaggle_score(np.array(prob * 10), LABEL, GROUPS, 0.6) == pytest.approx(expected)
 
 
 def test_better_masks_are_worth_an_empty_image() -> None:
     prob = np.array([0.9, 0.1, 0.1, 0.9] * 10)
     prob[::8] = 0.1  # every second of the loud empty images is quiet: .5 lost for each lesion's mask
-    assert earned(prob, LABEL, GROUPS, 0.4) == pytest.approx(3 / 4)
-    assert earned(prob, LABEL, GROUPS, 0.9) == pytest.approx((2.5 + 0.9) / 4)
+    assert kaggle_score(prob, LABEL, GROUPS, 0.4) == pytest.approx(3 / 4)
+    assert kaggle_score(prob, LABEL, GROUPS, 0.9) == pytest.approx((2.5 + 0.9) / 4)
 
 
 def test_the_score_is_in_the_summary_beside_the_trainings_own() -> None:
-    judged = Judged(ClassificationSettings(models=["c"]), GROUPS, mask_dice=0.6)
+    judged = Objective(ClassificationSettings(models=["c"]), GROUPS)
     evidence = torch.tensor(np.stack([np.where(LABEL > 0, 0.9, 0.1), LABEL], axis=1))
     found = judged.summary(evidence)
     assert found["kaggle"] == pytest.approx(0.9)

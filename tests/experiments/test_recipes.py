@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -143,7 +144,7 @@ def test_a_network_of_a_recipe_is_built_and_takes_a_step(
     batch = {"image": mask * 100 + 50, "mask": mask, "label": torch.tensor([1.0, 0.0])}
     optimiser = make_optimiser(net, settings)
     before = [p.detach().clone() for p in net.parameters()]
-    loss = objective(settings).loss(net(normalise(batch["image"])), batch)
+    loss = objective(settings, np.zeros(1, np.int64)).loss(net(normalise(batch["image"], net)), batch)
     loss.backward()
     optimiser.step()
     assert torch.isfinite(loss)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from experiments.settings.training import SegmentationSettings
-from experiments.training.soft_dice import EMPTY_SHARE, log_dice
+from experiments.training import losses
+from experiments.training.losses import EMPTY_SHARE, log_dice
 from segmentation.architectures import Outputs
 from segmentation.architectures.segmenter import log_odds
 from segmentation.losses import cross_entropy, dice, each, focal, lovasz, negative_area_dice, total, tversky
@@ -213,3 +214,18 @@ def test_the_total_weighs_masks_and_image_head_by_what_the_mask_shows() -> None:
 def test_a_wrong_loss_is_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         settings(**changes)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 0.5, 0.803, 1.0, 2.0, 3.5])
+def test_the_focal_gradient_is_finite_for_every_logit(gamma: float) -> None:
+    """With 1 - exp(-entropy) it was NaN from a logit of -16 on for gamma below 1."""
+    logit = torch.tensor([-200.0, -104, -100, -30, -17, -16, 0, 16, 200], requires_grad=True)
+    mask = torch.zeros(1, 1, 1, len(logit))
+    focal(logit.view_as(mask), mask, gamma).sum().backward()
+    assert torch.isfinite(logit.grad).all()
+    assert logit.grad[-1] > 0
+
+
+def test_the_focal_loss_keeps_its_digits_for_small_entropies() -> None:
+    """1 - exp(-e) is e - e^2 / 2, and 0 in float32 if computed so for e of 1e-8."""
+    assert losses.focal(torch.tensor(1e-8), 0.5).item() == pytest.approx(1e-8**1.5)

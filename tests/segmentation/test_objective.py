@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from experiments.settings.training import SegmentationSettings
-from segmentation.objective import BINS, Judged, levels
+from segmentation.objective import BINS, Objective, levels
 
 SIDE = 16
 
@@ -26,7 +26,7 @@ def maps(seed: int, skill: float) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def judge(prob: torch.Tensor, mask: torch.Tensor) -> dict[str, float]:
-    judged = Judged(SegmentationSettings(models=["u"]), np.arange(40) // 2 % 5)
+    judged = Objective(SegmentationSettings(models=["u"]), np.arange(40) // 2 % 5)
     output, truth = batch(prob, mask)
     return judged.summary(judged.evidence(output, truth))
 

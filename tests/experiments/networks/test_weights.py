@@ -72,7 +72,7 @@ def test_another_format_is_refused(saved: Path) -> None:
         ({"settings": {}}, "the .json is changed or another's"),
         (
             {"normalisation": {"mean": 0.5, "std": 0.5}},
-            "normalisation .*0.5.* this version normalises .*0.449",
+            r'trained for input .*"mean": 0.449.* but its .json says .*"mean": 0.5',
         ),
     ],
 )

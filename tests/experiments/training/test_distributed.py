@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 
@@ -22,6 +23,7 @@ from experiments.settings.training import ClassificationSettings
 from experiments.training import distributed
 from imaging.data.sampler import Share
 from imaging.prepared import Prepared
+from tests.experiments.hardware_cases import CPU, FOUR_A100, H200
 from tests.experiments.training import together
 from tests.imaging.conftest import make_prepared
 
@@ -73,7 +75,31 @@ def test_numbers_that_do_not_agree(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=message):
-        distributed.to_be_started(ClassificationSettings(models=["c"], batch_size=16, **settings))
+        distributed.needs_launch(ClassificationSettings(models=["c"], batch_size=16, **settings), CPU)
+
+
+def test_more_processes_than_gpus() -> None:
+    settings = ClassificationSettings(models=["c"], batch_size=16, devices=4)
+    assert distributed.needs_launch(settings, FOUR_A100)
+    with pytest.raises(ValueError, match="devices 4: this machine has 1 GPUs; lower devices"):
+        distributed.needs_launch(settings, H200)
+
+
+def test_batch_norm_is_synchronised_on_gpus_with_the_activations_of_timm() -> None:
+    net = timm.create_model("test_efficientnet", in_chans=1, num_classes=1)
+    names = list(net.state_dict())
+    converted = distributed.synchronise_batch_norm(net, FOUR_A100)
+    norms = [one for one in converted.modules() if isinstance(one, torch.nn.SyncBatchNorm)]
+    assert norms
+    assert any(isinstance(norm.act, torch.nn.SiLU) for norm in norms)
+    assert list(converted.state_dict()) == names
+
+
+def test_batch_norm_cannot_be_synchronised_on_a_processor() -> None:
+    layer_norm = torch.nn.LayerNorm(3)
+    assert distributed.synchronise_batch_norm(layer_norm, CPU) is layer_norm
+    with pytest.raises(ValueError, match=r"sync_batchnorm true: .* on a processor set devices to 1"):
+        distributed.synchronise_batch_norm(torch.nn.BatchNorm2d(3), CPU)
 
 
 def test_a_batch_that_cannot_be_shared() -> None:
@@ -88,7 +114,7 @@ def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         1,
         True,
     )
-    assert not distributed.to_be_started(ClassificationSettings(models=["c"]))
+    assert not distributed.needs_launch(ClassificationSettings(models=["c"]), CPU)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +134,6 @@ def two(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "rounding"),
-    # deep networks on batches of four enlarge it: their last maps have one pixel an image, normalised by four numbers
     [("plain", 2e-5), ("all", 2e-5), ("plateau", 2e-5), ("frozen", 1e-3), ("timm", 1e-3)],
 )
 def test_two_processes_train_as_one(
@@ -127,10 +152,11 @@ def test_two_processes_train_as_one(
 
 
 @pytest.mark.slow
-def test_without_common_statistics_it_is_another_training(prepared: Path, two: Path) -> None:
-    """The comparison above can fail."""
-    rows, other = read(two, "plain")[0], read(two, "each_for_itself")[0]
-    assert abs(rows[-1]["train/loss"] - other[-1]["train/loss"]) > 1e-4
+def test_each_process_may_normalise_by_its_own_images(prepared: Path, two: Path, tmp_path: Path) -> None:
+    case = "each_for_itself"
+    alone = together.train(Prepared(prepared), tmp_path, case, together.settings_of(case))
+    rows = read(two, case)[0]
+    assert abs(rows[-1]["train/loss"] - alone.history[-1]["train/loss"]) > 1e-4
 
 
 @pytest.mark.slow
@@ -149,7 +175,7 @@ def test_a_killed_process_ends_all_soon_and_the_next_start_goes_on(
         command(prepared, tmp_path, "killed"), env=environment(), capture_output=True, text=True, timeout=120
     )
     assert again.returncode == 0, again.stderr[-3000:]
-    assert "epoch 1/3" not in again.stdout  # it went on after it
+    assert "epoch 1/3" not in again.stdout  # it resumed after it
     rows, _, state = read(tmp_path, "killed")
     whole, _, expected = read(two, "plain")
     assert rows == whole
@@ -157,8 +183,8 @@ def test_a_killed_process_ends_all_soon_and_the_next_start_goes_on(
 
 
 @pytest.mark.slow
-def test_the_processes_end_with_their_watcher(prepared: Path, tmp_path: Path) -> None:
-    watcher = subprocess.Popen(
+def test_the_workers_end_with_their_launcher(prepared: Path, tmp_path: Path) -> None:
+    launcher = subprocess.Popen(
         command(prepared, tmp_path, "plain"),
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -168,9 +194,9 @@ def test_the_processes_end_with_their_watcher(prepared: Path, tmp_path: Path) ->
     end = time.monotonic() + 60
     while len(members) < 2 and time.monotonic() < end:
         time.sleep(0.2)
-        members = psutil.Process(watcher.pid).children()
+        members = psutil.Process(launcher.pid).children()
     assert len(members) == 2
-    watcher.send_signal(signal.SIGKILL)
-    watcher.wait()
+    launcher.send_signal(signal.SIGKILL)
+    launcher.wait()
     _, living = psutil.wait_procs(members, timeout=60)
     assert not living

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
 from classification.objective import Objective
-from experiments.networks import precision
+from experiments.hardware import Hardware
 from experiments.networks.normalisation import normalise
 from experiments.settings.training import ClassificationSettings
 from experiments.training import train_fold
@@ -47,18 +48,26 @@ class Quits(Callback):
             raise KeyboardInterrupt
 
 
-def run(prepared: Prepared, resume: Path, callbacks: list[Callback] | None = None, **changes: Any) -> Trained:
+def run(
+    prepared: Prepared,
+    resume: Path,
+    callbacks: list[Callback] | None = None,
+    hardware: Hardware | None = None,
+    **changes: Any,
+) -> Trained:
     settings = ClassificationSettings(**{**SETTINGS, **changes})
     train, validation = train_fold.datasets(prepared, 0, settings)
+    groups = train_fold.validation_groups(prepared, validation)
     return fit(
         network(),
-        Objective(settings),
+        Objective(settings, groups),
         train,
         validation,
         settings,
         title="test",
         resume=resume,
         callbacks=callbacks,
+        hardware=hardware,
     )
 
 
@@ -118,21 +127,15 @@ def test_a_loss_that_is_no_number_stops_with_the_rows(prepared: Prepared, tmp_pa
     with pytest.raises(
         FloatingPointError, match=r"epoch 1 in the batch of rows \[\d+, \d+\]: lower lr \(now 0\.5\)"
     ):
-        fit(net, Objective(settings), train, validation, settings, title="test", resume=tmp_path / "r")
-
-
-def test_a_measured_training_agrees_with_itself(
-    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(precision, "WORTH", {"cpu": 0.0})
-    run(prepared, tmp_path / "auto")
-    assert "precision: " not in capsys.readouterr().out  # on a processor `auto` looks at no clock
-    monkeypatch.setitem(SETTINGS, "precision", "measured")
-    one, two = run(prepared, tmp_path / "a"), run(prepared, tmp_path / "b")
-    assert same(one, two)
-    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("precision: ")]
-    assert said[0] == said[1]  # measured once, and kept
-    assert "ms in 32-true/nchw" in said[0]
+        fit(
+            net,
+            Objective(settings, np.zeros(len(validation), int)),
+            train,
+            validation,
+            settings,
+            title="test",
+            resume=tmp_path / "r",
+        )
 
 
 def test_the_report_has_speed_and_memory_and_the_history_has_not(prepared: Prepared, tmp_path: Path) -> None:
@@ -141,7 +144,7 @@ def test_the_report_has_speed_and_memory_and_the_history_has_not(prepared: Prepa
     train, validation = train_fold.datasets(prepared, 0, settings)
     made = fit(
         network(),
-        Objective(settings),
+        Objective(settings, np.zeros(len(validation), int)),
         train,
         validation,
         settings,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 import torch
 
@@ -60,9 +61,21 @@ def test_a_length_in_iterations_shows_so_many_images_each_changed_afresh(prepare
 def test_ema_by_hand() -> None:
     """(1 + n) / (10 + n) at first: 2/11, later the decay itself."""
     (callback,) = averaging(ClassificationSettings(models=["c"], ema=0.5))
-    average = callback._kwargs["avg_fn"]
-    assert average(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(1)).item() == pytest.approx(2 / 11)
-    assert average(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(1000)).item() == 0.5
+    for number, expected in ((1, 2 / 11), (1000, 0.5)):
+        average, counter = [torch.tensor(1.0)], [torch.tensor(3)]
+        callback._kwargs["multi_avg_fn"](average, [torch.tensor(0.0)], torch.tensor(number))
+        callback._kwargs["multi_avg_fn"](counter, [torch.tensor(4)], torch.tensor(number))
+        assert average[0].item() == pytest.approx(expected)
+        assert counter[0].item() == 4
+
+
+def test_the_average_lives_on_the_device_that_trains() -> None:
+    """The callback is set up before the module moves there."""
+    (callback,) = averaging(ClassificationSettings(models=["c"], ema=0.5), torch.device("meta"))
+    module = pl.LightningModule()
+    module.layer = torch.nn.Linear(2, 2)
+    callback.setup(pl.Trainer(logger=False, enable_checkpointing=False), module, "fit")
+    assert {value.device.type for value in callback._average_model.module.state_dict().values()} == {"meta"}
 
 
 def test_the_average_is_what_is_kept(prepared: Prepared, tmp_path: Path) -> None:

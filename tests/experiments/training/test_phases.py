@@ -26,8 +26,10 @@ def run(
     settings = ClassificationSettings(**{**SETTINGS, "phases": PARTS, **changes})
     told: list[int] = []
     data = lambda phase: train_fold.datasets(prepared, 0, phase)  # noqa: E731
+    groups = train_fold.validation_groups(prepared, data(settings)[1])
+    objective = lambda phase: Objective(phase, groups)  # noqa: E731
     done = phases.fit(
-        network(), settings, Objective, data, title="test", resume=resume, callbacks=callbacks,
+        network(), settings, objective, data, title="test", resume=resume, callbacks=callbacks,
         report=lambda row, epoch: told.append(epoch),
     )  # fmt: skip
     return done, told

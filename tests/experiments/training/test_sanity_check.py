@@ -12,7 +12,7 @@ from torch import nn
 import segmentation.architectures
 import segmentation.train
 from experiments.settings.training import SegmentationSettings
-from experiments.training.sanity_check import first_batch, rehearse
+from experiments.training.sanity_check import check_model, first_batch
 from imaging.data.dataset import Images
 from imaging.prepared import Prepared
 from tests.imaging.conftest import make_prepared
@@ -29,7 +29,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 def run(prepared: Prepared, build: Any = segmentation.architectures.build, **changes: Any) -> int:
     settings = SegmentationSettings(**{**SMALL, **changes})
-    return rehearse("segmentation", "u", settings, build, segmentation.objective.Objective, prepared, 0)
+    return check_model("segmentation", "u", settings, build, segmentation.objective.Objective, prepared, 0)
 
 
 def test_a_network_that_trains_tells_its_size(prepared: Prepared) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import timm
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -22,6 +23,7 @@ from safetensors.torch import save_file
 
 from classification.objective import Objective
 from experiments import ranks
+from experiments.hardware import current
 from experiments.settings.training import ClassificationSettings
 from experiments.training import distributed, loop, train_fold
 from experiments.training.checkpoints import Trained
@@ -42,10 +44,12 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def network(case: str) -> torch.nn.Module:
+    """Without batch normalisation, which PyTorch synchronises on GPUs alone, but for one case."""
     torch.manual_seed(1)
-    if case in ("timm", "frozen"):  # its normalisation layers hold the activations
-        return timm.create_model("test_efficientnet", in_chans=1, num_classes=1, drop_path_rate=0.0)
-    layers = [torch.nn.Conv2d(1, 4, 3, bias=False), torch.nn.BatchNorm2d(4), torch.nn.ReLU()]
+    if case in ("timm", "frozen"):
+        return timm.create_model("test_convnext", in_chans=1, num_classes=1, drop_path_rate=0.0)
+    norm = torch.nn.BatchNorm2d(4) if case == "each_for_itself" else torch.nn.GroupNorm(2, 4)
+    layers = [torch.nn.Conv2d(1, 4, 3, bias=False), norm, torch.nn.ReLU()]
     return torch.nn.Sequential(
         *layers, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 1)
     )
@@ -65,7 +69,7 @@ def train(prepared: Prepared, out: Path, case: str, settings: ClassificationSett
     validation.rows, validation.labels = validation.rows[:5], validation.labels[:5]
     dies = [Dies()] if case == "killed" and not (out / case).exists() else []
     return loop.fit(
-        network(case), Objective(settings), images, validation, settings,
+        network(case), Objective(settings, np.arange(5)), images, validation, settings,
         title=case, resume=out / case, callbacks=[*dies],
     )  # fmt: skip
 
@@ -76,12 +80,12 @@ def settings_of(case: str, devices: int = 1) -> ClassificationSettings:
 
 def main() -> None:
     prepared, out, devices, *cases = sys.argv[1:]
-    if distributed.to_be_started(settings_of(cases[0], int(devices))):
+    if distributed.needs_launch(settings_of(cases[0], int(devices)), current()):
         try:
-            return distributed.start(int(devices))
+            return distributed.launch(int(devices))
         except ChildProcessError as error:
             sys.exit(str(error))
-    with distributed.together():
+    with distributed.process_group(current()):
         for case in cases:
             made = train(Prepared(Path(prepared)), Path(out), case, settings_of(case, int(devices)))
             if ranks.first():

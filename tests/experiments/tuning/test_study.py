@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,14 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from classification.objective import Judged
+from classification.objective import Objective
 from experiments.settings.training import ClassificationSettings
-from experiments.settings.tuning import SearchRange, TuneClassificationSettings
+from experiments.settings.tuning import SearchRange, TuneSettings
 from experiments.tuning import study as tuning
 from tests.imaging.conftest import make_prepared
 
 SECTION = ClassificationSettings(models=["c"], image_size=32, epochs=2, batch_size=4)
-STUDY = TuneClassificationSettings(
+STUDY = TuneSettings(
     trials=3, space={"lr": SearchRange(low=1e-3, high=1e-1, log=True), "gamma": SearchRange(low=0, high=3)}
 )
 BEST = Path("reports/tuning/classification/best.json")
@@ -37,13 +36,13 @@ def network(settings: ClassificationSettings) -> torch.nn.Module:
     return torch.nn.Sequential(*layers, torch.nn.Linear(256, 1))
 
 
-def run(study: TuneClassificationSettings = STUDY, judge: Any = Judged) -> dict[str, Any]:
-    tuning.tune("classification", SECTION, study, network, partial(judge, mask_dice=0.6))
+def run(study: TuneSettings = STUDY, judge: Any = Objective) -> dict[str, Any]:
+    tuning.tune("classification", SECTION, study, network, judge)
     return json.loads(BEST.read_text())
 
 
-def name_of(study: TuneClassificationSettings = STUDY) -> str:
-    return tuning.Proxy("classification", SECTION, study, network, partial(Judged, mask_dice=0.6)).name
+def name_of(study: TuneSettings = STUDY) -> str:
+    return tuning.Proxy("classification", SECTION, study, network, Objective).name
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +93,7 @@ def test_a_study_twice_has_the_same_trials_and_more_trials_go_on(workplace: Path
 
 
 def test_a_failing_trial_is_marked_and_a_large_one_gets_a_smaller_batch(workplace: Path) -> None:
-    class Fragile(Judged):
+    class Fragile(Objective):
         def loss(self, output: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
             if len(batch["image"]) > 2:
                 raise torch.OutOfMemoryError("CUDA out of memory")
@@ -143,9 +142,9 @@ def test_other_data_are_another_study(workplace: Path) -> None:
 
 SLOW = """
 import sys, time
-from tests.experiments import test_tuning as t
-from classification.judged import Judged
-class Slow(Judged):
+from tests.experiments.tuning import test_study as t
+from classification.objective import Objective
+class Slow(Objective):
     def loss(self, output, batch):
         open("steps", "a").write("x")
         time.sleep(0.3)

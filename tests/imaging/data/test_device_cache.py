@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from imaging.data import augment, device_cache
+from imaging.data import augment
 from imaging.data.dataset import Images
 from imaging.data.device_cache import Resident, place, size
 from imaging.prepared import Prepared
@@ -57,12 +57,9 @@ def test_without_a_gpu(images: Images) -> None:
         ("fused", 0, 4000, "do not fit beside a network"),
     ],
 )
-def test_what_speaks_against_it(
-    prepared_once, monkeypatch: pytest.MonkeyPatch, engine: str, workers: int, free: int, words: str
-) -> None:
-    monkeypatch.setattr(device_cache, "room", lambda device: free)
+def test_what_speaks_against_it(prepared_once, engine: str, workers: int, free: int, words: str) -> None:
     change = augment.build(AugmentSettings(engine=engine), 16)
     images = Images(Prepared(prepared_once), np.arange(13), 16, change)
-    assert place(images, "auto", GPU, workers) is images
+    assert place(images, "auto", GPU, free, workers) is images
     with pytest.raises(ValueError, match=words):
-        place(images, True, GPU, workers)
+        place(images, True, GPU, free, workers)
