@@ -1,4 +1,4 @@
-"""The measures, said once: per image first, then the mean; never over a batch or over pooled pixels.
+"""Measures of N images: computed per image first, then averaged; never over a batch or over pooled pixels.
 
 Arrays of N images: `dice` float in [0, 1], `label` bool (there is a pneumothorax), `prob` float in [0, 1],
 `weight` float."""
@@ -6,16 +6,23 @@ Arrays of N images: `dice` float in [0, 1], `label` bool (there is a pneumothora
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
 
+from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.bootstrap import bin_of
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 def kaggle_dice(predicted: NDArray[Any], truth: NDArray[Any]) -> float:
@@ -77,49 +84,50 @@ def breakdown(dice: Floats, label: Bools) -> Breakdown:
 
 
 def auroc(label: Bools, prob: Floats) -> float:
-    """Area under the ROC curve: how often a positive image ranks above an empty one, ties counting half;
-    NaN for one class."""
-    fpr, tpr, _ = roc(label, prob)
-    return float(np.trapezoid(tpr, fpr))
+    """Area under the ROC curve: how often a positive image ranks above a negative one, ties counting half; NaN for one class."""
+    return float(roc_auc_score(label, prob)) if _both_kinds(label) else math.nan
 
 
 def roc(label: Bools, prob: Floats) -> tuple[Floats, Floats, Floats]:
-    """Points of the ROC curve from the strictest threshold on: false-positive rate, sensitivity, threshold
-    (prob >= t).
+    """ROC curve from the strictest threshold on: false-positive rate, sensitivity, threshold (prob >= t).
 
-    The first point is (0, 0) with threshold +inf; tied probabilities make one step.
+    The first point is (0, 0) with threshold +inf; tied probabilities make one step. NaN rates for one class.
     """
-    threshold, positive, negative = _steps(label, prob)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        fpr, tpr = np.cumsum(negative) / negative.sum(), np.cumsum(positive) / positive.sum()
-    return np.append(0.0, fpr), np.append(0.0, tpr), np.append(np.inf, threshold)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        fpr, tpr, threshold = roc_curve(label, prob, drop_intermediate=False)
+    return fpr, tpr, threshold
 
 
 def precision_recall(label: Bools, prob: Floats) -> tuple[Floats, Floats, Floats]:
-    """Precision, recall and threshold (prob >= t) from the strictest threshold on."""
-    threshold, positive, negative = _steps(label, prob)
-    hits, submitted = np.cumsum(positive), np.cumsum(positive + negative)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return hits / submitted, hits / positive.sum(), threshold
+    """Precision, recall and threshold (prob >= t) from the strictest threshold on; NaN recall without positives."""
+    if not label.any():
+        threshold = np.unique(prob)[::-1]
+        return np.zeros(len(threshold)), np.full(len(threshold), np.nan), threshold
+    precision, recall, threshold = precision_recall_curve(label, prob)
+    return precision[-2::-1], recall[-2::-1], threshold[::-1]
 
 
 def average_precision(label: Bools, prob: Floats) -> float:
     """Step-wise area under the precision-recall curve: Σ (R_k − R_{k−1})·P_k; NaN without positives."""
-    precision, recall, _ = precision_recall(label, prob)
-    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+    return float(average_precision_score(label, prob)) if label.any() else math.nan
 
 
 def sensitivity_at_specificity(label: Bools, prob: Floats, specificity: float = 0.95) -> float:
     """Highest sensitivity among thresholds whose specificity is at least the given one; NaN for one class."""
-    fpr, tpr, _ = roc(label, prob)
-    if np.isnan(fpr[-1]) or np.isnan(tpr[-1]):
+    if not _both_kinds(label):
         return math.nan
+    fpr, tpr, _ = roc(label, prob)
     return float(tpr[fpr <= 1.0 - specificity + 1e-12].max())
 
 
+def _both_kinds(label: Bools) -> bool:
+    return bool(label.any() and not label.all())
+
+
 def brier(label: Bools, prob: Floats) -> float:
-    """Mean squared distance of probability and outcome."""
-    return float(np.mean((prob - label) ** 2))
+    """Mean squared difference of probability and outcome."""
+    return float(brier_score_loss(label, prob, pos_label=True))
 
 
 def log_loss(label: NDArray[Any], prob: Floats) -> float:
@@ -129,7 +137,7 @@ def log_loss(label: NDArray[Any], prob: Floats) -> float:
     return float(-np.mean(label * np.log(p) + (1 - label) * np.log1p(-p)))
 
 
-def reliability(label: Bools, prob: Floats, bins: int = 15) -> tuple[Floats, Floats, NDArray[np.int64]]:
+def reliability(label: Bools, prob: Floats, bins: int = 15) -> tuple[Floats, Floats, Ints]:
     """For each equal-width bin: mean probability, share of positives (both NaN if empty), and number of
     images."""
     place = bin_of(prob, bins)
@@ -146,11 +154,3 @@ def expected_calibration_error(label: Bools, prob: Floats, bins: int = 15) -> fl
     mean, observed, count = reliability(label, prob, bins)
     used = count > 0
     return float(np.sum(np.abs(mean[used] - observed[used]) * count[used]) / count.sum())
-
-
-def _steps(label: Bools, prob: Floats) -> tuple[Floats, Floats, Floats]:
-    """Distinct probabilities from high to low, and how many positive and empty images stand at each."""
-    threshold, place = np.unique(-prob, return_inverse=True)
-    total = np.bincount(place, minlength=len(threshold)).astype(np.float64)
-    positive = np.bincount(place[label], minlength=len(threshold)).astype(np.float64)
-    return -threshold, positive, total - positive

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ensemble.evidence.evidence import Cases
 from ensemble.evidence.histograms import NOTHING
 from ensemble.metrics import breakdown
+from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.bootstrap import PatientDraws, interval
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
-
-def rule_row(
-    name: str, dice: Floats, submitted: NDArray[np.bool_], label: NDArray[np.bool_], draws: PatientDraws
-) -> dict:
+def rule_row(name: str, dice: Floats, submitted: Bools, label: Bools, draws: PatientDraws) -> dict:
     """One rule's score with its interval and its parts."""
     parts = breakdown(dice, label)
     low, high = interval(draws.mean(dice))
@@ -34,8 +29,8 @@ def rule_row(
 
 def compare(
     dice: dict[str, Floats],
-    submitted: dict[str, NDArray[np.bool_]],
-    skipped: dict[str, NDArray[np.bool_]],
+    submitted: dict[str, Bools],
+    skipped: dict[str, Bools],
     cases: Cases,
     chosen: str,
     draws: PatientDraws,
@@ -61,7 +56,7 @@ def compare(
     return pd.DataFrame(rows).sort_values("score", ascending=False, kind="stable", ignore_index=True)
 
 
-def submitted_at(level: Ints, cases: Cases) -> NDArray[np.bool_]:
+def submitted_at(level: Ints, cases: Cases) -> Bools:
     """Whether each image gets a mask with any pixel."""
     return cases.evidence.above[np.arange(len(cases)), np.minimum(level, NOTHING)] > 0
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ensemble.decision.decision import Decision
 from ensemble.decision.postprocess import PostProcessing
@@ -21,12 +20,9 @@ from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.probability import ensemble_probability, learn_weights
 from ensemble.rules import RULES
 from experiments.settings.decision import EnsembleSettings, Space
+from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.nested_score import patient_groups
 from experiments.statistics.threshold_search import UNIT
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 FittedOn = Callable[[Bools], tuple[MaskEnsemble, Cases]]
 """Training rows (N,) -> the ensemble of mask models fitted to them alone, and all N cases as it shows them."""

@@ -26,6 +26,7 @@ from ensemble.evidence.probability import Probability, ensemble_probability, fol
 from ensemble.rules import AnyRule
 from ensemble.rules.base import one_image
 from experiments.settings.decision import Space
+from experiments.statistics.arrays import Bools, Floats, Ints
 from imaging.io.config import Settings, validate
 from imaging.io.files import read_json, write_json
 
@@ -43,7 +44,7 @@ class Prediction:
     probabilities as uint8 (H, W), None if nobody looked; needed: the probability that the rule asks of this image,
     None where it asks for none or nobody looked."""
 
-    mask: NDArray[np.bool_]
+    mask: Bools
     prob: float
     raw: float
     level: int
@@ -104,7 +105,7 @@ class Decision(Settings):
         write_json(path, self.model_dump(mode="json"))
 
     @property
-    def classifier_weights(self) -> NDArray[np.float64]:
+    def classifier_weights(self) -> Floats:
         """Weights (M,) of the classifiers, in this decision's order."""
         return np.array(list(self.classifiers.values()), np.float64)
 
@@ -124,7 +125,7 @@ class Decision(Settings):
             low, high = (middle, high) if self.probability.highest(middle) < needed else (low, middle)
         return max(known, low - 1e-9)
 
-    def members(self, probs: Mapping[str, Sequence[float]]) -> NDArray[np.float64]:
+    def members(self, probs: Mapping[str, Sequence[float]]) -> Floats:
         """Each classifier's probability (M,), the mean over its fold models, in this decision's order."""
         missing = sorted(set(self.classifiers) - set(probs))
         if missing:
@@ -164,7 +165,7 @@ class Decision(Settings):
         return self.predict_from_map(self.members(probs), raw, shown, agreement)
 
     def predict_from_map(
-        self, members: NDArray[np.float64], raw: float, level: NDArray[np.uint8], agreement: float
+        self, members: Floats, raw: float, level: NDArray[np.uint8], agreement: float
     ) -> Prediction:
         """The same from the ensemble's map uint8 (H, W), already at the original resolution."""
         evidence = one_image(raw, level, raw, members, agreement)
@@ -178,7 +179,7 @@ class Decision(Settings):
         """Evidence (N) with the probability that the rule sees in place of what it held."""
         return evidence.with_prob(evidence.by_blocks(self.probability))
 
-    def thresholds(self, evidence: Evidence) -> NDArray[np.int64]:
+    def thresholds(self, evidence: Evidence) -> Ints:
         """Levels (N,) at which masks are cut, 256 for none, of evidence as `seen` gives it."""
         allowed = evidence.raw >= self.lower_bound()
         return np.where(allowed, evidence.by_blocks(self.rule.thresholds), NOTHING)

@@ -11,20 +11,18 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ensemble.evidence.gather import maps_of_images
-from ensemble.evidence.histograms import Levels, above, histogram
+from ensemble.evidence.histograms import Levels, above, histogram, resized
 from ensemble.evidence.mask_average import Maps, MaskEnsemble, equal_weights
 from ensemble.evidence.predictions import Predictions
 from ensemble.evidence.probability import on_simplex
 from ensemble.rules.base import LEVEL_RADIUS
 from experiments.settings.decision import EnsembleSettings
+from experiments.statistics.arrays import Bools, Floats
 from experiments.statistics.search_surface import choose
 from imaging.prepared import Prepared
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def fit(
     return MaskEnsemble(average=settings.average, weights=weights, best_levels=levels)
 
 
-def positives(predictions: Predictions, prepared: Prepared) -> Iterator[tuple[str, Maps, NDArray[np.bool_]]]:
+def positives(predictions: Predictions, prepared: Prepared) -> Iterator[tuple[str, Maps, Bools]]:
     """(image id, maps, truth bool (S, S) at the largest map's size) of the positive images that have any truth there."""
     side = max(masks.maps.shape[1] for masks in predictions.segmentation.values())
     labelled = prepared.index.set_index("image_id")["label"]
@@ -81,13 +79,17 @@ def positives(predictions: Predictions, prepared: Prepared) -> Iterator[tuple[st
                 yield image_id, maps, truth
 
 
-def statistics_of(image_id: str, maps: Maps, truth: NDArray[np.bool_], names: list[str]) -> MapStatistics:
+def statistics_of(image_id: str, maps: Maps, truth: Bools, names: list[str]) -> MapStatistics:
     """See MapStatistics; the error is divided by the lesion's area, so that a small one counts the same as a large one."""
     side, area = truth.shape[0], int(truth.sum())
-    resized = {(name, fold): _resized(level, side) for name in names for fold, level in maps[name].items()}
-    means = [np.mean([resized[name, fold] for fold in maps[name]], axis=0).ravel() / 255 for name in names]
+    maps_at_side = {
+        (name, fold): resized(level, (side, side)) for name in names for fold, level in maps[name].items()
+    }
+    means = [
+        np.mean([maps_at_side[name, fold] for fold in maps[name]], axis=0).ravel() / 255 for name in names
+    ]
     stack = np.stack(means).astype(np.float64)
-    dice = {key: _dice_curve(level, truth) for key, level in resized.items()}
+    dice = {key: _dice_curve(level, truth) for key, level in maps_at_side.items()}
     return MapStatistics(image_id, stack @ stack.T / area, stack[:, truth.ravel()].sum(axis=1) / area, dice)
 
 
@@ -117,13 +119,7 @@ def _best_level(statistics: list[MapStatistics], name: str, fold: int) -> int:
     return choose(np.mean(curves or [np.ones(257)], axis=0)[1:256], (LEVEL_RADIUS,))[0] + 1
 
 
-def _dice_curve(level: Levels, truth: NDArray[np.bool_]) -> Floats:
+def _dice_curve(level: Levels, truth: Bools) -> Floats:
     """Dice (257,) at every threshold of one positive image."""
     total, hit = above(histogram(level)), above(histogram(level, truth))
     return 2 * hit / (total + hit[0])
-
-
-def _resized(level: Levels, side: int) -> Levels:
-    if level.shape == (side, side):
-        return level
-    return np.asarray(cv2.resize(level, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.metrics import roc_curve
 
 from experiments.settings.decision import OperatingPointSettings
+from experiments.statistics.arrays import Bools, Floats
 from imaging.io.config import Settings
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 RULE = "rule"
 """The point of the fitted rule: an image is flagged when it gets a mask."""

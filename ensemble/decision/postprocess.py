@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from experiments.statistics.arrays import Bools
 from imaging.io.config import Settings
-
-Mask = NDArray[np.bool_]
 
 
 class PostProcessing(Settings):
@@ -33,7 +31,7 @@ class PostProcessing(Settings):
         """Whether nothing is done."""
         return not (self.min_component or self.fill_holes or self.dilate)
 
-    def __call__(self, mask: Mask) -> Mask:
+    def __call__(self, mask: Bools) -> Bools:
         """The finished mask bool (H, W)."""
         if self.idle or not mask.any():
             return mask
@@ -47,7 +45,7 @@ class PostProcessing(Settings):
         return mask
 
 
-def without_small_parts(mask: Mask, least: float) -> Mask:
+def without_small_parts(mask: Bools, least: float) -> Bools:
     """Remove connected parts of fewer than `least` pixels."""
     count, part, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     keep = stats[:, cv2.CC_STAT_AREA] >= least
@@ -55,14 +53,14 @@ def without_small_parts(mask: Mask, least: float) -> Mask:
     return keep[part] if count > 1 else mask
 
 
-def filled(mask: Mask) -> Mask:
+def filled(mask: Bools) -> Bools:
     """Fill holes: background that does not reach the image's edge (4 neighbours)."""
     outside = np.pad(~mask, 1, constant_values=True).view(np.uint8)
     _, part = cv2.connectedComponents(outside, connectivity=4)
     return np.asarray(part != part[0, 0])[1:-1, 1:-1]
 
 
-def grown(mask: Mask, radius: int) -> Mask:
+def grown(mask: Bools, radius: int) -> Bools:
     """Dilate by a disk."""
     if radius == 0:
         return mask

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ensemble.decision.comparison import to_markdown
 from ensemble.decision.decision import Decision
@@ -12,8 +11,7 @@ from ensemble.evidence.evidence import Cases
 from ensemble.evidence.probability import groups
 from ensemble.metrics import expected_calibration_error, log_loss
 from ensemble.rules.expected_value import ExpectedValue, ExpectedValuePerImage
-
-Floats = NDArray[np.float64]
+from experiments.statistics.arrays import Floats
 
 
 def describe(

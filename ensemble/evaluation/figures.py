@@ -5,16 +5,13 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-from numpy.typing import NDArray
 
 from ensemble import metrics
 from ensemble.evidence.evidence import Cases
 from ensemble.rules import Rule
 from ensemble.rules.triplet import ORDERED, Triplet, scores
+from experiments.statistics.arrays import Bools, Floats
 from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE, SERIES, UNLABELLED, new_figure
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 def search_surface(cases: Cases, rule: Rule) -> Figure:

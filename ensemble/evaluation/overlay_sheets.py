@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from experiments.statistics.arrays import Bools
 from imaging.plotting import OUTLINE, SAID, new_figure, picture_axes
 
 SIDE = 512
@@ -50,9 +51,7 @@ def _in_rows(ids: list[str], examples: int) -> Rows:
     return {" " * k: ids[k * examples : (k + 1) * examples] for k in range(2) if ids[k * examples :]}
 
 
-def draw(
-    image: NDArray[np.uint8], true: NDArray[np.bool_], said: NDArray[np.bool_], weight: int = 2
-) -> NDArray[np.uint8]:
+def draw(image: NDArray[np.uint8], true: Bools, said: Bools, weight: int = 2) -> NDArray[np.uint8]:
     """An image uint8 (S, S) as RGB uint8 (SIDE, SIDE, 3) with both outlines; masks bool of any size."""
     grey = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)

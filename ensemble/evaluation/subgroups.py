@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ensemble.metrics import auroc, breakdown
+from experiments.statistics.arrays import Bools
 from experiments.statistics.bootstrap import PatientDraws, interval
-
-Floats = NDArray[np.float64]
 
 NO_LESION = "none"
 QUARTERS = {1: "1 smallest quarter", 2: "2 second", 3: "3 third", 4: "4 largest quarter"}
@@ -51,7 +49,7 @@ def report(table: pd.DataFrame, draws: PatientDraws) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _row(table: pd.DataFrame, inside: NDArray[np.bool_], draws: PatientDraws) -> dict[str, float]:
+def _row(table: pd.DataFrame, inside: Bools, draws: PatientDraws) -> dict[str, float]:
     part = table[inside]
     label, dice = part["label"].to_numpy(bool), part["dice"].to_numpy()
     result = breakdown(dice, label)

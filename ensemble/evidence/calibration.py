@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
@@ -18,10 +17,8 @@ from sklearn.isotonic import IsotonicRegression
 from ensemble.evidence.features import logit
 from ensemble.evidence.logistic import fit as fit_logistic
 from ensemble.metrics import log_loss
+from experiments.statistics.arrays import Bools, Floats
 from imaging.io.config import Settings
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 class Sigmoid(Settings):

@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensemble.evidence.histograms import LEVELS, NOTHING, Counts
+from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.threshold_search import UNIT
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _BLOCK = 1024
 """Images whose tables are held at once."""
@@ -103,7 +101,7 @@ class Cases:
         return len(self.evidence)
 
     @property
-    def label(self) -> NDArray[np.bool_]:
+    def label(self) -> Bools:
         """Whether there is a pneumothorax."""
         return self.hit[:, 0] > 0
 

@@ -15,8 +15,7 @@ from scipy.special import entr
 
 from ensemble.evidence.evidence import Evidence
 from ensemble.evidence.histograms import NOTHING, Counts
-
-Floats = NDArray[np.float64]
+from experiments.statistics.arrays import Floats
 
 _LEVEL = np.arange(256) / 255.0
 _SMALLEST_SHARE = 1e-6

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ensemble.evidence.evidence import Cases, Evidence
@@ -15,11 +14,10 @@ from ensemble.evidence.mask_average import Maps, MaskEnsemble
 from ensemble.evidence.predictions import Predictions
 from ensemble.evidence.probability import ensemble_probability, fold_mean
 from experiments.settings.decision import Space
+from experiments.statistics.arrays import Floats, Ints
 from imaging import rle
 from imaging.io.threads import cores, ordered_map
 from imaging.prepared import Prepared
-
-Floats = NDArray[np.float64]
 
 
 def member_probabilities(predictions: Predictions, names: list[str], space: Space) -> Floats:
@@ -149,7 +147,7 @@ def _shapes(prepared: Prepared, ids: list[str]) -> dict[str, tuple[int, int]]:
     )
 
 
-def _fold_of(predictions: Predictions) -> NDArray[np.int64]:
+def _fold_of(predictions: Predictions) -> Ints:
     table = next(iter(predictions.classification.values()))
     grouped = table.groupby("image_id", sort=True)["fold"]
     return np.where(grouped.size() == 1, grouped.first(), -1).astype(np.int64)

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.statistics.arrays import Bools
+
 LEVELS = 257
 NOTHING = 256
 """The threshold that no pixel reaches: an empty mask."""
@@ -37,7 +39,7 @@ def resized(level: Levels, shape: tuple[int, int]) -> Levels:
     return np.asarray(cv2.resize(level, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def histogram(level: Levels, inside: NDArray[np.bool_] | None = None) -> Counts:
+def histogram(level: Levels, inside: Bools | None = None) -> Counts:
     """Pixels at each of the 256 values of a map uint8 (H, W), or of those inside a mask bool (H, W); int64 (256,).
 
     Counted within the rectangle that holds all that is not 0 (or the mask), since most of a map is background.
@@ -65,7 +67,7 @@ def _filled(level: Levels) -> tuple[slice, slice]:
     return band, slice(int(columns[0]) * eight, (int(columns[-1]) + 1) * eight)
 
 
-def _histogram(level: Levels, inside: NDArray[np.bool_] | None) -> Counts:
+def _histogram(level: Levels, inside: Bools | None) -> Counts:
     if not level.size:
         return np.zeros(256, np.int64)
     if level.size >= _EXACT_IN_FLOAT32:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import model_validator
+from scipy.optimize import minimize
 from scipy.special import expit
 
+from experiments.statistics.arrays import Bools, Floats
 from imaging.io.config import Settings
-
-Floats = NDArray[np.float64]
 
 
 class Logistic(Settings):
@@ -71,20 +70,17 @@ class Logistic(Settings):
 def fit(
     table: Mapping[str, Floats], target: Floats, ridge: float = 1.0, rising: tuple[str, ...] = ()
 ) -> Logistic:
-    """Fit by Newton's method with a ridge penalty of ridge/2·Σ weight² (standardised; the intercept is free).
+    """Fit with a ridge penalty of ridge/2·Σ weight² on standardised features; the intercept is free.
 
-    ridge 1 is scikit-learn's default C = 1. Features named in `rising` that come out with a negative weight
-    are set to zero and the others fitted again, so that the result never falls in them. Without any image
-    the value is 0.5 everywhere."""
+    ridge 1 is scikit-learn's default C = 1. Weights of the features named in `rising` are kept at 0 or above, so that the
+    result never falls in them. Without any image the value is 0.5 everywhere."""
     names = list(table)
     x = np.stack([np.asarray(table[name], np.float64) for name in names], axis=-1)
     shape = _shape(names, x)
     z = _standardised(x, shape)
-    free = np.ones(len(names), bool)
-    weight, intercept = _newton(z, np.asarray(target, np.float64), ridge, free)
-    wrong = np.array([name in rising for name in names]) & (weight < 0)
-    if wrong.any():
-        weight, intercept = _newton(z, np.asarray(target, np.float64), ridge, ~wrong)
+    weight, intercept = _minimise(
+        z, np.asarray(target, np.float64), ridge, np.array([name in rising for name in names])
+    )
     return shape.model_copy(update={"weight": [float(w) for w in weight], "intercept": float(intercept)})
 
 
@@ -109,29 +105,21 @@ def _standardised(x: Floats, shape: Logistic) -> Floats:
     return (np.clip(x, shape.low, shape.high) - np.array(shape.mean)) / np.array(shape.scale)
 
 
-def _newton(z: Floats, y: Floats, ridge: float, free: NDArray[np.bool_]) -> tuple[Floats, float]:
-    """Minimise the penalised log loss; damped steps, since a full one may overshoot when the classes are
-    separable."""
-    design = np.column_stack([np.ones(len(z)), z[:, free]])
-    penalty = np.diag(np.append(1e-6, np.full(int(free.sum()), ridge)))
-    beta = np.zeros(design.shape[1])
-    for _ in range(100):
-        p = expit(design @ beta)
-        gradient = design.T @ (p - y) + penalty @ beta
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + penalty
-        step = np.linalg.solve(hessian + 1e-9 * np.eye(len(beta)), gradient)
-        size, before = 1.0, _loss(design, y, penalty, beta)
-        while size > 1e-6 and _loss(design, y, penalty, beta - size * step) > before + 1e-12:
-            size /= 2
-        beta = beta - size * step
-        if np.abs(size * step).max() < 1e-9:
-            break
-    weight = np.zeros(len(free))
-    weight[free] = beta[1:]
-    return weight, float(beta[0])
+def _minimise(z: Floats, y: Floats, ridge: float, rising: Bools) -> tuple[Floats, float]:
+    """Minimise the penalised log loss over weights (K,), those of `rising` not negative, and the intercept."""
+    design = np.column_stack([np.ones(len(z)), z])
+    penalty = np.append(1e-6, np.full(z.shape[1], ridge))
 
+    def loss(beta: Floats) -> tuple[float, Floats]:
+        logit = design @ beta
+        value = np.sum(np.logaddexp(0.0, logit) - y * logit) + penalty @ beta**2 / 2
+        gradient = design.T @ (expit(logit) - y) + penalty * beta
+        return float(value) / count, gradient / count
 
-def _loss(design: Floats, y: Floats, penalty: Floats, beta: Floats) -> float:
-    """Penalised log loss, up to the entropy of y; log(1 + e^x) without overflow."""
-    logit = design @ beta
-    return float(np.sum(np.logaddexp(0.0, logit) - y * logit) + beta @ penalty @ beta / 2)
+    count = max(len(z), 1)  # the tolerances below then mean the same for any number of images
+    bounds = [(None, None), *((0.0, None) if positive else (None, None) for positive in rising)]
+    options = {"maxiter": 2000, "ftol": 1e-16, "gtol": 1e-10}
+    found = minimize(
+        loss, np.zeros(len(penalty)), jac=True, method="L-BFGS-B", bounds=bounds, options=options
+    )
+    return found.x[1:], float(found.x[0])

@@ -14,21 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from ensemble.evidence.histograms import Levels, resized
 from imaging.io.config import Settings
 
-Levels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Maps = Mapping[str, Mapping[int, Levels]]
 """Maps uint8 (s, s) of one image by model and fold."""
 
 _EDGE = 0.25
 """Logits of the levels 0 and 255 are taken a quarter of a level inside, so that every level survives there
 and back."""
-_LOGIT: Floats = np.log(
+_LOGIT: NDArray[np.float32] = np.log(
     np.clip(np.arange(256), _EDGE, 255 - _EDGE) / (255 - np.clip(np.arange(256), _EDGE, 255 - _EDGE))
 )
 _LOGIT = _LOGIT.astype(np.float32)
-_PLAIN: Floats = np.arange(256, dtype=np.float32)
+_PLAIN: NDArray[np.float32] = np.arange(256, dtype=np.float32)
 
 
 class MaskEnsemble(Settings):
@@ -70,16 +69,16 @@ class MaskEnsemble(Settings):
         total = sum(np.float32(self.weights[name]) * mean for name, mean in means.items())
         return self._back(np.asarray(total)), _agreement([self._back(mean) for mean in means.values()])
 
-    def _mean_over_folds(self, name: str, folds: Mapping[int, Levels], side: int) -> Floats:
+    def _mean_over_folds(self, name: str, folds: Mapping[int, Levels], side: int) -> NDArray[np.float32]:
         """Mean (S, S) over one model's fold maps, on the scale that is averaged."""
         if not folds:
             raise ValueError(f"no maps of {name}")
         total = np.zeros((side, side), np.float32)
         for fold in sorted(folds):
-            total += cv2.LUT(_at_side(folds[fold], side), self._scale(name, fold))
+            total += cv2.LUT(resized(folds[fold], (side, side)), self._scale(name, fold))
         return total / np.float32(len(folds))
 
-    def _scale(self, name: str, fold: int) -> Floats:
+    def _scale(self, name: str, fold: int) -> NDArray[np.float32]:
         """What each of the 256 levels counts for."""
         if self.average == "logit":
             return _LOGIT
@@ -91,16 +90,10 @@ class MaskEnsemble(Settings):
             return _PLAIN - np.float32(self.best_levels[name][fold] - self.centre)
         return _PLAIN
 
-    def _back(self, mean: Floats) -> Levels:
+    def _back(self, mean: NDArray[np.float32]) -> Levels:
         """From the scale that is averaged to levels uint8."""
         level = 255 / (1 + np.exp(-mean)) if self.average == "logit" else mean
         return np.clip(np.rint(level), 0, 255).astype(np.uint8)
-
-
-def _at_side(level: Levels, side: int) -> Levels:
-    if level.shape == (side, side):
-        return level
-    return np.asarray(cv2.resize(level, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _agreement(models: list[Levels]) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -20,11 +19,9 @@ from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.evidence.features import image_features, logit
 from ensemble.metrics import log_loss
 from experiments.settings.decision import EnsembleSettings, Space
+from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.nested_score import patient_groups
 from imaging.io.config import Settings
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class Calibrated(Settings):
@@ -72,9 +69,7 @@ def ensemble_probability(members: Floats, weights: Floats, space: Space = "logit
     return members @ weights if space == "probability" else expit(logit(members) @ weights)
 
 
-def learn_weights(
-    members: Floats, label: NDArray[np.bool_], shrinkage: float, space: Space = "logit"
-) -> Floats:
+def learn_weights(members: Floats, label: Bools, shrinkage: float, space: Space = "logit") -> Floats:
     """Weights (M,) on the simplex that minimise the ensemble's log loss, pulled towards equal ones.
 
     loss(w)/loss(equal) + shrinkage·M·|w − 1/M|²: with members alike in quality the data cannot tell weights

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from ensemble.evidence.evidence import UNIT, Cases, Evidence
 from ensemble.evidence.histograms import NOTHING, above, histogram
+from experiments.statistics.arrays import Bools, Floats, Ints
 from imaging.io.config import Settings
-
-Ints = NDArray[np.int64]
 
 LEVEL_RADIUS = 8
 """Neighbourhood of a threshold over which a search surface is smoothed: ±8 of 256 levels, about ±0.03 of probability."""
@@ -51,7 +50,7 @@ class Rule(Settings):
         or where no probability would do."""
         return None
 
-    def apply(self, image_prob: float, mask_prob: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    def apply(self, image_prob: float, mask_prob: NDArray[np.uint8]) -> Bools:
         """The mask (H, W) of one image from its calibrated probability and its map uint8 at the original
         resolution."""
         level = int(self.thresholds(one_image(image_prob, mask_prob))[0])
@@ -77,11 +76,11 @@ def one_image(
     )
 
 
-def cut_where(passes: NDArray[np.bool_], level: int) -> Ints:
+def cut_where(passes: Bools, level: int) -> Ints:
     """One level for the images that pass, no mask for the others."""
     return np.where(passes, level, NOTHING).astype(np.int64)
 
 
-def mean_score(surface: NDArray[np.int64], cases: Cases) -> NDArray[np.float64]:
+def mean_score(surface: Ints, cases: Cases) -> Floats:
     """Scores of a surface of gains: what empty masks earn, and the gain on top."""
     return (surface + cases.units[:, NOTHING].sum()) / UNIT / len(cases)

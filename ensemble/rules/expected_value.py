@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from scipy.special import expit
 
@@ -17,10 +16,9 @@ from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.evidence.features import MapSums, map_sums, mask_features
 from ensemble.evidence.histograms import NOTHING
 from ensemble.evidence.logistic import Logistic, fit
-from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where
+from ensemble.rules.base import LEVEL_RADIUS, Rule, cut_where
+from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.search_surface import choose
-
-Floats = NDArray[np.float64]
 
 LEVELS = np.arange(4, 253, 4)
 """Levels at which a mask may be cut."""
@@ -28,7 +26,7 @@ FEW = np.arange(16, 241, 16)
 """Levels among which each image chooses where it has a choice of its own."""
 
 
-def worth_it(prob: Floats, dice: Floats) -> NDArray[np.bool_]:
+def worth_it(prob: Floats, dice: Floats) -> Bools:
     """p > 1/(1 + D), elementwise."""
     return prob > 1.0 / (1.0 + dice)
 

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from ensemble.evidence.evidence import Cases, Evidence
-from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where, mean_score
+from ensemble.rules.base import LEVEL_RADIUS, Rule, cut_where, mean_score
+from experiments.statistics.arrays import Ints
 from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import gate_surface, quantile_cuts
 

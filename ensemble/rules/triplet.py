@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ensemble.evidence.evidence import Cases, Evidence
-from ensemble.rules.base import LEVEL_RADIUS, Ints, Rule, cut_where, mean_score
+from ensemble.rules.base import LEVEL_RADIUS, Rule, cut_where, mean_score
+from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import area_grid, quantile_cuts, triplet_surface, two_key_surface
 
@@ -51,7 +51,7 @@ class Triplet(Rule):
         )
         return cls(top=top, area=int(areas[area]), bottom=bottom, reference=reference)
 
-    def certain(self, evidence: Evidence) -> NDArray[np.bool_]:
+    def certain(self, evidence: Evidence) -> Bools:
         """Whether enough pixels (N,) reach the top level."""
         return evidence.area(self.top, self.reference) >= self.area
 
@@ -101,14 +101,14 @@ class GatedTriplet(Triplet):
         return f"{evidence.prob[0]:.2f}, needed {self.cut:.2f}; {super().reason(evidence)}"
 
 
-def scores(cases: Cases, reference: int, areas: Ints) -> NDArray[np.float64]:
+def scores(cases: Cases, reference: int, areas: Ints) -> Floats:
     """Score (256, A, 256) of every top level, area and bottom level; see ORDERED for the ones that make
     sense."""
     pixels = cases.evidence.above[:, :256].astype(np.int64) * reference // cases.evidence.pixels[:, None]
     return mean_score(triplet_surface(pixels, areas, cases.gain()), cases)
 
 
-def _ordered() -> NDArray[np.bool_]:
+def _ordered() -> Bools:
     level = np.arange(256)
     return ((level[None] <= level[:, None]) & (level[None] >= 1))[:, None, :]
 

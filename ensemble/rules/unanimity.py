@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from ensemble.evidence.evidence import Cases, Evidence
-from ensemble.rules.base import Ints, Rule, cut_where, mean_score
+from ensemble.rules.base import Rule, cut_where, mean_score
 from ensemble.rules.triplet import COARSE
+from experiments.statistics.arrays import Ints
 from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import area_grid, either_key_surface, quantile_cuts
 

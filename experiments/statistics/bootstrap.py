@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from experiments.statistics.arrays import Bools, Floats, Ints
 
 _NUMBERS = 2**17
 """Weights of images handled at once, however many images there are: they fit into a cache."""
@@ -73,7 +72,7 @@ class PatientDraws:
             yield self.counts[start : start + self._some]
 
 
-def _ranked(weight: Floats, label: Bools, ends: NDArray[np.int64]) -> dict[str, Floats]:
+def _ranked(weight: Floats, label: Bools, ends: Ints) -> dict[str, Floats]:
     """Rank measures from weights (b, N) of images sorted by falling probability; `ends` closes each tie."""
     hits = np.cumsum(weight * label, axis=1)[:, ends]
     alarms = np.cumsum(weight * ~label, axis=1)[:, ends]
@@ -108,6 +107,6 @@ def with_interval(value: float, samples: Floats) -> dict[str, float | None]:
     return {"value": plain(value), "low": plain(low), "high": plain(high)}
 
 
-def bin_of(prob: Floats, bins: int) -> NDArray[np.int64]:
+def bin_of(prob: Floats, bins: int) -> Ints:
     """Which of `bins` equal-width bins of [0, 1] a probability falls into; 1 belongs to the last."""
     return np.minimum((prob * bins).astype(np.int64), bins - 1)

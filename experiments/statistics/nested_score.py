@@ -12,11 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import UNIT, bins_of, triplet_surface
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 GROUPS = 5
 TIE = 1e-4
@@ -42,7 +40,7 @@ def nested_score(
     empty: Floats,
     group: Ints,
     radius: tuple[int, int, int] = (1, 1, 1),
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: Bools | None = None,
 ) -> float:
     """Mean Dice of N images, those of each group decided by the rule that is best for the other groups.
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-Floats = NDArray[np.float64]
+from experiments.statistics.arrays import Bools, Floats
 
 
-def smoothed(surface: Floats, radius: Sequence[int], allowed: NDArray[np.bool_] | None = None) -> Floats:
+def smoothed(surface: Floats, radius: Sequence[int], allowed: Bools | None = None) -> Floats:
     """Mean over a box of ±radius[k] settings along axis k, over the allowed settings inside the surface only.
 
     Returns -inf where a setting is not allowed.
@@ -30,7 +29,7 @@ def smoothed(surface: Floats, radius: Sequence[int], allowed: NDArray[np.bool_] 
 
 
 def choose(
-    surface: Floats, radius: Sequence[int], allowed: NDArray[np.bool_] | None = None, tolerance: float = 1e-6
+    surface: Floats, radius: Sequence[int], allowed: Bools | None = None, tolerance: float = 1e-6
 ) -> tuple[int, ...]:
     """Index of the chosen setting: highest smoothed score; among those within `tolerance`, the nearest to
     their middle.

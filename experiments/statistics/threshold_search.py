@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-Ints = NDArray[np.int64]
+from experiments.statistics.arrays import Floats, Ints
 
 UNIT = 2**40
 """A Dice of 1 as a whole number: rounds each image at 1e-12, and 8 million images still fit into 64 bits."""
@@ -28,7 +28,7 @@ def area_grid(count: int = 64, low: int = 1, high: int = 40_000) -> Ints:
     return np.unique(np.rint(np.geomspace(low, high, count)).astype(np.int64))
 
 
-def quantile_cuts(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+def quantile_cuts(values: Floats, count: int) -> Floats:
     """At most `count` + 1 cuts of a probability, between neighbouring values, at even quantiles; the first
     lets all pass."""
     distinct = np.unique(values)
@@ -71,16 +71,14 @@ def triplet_surface(area: Ints, areas: Ints, gain: Ints) -> Ints:
     return add_from_top(table, [1])
 
 
-def gate_surface(value: NDArray[np.float64], cuts: NDArray[np.float64], gain: Ints) -> Ints:
+def gate_surface(value: Floats, cuts: Floats, gain: Ints) -> Ints:
     """What each cut of an image score earns with each mask threshold: int64 (C, T); an image passes iff
     value >= cut."""
     group = bins_of(value, cuts)[:, None] - 1
     return add_from_top(grouped_gain(group, len(cuts), gain), [0])
 
 
-def two_key_surface(
-    value: NDArray[np.float64], cuts: NDArray[np.float64], area: Ints, areas: Ints, gain: Ints
-) -> Ints:
+def two_key_surface(value: Floats, cuts: Floats, area: Ints, areas: Ints, gain: Ints) -> Ints:
     """What images earn that reach both a cut of the image score and an area at a top level: int64 (C, T1,
     A, T2)."""
     tops, count = area.shape[1], len(areas)
@@ -91,9 +89,7 @@ def two_key_surface(
     return add_from_top(table, [0, 2])
 
 
-def either_key_surface(
-    value: NDArray[np.float64], cuts: NDArray[np.float64], area: Ints, areas: Ints, gain: Ints
-) -> Ints:
+def either_key_surface(value: Floats, cuts: Floats, area: Ints, areas: Ints, gain: Ints) -> Ints:
     """What images earn that reach a cut of the image score, or an area at a top level, or both: int64 (C,
     T1, A, T2).
 
