@@ -52,7 +52,10 @@ def decode(data: bytes) -> Radiograph:
 
 def decode_reduced(data: bytes, side: int) -> tuple[NDArray[np.uint8], Facts]:
     """As `read_reduced`, from a file's bytes."""
-    return pictures.decode_reduced(data, side) if _is_picture(data) else dicom.decode_reduced(data, side)
+    if _is_picture(data):
+        return pictures.decode_reduced(data, side)
+    radiograph = dicom.decode(data, side)
+    return to_uint8(radiograph.pixels), radiograph.facts
 
 
 def _is_picture(data: bytes) -> bool:

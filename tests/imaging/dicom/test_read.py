@@ -138,7 +138,7 @@ def test_8_bit_jpeg_in_16_bits_allocated(tmp_path):
     decoded = cv2.imdecode(np.frombuffer(files.jpeg(picture), np.uint8), 0).astype(float)
     spread = decoded.max() - decoded.min()
     np.testing.assert_allclose(radiograph.pixels, (decoded - decoded.min()) / spread * 65535, atol=0.5)
-    assert dicom.read_reduced(path, 20)[0].shape == picture.shape
+    assert dicom.read(path, 20).pixels.shape == picture.shape
 
 
 def test_a_frame_in_several_fragments(tmp_path):
@@ -176,7 +176,8 @@ def test_a_file_without_preamble_and_meta_information(tmp_path):
 def test_reduced_reading(tmp_path, height, width, side, expected):
     picture = smooth_picture(height, width)
     path = files.write_frame(tmp_path / "a.dcm", files.jpeg(picture), uid.JPEGBaseline8Bit, picture)
-    pixels, facts = dicom.read_reduced(path, side)
+    radiograph = dicom.read(path, side)
+    pixels, facts = radiograph.pixels, radiograph.facts
     assert pixels.shape == expected
     assert pixels.dtype == np.uint8
     assert (facts.height, facts.width) == (height, width)
@@ -200,13 +201,14 @@ def test_reduced_reading_of_inverted_and_of_windowed_pictures(tmp_path):
             ]
         )
     )
-    np.testing.assert_array_equal(dicom.read_reduced(inverted, 48)[0], 255 - dicom.read_reduced(plain, 48)[0])
-    np.testing.assert_array_equal(dicom.read_reduced(windowed, 48)[0], dicom.read(windowed).pixels)
+    np.testing.assert_array_equal(dicom.read(inverted, 48).pixels, 255 - dicom.read(plain, 48).pixels)
+    np.testing.assert_array_equal(dicom.read(windowed, 48).pixels, dicom.read(windowed).pixels)
 
 
 def test_reduced_reading_of_16_bits(tmp_path):
     pixels = random_pixels(np.uint16, 16)
-    reduced, facts = dicom.read_reduced(files.write(tmp_path / "a.dcm", pixels), 10)
+    radiograph = dicom.read(files.write(tmp_path / "a.dcm", pixels), 10)
+    reduced, facts = radiograph.pixels, radiograph.facts
     np.testing.assert_array_equal(reduced, np.rint(pixels / 257).astype(np.uint8))
     assert (facts.height, facts.width) == SHAPE
 
@@ -268,7 +270,7 @@ def test_real_files_read_in_silence():
             assert radiograph.pixels.std() > 20
             assert 0.1 < radiograph.facts.spacing_mm[0] < 0.25
             assert radiograph.facts.view in ("PA", "AP")
-            reduced, _ = dicom.read_reduced(path, 512)
+            reduced = dicom.read(path, 512).pixels
             average = cv2.resize(radiograph.pixels, (512, 512), interpolation=cv2.INTER_AREA)
             assert np.abs(reduced.astype(int) - average).mean() < 0.5
 
