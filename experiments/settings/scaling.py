@@ -80,20 +80,28 @@ def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
 
 
 def _stage(stage: str, section: dict[str, Any], scale: Scale, largest: int) -> dict[str, Any]:
-    found = _smaller(section, scale, largest)
+    found = _with_phases(section, section["epochs"], scale, largest)
     found["variants"] = {
-        name: _smaller(own, scale, largest) for name, own in section.get("variants", {}).items()
+        name: _with_phases(own, section["epochs"], scale, largest)
+        for name, own in section.get("variants", {}).items()
     }
     found |= {"pretrained": "none", "workers": 0, "validate_every": 1}
-    phases = [{"epochs": section["epochs"], **phase} for phase in section.get("phases", [])]
-    if phases:
-        total = sum(phase["epochs"] for phase in phases)
-        found["phases"] = [_smaller(phase, scale, largest, phase["epochs"] / total) for phase in phases]
-    _thaw(found)
+    for own in (found, *found["variants"].values()):
+        _thaw(own)
     if scale.small_networks:
         _shrink(stage, found)
     if scale.lr is not None and section.get("optimiser") != "sgd":
         _faster(found, scale.lr)
+    return found
+
+
+def _with_phases(own: dict[str, Any], epochs: int, scale: Scale, largest: int) -> dict[str, Any]:
+    """A section or a variant at this scale; its phases keep their shares of the epochs."""
+    found = _smaller(own, scale, largest)
+    phases = [{"epochs": own.get("epochs", epochs), **phase} for phase in own.get("phases", [])]
+    if phases:
+        total = sum(phase["epochs"] for phase in phases)
+        found["phases"] = [_smaller(phase, scale, largest, phase["epochs"] / total) for phase in phases]
     return found
 
 
@@ -142,7 +150,8 @@ def _shrink(stage: str, section: dict[str, Any]) -> None:
 def _faster(section: dict[str, Any], highest: float) -> None:
     """All learning rates of a stage times one factor, 1 or more, so that the highest is at least `highest`."""
     section.setdefault("lr", TrainingSettings.model_fields["lr"].default)
-    places = [section, *section["variants"].values(), *section.get("phases", [])]
+    owners = [section, *section["variants"].values()]
+    places = [*owners, *(phase for own in owners for phase in own.get("phases", []))]
     factor = max(1.0, highest / max(place["lr"] for place in places if "lr" in place))
     for place in places:
         for key in ("lr", "lr_end"):

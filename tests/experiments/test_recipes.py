@@ -84,15 +84,25 @@ def test_the_published_experiments_are_all_there() -> None:
 
 
 def test_sizes_shrink_in_proportion_and_iterations_with_the_images() -> None:
-    first, chest = (
+    best, chest = (
         reduced(yaml.safe_load((FOLDER / f"{name}.yaml").read_text()), SCALES["small"])["segmentation"]
-        for name in ("siim-first-place", "chest-image-pneum-lr0.01")
+        for name in ("siim-best", "chest-image-pneum-lr0.01")
     )
-    assert [phase.get("image_size", first["image_size"]) for phase in first["phases"]] == [128, 128, 128, 256]
-    # 50, 16, 16 and 40 of 122 epochs become shares of 12
-    assert [phase["epochs"] for phase in first["phases"]] == [5, 2, 2, 4]
+    assert [phase.get("image_size", best["image_size"]) for phase in best["phases"]] == [128, 128, 192, 256]
+    # 16, 30, 24 and 20 of 90 epochs become shares of 12
+    assert [phase["epochs"] for phase in best["phases"]] == [2, 4, 3, 3]
     # 3,000 phantoms, .7 of them in the folds, two thirds trained on, 16 a step
     assert (chest["epochs"], chest["iterations"]) == (12, 12 * 88)
+
+
+def test_phases_of_a_variant_shrink_as_those_of_the_section() -> None:
+    section = params("siim-first-place", "small").segmentation
+    found = {name: phases_of(for_model(section, name)) for name in section.models}
+    # 50, 48, 48 and 40 of 186 epochs become shares of 12
+    assert {tuple(phase.epochs for phase in phases) for phases in found.values()} == {(3, 3, 3, 3)}
+    shares = [phase.sampling.positive_share for phase in found["albunet_public"]]
+    assert shares == [0.8, 0.4, 0.6, 0.4]
+    assert [phase.lr for phase in found["seunet"]] == [phase.lr for phase in found["albunet_valid"]]
 
 
 def rates(name: str, scale: str) -> list[float]:
@@ -107,7 +117,7 @@ def rates(name: str, scale: str) -> list[float]:
         ("siim-unet-resnet50", "cpu", [2e-3]),  # 1e-5 is made for weights of ImageNet
         ("siim-unet-resnet50", "tiny", [1e-5]),
         ("siim-first-place", "cpu", [2e-3, 2e-4, 2e-4, 2e-4]),  # 1e-4 and 1e-5: a tenth stays a tenth
-        ("siim-best", "cpu", [2e-3, 1e-3, 3e-4]),
+        ("siim-best", "cpu", [2e-3, 1e-3, 1e-3, 3e-4]),
         ("phantom", "cpu", [3e-3]),  # high enough
         ("chest-image-pneum-lr0.01", "cpu", [1e-2]),  # SGD
     ],
@@ -125,7 +135,12 @@ def test_every_recipe_trains_the_same_folds_at_the_scales_that_compare() -> None
 
 def test_a_random_encoder_is_not_frozen_at_first() -> None:
     section = params("siim-best", "cpu").segmentation
-    assert [phase.freeze_encoder for phase in phases_of(for_model(section, section.models[0]))] == [0, 0, 0]
+    assert [phase.freeze_encoder for phase in phases_of(for_model(section, section.models[0]))] == [
+        0,
+        0,
+        0,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("scale", ["tiny", "cpu"])
