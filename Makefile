@@ -9,7 +9,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help repro bundle predict tune-worker test test-slow lint app serve figures ui bench requirements clean
+.PHONY: help repro bundle predict tune-worker test test-slow lint app serve docs figures ui bench requirements clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ serve: .venv/ready ## register the bundle in MLflow and serve it, http://127.0.0
 	python -m ensemble.serve $(if $(BUNDLE),--bundle $(BUNDLE))
 	MLFLOW_TRACKING_URI=$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db} \
 	  mlflow models serve -m models:/pneumothorax@champion --env-manager local --host 127.0.0.1 --port 5001
+
+docs: .venv/ready ## build the documentation site into site/; a broken link is an error
+	zensical build --clean --strict
 
 figures: .venv/ready ## draw the figures of docs/ anew from the run that is here
 	python -m ensemble.gallery
