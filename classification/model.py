@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from experiments.monitoring.mlflow_model import Served, weights_in
+from experiments.networks import pretrained
+from experiments.networks.normalisation import from_channels, set_normalisation
+from experiments.networks.pretrained import is_vit
 from experiments.networks.weights import hub_error, load_facts, restore
 from experiments.settings.training import ClassificationSettings
 from imaging.io.config import validate
@@ -57,10 +60,11 @@ class Localising(nn.Module):
 def build(settings: ClassificationSettings, trained: bool = False) -> nn.Module:
     """A network from float (B, 1, H, W) to logits (B, 1).
 
-    `trained`: the weights come from a file next, so that no pretrained ones are fetched. timm sums the three colour
-    filters of a pretrained stem into one. Raises ValueError for an unknown architecture or an unreachable hub.
+    `trained`: the weights come from a trained file next, so that no pretrained ones are fetched. timm sums the three colour
+    filters of a pretrained stem into one. Raises ValueError for an unknown architecture, an unreachable hub, or a file of
+    weights that does not fit.
     """
-    name, pretrained = settings.architecture, settings.pretrained == "imagenet" and not trained
+    name, wish = settings.architecture, "none" if trained else settings.pretrained
     if not timm.is_model(name):
         close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5]) or "timm.list_models() lists all"
         raise ValueError(f"classification.architecture {name!r} is not a timm model; close to it: {close}")
@@ -68,13 +72,31 @@ def build(settings: ClassificationSettings, trained: bool = False) -> nn.Module:
     if settings.head == "localising":
         head = {"num_classes": 0, "global_pool": ""}
         head |= {} if settings.output_stride == 32 else {"output_stride": settings.output_stride}
+    head |= {"drop_path_rate": settings.drop_path} if settings.drop_path else {}
+    head |= {"img_size": settings.image_size, "dynamic_img_size": True} if is_vit(name) else {}
+    fetched = wish != "none" and not pretrained.is_file(wish)
+    whole = name if not fetched or wish == "imagenet" else f"{name}.{wish}"
     try:
-        net = timm.create_model(name, pretrained=pretrained, in_chans=1, drop_rate=settings.dropout, **head)
+        net: Any = timm.create_model(
+            whole, pretrained=fetched, in_chans=1, drop_rate=settings.dropout, **head
+        )
     except Exception as error:  # the hub client's errors have no common base
-        if pretrained:
-            raise hub_error("classification.pretrained", name, error) from error
+        if fetched:
+            raise hub_error("classification.pretrained", wish, name, error) from error
         raise ValueError(f"classification: {name} with {head} cannot be built: {error}") from error
-    return Localising(net, _map_channels(net, settings)) if settings.head == "localising" else net
+    if fetched:
+        pretrained.note(
+            set_normalisation(net, from_channels(net.pretrained_cfg["mean"], net.pretrained_cfg["std"])),
+            whole,
+        )
+    elif wish != "none":
+        pretrained.start_from(
+            net, net, pretrained.find(wish, "classification.pretrained"), "classification.pretrained"
+        )
+    if settings.head != "localising":
+        return net
+    localising = Localising(net, _map_channels(net, settings))
+    return pretrained.pass_on(net, localising)
 
 
 def load(path: Path) -> tuple[nn.Module, ClassificationSettings, dict[str, Any]]:

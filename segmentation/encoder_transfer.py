@@ -1,7 +1,7 @@
 """Stage `encoder_transfer`: whose trained encoders the segmentation networks begin with, if any.
 
 `segmentation.encoder_from` may name a classifier. This stage writes down the SHA-256 of its weights, so that training depends
-on them then, and on no classifier otherwise. `hand_on` is what training does with them.
+on them then, and on no classifier otherwise. Training loads them by `encoder_weights.transfer`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def main() -> None:
     def begin(settings: SegmentationSettings) -> nn.Module:
         net = build(settings)
         if settings.encoder_from is not None:
-            encoder_weights.hand_on(net, settings.encoder_from, number)
+            encoder_weights.transfer(net, settings.encoder_from, number)
         return net
 
     settings = load_section("segmentation", SegmentationSettings)

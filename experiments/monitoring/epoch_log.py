@@ -45,7 +45,7 @@ class EpochLog(Callback):
         # Else callback_metrics holds an older look at the validation images.
         looked = (epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
         row = {name: value for name, value in values.items() if looked or name.startswith("train/")}
-        row |= {"lr": trainer.optimizers[0].param_groups[0]["lr"]}
+        row |= {"lr": max(group["lr"] for group in trainer.optimizers[0].param_groups)}
         self.rows.append({"epoch": epoch, **row})
         if not ranks.first():
             return

@@ -90,9 +90,9 @@ def restore(net: nn.Module, path: Path) -> nn.Module:
     return net.eval()
 
 
-def hub_error(setting: str, name: str, error: Exception) -> ValueError:
-    """What a user reads when pretrained weights cannot be fetched."""
+def hub_error(setting: str, wish: str, name: str, error: Exception) -> ValueError:
+    """The error for pretrained weights that cannot be fetched."""
     return ValueError(
-        f"`{setting}: imagenet` asks for pretrained weights of {name}, but the hub is out of reach or has none "
-        f"({type(error).__name__}). Connect once so that they are cached, or set `{setting}: none` to train from scratch."
+        f"{setting} {wish}: the hub is out of reach or has no such weights of {name} ({type(error).__name__}); connect once so "
+        f"that they are cached, name a local file (docs/pretrained.md), or set it to none"
     )

@@ -25,8 +25,14 @@ class TrainingSettings(Settings):
     """Names of the ensemble's members; each is trained on every fold. A name is a folder name."""
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings of this section that differ for one model, by its name."""
-    pretrained: Literal["none", "imagenet"] = "none"
-    """Initial encoder weights; `imagenet` is fetched by timm from its hub, once."""
+    pretrained: str = "none"
+    """Initial encoder weights: `none`; `imagenet`; a tag of timm's for the architecture, such as `in12k_ft_in1k`;
+    `hf-hub:owner/repository`; or a local .safetensors file or a folder that holds one. docs/pretrained.md lists tried ones."""
+    drop_path: float = Field(default=0.0, ge=0, lt=1)
+    """Stochastic depth (Huang 2016) of timm encoders that have it, such as ConvNeXt and ViT."""
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    """Factor of the learning rate from each layer of a timm encoder to the one before it (Clark 2020): .65 to .9 for ViT and
+    ConvNeXt; 1: one rate for all."""
     image_size: int = Field(default=256, ge=32, le=2048)
     """Side in pixels of the network's input; at most data.image_size."""
     epochs: int = Field(default=10, ge=1)

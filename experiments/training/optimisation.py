@@ -6,8 +6,11 @@ import math
 from typing import Any
 
 import lightning.pytorch as pl
+import timm
 import torch
 from lightning.pytorch.callbacks import Callback, WeightAveraging
+from segmentation_models_pytorch.encoders.timm_universal import TimmUniversalEncoder
+from timm.models._manipulate import group_parameters
 from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -15,6 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from experiments.hardware import Hardware, current
 from experiments.networks.precision import choose_precision
+from experiments.networks.pretrained import classifier_of, plain
 from experiments.settings.training import TrainingSettings
 
 
@@ -26,7 +30,7 @@ def make_optimiser(
     On a GPU it is the fused one, but for fp16: there a fused optimiser unscales gradients itself, after the clipping that
     needs them unscaled.
     """
-    groups = param_groups_weight_decay(net, weight_decay=settings.weight_decay)
+    groups = _groups(net, settings)
     hardware = hardware or current()
     fused = hardware.kind == "cuda" and choose_precision(settings.precision, hardware) != "16-mixed"
     extra = {"fused": True} if fused and settings.optimiser != "radam" else {}  # RAdam has no fused form
@@ -34,6 +38,50 @@ def make_optimiser(
         return torch.optim.SGD(groups, lr=settings.lr, momentum=0.9, **extra)
     kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
     return kinds[settings.optimiser](groups, lr=settings.lr, **extra)
+
+
+def _groups(net: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
+    """Parameter groups: biases and normalisation layers without weight decay, deeper layers of an encoder at higher rates."""
+    if settings.layer_decay == 1:
+        groups: list[dict[str, Any]] = param_groups_weight_decay(net, weight_decay=settings.weight_decay)
+        return groups
+    layers = layer_numbers(net)
+    last = max(layers.values()) + 1
+    found: dict[tuple[int, bool], dict[str, Any]] = {}
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            layer, decayed = layers.get(name, last), parameter.ndim > 1
+            rate = settings.lr * settings.layer_decay ** (last - layer)
+            fresh = {"params": [], "lr": rate, "weight_decay": settings.weight_decay if decayed else 0.0}
+            found.setdefault((layer, decayed), fresh)["params"].append(parameter)
+    return list(found.values())
+
+
+def layer_numbers(net: nn.Module) -> dict[str, int]:
+    """Number of the layer of each parameter of a timm encoder within `net`, from the stem on; other parameters have none."""
+    for prefix, module in net.named_modules():
+        whole: Any = module if hasattr(module, "group_matcher") else _whole(module)
+        if whole is None:
+            continue
+        groups = group_parameters(whole, whole.group_matcher(coarse=False), reverse=True)
+        numbers = {plain(name): number for name, number in groups.items()}
+        heads = {id(one) for one in classifier_of(module).parameters()}
+        return {
+            f"{prefix}.{name}".lstrip("."): numbers[plain(name)]
+            for name, one in module.named_parameters()
+            if plain(name) in numbers and id(one) not in heads
+        }
+    raise ValueError(
+        "layer_decay: the network has no timm encoder; set it to 1, or take an encoder `tu-<timm name>`"
+    )
+
+
+def _whole(module: nn.Module) -> Any:
+    """Of smp's wrapper of a timm encoder, which timm cut at its stages: the whole network, without memory."""
+    if not isinstance(module, TimmUniversalEncoder):
+        return None
+    with torch.device("meta"):
+        return timm.create_model(module.name)
 
 
 def averaging(settings: TrainingSettings, device: torch.device | None = None) -> list[WeightAveraging]:

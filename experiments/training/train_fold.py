@@ -20,7 +20,7 @@ from experiments import ranks, tracking
 from experiments.hardware import current
 from experiments.monitoring import failures, mlflow_model
 from experiments.monitoring.overlays import Overlays
-from experiments.networks import weights
+from experiments.networks import pretrained, weights
 from experiments.networks.normalisation import normalisation_of
 from experiments.settings.training import PROCESSES, TrainingSettings, for_model, phases_of
 from experiments.statistics.nested_score import patient_groups
@@ -121,11 +121,11 @@ def _train(
     origin: Callable[[T], str | None],
 ) -> None:
     prepared = Prepared()
-    asked = settings.model_dump(mode="json", exclude=set(PROCESSES))
-    state = fingerprint(asked, prepared.fingerprint, code_of(stage), origin(settings))
-    resume = tracking.RESUME / f"{stage}-{model}-fold{fold}-{state}"
     torch.manual_seed(settings.seed)
     net = build(settings)
+    asked = settings.model_dump(mode="json", exclude=set(PROCESSES))
+    state = fingerprint(asked, prepared.fingerprint, code_of(stage), origin(settings), pretrained.origin(net))
+    resume = tracking.RESUME / f"{stage}-{model}-fold{fold}-{state}"
     _, validation = datasets(prepared, fold, settings)
     groups = validation_groups(prepared, validation)
     maps = objective(settings, groups).maps
@@ -159,6 +159,7 @@ def _train(
             "settings": phases_of(settings)[-1].model_dump(mode="json"),
             "metrics": done.metrics,
             "normalisation": normalisation_of(net),
+            "pretrained": pretrained.origin(net),
             "data": tuned_params.data(stage),
             "prepared_size": prepared.size,
         }

@@ -1,13 +1,16 @@
-"""Networks by name."""
+"""Build and load segmentation networks by name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from segmentation_models_pytorch.encoders import get_preprocessing_params
 from torch import nn
 
 from experiments.monitoring.mlflow_model import Served, weights_in
+from experiments.networks import pretrained
+from experiments.networks.normalisation import Normalisation, from_channels, set_normalisation
 from experiments.networks.weights import hub_error, load_facts, restore
 from experiments.settings.training import SegmentationSettings
 from imaging.io.config import validate
@@ -18,39 +21,55 @@ from segmentation.architectures.smp_decoders import DECODERS, decoded
 from segmentation.architectures.unet_2015 import UNet2015
 from segmentation.architectures.unet_s5 import UNetS5
 
+SETTING = "segmentation.pretrained"
 STRIDE = 32  # five halvings: the encoders' coarsest map
 
 
 def build(settings: SegmentationSettings, trained: bool = False) -> nn.Module:
     """The network that the settings name: see Segmenter.
 
-    `trained`: the weights come from a file next, so that no pretrained ones are fetched. Raises ValueError for an unknown
-    encoder, an image size that the encoder cannot halve five times, or an unreachable hub.
+    `trained`: the weights come from a trained file next, so that no pretrained ones are fetched. Raises ValueError for an
+    unknown encoder, an image size that the encoder cannot halve five times, an unreachable hub, or weights that do not fit.
     """
     if settings.image_size % STRIDE:
         nearest = round(settings.image_size / STRIDE) * STRIDE
         raise ValueError(
             f"segmentation.image_size {settings.image_size} is not divisible by the encoder's stride {STRIDE}; take {nearest}"
         )
-    weights = "imagenet" if settings.pretrained == "imagenet" and not trained else None
-    return Segmenter(_body(settings, weights), settings.image_head > 0, settings.prior)
+    wish = "none" if trained else settings.pretrained
+    fetched = "none" if pretrained.is_file(wish) else wish
+    net = Segmenter(_body(settings, fetched), settings.image_head > 0, settings.prior)
+    if fetched != "none":
+        mean_std = preprocessing(settings, fetched)
+        return pretrained.note(set_normalisation(net, mean_std), f"{settings.encoder} {fetched}")
+    if wish != "none":
+        return pretrained.start_from(net, net.encoder, pretrained.find(wish, SETTING), SETTING)
+    return net
 
 
-def _body(settings: SegmentationSettings, encoder_weights: str | None) -> Body:
+def preprocessing(settings: SegmentationSettings, wish: str) -> Normalisation:
+    """The normalisation of weights from the hub."""
+    name = "vgg19" if settings.architecture == "double_unet" else settings.encoder
+    tagged = name if wish == "imagenet" else f"{name}.{wish}"
+    facts = get_preprocessing_params(tagged)
+    return from_channels(facts["mean"], facts["std"])
+
+
+def _body(settings: SegmentationSettings, wish: str) -> Body:
     name = settings.architecture
     if settings.auxiliary and name != "unet_s5":
         raise ValueError(
             f"segmentation.auxiliary {settings.auxiliary}: {name} has no auxiliary head; set it to 0"
         )
     if name in DECODERS:
-        return decoded(settings, encoder_weights)
+        return decoded(settings, wish)
     if name == "double_unet":
         try:
-            return DoubleUNet(settings.classes, encoder_weights)
+            return DoubleUNet(settings.classes, None if wish == "none" else "imagenet")
         except Exception as error:  # the hub client's errors have no common base
-            raise hub_error("segmentation.pretrained", "vgg19", error) from error
-    if encoder_weights:
-        raise ValueError(f"segmentation.pretrained imagenet: there are no weights for {name}; set it to none")
+            raise hub_error(SETTING, wish, "vgg19", error) from error
+    if wish != "none":
+        raise ValueError(f"{SETTING} {wish}: there are no weights for {name}; set it to none")
     if name == "unet_s5":
         return UNetS5(settings.base_channels, settings.classes, settings.auxiliary)
     return {"plain": PlainUNet, "unet_2015": UNet2015}[name](settings.base_channels, settings.classes)

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from experiments.networks import weights
+from experiments.networks.normalisation import NORMALISATION, set_normalisation
 from imaging.io.files import read_json
 
 PATH = Path("models/segmentation/start.json")
@@ -17,7 +18,7 @@ def origin(classifier: str | None, fold: int) -> str | None:
     return read_json(PATH).get(classifier, {}).get(str(fold)) if classifier is not None else None
 
 
-def hand_on(net: nn.Module, classifier: str, fold: int) -> None:
+def transfer(net: nn.Module, classifier: str, fold: int) -> None:
     """Give the encoder of `net` the weights of the classifier that was trained on the same fold.
 
     ValueError when the weights are not those that the stage saw, or do not fit the encoder.
@@ -29,6 +30,7 @@ def hand_on(net: nn.Module, classifier: str, fold: int) -> None:
         )
     encoder: nn.Module = net.encoder  # type: ignore[assignment]
     encoder.load_state_dict(fitting(weights.load_state(path), encoder.state_dict(), str(path)))
+    set_normalisation(net, weights.load_facts(path).get("normalisation", NORMALISATION))
 
 
 def fitting(source: dict[str, Tensor], target: dict[str, Tensor], where: str) -> dict[str, Tensor]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import segmentation_models_pytorch as smp
+from segmentation_models_pytorch.base import SegmentationHead
+from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor
 
+from experiments.networks.pretrained import is_vit
 from experiments.networks.weights import hub_error
 from experiments.settings.training import SegmentationSettings
 from segmentation.architectures.segmenter import Body
+from segmentation.architectures.vit_encoder import ViTEncoder
 
 DECODERS: dict[str, Any] = {
     "unet": smp.Unet,
@@ -33,15 +38,22 @@ class Decoded(Body):
         return [self.head(self.decoder(features))], features[-1]
 
 
-def decoded(settings: SegmentationSettings, encoder_weights: str | None) -> Decoded:
-    """The body that the settings name; ValueError for an unknown encoder, or one that the hub does not give."""
+def decoded(settings: SegmentationSettings, wish: str) -> Decoded:
+    """The body that the settings name; ValueError for an unknown encoder, or weights that the hub does not have.
+
+    wish: `none`, `imagenet` or a timm tag.
+    """
+    if settings.encoder.startswith("tu-") and is_vit(settings.encoder[3:]):
+        return _with_vit(settings, wish)
+    encoder_weights = None if wish == "none" else "imagenet"
+    encoder, extras = _tagged(settings.encoder, wish), {**_extras(settings), **_drop_path(settings)}
     try:
         net = DECODERS[settings.architecture](
-            settings.encoder,
+            encoder,
             encoder_weights=encoder_weights,
             in_channels=1,
             classes=settings.classes,
-            **_extras(settings),
+            **extras,
         )
     except KeyError as error:
         raise ValueError(
@@ -49,11 +61,51 @@ def decoded(settings: SegmentationSettings, encoder_weights: str | None) -> Deco
         ) from error
     except Exception as error:  # the hub client's errors have no common base
         if encoder_weights:
-            raise hub_error("segmentation.pretrained", settings.encoder, error) from error
+            raise hub_error("segmentation.pretrained", wish, settings.encoder, error) from error
         raise ValueError(
             f"segmentation: {settings.architecture} with encoder {settings.encoder!r} cannot be built: {error}"
         ) from error
     return Decoded(net)
+
+
+def _tagged(encoder: str, wish: str) -> str:
+    """timm's name with the tag of the weights; smp's own encoders have ImageNet's alone."""
+    if wish in ("none", "imagenet"):
+        return encoder
+    if not encoder.startswith("tu-"):
+        raise ValueError(
+            f"segmentation.pretrained {wish}: a tag of timm's needs an encoder `tu-<timm name>`, not {encoder}"
+        )
+    return f"{encoder}.{wish}"
+
+
+def _with_vit(settings: SegmentationSettings, wish: str) -> Decoded:
+    """smp's U-Net decoder on a vision transformer."""
+    if settings.architecture != "unet":
+        raise ValueError(
+            f"segmentation.encoder {settings.encoder}: a vision transformer needs `architecture: unet`"
+        )
+    extras = _extras(settings)
+    name = _tagged(settings.encoder, wish).removeprefix("tu-")
+    drop_path = {"drop_path_rate": settings.drop_path} if settings.drop_path else {}
+    try:
+        encoder = ViTEncoder(name, settings.image_size, pretrained=wish != "none", **drop_path)
+    except Exception as error:  # the hub client's errors have no common base
+        if wish != "none":
+            raise hub_error("segmentation.pretrained", wish, name, error) from error
+        raise ValueError(f"segmentation.encoder {settings.encoder!r} cannot be built: {error}") from error
+    channels = extras.get("decoder_channels", (256, 128, 64, 32, 16))
+    decoder = UnetDecoder(encoder.out_channels, channels, attention_type=extras.get("decoder_attention_type"))
+    head = SegmentationHead(channels[-1], settings.classes, kernel_size=3)
+    return Decoded(SimpleNamespace(encoder=encoder, decoder=decoder, segmentation_head=head))
+
+
+def _drop_path(settings: SegmentationSettings) -> dict[str, float]:
+    if settings.drop_path and not settings.encoder.startswith("tu-"):
+        raise ValueError(
+            f"segmentation.drop_path {settings.drop_path}: only `tu-<timm name>` has it, not {settings.encoder}"
+        )
+    return {"drop_path_rate": settings.drop_path} if settings.drop_path else {}
 
 
 def _extras(settings: SegmentationSettings) -> dict[str, Any]:

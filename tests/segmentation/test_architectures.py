@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import torch
 
+from experiments.networks.pretrained import is_vit
 from experiments.settings.training import SegmentationSettings
 from segmentation.architectures import Outputs, build
 from segmentation.architectures.double_unet import DoubleUNet
 from segmentation.architectures.segmenter import log_odds, product
 from segmentation.architectures.unet_2015 import UNet2015
 from segmentation.architectures.unet_s5 import UNetS5
+from segmentation.architectures.vit_encoder import ViTEncoder
 
 TINY: dict[str, Any] = {"models": ["u"], "encoder": "tu-resnet10t", "image_size": 64, "base_channels": 4}
 KINDS: list[dict[str, Any]] = [
@@ -163,6 +165,67 @@ def test_a_hub_out_of_reach_names_the_setting(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    said = r"`segmentation\.pretrained: imagenet` asks for .* resnet18.*`segmentation\.pretrained: none`"
-    with pytest.raises(ValueError, match=said):
+    message = r"segmentation\.pretrained imagenet: the hub is out of reach .* resnet18 .*docs/pretrained\.md"
+    with pytest.raises(ValueError, match=message):
         made(encoder="resnet18", pretrained="imagenet")
+    with pytest.raises(ValueError, match=r"segmentation\.pretrained hf-hub:o/n: the hub is out of reach"):
+        made(encoder="resnet18", pretrained="hf-hub:o/n")
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "inner"),
+    [("test_vit", 64, 64), ("vit_tiny_patch16_224", 96, 96), ("vit_small_patch14_dinov2", 64, 70)],
+)
+def test_a_vision_transformer_gives_a_pyramid(name: str, side: int, inner: int) -> None:
+    """Patches of 14 do not divide 64: the image is resized to 70, the maps lie on the strides of 64."""
+    encoder = ViTEncoder(name, side).eval()
+    assert encoder.input_side(side) == inner
+    maps = encoder(torch.randn(2, 1, side, side))
+    assert [one.shape[-1] for one in maps] == [side, side // 2, side // 4, side // 8, side // 16, side // 32]
+    assert [one.shape[1] for one in maps] == encoder.out_channels
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_base_patch14_dinov2", "vit_base_patch16_dinov3", "vit_small_patch16_dinov3"]
+)
+def test_the_encoders_of_dino_are_vision_transformers(name: str) -> None:
+    """At their true shapes, without memory."""
+    assert is_vit(name)
+    with torch.device("meta"):
+        maps = ViTEncoder(name, 512)(torch.zeros(1, 1, 512, 512))
+    assert [one.shape[-1] for one in maps] == [512, 256, 128, 64, 32, 16]
+
+
+def test_convolutional_networks_are_none() -> None:
+    assert not any(
+        is_vit(name) for name in ("resnet18", "convnext_tiny", "tf_efficientnetv2_s", "no_such_network")
+    )
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_a_u_net_on_a_vision_transformer_learns(scale: int) -> None:
+    net = made(encoder="tu-test_vit", image_head=0.1, drop_path=0.1)
+    masks, image = net.train()(torch.randn(2, 1, 64, 64))
+    loss = masks[-1][1].square().mean() + image.square().mean()
+    loss.backward()
+    used = [name for name, one in net.named_parameters() if one.grad is None]
+    assert not [name for name in used if ".norm." not in name], (
+        used
+    )  # the ViT's last norm lies behind the maps
+    assert net.eval()(torch.randn(1, 1, 64 * scale, 64 * scale)).shape == (1, 1, 64 * scale, 64 * scale)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"encoder": "tu-test_vit", "architecture": "fpn"},
+            "a vision transformer needs `architecture: unet`",
+        ),
+        ({"encoder": "resnet18", "drop_path": 0.1}, "only `tu-<timm name>` has it"),
+        ({"encoder": "resnet18", "pretrained": "in12k"}, "a tag of timm's needs an encoder `tu-<timm name>`"),
+    ],
+)
+def test_what_an_encoder_cannot_do_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        made(**changes)

@@ -53,7 +53,7 @@ def test_all_of_the_encoder_is_the_classifiers(
         == weights.load_facts(weights.path_of("classification", "c", 1))["weights_sha256"]
     )
     assert encoder_weights.origin(None, 1) is None
-    encoder_weights.hand_on(net, "c", 1)
+    encoder_weights.transfer(net, "c", 1)
     handed = [value for value in net.encoder.state_dict().values() if value.is_floating_point()]
     assert all(
         any(value.shape == other.shape and torch.equal(value, other) for other in state.values())
@@ -61,7 +61,7 @@ def test_all_of_the_encoder_is_the_classifiers(
     )
     weights.save(weights.path_of("classification", "c", 1), {**state, "more": torch.ones(1)}, {})
     with pytest.raises(ValueError, match="run `dvc repro`"):
-        encoder_weights.hand_on(net, "c", 1)
+        encoder_weights.transfer(net, "c", 1)
 
 
 def test_another_architecture_is_refused() -> None:

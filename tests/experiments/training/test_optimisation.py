@@ -9,11 +9,12 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
+import segmentation.architectures
 from classification.model import build
-from experiments.settings.training import ClassificationSettings
+from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from experiments.training import train_fold
 from experiments.training.checkpoints import mean_of
-from experiments.training.optimisation import averaging, encoder_parts
+from experiments.training.optimisation import averaging, encoder_parts, layer_numbers, make_optimiser
 from imaging.prepared import Prepared
 from tests.experiments.training.test_loop import Quits, prepared, run, same
 
@@ -124,3 +125,49 @@ def test_encoder_of_a_timm_classifier_is_all_but_its_last_layer() -> None:
     assert encoder_parts(localising) == [localising.backbone]
     with pytest.raises(ValueError, match="Linear has no encoder of its own"):
         encoder_parts(torch.nn.Linear(1, 1))
+
+
+LAYERED: list[tuple[str, str, str]] = [
+    ("classification", "test_vit", "blocks.0.norm1.weight"),
+    ("classification", "convnext_atto", "stages.0.blocks.0.norm.weight"),
+    ("segmentation", "tu-test_vit", "body.encoder.model.blocks.0.norm1.weight"),
+    ("segmentation", "tu-convnext_atto", "body.encoder.model.stages_0.blocks.0.norm.weight"),
+]
+
+
+@pytest.mark.parametrize(("stage", "name", "early"), LAYERED)
+def test_layers_learn_the_slower_the_deeper_they_lie(stage: str, name: str, early: str) -> None:
+    common: dict[str, Any] = {
+        "models": ["m"],
+        "image_size": 64,
+        "lr": 1.0,
+        "layer_decay": 0.5,
+        "weight_decay": 0.1,
+    }
+    settings: Any
+    if stage == "classification":
+        settings = ClassificationSettings(architecture=name, **common)
+        net = build(settings)
+    else:
+        settings = SegmentationSettings(encoder=name, **common)
+        net = segmentation.architectures.build(settings)
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    groups = make_optimiser(net, settings).param_groups
+    rates = {names[id(one)]: group["lr"] for group in groups for one in group["params"]}
+    decays = {names[id(one)]: group["weight_decay"] for group in groups for one in group["params"]}
+    numbers = layer_numbers(net)
+    assert rates.keys() == dict(net.named_parameters()).keys()
+    assert 0 < rates[early] < 0.25
+    head = next(name for name in rates if name not in numbers)
+    assert rates[head] == 1.0
+    last = max(numbers.values())
+    for one, number in numbers.items():
+        assert rates[one] == pytest.approx(0.5 ** (last + 1 - number))
+    assert decays[early] == 0.0
+    assert set(decays.values()) == {0.0, 0.1}
+
+
+def test_layer_decay_needs_an_encoder_of_timm() -> None:
+    settings = SegmentationSettings(models=["m"], encoder="resnet18", image_size=64, layer_decay=0.5)
+    with pytest.raises(ValueError, match="layer_decay: the network has no timm encoder"):
+        make_optimiser(segmentation.architectures.build(settings), settings)

@@ -1,0 +1,287 @@
+"""Pretrained weights: files with the names and shapes of real ones end up in the right tensors, or are refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import classification.model
+import segmentation.architectures
+from experiments.networks import pretrained
+from experiments.networks.normalisation import NORMALISATION, from_channels, normalisation_of, normalise
+from experiments.settings.training import ClassificationSettings, SegmentationSettings
+from imaging.io.files import sha256
+
+State = dict[str, Tensor]
+
+
+def classifier(architecture: str, source: Path | str = "none", **extra: Any) -> nn.Module:
+    return classification.model.build(
+        ClassificationSettings(
+            models=["c"], architecture=architecture, pretrained=str(source), **{"image_size": 64, **extra}
+        )
+    )
+
+
+def segmenter(encoder: str, source: Path | str = "none", **extra: Any) -> nn.Module:
+    return segmentation.architectures.build(
+        SegmentationSettings(
+            models=["u"], encoder=encoder, pretrained=str(source), **{"image_size": 64, **extra}
+        )
+    )
+
+
+def random(shapes: State) -> State:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        name: torch.rand(value.shape, generator=generator) if value.is_floating_point() else value.clone()
+        for name, value in shapes.items()
+    }
+
+
+def saved(folder: Path, state: State, **config: Any) -> Path:
+    path = folder / "weights" / "model.safetensors"
+    path.parent.mkdir()
+    save_file({name: value.contiguous() for name, value in state.items()}, path)
+    for name, facts in config.items():
+        (path.parent / f"{name}.json").write_text(json.dumps(facts))
+    return path
+
+
+def of_timm(name: str, **extra: Any) -> State:
+    return random(timm.create_model(name, num_classes=1000, **extra).state_dict())
+
+
+@pytest.mark.parametrize("architecture", ["resnet10t", "convnext_atto", "test_vit", "densenet121"])
+def test_a_classifier_starts_from_a_file_of_timm(tmp_path: Path, architecture: str) -> None:
+    state = of_timm(architecture, **({"img_size": 64} if architecture == "test_vit" else {}))
+    path = saved(
+        tmp_path, state, config={"pretrained_cfg": {"mean": [0.4, 0.5, 0.6], "std": [0.1, 0.2, 0.3]}}
+    )
+    net = classifier(architecture, path.parent)
+    own = net.state_dict()
+    head = {id(one) for one in net.get_classifier().state_dict(keep_vars=True).values()}
+    for name, value in net.state_dict(keep_vars=True).items():
+        if id(value) in head or "num_batches_tracked" in name:
+            continue
+        expected = state[name].sum(1, keepdim=True) if state[name].shape != value.shape else state[name]
+        assert torch.allclose(own[name], expected, atol=1e-5), name
+    assert normalisation_of(net) == pytest.approx({"mean": 0.5, "std": 0.2})
+    assert pretrained.origin(net) == {"source": str(path.parent), "sha256": sha256(path)}
+
+
+@pytest.mark.parametrize(
+    ("encoder", "architecture"),
+    [("tu-convnext_atto", "convnext_atto"), ("resnet18", "resnet18"), ("tu-test_vit", "test_vit")],
+)
+def test_a_segmenters_encoder_starts_from_the_same_file(
+    tmp_path: Path, encoder: str, architecture: str
+) -> None:
+    state = of_timm(architecture, **({"img_size": 64} if architecture == "test_vit" else {}))
+    net = segmenter(encoder, saved(tmp_path, state))
+    values = {pretrained.plain(name): value for name, value in state.items()}
+    inner = net.encoder.model if hasattr(net.encoder, "model") else net.encoder
+    for name, value in inner.state_dict().items():
+        if "num_batches_tracked" not in name:
+            expected = values[pretrained.plain(name)]
+            assert torch.allclose(
+                value, expected if expected.shape == value.shape else expected.sum(1, keepdim=True), atol=1e-5
+            )
+    assert normalisation_of(net) == NORMALISATION  # no config beside the weights
+
+
+def radiograph_dino(layers: int = 12, width: int = 768, tokens: int = 1370) -> State:
+    """Names and shapes of microsoft/rad-dino's model.safetensors (Hugging Face's Dinov2Model, ViT-B/14 at 518 px)."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.cls_token": (1, 1, width), "embeddings.mask_token": (1, width),
+        "embeddings.position_embeddings": (1, tokens, width),
+        "embeddings.patch_embeddings.projection.weight": (width, 3, 14, 14),
+        "embeddings.patch_embeddings.projection.bias": (width,), "layernorm.weight": (width,), "layernorm.bias": (width,),
+    }  # fmt: skip
+    for layer in range(layers):
+        inside = {
+            **{f"attention.attention.{one}": (width, width) for one in ("query", "key", "value")},
+            "attention.output.dense": (width, width), "mlp.fc1": (4 * width, width), "mlp.fc2": (width, 4 * width),
+        }  # fmt: skip
+        for name, shape in inside.items():
+            shapes |= {
+                f"encoder.layer.{layer}.{name}.weight": shape,
+                f"encoder.layer.{layer}.{name}.bias": shape[:1],
+            }
+        for name in (
+            "norm1.weight",
+            "norm1.bias",
+            "norm2.weight",
+            "norm2.bias",
+            "layer_scale1.lambda1",
+            "layer_scale2.lambda1",
+        ):
+            shapes[f"encoder.layer.{layer}.{name}"] = (width,)
+    return random({name: torch.empty(shape) for name, shape in shapes.items()})
+
+
+def test_rad_dino_has_the_names_and_shapes_of_timms_vit() -> None:
+    with torch.device("meta"):
+        expected = timm.create_model("vit_base_patch14_dinov2", num_classes=0).state_dict()
+    state, layout = pretrained.translated(radiograph_dino())
+    assert layout == "dinov2"
+    assert {name: value.shape for name, value in state.items() if name != "mask_token"} == {
+        name: value.shape for name, value in expected.items()
+    }
+
+
+def test_query_key_and_value_become_one_matrix_in_this_order() -> None:
+    source = radiograph_dino(layers=2, width=12, tokens=5)
+    found, _ = pretrained.translated(source)
+    parts = [source[f"encoder.layer.1.attention.attention.{one}.weight"] for one in ("query", "key", "value")]
+    assert torch.equal(found["blocks.1.attn.qkv.weight"], torch.cat(parts))
+    assert torch.equal(found["blocks.1.ls2.gamma"], source["encoder.layer.1.layer_scale2.lambda1"])
+    assert torch.equal(
+        found["blocks.0.attn.proj.bias"], source["encoder.layer.0.attention.output.dense.bias"]
+    )
+
+
+def test_a_vit_with_translated_weights_computes_what_hugging_faces_does() -> None:
+    """One block by hand: x + g1 * attention(norm(x)), then the same with the MLP."""
+    width, heads = 12, 2
+    net = timm.models.vision_transformer.VisionTransformer(
+        img_size=28,
+        patch_size=14,
+        embed_dim=width,
+        depth=1,
+        num_heads=heads,
+        init_values=1.0,
+        num_classes=0,
+        in_chans=3,
+    ).eval()
+    source = radiograph_dino(layers=1, width=width, tokens=5)
+    state, _ = pretrained.translated(source)
+    net.load_state_dict({name: value for name, value in state.items() if name != "mask_token"})
+    image = torch.rand(1, 3, 28, 28)
+    w = {name.removeprefix("encoder.layer.0."): value for name, value in source.items()}
+    linear, norm = nn.functional.linear, nn.functional.layer_norm
+    patches = nn.functional.conv2d(
+        image, w["embeddings.patch_embeddings.projection.weight"], w["embeddings.patch_embeddings.projection.bias"], stride=14
+    ).flatten(2).transpose(1, 2)  # fmt: skip
+    x = torch.cat([w["embeddings.cls_token"], patches], dim=1) + w["embeddings.position_embeddings"]
+    y = norm(x, (width,), w["norm1.weight"], w["norm1.bias"], 1e-6)
+    q, k, v = (
+        linear(y, w[f"attention.attention.{one}.weight"], w[f"attention.attention.{one}.bias"])
+        .view(1, 5, heads, -1).transpose(1, 2) for one in ("query", "key", "value")
+    )  # fmt: skip
+    attended = (q @ k.transpose(-1, -2) / (width // heads) ** 0.5).softmax(-1) @ v
+    attended = attended.transpose(1, 2).reshape(1, 5, width)
+    x = x + w["layer_scale1.lambda1"] * linear(
+        attended, w["attention.output.dense.weight"], w["attention.output.dense.bias"]
+    )
+    y = norm(x, (width,), w["norm2.weight"], w["norm2.bias"], 1e-6)
+    y = nn.functional.gelu(linear(y, w["mlp.fc1.weight"], w["mlp.fc1.bias"]))
+    x = x + w["layer_scale2.lambda1"] * linear(y, w["mlp.fc2.weight"], w["mlp.fc2.bias"])
+    expected = norm(x, (width,), source["layernorm.weight"], source["layernorm.bias"], 1e-6)
+    torch.testing.assert_close(net.forward_features(image), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_rad_dino_starts_both_stages_at_its_real_size(tmp_path: Path) -> None:
+    path = saved(
+        tmp_path, radiograph_dino(), preprocessor_config={"image_mean": [0.53] * 3, "image_std": [0.25] * 3}
+    )
+    net = segmenter("tu-vit_base_patch14_dinov2", path.parent, image_size=512)
+    assert net.encoder.input_side(512) == 518
+    assert normalisation_of(net) == {"mean": 0.53, "std": 0.25}
+    assert net.eval()(torch.zeros(1, 1, 512, 512)).shape == (1, 1, 512, 512)
+    assert classifier("vit_base_patch14_dinov2", path, image_size=518).eval()(
+        torch.zeros(1, 1, 518, 518)
+    ).shape == (1, 1)
+
+
+def test_a_position_embedding_is_resampled_to_the_image(tmp_path: Path) -> None:
+    path = saved(tmp_path, of_timm("test_vit"))  # 160 px, 10 x 10 patches
+    net = classifier("test_vit", path)
+    assert net.pos_embed.shape[1] == net.num_prefix_tokens + 16
+
+
+def x_ray_vision() -> State:
+    """Names and shapes of torchxrayvision's DenseNet-121: one channel, 18 findings, thresholds beside."""
+    state = random(timm.create_model("densenet121", in_chans=1, num_classes=18).state_dict())
+    old = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", name): value for name, value in state.items()
+    }
+    return {**old, "op_threshs": torch.rand(18)}
+
+
+@pytest.mark.parametrize("stage", ["classification", "segmentation"])
+def test_torchxrayvisions_densenet(tmp_path: Path, stage: str) -> None:
+    state = x_ray_vision()
+    path = saved(tmp_path, state)
+    net = classifier("densenet121", path) if stage == "classification" else segmenter("densenet121", path)
+    own = {pretrained.plain(name): value for name, value in net.state_dict().items()}
+    wanted = state["features.denseblock2.denselayer3.conv.1.weight"]
+    assert any(value.shape == wanted.shape and torch.equal(value, wanted) for value in own.values())
+    image = torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 1, 2)
+    assert normalise(image, net).flatten().tolist() == pytest.approx([-1024, 1024], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("layer3.0.conv1.weight"), "the file lacks layer3.0.conv1.weight"),
+        (
+            lambda state: state.update({"layer9.weight": torch.ones(1)}),
+            "has, beyond the encoder, layer9.weight",
+        ),
+        (
+            lambda state: state.update({"layer1.0.conv1.weight": torch.ones(2, 2)}),
+            "the file lacks layer1.0.conv1.weight",
+        ),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_by_name(tmp_path: Path, change: Any, message: str) -> None:
+    state = of_timm("resnet10t")
+    change(state)
+    with pytest.raises(ValueError, match=f"classification.pretrained .*{message}"):
+        classifier("resnet10t", saved(tmp_path, state))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none/such.safetensors", "no such file; docs/pretrained.md"),
+        ("model.pt", "pickled weights"),
+        ("empty", "holds 0 safetensors files"),
+    ],
+)
+def test_a_file_that_is_not_there_or_pickled_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "model.pt").touch()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=message):
+        classifier("resnet10t", tmp_path / name)
+
+
+def test_a_trained_network_is_rebuilt_without_its_pretrained_file() -> None:
+    settings = ClassificationSettings(
+        models=["c"], architecture="resnet10t", pretrained="gone/model.safetensors", image_size=64
+    )
+    assert pretrained.origin(classification.model.build(settings, trained=True)) is None
+
+
+def test_a_localising_head_passes_the_notes_on(tmp_path: Path) -> None:
+    path = saved(tmp_path, of_timm("resnet10t"), config={"mean": [0.5], "std": [0.5]})
+    net = classifier("resnet10t", path, head="localising")
+    assert normalisation_of(net) == {"mean": 0.5, "std": 0.5}
+    assert pretrained.origin(net)["sha256"] == sha256(path)
+
+
+def test_timms_own_weights_say_how_they_are_normalised() -> None:
+    facts = timm.get_pretrained_cfg("tf_efficientnetv2_s")
+    assert from_channels(facts.mean, facts.std) == {"mean": 0.5, "std": 0.5}
+    facts = timm.get_pretrained_cfg("resnet50")
+    assert from_channels(facts.mean, facts.std) == pytest.approx({"mean": 0.449, "std": 0.226})
