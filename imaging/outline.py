@@ -15,23 +15,61 @@ COLOUR = "#ffb000"
 
 MOST_POINTS = 8_000
 """Of a polygon: DICOM's explicit encoding holds 65,534 bytes of graphic data, 8,191 points (PS3.5 7.1.2)."""
+MOST_CORNERS = 200_000
+"""Of a mask that is traced as it is; a coast line of 50,000 pixels has fewer. Bounds the polygons and the time."""
+
+BLOCK = 512
+"""Rows that are looked at together, so that a large mask needs no copies of its size."""
 
 
 def polygons(mask: Mask, tolerance: float = 0.5) -> list[Polygon]:
     """Closed outlines of all parts of a mask bool (H, W), and of holes in them; off by `tolerance` pixels at most.
 
-    Traced on the mask at twice its size: a pixel then has corners of its own, and a single one is a polygon too.
+    A mask of more than MOST_CORNERS corners is noise: it is halved until it has fewer, where a pixel is set if any of its
+    four was, and the outline is as much coarser. Time is linear in the pixels.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return []
     top, left = int(rows[0]), int(columns[0])
-    part = mask[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.uint8)
-    double = cv2.copyMakeBorder(part.repeat(2, axis=0).repeat(2, axis=1), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    found, _ = cv2.findContours(double, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    part = mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    scale = 1
+    while corners(part) > MOST_CORNERS:
+        part, scale = _halved(part), 2 * scale
+    return [polygon * np.float32(scale) + np.float32((left, top)) for polygon in _traced(part, tolerance)]
+
+
+def corners(mask: Mask) -> int:
+    """Number of points at which the outline of a mask bool (H, W) turns."""
+    framed, count = np.pad(mask, 1), 0
+    for top in range(0, len(framed) - 1, BLOCK):
+        block = framed[top : top + BLOCK + 1]
+        down, across = (
+            block[1:] ^ block[:-1],
+            block[:, 1:] ^ block[:, :-1],
+        )  # edges between rows, between columns
+        count += int(np.count_nonzero((down[:, 1:] | down[:, :-1]) & (across[1:] | across[:-1])))
+    return count
+
+
+def _halved(mask: Mask) -> Mask:
+    """A mask at half its size: any of four pixels; odd sides get a row or column of nothing."""
+    even = np.pad(mask, [(0, side % 2) for side in mask.shape])
+    return np.asarray(even[::2, ::2] | even[1::2, ::2] | even[::2, 1::2] | even[1::2, 1::2])
+
+
+def _traced(mask: Mask, tolerance: float) -> list[Polygon]:
+    """Polygons of a mask whose corners are few.
+
+    Traced at twice its size: a pixel then has corners of its own, and a single one is a polygon too.
+    """
+    double = cv2.copyMakeBorder(
+        mask.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1), 1, 1, 1, 1, cv2.BORDER_CONSTANT
+    )
+    # RETR_LIST: telling which hole lies in which part, as RETR_CCOMP does, takes time that grows with the square of the holes
+    found, _ = cv2.findContours(double, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     # the centre of doubled pixel k, behind a border of one, lies at (k - 1 + 1/2) / 2
-    thin = [_thin(np.asarray(points, np.int32), 2 * tolerance) for points in found]
-    return [((points - 0.5) / 2 + (left, top)).astype(np.float32) for points in thin]
+    return [(_thin(np.asarray(points, np.int32), 2 * tolerance) - np.float32(0.5)) / 2 for points in found]
 
 
 def _thin(points: NDArray[np.int32], tolerance: float) -> Polygon:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imaging import outline
-from imaging.outline import draw, polygons
+from imaging.outline import corners, draw, polygons
 
 
 def filled(shape: tuple[int, int], found: list[np.ndarray]) -> np.ndarray:
@@ -64,6 +64,36 @@ def test_points_fit_into_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(map(len, polygons(mask))) > 60
     monkeypatch.setattr(outline, "MOST_POINTS", 60)
     assert max(map(len, polygons(mask))) <= 60
+
+
+@pytest.mark.parametrize(
+    ("rows", "turns"),
+    [
+        (["#"], 4),
+        (["##", "##"], 4),
+        (["##", "#."], 6),
+        (["#.", ".#"], 7),  # the middle is one point, where two outlines turn
+        (["#####", "#...#", "#####"], 8),
+        (["..", ".."], 0),
+    ],
+)
+def test_corners_by_hand(rows: list[str], turns: int) -> None:
+    assert corners(np.array([[pixel == "#" for pixel in row] for row in rows])) == turns
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_mask_of_noise_has_a_coarse_outline(step: int) -> None:
+    mask = np.zeros((1400, 1401), bool)  # of single pixels: half a million, or a hundred thousand
+    mask[::step, ::2] = mask[1::step, 1::2] = True
+    mask[:, 1000:] = False
+    mask[900:] = False
+    found = polygons(mask)
+    assert len(found) <= outline.MOST_CORNERS / 4
+    near = cv2.dilate(filled(mask.shape, found).view(np.uint8), np.ones((5, 5))).astype(bool)
+    assert not (mask & ~near).any()  # nothing is left out
+    points = np.concatenate(found)
+    assert points.min(axis=0) == pytest.approx([0, 0], abs=4)
+    assert points.max(axis=0) == pytest.approx([1000, 900], abs=4)
 
 
 def test_drawing_colours_the_edge_and_tints_the_inside() -> None:
