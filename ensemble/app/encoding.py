@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imaging.decoding.radiograph import Pixels
 from imaging.outline import polygons
 
-SHOWN = 2048
+MAX_SIDE = 2048
 """Most pixels a side that the page draws; areas and masks are of the original."""
 
 
@@ -22,15 +22,15 @@ def png(pixels: NDArray[np.uint8]) -> str:
     return b64encode(data.tobytes()).decode()
 
 
-def shown(pixels: Pixels) -> dict[str, Any]:
+def displayed(pixels: Pixels) -> dict[str, Any]:
     """A radiograph (H, W) as `picture` and its `depth`, 8 or 16 bits.
 
     A browser decodes 8 bits a channel at most: 16 bits travel as high byte in red and low byte in green, so that a
     narrow window still has all its greys.
     """
     largest = max(pixels.shape)
-    if largest > SHOWN:
-        size = [max(1, round(side * SHOWN / largest)) for side in pixels.shape]
+    if largest > MAX_SIDE:
+        size = [max(1, round(side * MAX_SIDE / largest)) for side in pixels.shape]
         pixels = np.asarray(
             cv2.resize(pixels, (size[1], size[0]), interpolation=cv2.INTER_AREA), pixels.dtype
         )

@@ -1,26 +1,27 @@
-"""The HTTP side of the page: four questions about one file each, answered and forgotten.
+"""HTTP server of the page: requests about one file each, answered and forgotten.
 
-    GET  /api/about                            the bundle's name, the limits, the examples
+    GET  /api/about                            the bundle's name, operating points, limits, examples
     GET  /api/examples/<n>                     a generated phantom as a DICOM file
-    POST /api/study                            file -> picture, map, answer
-    POST /api/heat                             file -> where the classifier looked
+    POST /api/study                            file -> picture, map, prediction
+    POST /api/heat                             file -> saliency map
     POST /api/cut?level=&geometry=             map  -> the finding at another level
     POST /api/segmentation?level=              file -> DICOM Segmentation
 
-Files come as they are, without their names. What is not answered gets a status 4xx and `{"reason": …}`.
+Files are sent without their names. A request that is not answered gets a status 4xx or 5xx and `{"reason": …, "code": …}`.
+Files are read in worker processes with limits (ensemble/app/pool.py); networks run here, on squares of a fixed size.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import tempfile
-import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import anyio
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -30,13 +31,13 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ensemble.app import study
 from ensemble.app.examples import Example
+from ensemble.app.pool import Pool
 from ensemble.app.saliency import heat
+from ensemble.app.study import Outputs
 from ensemble.app.upload import TYPE, Declined, Limits, receive
+from ensemble.app.worker import Config, square
 from ensemble.inference.predictor import Predictor
-from imaging.decoding.radiograph import RefusedFile
-from imaging.dicom_objects.reference import Author
 
 PAGE = Path(__file__).parent / "page"
 
@@ -49,18 +50,25 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
-Work = Callable[[Path, Request], Any]
-"""From the file received and its request to what is answered: bytes, or what becomes JSON."""
+Work = Callable[[Path, Request], Awaitable[Response]]
+"""From the file received and its request to the response."""
 
 log = logging.getLogger(__name__)
 
 
 def build(
-    author: Author, predictor: Predictor, examples: list[Example], limits: Limits, hosts: list[str]
+    config: Config,
+    predictor: Predictor,
+    examples: list[Example],
+    limits: Limits,
+    hosts: list[str],
+    phantoms: bool,
 ) -> Starlette:
-    """The application. author: the bundle's name and seal; hosts: the names by which requests may address it."""
+    """The application. hosts: the names by which requests may address it; phantoms: the bundle was trained on generated ones."""
     about = {
-        "name": author.name,
+        "name": config.author.name,
+        "phantoms": phantoms,
+        "points": [point.model_dump(mode="json") for point in config.decision.operating_points],
         "limits": asdict(limits),
         "examples": [{"title": example.title, "picture": example.picture} for example in examples],
     }
@@ -75,22 +83,14 @@ def build(
         number = request.path_params["number"]
         return Response(examples[number].dicom if number < len(examples) else b"", media_type=TYPE)
 
-    ask = _asker(limits.bytes)
+    service = Service(config, predictor)
     routes = [
         Route("/", index),
         Route("/api/about", tell),
         Route("/api/examples/{number:int}", example),
-        ask("/api/study", lambda path, _: study.read(predictor, path)),
-        ask("/api/heat", lambda path, _: heat(predictor, path)),
-        ask(
-            "/api/cut",
-            lambda path, request: study.cut(
-                predictor, path, _level(request), request.query_params.get("geometry", "")
-            ),
-        ),
-        ask(
-            "/api/segmentation",
-            lambda path, request: study.segmentation(predictor, author, path, _level(request)),
+        *(
+            Route(f"/api/{name}", _endpoint(work, limits.bytes), methods=["POST"])
+            for name, work in service.questions().items()
         ),
         Mount("/page", StaticFiles(directory=PAGE)),
     ]
@@ -98,48 +98,82 @@ def build(
     return Starlette(routes=routes, middleware=middleware)
 
 
-def _asker(limit: int) -> Callable[[str, Work], Route]:
-    """A maker of routes that receive a file, work on it in a thread, one at a time, and remove it."""
-    one_at_a_time = anyio.CapacityLimiter(1)  # networks and cores are shared: the others wait for their turn
+class Service:
+    """The answers to requests about a file."""
 
-    def ask(path: str, work: Work) -> Route:
-        async def endpoint(request: Request) -> Response:
-            with tempfile.TemporaryDirectory(prefix="pneumothorax-") as folder:
-                file = Path(folder) / "upload"
-                try:
-                    await receive(request, file, limit)
-                except Declined as declined:
-                    return JSONResponse({"reason": str(declined)}, declined.status)
-                except ClientDisconnect:  # the visitor has left: nobody reads this
-                    return Response(status_code=400)
-                return await anyio.to_thread.run_sync(_answer, work, file, request, limiter=one_at_a_time)
+    def __init__(self, config: Config, predictor: Predictor) -> None:
+        self.predictor, self.pool = predictor, Pool(config)
+        self.pool.warm()
+        self._one_at_a_time = ThreadPoolExecutor(1, "networks")
 
-        return Route(path, endpoint, methods=["POST"])
+    def questions(self) -> dict[str, Work]:
+        """By the last part of their address."""
+        return {"study": self.study, "heat": self.heat, "cut": self.cut, "segmentation": self.segmentation}
 
-    return ask
+    async def study(self, file: Path, _: Request) -> Response:
+        """See the module."""
+        return Response(await self._decided(file, "study"), media_type="application/json")
+
+    async def segmentation(self, file: Path, request: Request) -> Response:
+        """See the module."""
+        return Response(
+            await self._decided(file, "segmentation", level=_level(request)), media_type=TYPE
+        )
+
+    async def heat(self, file: Path, _: Request) -> Response:
+        """See the module."""
+        side = self.predictor.side
+        async with self.pool.job() as job:
+            pixels = square(await job.ask("open", path=str(file), side=side), side)
+        return JSONResponse(await self._on_networks(heat, self.predictor, pixels))
+
+    async def cut(self, file: Path, request: Request) -> Response:
+        """See the module."""
+        level, geometry = _level(request), request.query_params.get("geometry", "")
+        async with self.pool.job() as job:
+            found = await job.ask("cut", path=str(file), level=level, geometry=geometry)
+        return Response(found, media_type="application/json")
+
+    async def _decided(self, file: Path, step: str, **header: Any) -> bytes:
+        """Read, run the networks, and take a last step with their outputs."""
+        side = self.predictor.side
+        async with self.pool.job() as job:
+            pixels = square(await job.ask("open", path=str(file), side=side), side)
+            outputs, body = (
+                await self._on_networks(lambda: Outputs(*self.predictor.outputs(pixels)))
+            ).pack()
+            return await job.ask(step, body, **outputs, **header)
+
+    async def _on_networks(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Run in the thread of the networks; an image at a time, since they use all cores."""
+        return await asyncio.get_running_loop().run_in_executor(self._one_at_a_time, work, *given)
 
 
-def _answer(work: Work, file: Path, request: Request) -> Response:
-    """Work's result as a response. Messages never carry a path, a name or a value of the header."""
-    try:
-        result = work(file, request)
-    except RefusedFile as refusal:
-        return JSONResponse({"reason": refusal.reason}, 422)
-    except Declined as declined:
-        return JSONResponse({"reason": str(declined)}, declined.status)
-    except Exception as error:  # a message could quote the file: say where, not what
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        log.error("%s in %s, line %s", type(error).__name__, Path(place.filename).name, place.lineno)
-        return JSONResponse({"reason": f"the program failed on this file ({type(error).__name__})"}, 500)
-    return Response(result, media_type=TYPE) if isinstance(result, bytes) else JSONResponse(result)
+def _endpoint(work: Work, limit: int) -> Callable[[Request], Awaitable[Response]]:
+    """Receive a file, work on it, and remove it."""
+
+    async def endpoint(request: Request) -> Response:
+        with tempfile.TemporaryDirectory(prefix="upload-") as folder:
+            file = Path(folder) / "upload"
+            try:
+                await receive(request, file, limit)
+                return await work(file, request)
+            except Declined as declined:
+                if declined.log:
+                    log.error(declined.log)
+                return JSONResponse({"reason": str(declined), "code": declined.code}, declined.status)
+            except ClientDisconnect:  # the visitor has left: nobody reads this
+                return Response(status_code=400)
+
+    return endpoint
 
 
 def _level(request: Request) -> int:
     """The level, 1 to 255, that a request names."""
-    said = request.query_params.get("level", "")
-    if not (said.isascii() and said.isdigit() and 1 <= int(said) <= 255):
+    text = request.query_params.get("level", "")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 255):
         raise Declined(400, "level must be a whole number from 1 to 255")
-    return int(said)
+    return int(text)
 
 
 class _Headers:

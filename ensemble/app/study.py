@@ -1,8 +1,8 @@
-"""What the page shows of one file: the radiograph, the ensemble's map, the answer; and the same map cut elsewhere."""
+"""What the page displays of one file: the radiograph, the ensemble's map, the prediction; and the same map cut elsewhere."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, PositiveFloat, ValidationError
 
-from ensemble.app.encoding import outline, png, shown
+from ensemble.app.encoding import displayed, outline, png
 from ensemble.app.upload import Declined
-from ensemble.decision.decision import Prediction
+from ensemble.decision.decision import Decision, Prediction
 from ensemble.evidence.histograms import NOTHING
+from ensemble.evidence.mask_average import Maps
 from ensemble.inference.findings import measure
-from ensemble.inference.predictor import Predictor, Scored
 from ensemble.rules.base import one_image
 from imaging.decoding.radiograph import Facts
 from imaging.dicom_objects import reference
-from imaging.dicom_objects import segmentation as dicom_segmentation
 from imaging.dicom_objects.reference import Author
 from imaging.formats import reader
 
@@ -29,39 +28,74 @@ MIDDLE = 128
 
 
 class Geometry(BaseModel):
-    """What of the facts tells area and side; the page hands it back with a map, since the server keeps nothing."""
+    """The facts that area and side follow from; the page hands it back with a map, since the server keeps nothing."""
 
     spacing_mm: tuple[PositiveFloat, PositiveFloat] | None
     view: str | None
     orientation: tuple[str, ...]
 
 
-def read(predictor: Predictor, path: Path) -> dict[str, Any]:
-    """All about one file; RefusedFile says why it is none that can be read.
+@dataclass(frozen=True)
+class Outputs:
+    """The networks' outputs for one image."""
 
-    `picture`, `depth`: see pictures.shown. `map`: the mask ensemble's levels as a grey PNG of the original's size.
-    `level`: where the rule cuts this map, or would. `finding`: see `finding`. Nothing of the patient is in it.
+    probs: dict[str, list[float]]
+    """Of each classifier, the probability of every fold's network."""
+    maps: Maps
+    """Of each mask model and fold, the map uint8 (s, s)."""
+
+    def pack(self) -> tuple[dict[str, Any], bytes]:
+        """As JSON and bytes."""
+        levels = [(name, fold, level) for name, folds in self.maps.items() for fold, level in folds.items()]
+        header = {
+            "probs": self.probs,
+            "maps": [[name, fold, *level.shape] for name, fold, level in levels],
+        }
+        return header, b"".join(level.tobytes() for _, _, level in levels)
+
+    @classmethod
+    def unpack(cls, header: dict[str, Any], body: bytes) -> Outputs:
+        """The inverse of `pack`."""
+        maps: dict[str, dict[int, NDArray[np.uint8]]] = {}
+        start = 0
+        for name, fold, height, width in header["maps"]:
+            level = np.frombuffer(body, np.uint8, height * width, start).reshape(height, width)
+            maps.setdefault(name, {})[fold] = level
+            start += height * width
+        return cls(header["probs"], maps)
+
+
+def read(decision: Decision, path: Path, facts: Facts, outputs: Outputs, objects: str) -> dict[str, Any]:
+    """All about one file. objects: why no DICOM object can be written, if so.
+
+    `picture`, `depth`: see encoding.displayed. `map`: the mask ensemble's levels as a grey PNG of the original's size.
+    `level`: where the rule cuts this map, or would. `finding`: the rule's mask, see `finding`. `region`: the map cut at
+    `level` whatever the rule decides. `no_object`: why there can be no DICOM Segmentation. Nothing of the patient is in it.
     """
-    facts, answer = _scored(predictor, path)
-    assert answer.map is not None  # without the cascade there always is one
+    prediction, levels = _predicted(decision, facts, outputs)
+    at = level(decision, prediction, levels)
+    submitted = finding(prediction.mask, facts)
+    region = submitted if at == prediction.level else finding(_cut(decision, levels, at), facts)
     return {
-        **shown(reader.read(path).pixels),
+        **displayed(reader.read(path).pixels),
         "width": facts.width,
         "height": facts.height,
         "view": facts.view,
-        "dicom": facts.sop_class is not None,
-        "map": png(answer.map),
+        "notes": list(facts.notes),
+        "no_object": no_object(path, facts, objects),
+        "map": png(levels),
         "geometry": Geometry.model_validate(facts, from_attributes=True).model_dump_json(),
         "oriented": bool(facts.orientation),
-        "prob": answer.prob,
-        "needed": answer.needed,
-        "reason": answer.reason,
-        "level": level(predictor, answer),
-        "finding": finding(answer.mask, facts),
+        "prob": prediction.prob,
+        "needed": prediction.needed,
+        "reason": prediction.reason,
+        "level": at,
+        "finding": submitted,
+        "region": region,
     }
 
 
-def cut(predictor: Predictor, path: Path, at: int, geometry: str) -> dict[str, Any]:
+def cut(decision: Decision, path: Path, at: int, geometry: str) -> dict[str, Any]:
     """The finding of a map, a PNG file as `read` gives it, cut at a level; geometry as `read` gives it."""
     levels = reader.read(path).pixels
     if levels.dtype != np.uint8:
@@ -70,24 +104,41 @@ def cut(predictor: Predictor, path: Path, at: int, geometry: str) -> dict[str, A
         facts = Facts(*levels.shape, **Geometry.model_validate_json(geometry).model_dump())
     except ValidationError:
         raise Declined(400, "geometry is not what the server gave with this map") from None
-    return finding(_cut(predictor, np.asarray(levels, np.uint8), at), facts)
+    return finding(_cut(decision, np.asarray(levels, np.uint8), at), facts)
 
 
-def segmentation(predictor: Predictor, author: Author, path: Path, at: int) -> bytes:
-    """The finding at a level as a DICOM Segmentation of the file's own study; Declined says why there can be none."""
+def segmentation(
+    decision: Decision, author: Author, path: Path, facts: Facts, outputs: Outputs, at: int
+) -> bytes:
+    """The map cut at a level as a DICOM Segmentation of the file's own study; Declined says why there can be none."""
+    from imaging.dicom_objects import segmentation as dicom_segmentation  # imports a library that takes a second
+
     try:
         study = reference.read(path)
     except reference.NoReference as error:
         raise Declined(422, str(error)) from None
-    _, answer = _scored(predictor, path)
-    assert answer.map is not None
-    mask = _cut(predictor, answer.map, at)
+    prediction, levels = _predicted(decision, facts, outputs)
+    mask = _cut(decision, levels, at)
     if not mask.any():
         raise Declined(422, "nothing is outlined, so there is nothing to write")
-    note = "" if at == answer.level else f"mask threshold {at / 255:.2f}, set by the reader"
+    fitted = at == level(decision, prediction, levels)
+    note = "" if fitted else f"mask threshold {at / 255:.2f}, set by the reader"
     buffer = BytesIO()
     dicom_segmentation.make(study, mask, author, note).save_as(buffer)
     return buffer.getvalue()
+
+
+def no_object(path: Path, facts: Facts, objects: str) -> str:
+    """Why no DICOM object can be written about a file; empty where one can."""
+    if objects:
+        return objects
+    if facts.sop_class is None:
+        return "only a DICOM file belongs to a study that an object can refer to"
+    try:
+        reference.read(path)
+    except reference.NoReference as error:
+        return str(error)
+    return ""
 
 
 def finding(mask: NDArray[np.bool_], facts: Facts) -> dict[str, Any]:
@@ -95,22 +146,20 @@ def finding(mask: NDArray[np.bool_], facts: Facts) -> dict[str, Any]:
     return {"outline": outline(mask), **asdict(measure(mask, facts))}
 
 
-def level(predictor: Predictor, answer: Prediction) -> int:
+def level(decision: Decision, prediction: Prediction, levels: NDArray[np.uint8]) -> int:
     """Level at which the rule cuts this image's map, or would if the image were certain."""
-    if answer.level < NOTHING or answer.map is None:
-        return answer.level
-    certain = int(predictor.decision.rule.thresholds(one_image(1.0, answer.map))[0])
+    if prediction.level < NOTHING:
+        return prediction.level
+    certain = int(decision.rule.thresholds(one_image(1.0, levels))[0])
     return certain if certain < NOTHING else MIDDLE
 
 
-def _scored(predictor: Predictor, path: Path) -> tuple[Facts, Prediction]:
-    scored: Scored = next(iter(predictor.files([path], cascade=False)))
-    if scored.refusal:
-        raise scored.refusal
-    assert scored.facts is not None
-    assert scored.answer is not None
-    return scored.facts, scored.answer
+def _predicted(decision: Decision, facts: Facts, outputs: Outputs) -> tuple[Prediction, NDArray[np.uint8]]:
+    """The prediction and its map uint8 (H, W) at the file's own size."""
+    prediction = decision.answer(outputs.probs, outputs.maps, (facts.height, facts.width))
+    assert prediction.map is not None  # mask networks see every image here
+    return prediction, prediction.map
 
 
-def _cut(predictor: Predictor, levels: NDArray[np.uint8], at: int) -> NDArray[np.bool_]:
-    return predictor.decision.post_processing(levels >= at)
+def _cut(decision: Decision, levels: NDArray[np.uint8], at: int) -> NDArray[np.bool_]:
+    return decision.post_processing(levels >= at)

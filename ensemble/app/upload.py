@@ -1,14 +1,25 @@
-"""A file sent to the server: into a folder of its own, under a limit, without its name."""
+"""A file sent to the server: into a folder of its own, under limits, without its name; and what killed servers left."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from starlette.requests import Request
 
 TYPE = "application/octet-stream"
 """Not one of the types that a form on a foreign page may send without asking (Fetch standard, CORS-safelisted)."""
+PREFIX = "pneumothorax-"
+LOCK = "lock"
+SECONDS = 120.0
+"""Longest time that an upload may take."""
 
 
 @dataclass(frozen=True)
@@ -22,25 +33,54 @@ class Limits:
 
 
 class Declined(ValueError):
-    """A request that is not answered; `status` is HTTP's."""
+    """A request that is not answered; `status` is HTTP's, `code` a refusal code, `log` what the server notes of it."""
 
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, code: str = "", log: str = "") -> None:
         super().__init__(reason)
-        self.status = status
+        self.status, self.code, self.log = status, code, log
 
 
 async def receive(request: Request, path: Path, limit: int) -> None:
-    """Write the request's body to a file; Declined as soon as it is known to be larger than `limit` bytes."""
+    """Write the request's body to a file; Declined as soon as it is known to be larger than `limit` bytes, or takes too long."""
     if request.headers.get("content-type") != TYPE:
-        raise Declined(415, f"the file itself is awaited, as {TYPE}")
+        raise Declined(415, f"send the file itself, as {TYPE}")
     too_large = Declined(413, f"larger than {limit / 2**20:.0f} MiB, the most that this page takes")
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > limit:
         raise too_large
     size = 0
-    with path.open("wb") as file:
-        async for piece in request.stream():
-            size += len(piece)
-            if size > limit:
-                raise too_large
-            file.write(piece)
+    try:
+        async with asyncio.timeout(SECONDS):
+            with path.open("wb") as file:
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > limit:
+                        raise too_large
+                    file.write(chunk)
+    except TimeoutError:
+        raise Declined(408, f"the upload took longer than {SECONDS:.0f} seconds") from None
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """This server's folder for temporary files, locked while it runs and removed at its end; those of killed servers go first."""
+    sweep(Path(tempfile.gettempdir()))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    lock = FileLock(folder / LOCK)
+    lock.acquire()
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield folder
+    finally:
+        tempfile.tempdir = before
+        lock.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(parent: Path) -> None:
+    """Remove the temporary folders of servers that were killed: their lock is free."""
+    for lock in parent.glob(f"{PREFIX}*/{LOCK}"):
+        if lock.parent.is_symlink():
+            continue
+        with contextlib.suppress(Timeout, OSError), FileLock(lock, timeout=0):
+            shutil.rmtree(lock.parent, ignore_errors=True)

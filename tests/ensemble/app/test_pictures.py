@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ensemble.app import saliency
-from ensemble.app.encoding import SHOWN, outline, shown
+from ensemble.app.encoding import MAX_SIDE, outline, displayed
 from ensemble.app.upload import Declined
 
 
@@ -22,7 +22,7 @@ def decoded(picture: str) -> np.ndarray:
 
 def test_sixteen_bits_survive() -> None:
     pixels = np.array([[0, 1, 256], [4095, 40000, 65535]], np.uint16)
-    made = shown(pixels)
+    made = displayed(pixels)
     bgr = decoded(made["picture"]).astype(np.uint16)
     assert made["depth"] == 16
     assert np.array_equal(bgr[..., 2] << 8 | bgr[..., 1], pixels)
@@ -30,8 +30,8 @@ def test_sixteen_bits_survive() -> None:
 
 def test_eight_bits_as_they_are_and_large_ones_smaller() -> None:
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    assert np.array_equal(decoded(shown(pixels)["picture"]), pixels)
-    assert decoded(shown(np.zeros((SHOWN * 2, SHOWN), np.uint8))["picture"]).shape == (SHOWN, SHOWN // 2)
+    assert np.array_equal(decoded(displayed(pixels)["picture"]), pixels)
+    assert decoded(displayed(np.zeros((MAX_SIDE * 2, MAX_SIDE), np.uint8))["picture"]).shape == (MAX_SIDE, MAX_SIDE // 2)
 
 
 def test_outline_by_hand() -> None:
