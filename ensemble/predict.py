@@ -66,10 +66,8 @@ def predict(
     """Write OUT, whole or not at all, and return its table. Memory holds a few batches of images and one row a file.
 
     predictor: the bundle's networks in another engine; None: in PyTorch."""
-    if dicom and bundle.source == "ct_ich":
-        raise ValueError(
-            "DICOM objects are coded as pneumothorax, which this bundle does not look for; give --dicom none"
-        )
+    if dicom and bundle.no_objects:
+        raise ValueError(f"{bundle.no_objects}; give --dicom none")
     paths = inputs(folder)
     predictor = predictor or bundle.predictor()
     if isinstance(predictor.decision.rule, Quota):  # the share is one of this whole set

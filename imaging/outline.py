@@ -36,7 +36,7 @@ def polygons(mask: Mask, tolerance: float = 0.5) -> list[Polygon]:
     scale = 1
     while corners(part) > MOST_CORNERS:
         part, scale = _halved(part), 2 * scale
-    return [polygon * np.float32(scale) + np.float32((left, top)) for polygon in _traced(part, tolerance)]
+    return [(polygon * scale + (left, top)).astype(np.float32) for polygon in _traced(part, tolerance)]
 
 
 def corners(mask: Mask) -> int:
@@ -69,7 +69,10 @@ def _traced(mask: Mask, tolerance: float) -> list[Polygon]:
     # RETR_LIST: telling which hole lies in which part, as RETR_CCOMP does, takes time that grows with the square of the holes
     found, _ = cv2.findContours(double, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     # the centre of doubled pixel k, behind a border of one, lies at (k - 1 + 1/2) / 2
-    return [(_thin(np.asarray(points, np.int32), 2 * tolerance) - np.float32(0.5)) / 2 for points in found]
+    return [
+        ((_thin(np.asarray(points, np.int32), 2 * tolerance) - 0.5) / 2).astype(np.float32)
+        for points in found
+    ]
 
 
 def _thin(points: NDArray[np.int32], tolerance: float) -> Polygon:

@@ -8,51 +8,55 @@ Nothing that is dropped on the page outlives its request, and nothing is logged 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import uvicorn
 
 from ensemble.app.examples import examples
-from ensemble.app.server import Limits, build
+from ensemble.app.server import build
+from ensemble.app.upload import Limits, temporary_folder
+from ensemble.app.worker import Config
 from ensemble.inference.bundle import PATH, Bundle
 from imaging.dicom_objects.reference import Author
 from imaging.io import command
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+CONNECTIONS = 128
+"""At the same time; the next one is answered 503. Each may hold an upload on the disk."""
 
 
 def main() -> None:
-    """Load the bundle, make the phantom examples, serve until stopped."""
+    """Load the bundle, make the phantom examples, serve until the first signal."""
     given = arguments()
-    try:
-        bundle = Bundle.load(given.bundle)
-        predictor = bundle.predictor()
-    except ValueError as error:
-        sys.exit(str(error))
+    bundle = Bundle.load(given.bundle)
+    predictor = bundle.predictor()
+    config = Config(predictor.decision, Author(bundle.name, bundle.sha256), bundle.no_objects)
     limits = Limits(given.max_mb * 2**20, given.max_files)
-    app = build(Author(bundle.name, bundle.sha256), predictor, examples(), limits, hosts(given))
-    if given.host not in LOOPBACK:
+    with temporary_folder() as uploads:
+        phantoms = bundle.source == "phantom"
+        app = build(config, predictor, examples(), limits, hosts(given), phantoms, uploads)
+        if given.host not in LOOPBACK:
+            print(
+                f"WARNING: {given.host} can be reached from other machines, and this page has no log-in: docs/app.md"
+            )
         print(
-            f"WARNING: {given.host} can be reached from elsewhere, and this page asks for no password: docs/app.md"
+            f"{bundle.name}: http://{given.host}:{given.port}  (Ctrl-C stops it). Research use, not for diagnosis."
         )
-    print(
-        f"{bundle.name}: http://{given.host}:{given.port}  (Ctrl-C stops it). Research use, not for diagnosis."
-    )
-    # No access log: not even when somebody looked at a study is kept.
-    uvicorn.run(
-        app,
-        host=given.host,
-        port=given.port,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        limit_concurrency=64,
-    )
+        # No access log: not even the time at which somebody opened a study is kept.
+        uvicorn.run(
+            app,
+            host=given.host,
+            port=given.port,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=1,
+        )
 
 
 def arguments() -> argparse.Namespace:
-    """What stands on the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m ensemble.app", description="The web page, on this machine alone."
     )

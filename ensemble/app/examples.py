@@ -48,7 +48,7 @@ def examples() -> list[Example]:
 
 def _example(title: str, phantom: Phantom) -> Example:
     small = cv2.resize(phantom.pixels, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-    with tempfile.TemporaryDirectory(prefix="pneumothorax-") as folder:
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "phantom.dcm"
         dicom_writer.save(path, phantom, SEED)
         return Example(title, path.read_bytes(), png(small.astype("uint8", copy=False)))

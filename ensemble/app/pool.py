@@ -155,7 +155,9 @@ class Pool:
 
     def _make_room(self, job: Job) -> None:
         if self._slow >= SLOW:
-            job.stop(Declined(503, "the server is at work on other slow files; try this one again in a minute"))
+            job.stop(
+                Declined(503, "the server is at work on other slow files; try this one again in a minute")
+            )
             return
         job.yield_processor()
         self._slow += 1

@@ -1,12 +1,11 @@
-"""Where the classifiers looked, as a picture over the radiograph.
+"""Saliency of the classifiers, as a picture over the radiograph.
 
-A localising head says so itself: the probability of each of its cells, on the one scale of all images. For a plain head
-Grad-CAM (Selvaraju 2017, arXiv:1610.02391) shows what moved its logit, scaled to the image's own strongest place.
+A localising head predicts the probability of each of its cells, on one scale for all images. For a plain head Grad-CAM
+(Selvaraju 2017, arXiv:1610.02391) displays what raised the logit, scaled to the image's own maximum.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,7 +20,6 @@ from ensemble.app.upload import Declined
 from ensemble.inference.predictor import Member, Predictor
 from experiments.hardware import current
 from experiments.networks.normalisation import normalise
-from imaging.formats.reader import read_reduced
 from imaging.resize import resize_image
 
 SIDE = 512
@@ -30,9 +28,11 @@ SIDE = 512
 Heat = NDArray[np.float32]
 
 
-def heat(predictor: Predictor, path: Path) -> dict[str, Any]:
-    """`picture`, a PNG with transparency (SIDE, SIDE), and `words` on what it shows; Declined where no head can say."""
-    square = predictor.prepare(read_reduced(path, predictor.side)[0])
+def heat(predictor: Predictor, square: NDArray[np.uint8]) -> dict[str, Any]:
+    """Of a prepared square (S, S): `picture`, a PNG with transparency (SIDE, SIDE), and `words` on what it displays.
+
+    Declined for a network without a last convolution.
+    """
     maps = [_map(member, square) for member in predictor.classifiers]
     mean = np.mean([cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for one in maps], axis=0)
     return {"picture": png(coloured(np.clip(mean, 0, 1))), "words": words(predictor.classifiers)}
@@ -42,16 +42,16 @@ def words(members: list[Member]) -> str:
     """One sentence for each kind of head."""
     cells = sorted({member.name for member in members if isinstance(member.net, Localising)})
     cams = sorted({member.name for member in members if not isinstance(member.net, Localising)})
-    said = []
+    sentences = []
     if cells:
-        said.append(
+        sentences.append(
             f"Probability of each cell of the localising head of {', '.join(cells)}: the same scale on every image."
         )
     if cams:
-        said.append(
-            f"Grad-CAM of {', '.join(cams)}: what raised the probability, scaled to this image's strongest place."
+        sentences.append(
+            f"Grad-CAM of {', '.join(cams)}: what raised the probability, scaled to this image's maximum."
         )
-    return " ".join([*said, f"Mean of {len(members)} networks." if len(members) > 1 else ""]).strip()
+    return " ".join([*sentences, f"Mean of {len(members)} networks." if len(members) > 1 else ""]).strip()
 
 
 def coloured(heat: Heat) -> NDArray[np.uint8]:
@@ -101,5 +101,7 @@ def last_map(net: nn.Module, image: Tensor) -> nn.Module:
         for hook in hooks:
             hook.remove()
     if not seen or seen[-1][1] == 3:
-        raise Declined(422, "Grad-CAM needs a convolutional network, and a classifier of this bundle is none")
+        raise Declined(
+            422, "Grad-CAM needs convolutional networks; a classifier of this bundle is a transformer"
+        )
     return seen[-1][0]

@@ -63,8 +63,13 @@ def build(
     limits: Limits,
     hosts: list[str],
     phantoms: bool,
+    uploads: Path,
 ) -> Starlette:
-    """The application. hosts: the names by which requests may address it; phantoms: the bundle was trained on generated ones."""
+    """The application.
+
+    hosts: the names by which requests may address it; phantoms: whether the bundle was trained on generated ones; uploads:
+    folder for the files of running requests.
+    """
     about = {
         "name": config.author.name,
         "phantoms": phantoms,
@@ -89,7 +94,7 @@ def build(
         Route("/api/about", tell),
         Route("/api/examples/{number:int}", example),
         *(
-            Route(f"/api/{name}", _endpoint(work, limits.bytes), methods=["POST"])
+            Route(f"/api/{name}", _endpoint(work, limits.bytes, uploads), methods=["POST"])
             for name, work in service.questions().items()
         ),
         Mount("/page", StaticFiles(directory=PAGE)),
@@ -116,9 +121,7 @@ class Service:
 
     async def segmentation(self, file: Path, request: Request) -> Response:
         """See the module."""
-        return Response(
-            await self._decided(file, "segmentation", level=_level(request)), media_type=TYPE
-        )
+        return Response(await self._decided(file, "segmentation", level=_level(request)), media_type=TYPE)
 
     async def heat(self, file: Path, _: Request) -> Response:
         """See the module."""
@@ -139,9 +142,7 @@ class Service:
         side = self.predictor.side
         async with self.pool.job() as job:
             pixels = square(await job.ask("open", path=str(file), side=side), side)
-            outputs, body = (
-                await self._on_networks(lambda: Outputs(*self.predictor.outputs(pixels)))
-            ).pack()
+            outputs, body = (await self._on_networks(lambda: Outputs(*self.predictor.outputs(pixels)))).pack()
             return await job.ask(step, body, **outputs, **header)
 
     async def _on_networks(self, work: Callable[..., Any], *given: Any) -> Any:
@@ -149,11 +150,11 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._one_at_a_time, work, *given)
 
 
-def _endpoint(work: Work, limit: int) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(work: Work, limit: int, uploads: Path) -> Callable[[Request], Awaitable[Response]]:
     """Receive a file, work on it, and remove it."""
 
     async def endpoint(request: Request) -> Response:
-        with tempfile.TemporaryDirectory(prefix="upload-") as folder:
+        with tempfile.TemporaryDirectory(prefix="upload-", dir=uploads) as folder:
             file = Path(folder) / "upload"
             try:
                 await receive(request, file, limit)

@@ -111,7 +111,9 @@ def segmentation(
     decision: Decision, author: Author, path: Path, facts: Facts, outputs: Outputs, at: int
 ) -> bytes:
     """The map cut at a level as a DICOM Segmentation of the file's own study; Declined says why there can be none."""
-    from imaging.dicom_objects import segmentation as dicom_segmentation  # imports a library that takes a second
+    from imaging.dicom_objects import (
+        segmentation as dicom_segmentation,  # imports a library that takes a second
+    )
 
     try:
         study = reference.read(path)
@@ -156,7 +158,7 @@ def level(decision: Decision, prediction: Prediction, levels: NDArray[np.uint8])
 
 def _predicted(decision: Decision, facts: Facts, outputs: Outputs) -> tuple[Prediction, NDArray[np.uint8]]:
     """The prediction and its map uint8 (H, W) at the file's own size."""
-    prediction = decision.answer(outputs.probs, outputs.maps, (facts.height, facts.width))
+    prediction = decision.predict(outputs.probs, outputs.maps, (facts.height, facts.width))
     assert prediction.map is not None  # mask networks see every image here
     return prediction, prediction.map
 

@@ -63,17 +63,13 @@ async def receive(request: Request, path: Path, limit: int) -> None:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """This server's folder for temporary files, locked while it runs and removed at its end; those of killed servers go first."""
+    """This server's folder for uploads, locked while it runs and removed at its end; those of killed servers go first."""
     sweep(Path(tempfile.gettempdir()))
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    lock = FileLock(folder / LOCK)
-    lock.acquire()
-    before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
-        yield folder
+        with FileLock(folder / LOCK):
+            yield folder
     finally:
-        tempfile.tempdir = before
-        lock.release()
         shutil.rmtree(folder, ignore_errors=True)
 
 

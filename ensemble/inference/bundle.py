@@ -87,6 +87,13 @@ class Bundle:
         return self.name.split("-")[1]
 
     @property
+    def no_objects(self) -> str:
+        """Why no DICOM objects are written of this bundle's predictions; empty where they are."""
+        if self.source != "ct_ich":
+            return ""
+        return "DICOM objects are coded as pneumothorax, which this bundle does not look for"
+
+    @property
     def metrics(self) -> dict[str, dict[str, float | None]]:
         """The measured hold-out: `{"kaggle_dice": {"value", "low", "high"}, …}`."""
         return dict(read_json(self.folder / "metrics.json"))

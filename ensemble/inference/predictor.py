@@ -96,6 +96,12 @@ class Predictor:
         """The square (S, S) that the networks were trained on, from an image of at least that size or smaller."""
         return resize_image(pixels, self.side)
 
+    def outputs(self, square: Pixels) -> tuple[dict[str, list[float]], Maps]:
+        """Of one prepared square, each classifier's probabilities and each mask model's maps, as `Decision.predict` takes them."""
+        probs = self._by_name([(member, member([square])[:, 0]) for member in self.classifiers], 1)
+        maps = self._by_name([(member, quantise(member([square])[:, 0])) for member in self.masks], 1)
+        return _values(probs[0]), _arrays(maps[0])
+
     def answers(
         self, squares: Sequence[Pixels], shapes: Sequence[tuple[int, int]], cascade: bool = True
     ) -> list[Prediction]:

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from pydicom import dcmread
 import classification.model
 import segmentation.architectures
 from ensemble.decision.decision import Decision
+from ensemble.decision.operating_points import OperatingPoint
 from ensemble.evidence.calibration import Sigmoid
 from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.probability import Calibrated
@@ -46,9 +48,13 @@ class Page:
 
     url: str
     temporary: Path
-    """The server's folder for temporary files."""
+    """The server's TMPDIR."""
     log: Path
-    """All it said."""
+    """Its output."""
+
+    def uploads(self) -> list[Path]:
+        """What lies there of requests."""
+        return list(self.temporary.glob("*/upload-*"))
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +111,11 @@ def decision(level: int, sealed: dict[str, dict[str, dict[str, str]]]) -> Decisi
         probability=Calibrated(calibrator=same),
         calibrator=same,
         rule=Gate(cut=0.0, level=level),
+        operating_points=[
+            OperatingPoint(name="rule", threshold=None, sensitivity=1.0, specificity=0.0),
+            OperatingPoint(name="95 % specificity", threshold=0.9999, sensitivity=0.2, specificity=0.95),
+            OperatingPoint(name="95 % sensitivity", threshold=0.0001, sensitivity=0.95, specificity=0.4),
+        ],
         fitted={"lineage": sealed},
     )
 
@@ -127,15 +138,25 @@ def predictor(small_bundle: Bundle) -> Predictor:
 @pytest.fixture(scope="session")
 def page(small_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """`python -m ensemble.app` on a free port, with small limits."""
-    temporary, log = tmp_path_factory.mktemp("temporary"), tmp_path_factory.mktemp("log") / "log"
+    with serving(small_bundle.folder, tmp_path_factory.mktemp("t")) as (served, process):
+        yield served
+        process.terminate()
+        process.wait(10)
+        assert list(served.temporary.iterdir()) == []
+
+
+@contextmanager
+def serving(bundle: Path, folder: Path) -> Iterator[tuple[Page, subprocess.Popen[bytes]]]:
+    """The server's page and process; `folder` becomes its TMPDIR, and its log lies beside it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = ["--port", str(port), "--max-mb", str(LIMIT_MB), "--max-files", "5"]
-    command = [sys.executable, "-m", "ensemble.app", "--bundle", str(small_bundle.folder), *options]
-    with log.open("w") as said:
+    command = [sys.executable, "-m", "ensemble.app", "--bundle", str(bundle), *options]
+    log = folder.parent / f"{folder.name}.log"
+    with log.open("w") as output:
         server = subprocess.Popen(
-            command, stdout=said, stderr=said, env={**os.environ, "TMPDIR": str(temporary)}
+            command, stdout=output, stderr=output, env={**os.environ, "TMPDIR": str(folder)}
         )
     try:
         url = f"http://127.0.0.1:{port}/"
@@ -146,7 +167,7 @@ def page(small_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iter
                 break
             except OSError:
                 time.sleep(0.1)
-        yield Page(url, temporary, log)
+        yield Page(url, folder, log), server
     finally:
-        server.terminate()
+        server.kill()
         server.wait(10)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ensemble.app import saliency
-from ensemble.app.encoding import MAX_SIDE, outline, displayed
+from ensemble.app.encoding import MAX_SIDE, displayed, outline
 from ensemble.app.upload import Declined
 
 
@@ -31,7 +31,10 @@ def test_sixteen_bits_survive() -> None:
 def test_eight_bits_as_they_are_and_large_ones_smaller() -> None:
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     assert np.array_equal(decoded(displayed(pixels)["picture"]), pixels)
-    assert decoded(displayed(np.zeros((MAX_SIDE * 2, MAX_SIDE), np.uint8))["picture"]).shape == (MAX_SIDE, MAX_SIDE // 2)
+    assert decoded(displayed(np.zeros((MAX_SIDE * 2, MAX_SIDE), np.uint8))["picture"]).shape == (
+        MAX_SIDE,
+        MAX_SIDE // 2,
+    )
 
 
 def test_outline_by_hand() -> None:

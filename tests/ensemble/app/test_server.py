@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import signal
 import socket
 import time
 from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,15 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from ensemble.inference.bundle import Bundle
 from ensemble.inference.findings import measure
 from ensemble.inference.predictor import Predictor
 from imaging.decoding.radiograph import Facts
-from tests.ensemble.app.conftest import LIMIT_MB, PATIENT, Page
+from tests.ensemble.app.bombs import checkerboard, large_png
+from tests.ensemble.app.conftest import LIMIT_MB, PATIENT, Page, serving
 
 FILE = "application/octet-stream"
+PLAIN = '{"spacing_mm": null, "view": null, "orientation": []}'
 
 
 def ask(page: Page, path: str, body: Any = None, **headers: str) -> tuple[int, bytes, dict[str, str]]:
@@ -57,7 +63,7 @@ def test_the_answer_is_the_predictors(page: Page, phantoms: list[Path], predicto
     assert found.area_px > 0
     assert {key: answer["finding"][key] for key in ("area_px", "area_mm2", "side")} == vars(found)
     assert np.array_equal(levels(answer) >= answer["level"], scored.answer.mask)
-    assert (answer["width"], answer["height"], answer["dicom"], answer["depth"]) == (1024, 1024, True, 8)
+    assert (answer["width"], answer["height"], answer["no_object"], answer["depth"]) == (1024, 1024, "", 8)
 
 
 def test_a_map_cut_elsewhere(page: Page, phantoms: list[Path]) -> None:
@@ -148,13 +154,51 @@ def test_nothing_is_kept_and_no_patient_is_named(page: Page, phantoms: list[Path
             f"POST /api/study HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {FILE}\r\nContent-Length: 9000\r\n\r\nDICM".encode()
         )
         time.sleep(0.3)
-        assert any(page.temporary.iterdir())
+        assert page.uploads()
     for _ in range(100):
-        if not any(page.temporary.iterdir()):
+        if not page.uploads():
             break
         time.sleep(0.1)
-    assert list(page.temporary.iterdir()) == []
+    assert page.uploads() == []
     assert b"Traceback" not in page.log.read_bytes()
     for text in [*said, page.log.read_bytes()]:
         assert PATIENT.encode() not in text
         assert b"4711" not in text
+
+
+def test_bombs_leave_the_others_alone(page: Page, phantoms: list[Path]) -> None:
+    """Five slow files in flight, and ten good ones beside them."""
+    bombs = [("/api/cut?level=128&geometry=" + quote(PLAIN), checkerboard())] + [
+        ("/api/study", large_png())
+    ] * 4
+    good = phantoms[1].read_bytes()
+    with ThreadPoolExecutor(15) as visitors:
+        slow = [visitors.submit(ask, page, path, body) for path, body in bombs]
+        quick = [visitors.submit(ask, page, "/api/study", good) for _ in range(10)]
+        assert [one.result()[0] for one in quick] == [200] * 10
+        assert slow[0].result()[0] == 200
+        assert {one.result()[0] for one in slow[1:]} <= {200, 422, 503}
+    assert page.uploads() == []
+
+
+def test_a_checkerboard_is_cut_at_once(page: Page) -> None:
+    status, body, _ = ask(page, f"/api/cut?level=128&geometry={quote(PLAIN)}", checkerboard())
+    found = json.loads(body)
+    assert (status, found["area_px"]) == (200, 4096 * 4096 // 2)
+    assert found["outline"].count("M") == 1  # too fine to be drawn: its hull
+
+
+def test_the_server_ends_at_the_first_signal(small_bundle: Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    folder.mkdir()
+    with serving(small_bundle.folder, folder) as (page, server), ThreadPoolExecutor(2) as visitors:
+        asked = [visitors.submit(ask, page, "/api/study", large_png()) for _ in range(2)]
+        while not page.uploads():
+            time.sleep(0.05)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 0  # Ctrl-C is how it is stopped
+        assert list(folder.iterdir()) == []
+        assert "Traceback" not in page.log.read_text()
+        for one in asked:  # no answer, or one that says why
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                assert one.result()[0] >= 400
