@@ -163,6 +163,8 @@ def _endpoint(work: Work, limit: int, uploads: Path) -> Callable[[Request], Awai
                 if declined.log:
                     log.error(declined.log)
                 return JSONResponse({"reason": str(declined), "code": declined.code}, declined.status)
+            except asyncio.CancelledError:  # by uvicorn, which logs a traceback where it gets no answer
+                return JSONResponse({"reason": "the server is stopping"}, 503)
             except ClientDisconnect:  # the visitor has left: nobody reads this
                 return Response(status_code=400)
 

@@ -97,7 +97,7 @@ class Predictor:
         return resize_image(pixels, self.side)
 
     def outputs(self, square: Pixels) -> tuple[dict[str, list[float]], Maps]:
-        """Of one prepared square, each classifier's probabilities and each mask model's maps, as `Decision.predict` takes them."""
+        """Each classifier's probabilities and each mask model's maps of one prepared square, for `Decision.predict`."""
         probs = self._by_name([(member, member([square])[:, 0]) for member in self.classifiers], 1)
         maps = self._by_name([(member, quantise(member([square])[:, 0])) for member in self.masks], 1)
         return _values(probs[0]), _arrays(maps[0])
