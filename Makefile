@@ -8,8 +8,14 @@ export DVC_NO_ANALYTICS := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 
+ifneq ($(and $(filter repro,$(MAKECMDGOALS)),$(strip $(DATA)$(SET)$(SCALE))),)
+ifndef RECIPE
+$(error DATA, SET and SCALE change a recipe, and none is named: add RECIPE=siim, or another of experiments/recipes/)
+endif
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help repro bundle predict tune-worker test test-slow lint app serve docs figures ui bench requirements clean
+.PHONY: help shell repro bundle predict tune-worker test test-slow lint app serve docs figures ui bench requirements clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,13 +28,18 @@ help: ## list these targets
 	touch $@
 
 repro: export EXPERIMENT := $(or $(NAME),$(RECIPE))
-repro: .venv/ready ## the whole pipeline on params.yaml; RECIPE=name takes experiments/recipes/name.yaml first, DATA=folder its data, or SCALE=tiny phantoms; NAME=… is its name in MLflow
+repro: .venv/ready ## the whole pipeline on params.yaml; RECIPE=name takes experiments/recipes/name.yaml first, DATA=folder its data, SET="section.key=value" changes it, SCALE=tiny reduces it to phantoms; NAME=… is its name in MLflow
 ifdef RECIPE
-	python -m experiments.recipe $(RECIPE) $(if $(DATA),--data $(DATA)) $(if $(SCALE),--scale $(SCALE))
+	python -m experiments.recipe "$$RECIPE" $(if $(DATA),--data "$$DATA") $(if $(SET),--set "$$SET") $(if $(SCALE),--scale "$$SCALE")
 endif
+	@test -e .git || dvc config --local core.no_scm true
+	python -m experiments.params
 	@touch .venv/started
 	dvc repro
 	@test reports/summary.md -nt .venv/started || python -m ensemble.summary --show
+
+shell: .venv/ready ## a shell in which python, dvc and mlflow are those of .venv (as after `source .venv/bin/activate`)
+	@$${SHELL:-bash} -i
 
 bundle: .venv/ready ## the finished run as one folder, models/bundle (make repro ends with it)
 	python -m ensemble.export

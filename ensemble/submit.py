@@ -76,13 +76,18 @@ def main() -> None:
 def test_files(settings: SubmitSettings) -> dict[str, Path | None]:
     """Ids and files of the configured test set, in the order of the sample submission; None where a file is missing."""
     data = load_section("data", DataSettings)
-    if settings.images:
-        found = files_in(Path(settings.images))
+    own = settings.images is not None and Path(settings.images) != Path(data.folder)
+    if own:
+        found = files_in(Path(str(settings.images)))
     else:
         records = list_studies(data).records
         tests = records[records["split"] == "test"]
         found = {name: Path(path) for name, path in zip(tests["image_id"], tests["path"], strict=True)}
-    ids = sample_ids(settings.sample) if settings.sample else siim.submission_ids(data.folder)
+    sample = settings.sample or data.folder
+    if Path(sample).is_dir():  # a source's sample lists the source's own test set
+        ids = None if own else siim.submission_ids(sample)
+    else:
+        ids = sample_ids(sample)
     if not (ids or found) and data.source == "siim":  # the other sources need not have a test set
         raise ValueError(
             f"data.folder {data.folder!r}: no test studies; set `submit.images` to a folder of them"

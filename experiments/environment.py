@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -14,25 +15,38 @@ import psutil
 GIB = 2**30
 
 
+RESULTS = ("dvc.lock", "reports")
+"""Tracked files that runs write: a change of them is no change of what made a run."""
+
+
 def names() -> dict[str, str]:
-    """Tags by which runs are grouped: experiment, DVC's stage, git commit and whether the working tree differs from it.
+    """Tags by which runs are grouped: experiment, DVC's stage, git commit, and whether code or params differ from it.
 
     The experiment's name is EXPERIMENT (`make repro NAME=…` sets it), else that of `dvc exp run -n`, else the commit's.
     """
-    tags, commit = {}, _git("rev-parse", "HEAD")
+    tags, commit = {}, git("rev-parse", "HEAD")
     if os.environ.get("DVC_STAGE"):
         tags["dvc_stage"] = os.environ["DVC_STAGE"]
     name = os.environ.get("EXPERIMENT") or os.environ.get("DVC_EXP_NAME")
     if commit:
-        dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
+        results = [f":(exclude){path}" for path in RESULTS]
+        dirty = bool(git("status", "--porcelain", "--untracked-files=no", "--", ".", *results))
         tags |= {"mlflow.source.git.commit": commit, "git_dirty": str(dirty).lower()}
         name = name or f"{commit[:7]}{'-dirty' if dirty else ''}"
     return {**tags, "experiment": name or "unnamed"}
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str, folder: str | Path = ".") -> str:
+    """What git prints, stripped; "" without git, without a repository and after any failure."""
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=True,
+        )
     except (OSError, subprocess.CalledProcessError):  # no git, no commit yet, or no repository
         return ""
     return done.stdout.strip()

@@ -1,30 +1,41 @@
-"""The whole params.yaml, typed: what each section may hold, with a docstring under each field.
+"""Validate params.yaml and the paths that it names, before anything runs: `python -m experiments.params [FILE …]`.
 
-`python -m experiments.params` validates params.yaml (or the files named) and says what is wrong, one line a fault.
+The stage `params` writes a stamp, a file of constant content: a valid change of a setting starts only the stages that use it.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from experiments.settings.params import load
+from experiments.settings.paths import check_paths
 from imaging.io import command
 from imaging.io.config import PARAMS_FILE
+from imaging.io.files import write_text
 
 
 def main() -> None:
-    """Validate the files named on the command line, or params.yaml."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.params", description="Validate params.yaml.")
-    parser.add_argument(
-        "files", nargs="*", default=[PARAMS_FILE], help="files to validate (default: params.yaml)"
+    """Validate the files named on the command line, or params.yaml with its paths."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.params", description="Validate params files."
     )
-    for path in parser.parse_args().files:
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help=f"params files (default: {PARAMS_FILE} and its paths)"
+    )
+    parser.add_argument("--stamp", type=Path, help="write this file when all is valid")
+    given = parser.parse_args()
+    for path in given.files or [PARAMS_FILE]:
         try:
-            load(path)
+            params = load(path)
+            if not given.files:
+                check_paths(params)
         except ValueError as error:
             sys.exit(f"{path}:\n{error}")
         print(f"{path}: valid")
+    if given.stamp:
+        write_text(given.stamp, "valid\n")
 
 
 if __name__ == "__main__":

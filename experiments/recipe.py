@@ -1,27 +1,46 @@
-"""Put a recipe in the place of params.yaml: `python -m experiments.recipe NAME [--data FOLDER] [--scale tiny]`.
+"""Put a recipe in the place of params.yaml: `python -m experiments.recipe NAME [--data FOLDER] [--set KEY=VALUE] [--scale tiny]`.
 
-A recipe is a whole params file in experiments/recipes/. It is validated before it is put in place, and a params.yaml
-with edits of one's own, which neither git nor a recipe holds, is never written over.
+A recipe is a whole params file in experiments/recipes/. It is validated before it is put in place. A params.yaml with edits that
+neither git nor a recipe holds is never overwritten.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
-import subprocess
+import io
+import json
+import shlex
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ruamel.yaml import YAML
 
+from experiments.environment import git
 from experiments.settings import params
+from experiments.settings.paths import PATHS
 from experiments.settings.scaling import SCALES, reduced
 from imaging.io import command
-from imaging.io.config import PARAMS_FILE, read_yaml, validate
+from imaging.io.config import PARAMS_FILE, parse_yaml, read_yaml, validate
 from imaging.io.files import write_text
 
 FOLDER = Path(__file__).parent / "recipes"
+HEADER = "# Written by experiments.recipe from "
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A recipe, and how it is changed."""
+
+    name: str
+    data: str | None = None
+    """The source's folder, in place of the recipe's."""
+    overrides: tuple[str, ...] = ()
+    """`section.key=value`, with the value in YAML, as if it stood in the recipe."""
+    scale: str | None = None
+    """A key of SCALES: reduced, on generated images."""
 
 
 def names() -> list[str]:
@@ -29,73 +48,120 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def text_of(name: str, data: str | None = None, scale: str | None = None) -> str:
-    """A recipe's text, with its data folder replaced when one is given, or reduced to a scale on generated images.
-
-    A ValueError lists the recipes there are.
-    """
-    if name not in names():
-        raise ValueError(f"no recipe {name!r}; there are {', '.join(names())}")
-    text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-    if scale is not None and data is not None:
+def text_of(choice: Choice) -> str:
+    """The content of params.yaml for a choice, with the recipe's comments; a ValueError says what cannot be had."""
+    if choice.name not in names():
+        raise ValueError(f"no recipe {choice.name!r}; there are {', '.join(names())}")
+    if choice.scale is not None and choice.data is not None:
         raise ValueError(
-            f"DATA={data} and SCALE={scale}: a reduced recipe runs on generated images; leave one out"
+            f"DATA={choice.data} and SCALE={choice.scale}: a reduced recipe runs on generated images; leave one out"
         )
-    if scale is not None:
-        content = reduced(yaml.safe_load(text), SCALES[scale])
-        return f"# {name} at scale {scale}, on phantoms\n" + yaml.safe_dump(content, sort_keys=False)
-    if data is None:
+    text = (FOLDER / f"{choice.name}.yaml").read_text(encoding="utf-8")
+    if choice == Choice(choice.name):
         return text
+    content = _editor().load(text)
+    if choice.data is not None:
+        _put_folder(content, choice.data)
+    for override in choice.overrides:
+        _put_override(content, override)
+    if choice.scale is not None:
+        content = reduced(parse_yaml(_dumped(content)), SCALES[choice.scale])
+        text = yaml.safe_dump(content, sort_keys=False)
+    else:
+        text = _dumped(content)
+    return f"{HEADER}{json.dumps(asdict(choice))}\n{text}"
+
+
+def _editor() -> YAML:
+    """Reads and writes YAML with its comments."""
+    editor = YAML()
+    editor.width = 10_000
+    editor.preserve_quotes = True
+    return editor
+
+
+def _dumped(content: Any) -> str:
+    text = io.StringIO()
+    _editor().dump(content, text)
+    return text.getvalue()
+
+
+def _put_folder(content: Any, data: str) -> None:
+    """Replace the data folder, also where a key names it for the source's own files."""
     folder = Path(data).expanduser()
     if not folder.is_dir():
         raise ValueError(f"DATA={data}: no such folder")
-    return re.sub(r"(?m)^(  folder:) .*$", rf"\1 {folder.resolve()}", text, count=1)
+    if "${" in data or "\n" in data:
+        raise ValueError(
+            f"DATA={data!r}: DVC cannot take a path with a line break or with ${{…}}; rename the folder"
+        )
+    old = content["data"]["folder"]
+    for section, key in (path.split(".") for path in ("data.folder", *PATHS)):
+        if content[section].get(key, old) == old:
+            content[section][key] = str(folder.resolve())
+
+
+def _put_override(content: Any, override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ValueError(f"SET={override!r}: write section.key=value, e.g. segmentation.lr=0.001")
+    *sections, last = key.split(".")
+    place = content
+    for section in sections:
+        place = place.setdefault(section, {}) if isinstance(place, dict) else None
+    if not isinstance(place, dict):
+        raise ValueError(f"SET={override!r}: {'.'.join(sections)} holds a value, not a section")
+    try:
+        place[last] = parse_yaml(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"SET={override!r}: {value!r} is not valid YAML") from error
 
 
 def is_kept_elsewhere(path: Path) -> bool:
-    """Whether the params file is that of the last commit, or a recipe with any data folder or at any scale."""
-    clean = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", str(path)], capture_output=True)
-    if clean.returncode == 0 or not path.exists():
+    """Whether the params file is that of the last commit, a recipe, or what this command wrote from one."""
+    if (
+        not path.exists()
+        or git("show", f"HEAD:./{path.name}", folder=path.parent) == path.read_text().strip()
+    ):
         return True
-    mine = _without_folder(read_yaml(path))
-    known = [read_yaml(FOLDER / f"{name}.yaml") for name in names()]
-    known += [reduced(recipe, scale) for recipe in known for scale in SCALES.values()]
-    return any(_without_folder(recipe) == mine for recipe in known)
+    mine = read_yaml(path)
+    head = path.read_text(encoding="utf-8").split("\n", 1)[0]
+    if head.startswith(HEADER):
+        try:
+            made = json.loads(head.removeprefix(HEADER))
+            return parse_yaml(text_of(Choice(**{**made, "overrides": tuple(made["overrides"])}))) == mine
+        except (ValueError, TypeError, KeyError):  # an edited header, or a folder that is gone
+            return False
+    return any(read_yaml(FOLDER / f"{name}.yaml") == mine for name in names())
 
 
-def put(name: str, data: str | None = None, path: Path = Path(PARAMS_FILE), scale: str | None = None) -> None:
+def put(choice: Choice, path: Path = Path(PARAMS_FILE)) -> None:
     """Write the recipe as params.yaml; ValueError when the recipe is not valid or own edits would be lost."""
-    text = text_of(name, data, scale)
+    text = text_of(choice)
     if not is_kept_elsewhere(path):
         raise ValueError(
             f"{path} has edits of yours that no commit and no recipe holds; commit them, or save them as "
             "experiments/recipes/<name>.yaml"
         )
-    validate(params.Params, yaml.safe_load(text), "")
+    validate(params.Params, parse_yaml(text), "")
     write_text(path, text)
-
-
-def _without_folder(content: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **content,
-        "data": {key: value for key, value in content.get("data", {}).items() if key != "folder"},
-    }
 
 
 def main() -> None:
     """Put the recipe named on the command line in place."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.recipe", description=__doc__.splitlines()[0] if __doc__ else ""
+        prog="python -m experiments.recipe", description="Use a recipe as params.yaml."
     )
     parser.add_argument("name", help=", ".join(names()))
     parser.add_argument("--data", help="the source's folder, in place of the recipe's")
+    parser.add_argument("--set", default="", help='changed values, e.g. "segmentation.lr=0.001 split.seed=1"')
     parser.add_argument("--scale", choices=SCALES, help="reduced, on generated images: to see it run")
     given = parser.parse_args()
     try:
-        put(given.name, given.data, scale=given.scale)
+        put(Choice(given.name, given.data or None, tuple(shlex.split(given.set)), given.scale))
     except ValueError as error:
         sys.exit(str(error))
-    print(f"{PARAMS_FILE} is now the recipe {given.name}", flush=True)
+    print(f"{PARAMS_FILE} is now the recipe {' '.join([given.name, given.set]).strip()}", flush=True)
 
 
 if __name__ == "__main__":

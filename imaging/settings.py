@@ -25,7 +25,7 @@ class DataSettings(Settings):
     image_size: int = Field(default=512, ge=32, le=2048)
     """Side S in pixels of the prepared square images."""
     patients: str | None = None
-    """CSV with two columns, image id and patient. None: `patients.csv` in the folder, when it is there."""
+    """CSV with two columns, image id and patient. The data folder itself: its `patients.csv`, if there is one."""
     refused_share: float = Field(default=0.0, ge=0, le=1)
     """The share of training inputs that may be refused before `prepare` fails; every refusal is listed in any case."""
     without_mask: Literal["unlabelled", "negative"] = "unlabelled"

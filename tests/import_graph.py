@@ -121,7 +121,7 @@ def commands_imported() -> list[str]:
 
 def missing_deps(command: str, deps: list[str]) -> list[str]:
     """Modules that the command `python -m module …` loads and that lie neither under its deps nor in NEUTRAL."""
-    match = re.search(r"python -m ([\w.]+)", command)
+    match = re.search(r"-m ([\w.]+)", command)
     source = (source_of(f"{match[1]}.__main__") or source_of(match[1])) if match else None
     if source is None:
         raise ValueError(f"{command!r} runs no module of this project")

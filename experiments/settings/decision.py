@@ -102,9 +102,9 @@ class SubmitSettings(Settings):
     """What `python -m ensemble.submit` scores when it is called without arguments."""
 
     images: str | None = None
-    """Folder of studies; null: the source's test folder."""
+    """Folder of studies. The data folder itself (data.folder): the source's test set."""
     sample: str | None = None
-    """Sample submission that lists the ids; null: the source's own, when it is there."""
+    """Sample submission that lists the ids. The data folder itself: the source's own, if there is one."""
     side: int | None = Field(default=None, ge=32, le=8192)
     """Masks are decided and coded on squares of this side, 1024 on Kaggle; null: at each image's own size."""
     masks: bool = False

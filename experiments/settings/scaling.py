@@ -10,6 +10,7 @@ from typing import Any
 
 from experiments.settings.training import TrainingSettings
 
+PHANTOM = "data/phantom"
 STAGES = ("classification", "segmentation")
 STRIDE = 32  # sides that every architecture can halve five times
 ENCODER, DECODER, BASE_CHANNELS = "resnet10t", [64, 32, 16, 16, 16], 16
@@ -63,7 +64,12 @@ def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
     kind = recipe.get("phantom", {}).get("kind", "chest")
     largest = recipe["data"]["image_size"]
     changed: dict[str, Any] = {
-        "data": {"source": "phantom", "folder": "data/phantom", "image_size": scale.side},
+        "data": {
+            "source": "phantom",
+            "folder": PHANTOM,
+            "patients": PHANTOM,
+            "image_size": scale.side,
+        },
         "phantom": {"train": scale.images, **scale.phantom, "kind": kind},
         "split": {"scheme": "patient", "folds": scale.folds, "holdout": 0.3},
         "train_folds": (
@@ -74,7 +80,7 @@ def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
         **{stage: _stage(stage, recipe[stage], scale, largest) for stage in STAGES},
         **{f"tune_{stage}": {"trials": 0} for stage in STAGES},
         "evaluation": {"draws": 500},
-        "submit": {"images": None},
+        "submit": {"images": PHANTOM, "sample": PHANTOM},
     }
     return {**recipe, **changed}
 

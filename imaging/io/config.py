@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 PARAMS_FILE = "params.yaml"
 MAX_VALUES = 100_000
-"""Values in a params file: a few hundred as written, and any number in a file of nested aliases, which would never end."""
+"""Upper limit of values in a params file: a few hundred as written; nested aliases can stand for any number of them."""
 
 
 class Settings(BaseModel):
@@ -23,11 +25,31 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which refuses a key that is given twice instead of taking the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: dict[Any, yaml.Node] = {}
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                first = seen[key.value].start_mark.line + 1
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key `{key.value}` is given twice (first in line {first})", key.start_mark
+                )
+            seen[key.value] = key
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML without objects and without duplicate keys; yaml.YAMLError says what is wrong and where."""
+    return yaml.load(text, _Loader)
+
+
 def read_yaml(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
     """Read a params file as a dictionary; a ValueError names the file and what is wrong with it."""
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such params file; run from the repository root") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -42,7 +64,7 @@ def read_yaml(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
 
 
 def _values(node: Any, seen: dict[int, int]) -> int:
-    """Values that a tree of lists and dictionaries stands for, each shared branch looked at once."""
+    """Count the values that a tree of lists and dictionaries stands for; each shared branch is visited once."""
     if not isinstance(node, dict | list):
         return 1
     if id(node) not in seen:
@@ -53,7 +75,7 @@ def _values(node: Any, seen: dict[int, int]) -> int:
 
 
 def validate(cls: type[S], values: Any, where: str) -> S:
-    """Build `cls` from plain values; every fault is said in one line each with key, value and what is allowed."""
+    """Build `cls` from plain values; a ValueError has one line for each fault, with key, value and what is allowed."""
     try:
         return cls.model_validate(values)
     except ValidationError as error:
@@ -74,13 +96,19 @@ def load_section(name: str, cls: type[S], path: str | Path = PARAMS_FILE) -> S:
 def _fault(cls: type[BaseModel], where: str, fault: Any) -> str:
     key = ".".join(str(part) for part in (*([where] if where else []), *fault["loc"]))
     if fault["type"] == "extra_forbidden":
-        return f"params: unknown key `{key}` (value {fault['input']!r}); known here: {', '.join(_known(cls, fault['loc']))}"
+        return f"params: unknown key `{key}` (value {fault['input']!r}); {_suggestion(cls, fault['loc'])}"
     if fault["type"] == "missing":
         return f"params: `{key}` is missing"
     message = fault["msg"].removeprefix("Value error, ")
     if not fault["loc"]:  # a contradiction between keys: the message names them itself
         return f"params: `{key}`: {message}"
     return f"params: `{key}` is {fault['input']!r}: {message}"
+
+
+def _suggestion(cls: type[BaseModel], loc: tuple[Any, ...]) -> str:
+    known = _known(cls, loc)
+    close = get_close_matches(str(loc[-1]), known, n=1)
+    return f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(known)}"
 
 
 def _known(cls: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:

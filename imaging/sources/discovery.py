@@ -29,8 +29,9 @@ def first(folder: Path, names: Iterable[str]) -> Path | None:
 
 
 def patients_file(folder: Path, named: str | None) -> Path | None:
-    """The file that names the patients: the one of the settings, else `patients.csv` in the folder."""
-    return Path(named) if named else first(folder, ["patients.csv"])
+    """The file that names the patients: the one of the settings, else `patients.csv` in the folder that they name."""
+    place = Path(named) if named else folder
+    return first(place, ["patients.csv"]) if place.is_dir() else place
 
 
 def walk(folder: Path) -> Iterator[str]:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments.recipe import FOLDER, names, text_of
+from experiments.recipe import FOLDER, Choice, is_kept_elsewhere, names, put, text_of
 from experiments.settings import params
 from experiments.settings.params import Params
+from experiments.settings.paths import check_paths
 from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model
-from imaging.io.config import validate
+from imaging.io.config import read_yaml, validate
 
 SMALL = {
     "train_folds": [0, 1],
@@ -50,6 +51,8 @@ def test_the_small_params_are_valid() -> None:
     ("key", "value", "said"),
     [
         ("classification.learning_rate", 0.1, "unknown key `classification.learning_rate`.*known here:.*lr"),
+        ("classification.batchsize", 4, "unknown key `classification.batchsize` .*did you mean `batch_size`"),
+        ("segmentaton", {}, "unknown key `segmentaton` .*did you mean `segmentation`"),
         ("segmentation.lr", "fast", "`segmentation.lr` is 'fast'"),
         ("segmentation.lr", -1.0, "`segmentation.lr` is -1.0: .*greater than 0"),
         ("split.holdout", 1.5, "`split.holdout` is 1.5"),
@@ -138,12 +141,90 @@ def test_a_variant_is_validated_too() -> None:
         for_model(section, "a")
 
 
-def test_a_recipe_takes_the_users_folder(tmp_path: Path) -> None:
-    assert yaml.safe_load(text_of("siim-smoke", str(tmp_path)))["data"]["folder"] == str(tmp_path)
+@pytest.mark.parametrize(
+    "name", ["SIIM", "SIIM #1", "a: b", "tab\there", "back\\slash", "'quoted\"", "- x", "ü"]
+)
+def test_a_recipe_takes_the_users_folder(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    found = yaml.safe_load(text_of(Choice("siim-smoke", data=str(folder))))
+    assert found["data"]["folder"] == found["data"]["patients"] == str(folder)
+    assert found["submit"]["images"] == found["submit"]["sample"] == str(folder)
+
+
+def test_a_recipe_or_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder"):
-        text_of("siim-smoke", str(tmp_path / "none"))
+        text_of(Choice("siim-smoke", str(tmp_path / "none")))
     with pytest.raises(ValueError, match=r"no recipe 'sim'; there are .*siim"):
-        text_of("sim")
+        text_of(Choice("sim"))
+
+
+def test_overrides_change_a_recipe_and_keep_its_comments() -> None:
+    text = text_of(
+        Choice("cranium", overrides=("segmentation.lr=0.001", "train_folds=[0, 1]", "phantom.seed=3"))
+    )
+    found = yaml.safe_load(text)
+    assert (found["segmentation"]["lr"], found["train_folds"], found["phantom"]["seed"]) == (0.001, [0, 1], 3)
+    assert "its own split has slices of one patient on both sides" in text
+    for wrong in ("segmentation.lr", "train_folds.x=1", "split.seed=[1"):
+        with pytest.raises(ValueError, match="SET="):
+            text_of(Choice("cranium", overrides=(wrong,)))
+
+
+def test_a_params_file_is_replaced_unless_it_has_own_edits(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    put(Choice("phantom"), path)
+    put(Choice("cranium", overrides=("segmentation.lr=0.001",), scale="tiny"), path)
+    put(Choice("siim", data=str(tmp_path)), path)
+    assert is_kept_elsewhere(path)
+    path.write_text(path.read_text().replace("image_size: ", "image_size: 1", 1))
+    with pytest.raises(ValueError, match="edits of yours"):
+        put(Choice("phantom"), path)
+    path.unlink()
+    with pytest.raises(ValueError, match="did you mean `lr`"):
+        put(Choice("phantom", overrides=("segmentation.lrr=1",)), path)
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("split: {folds: 2}\ntrain_folds: [0]\nsplit: {folds: 3}\n")
+    with pytest.raises(ValueError, match=r"(?s)`split` is given twice \(first in line 1\).*line 3"):
+        params.load(path)
+    path.write_text("a: &a {x: 1}\nb: {<<: *a, x: 2}\n")  # a merge key may be overridden
+    assert read_yaml(path)["b"] == {"x": 2}
+
+
+def paths(**changes: str | None) -> Params:
+    own = {"data": {"folder": "."}, "submit": {}}
+    for key, value in {"data.patients": ".", "submit.images": ".", "submit.sample": ".", **changes}.items():
+        section, name = key.split(".")
+        own[section][name] = value
+    data = {**SMALL["data"], **own["data"], "source": "siim"}  # type: ignore[dict-item]
+    return validate(Params, {**SMALL, "data": data, "submit": own["submit"]}, "")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("submit.images", "typo", "`submit.images` is 'typo': no such file or folder"),
+        ("submit.images", "empty", "an empty folder"),
+        ("submit.images", "x.csv", "a file; name the folder"),
+        ("submit.images", None, r"`submit.images` is missing; write \. for the source's own"),
+        ("submit.sample", "empty", "a folder; name a CSV file"),
+        ("data.patients", "none.csv", "no such file"),
+        ("data.folder", "none", "`data.folder` is 'none': no such file or folder"),
+    ],
+)
+def test_paths_are_checked_before_anything_runs(
+    key: str, value: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("x.csv").touch()
+    check_paths(paths())
+    check_paths(paths(**{"data.patients": "x.csv", "submit.sample": "x.csv"}))
+    with pytest.raises(ValueError, match=message):
+        check_paths(paths(**{key: value}))
 
 
 def test_a_password_in_the_params_is_refused_and_not_repeated() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from experiments import environment
 from tests.pipeline.kills import fresh, kill, started
 from tests.pipeline.tiny import TINY, Repository
 
@@ -70,6 +73,102 @@ def test_an_experiment_is_run_shown_and_compared(clone: Repository, repository: 
         or f"| more-draws | {repository.root.name} |" in table
     )
     assert (clone.root / "reports/compare/compare.md").is_file()
+
+
+@pytest.fixture
+def finished(repository: Repository, tmp_path: Path) -> Repository:
+    """A copy of the finished run that a test may change."""
+    return Repository(shutil.copytree(repository.root, tmp_path / "run", symlinks=True))
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("imaging/plotting.py", set()),
+        ("experiments/tracking.py", set()),
+        ("experiments/monitoring/epoch_log.py", set()),
+        ("classification/losses.py", {"check", "train_classification"}),
+        ("segmentation/losses.py", {"check", "train_segmentation"}),
+        ("ensemble/evaluate.py", {"evaluate"}),
+    ],
+)
+def test_an_edit_makes_stale_what_it_decides_and_no_more(
+    finished: Repository, file: str, stages: set[str]
+) -> None:
+    with (finished.root / file).open("a") as source:
+        source.write("# A comment.\n")
+    assert finished.changed() == stages
+
+
+def test_a_change_of_a_file_outside_the_data_folder_is_noticed(finished: Repository, tmp_path: Path) -> None:
+    own, sample, patients = tmp_path / "own #1: new", tmp_path / "sample.csv", tmp_path / "patients.csv"
+    own.mkdir()
+    for path in (own / "a.dcm", sample, patients):
+        path.write_text("1")
+    params = yaml.safe_load(yaml.safe_dump(TINY))
+    params["data"]["patients"] = str(patients)
+    params["submit"] |= {"images": str(own), "sample": str(sample)}
+    finished.params(params)
+    finished.run("dvc", "commit", "--force", "--quiet")
+    assert finished.changed() == set()
+    (own / "b.dcm").write_text("2")
+    assert finished.changed() == {"submit"}
+    sample.write_text("2")
+    patients.write_text("2")
+    assert finished.changed() == {"prepare", "submit"}
+
+
+def test_a_valid_change_of_a_setting_starts_only_the_stages_that_use_it(finished: Repository) -> None:
+    params = yaml.safe_load(yaml.safe_dump(TINY))
+    params["evaluation"]["draws"] += 1
+    finished.params(params)
+    assert finished.changed() == {"params", "fit_ensemble", "evaluate", "export"}
+    finished.run("dvc", "repro", "params")
+    assert finished.changed() == {"fit_ensemble", "evaluate", "export"}
+
+
+def test_faults_of_params_end_the_run_before_its_first_stage(tmp_path: Path) -> None:
+    made = Repository.copy(tmp_path)
+    made.params({**TINY, "classification": {**TINY["classification"], "batchsize": 4}})
+    done = made.attempt("dvc", "repro")
+    assert done.returncode != 0
+    assert "unknown key `classification.batchsize` (value 4); did you mean `batch_size`?" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (made.root / "data").exists()
+
+
+def test_an_archive_runs_without_a_repository_and_without_git(tmp_path: Path) -> None:
+    """As from a ZIP of the project, in a shell that knows neither git nor .venv."""
+    made, archive = Repository.copy(tmp_path / "clone"), Repository(tmp_path / "archive")
+    made.commit()
+    archive.root.mkdir()
+    made.run("git", "archive", "--output", str(tmp_path / "all.tar"), "HEAD")
+    made.run("tar", "-xf", str(tmp_path / "all.tar"), "-C", str(archive.root))
+    (archive.root / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "sh").symlink_to("/bin/sh")
+    for command in (
+        [".venv/bin/dvc", "repro", "params"],
+        [".venv/bin/python", "-m", "experiments.recipe", "siim-smoke"],
+    ):
+        done = archive.attempt(*command, path=str(tmp_path / "bin"))
+        assert done.returncode == 0, done.stderr
+    assert (archive.root / "data/params.valid").is_file()
+
+
+def test_results_of_a_run_do_not_mark_its_code_as_changed(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Repository.copy(tmp_path)
+    (made.root / METRICS).parent.mkdir(parents=True, exist_ok=True)
+    (made.root / METRICS).write_text("{}")
+    made.commit()
+    monkeypatch.chdir(made.root)
+    (made.root / METRICS).unlink()  # as DVC does before it runs the stage
+    (made.root / "dvc.lock").write_text("")
+    assert environment.names()["git_dirty"] == "false"
+    (made.root / "ensemble/fit.py").write_text("")
+    assert environment.names()["git_dirty"] == "true"
 
 
 def test_a_second_run_at_the_same_time_says_so(tmp_path: Path) -> None:

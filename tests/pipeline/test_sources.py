@@ -47,8 +47,8 @@ def folder(head_ct: Repository, tmp_path_factory: pytest.TempPathFactory) -> Rep
     made.params(
         {
             **SMALL,
-            "data": {"source": "folder", "folder": "data/heads", "image_size": 64},
-            "submit": {"masks": True},
+            "data": {"source": "folder", "folder": "data/heads", "patients": "data/heads", "image_size": 64},
+            "submit": {"images": "data/heads", "sample": "data/heads", "masks": True},
         }
     )
     made.run("dvc", "repro")

@@ -13,7 +13,12 @@ from typing import Any
 import yaml
 
 TINY: dict[str, Any] = {
-    "data": {"source": "phantom", "folder": "data/phantom", "image_size": 64},
+    "data": {
+        "source": "phantom",
+        "folder": "data/phantom",
+        "patients": "data/phantom",
+        "image_size": 64,
+    },
     "phantom": {"train": 120, "test": 5, "prevalence": 0.5, "difficulty": 0.0, "least_area": 8000, "seed": 0},
     "split": {"scheme": "patient", "folds": 2, "holdout": 0.3},
     "train_folds": [0, 1],
@@ -38,7 +43,7 @@ TINY: dict[str, Any] = {
     },
     "ensemble": {"rule": "expected_value"},
     "evaluation": {"draws": 200},
-    "submit": {"images": None},
+    "submit": {"images": "data/phantom", "sample": "data/phantom"},
 }
 
 
@@ -72,9 +77,14 @@ class Repository:
         foreign = ("MLFLOW_TRACKING", "DVC_", "EXPERIMENT")
         return {**{k: v for k, v in os.environ.items() if not k.startswith(foreign)}, "PATH": path}
 
+    def attempt(self, *command: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command here, whatever comes of it; `path` in the place of PATH."""
+        env = self.environment() | ({"PATH": path} if path else {})
+        return subprocess.run(command, cwd=self.root, capture_output=True, text=True, env=env)
+
     def run(self, *command: str) -> str:
-        """What a command prints; AssertionError with its last words when it fails."""
-        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, env=self.environment())
+        """What a command prints; AssertionError with the end of its output when it fails."""
+        done = self.attempt(*command)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 

@@ -1,0 +1,38 @@
+"""Paths in params.yaml that lie outside the pipeline: what they may be, checked before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments.settings.params import Params
+
+PATHS = ("data.patients", "submit.images", "submit.sample")
+"""Keys that dvc.yaml interpolates into deps, so that DVC notices a changed file behind them: each must be a path. The data folder
+itself stands for the source's own file."""
+
+
+def check_paths(params: Params) -> None:
+    """Raise ValueError, with one line for each fault, when a path that a later stage reads is missing or empty."""
+    data = params.data
+    values = dict(zip(PATHS, (data.patients, params.submit.images, params.submit.sample), strict=True))
+    faults = [] if data.source == "phantom" else _missing("data.folder", data.folder)
+    for key, value in values.items():
+        if value is None:
+            faults.append(f"params: `{key}` is missing; write {data.folder} for the source's own")
+        elif Path(value) != Path(data.folder):
+            faults += _missing(key, value) or _wrong_kind(key, Path(value))
+    if faults:
+        raise ValueError("\n".join(faults))
+
+
+def _missing(key: str, value: str) -> list[str]:
+    return [] if Path(value).exists() else [f"params: `{key}` is {value!r}: no such file or folder"]
+
+
+def _wrong_kind(key: str, path: Path) -> list[str]:
+    fault = f"params: `{key}` is '{path}'"
+    if key == "submit.images":
+        if not path.is_dir():
+            return [f"{fault}, a file; name the folder that holds it"]
+        return [] if any(path.iterdir()) else [f"{fault}, an empty folder"]
+    return [f"{fault}, a folder; name a CSV file, or write data.folder's path"] if path.is_dir() else []
