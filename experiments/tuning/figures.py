@@ -1,4 +1,4 @@
-"""Pictures of a study, each drawn from its table of trials (see study_table) onto given axes."""
+"""Figures of a study, each drawn from its table of trials (see study_table) onto given axes."""
 
 from __future__ import annotations
 
@@ -59,17 +59,19 @@ def importance(axes: Axes, shares: dict[str, float]) -> None:
 
 def parallel(axes: Axes, table: pd.DataFrame, keys: Sequence[str], logs: set[str]) -> None:
     """A line a trial across all settings to its score; the best one in orange, pruned and failed ones left out."""
-    shown = table[table["state"] == "complete"].sort_values("score")
+    complete = table[table["state"] == "complete"].sort_values("score")
     columns = [*keys, "score"]
-    heights = np.stack([_height(shown[key], key in logs) for key in columns], axis=1)
-    colours = colormaps[GOOD](0.85 * _height(shown["score"], False))  # its brightest yellow is lost on white
+    heights = np.stack([_height(complete[key], key in logs) for key in columns], axis=1)
+    colours = colormaps[GOOD](
+        0.85 * _height(complete["score"], False)
+    )  # its brightest yellow is lost on white
     for row, colour in zip(heights[:-1], colours, strict=False):
         axes.plot(row, color=colour, lw=1.1, alpha=0.75)
     axes.plot(heights[-1], color=POSITIVE, lw=2.6)
     for place, key in enumerate(columns):
         axes.plot([place, place], [0, 1], color=INK, lw=0.8)
-        for end, where in ((shown[key].min(), -0.03), (shown[key].max(), 1.03)):
-            axes.text(place, where, _said(end), ha="center", va="top" if where < 0 else "bottom", fontsize=8)
+        for end, where in ((complete[key].min(), -0.03), (complete[key].max(), 1.03)):
+            axes.text(place, where, _label(end), ha="center", va="top" if where < 0 else "bottom", fontsize=8)
     axes.set(title="All settings together", xlim=(-0.3, len(columns) - 0.7), ylim=(-0.12, 1.12), yticks=[])
     axes.set_xticks(range(len(columns)), columns)
     axes.spines[:].set_visible(False)
@@ -120,5 +122,5 @@ def _height(values: pd.Series, log: bool) -> NDArray[np.float64]:
     return (number - number.min()) / room if room else np.full(len(number), 0.5)
 
 
-def _said(value: Any) -> str:
+def _label(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float | np.floating) else str(value)

@@ -1,4 +1,4 @@
-"""Out of memory is no fault of a trial's numbers: the same batch is added up from smaller ones."""
+"""Retry a training that runs out of memory with smaller batches and more accumulated steps."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ R = TypeVar("R")
 
 
 def halved(settings: T) -> T:
-    """Half the batch and twice the steps that are added up: the optimiser sees as many images as before."""
+    """Half the batch and twice the accumulated steps: the optimiser sees as many images as before."""
     return settings.model_copy(
         update={"batch_size": settings.batch_size // 2, "accumulate": 2 * settings.accumulate}
     )
 
 
 def with_less_memory(settings: T, attempt: Callable[[T], R], note: Callable[[T], None] = lambda _: None) -> R:
-    """What `attempt` returns, called again with half the batch for as long as memory does not suffice.
+    """Return what `attempt` returns, called again with half the batch for as long as memory does not suffice.
 
-    `note` hears of each halving. MemoryError when two images at a time are too many (batch normalisation needs two).
+    `note` is called with the settings of each halving. MemoryError when two images at a time are too many (batch normalisation
+    needs two).
     """
     while True:
         try:
@@ -32,9 +33,9 @@ def with_less_memory(settings: T, attempt: Callable[[T], R], note: Callable[[T],
         except (MemoryError, RuntimeError) as error:
             if not is_memory(error):
                 raise
-            said = str(error)
+            message = str(error)
         if settings.batch_size < 4:
-            raise MemoryError(f"a batch of {settings.batch_size} does not fit: {said}")
+            raise MemoryError(f"a batch of {settings.batch_size} does not fit: {message}")
         # After the except block: until there the traceback holds the tensors of the failed attempt.
         settings = halved(settings)
         note(settings)

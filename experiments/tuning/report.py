@@ -1,4 +1,4 @@
-"""What is written about a study that has ended: `reports/tuning/<stage>/`, for the trainings and for people."""
+"""Report a finished study in `reports/tuning/<stage>/`: best.json for the trainings, tables and figures for people."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from optuna.trial import TrialState
 
 from experiments.training import tuned_params
 from experiments.tuning import figures as study_figures
+from experiments.tuning.engine import reason
+from experiments.tuning.trials import counted, position, starts
 from imaging.io.files import atomic, write_text
 from imaging.plotting import new_figure, save
 
@@ -40,17 +42,17 @@ def write(study: optuna.Study, stage: str) -> list[Path]:
 
 
 def best(study: optuna.Study) -> dict[str, Any]:
-    """The values that won, their score and trial, and how the study's trials ended."""
+    """The best values, their score and trial, and how the study's trials ended."""
     trials = table(study)
     if not (trials["state"] == "complete").any():
         reasons = trials.loc[trials["state"] == "failed", "reason"].value_counts()
-        said = "; ".join(f"{count} x {reason}" for reason, count in reasons.items())
-        raise ValueError(f"no trial of {study.study_name} has a score: {said or 'none was run'}")
+        listed = "; ".join(f"{count} x {why}" for why, count in reasons.items())
+        raise ValueError(f"no trial of {study.study_name} has a score: {listed or 'none was run'}")
     winner = study.best_trial
     return {
         "values": winner.params,
         "score": winner.value,
-        "trial": winner.number,
+        "trial": position(study, winner),
         "trials": {state: int(count) for state, count in trials["state"].value_counts().items()},
         "study": study.study_name,
     }
@@ -97,25 +99,25 @@ def page(study: optuna.Study) -> str:
 
 
 def table(study: optuna.Study) -> pd.DataFrame:
-    """One row a trial: number, state, score, one column for each varied setting, epochs (looked at), batch_size, starts
-    (processes it has outlived, the last included), reason (of a failure), seconds.
+    """One row for each trial: number, state, score, one column for each varied setting, epochs (reported), batch_size, starts
+    (processes that have begun it), reason (of a failure), seconds (of its last start).
 
-    A pruned trial's score is its last look's; a failed one has none.
+    The score of a pruned trial is its last report; a failed one has none.
     """
     keys = space(study)
     rows = [
         {
-            "trial": trial.number,
+            "trial": number,
             "state": STATES[trial.state],
             "score": trial.value if trial.state != TrialState.FAIL else None,
             **{key: trial.params.get(key) for key in keys},
             "epochs": trial.last_step or 0,
             "batch_size": trial.user_attrs.get("batch_size"),
-            "starts": trial.user_attrs.get("starts", 1),
-            "reason": trial.user_attrs.get("reason", ""),
+            "starts": starts(trial),
+            "reason": reason(trial),
             "seconds": round(trial.duration.total_seconds(), 1) if trial.duration else None,
         }
-        for trial in study.get_trials(deepcopy=False)
+        for number, trial in enumerate(counted(study))
     ]
     columns = ["trial", "state", "score", *keys, "epochs", "batch_size", "starts", "reason", "seconds"]
     return pd.DataFrame(rows, columns=columns).astype({"score": float, "batch_size": "Int64"})

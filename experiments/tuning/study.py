@@ -1,7 +1,7 @@
-"""The study of a stage: Optuna chooses settings, a short training on one fold judges them.
+"""The study of a stage: Optuna chooses settings, and a short training on one fold scores them.
 
-A study lies outside DVC's outputs, under a name made of all that makes its trials comparable: the data, the search space, the
-proxy. A killed study goes on with the trials it has; other data or another space begin a new one, and old ones stay
+A study lies outside DVC's outputs. Its name is a fingerprint of all that makes its trials comparable: the data, the search space,
+the proxy. A killed study continues with the trials it has; other data or another space begin a new one, and old ones stay
 readable. Trials run inside this process, never as DVC experiments.
 """
 
@@ -25,9 +25,11 @@ from experiments.statistics.nested_score import TIE, patient_groups
 from experiments.training import loop, phases, train_fold
 from experiments.training.checkpoints import Trained
 from experiments.tuning import report as study_report
-from experiments.tuning.engine import Values, make_pruner, open_study, work
+from experiments.tuning.engine import Values, open_study, work
 from experiments.tuning.memory import with_less_memory
+from experiments.tuning.sampling import make_pruner
 from experiments.tuning.storage import STUDIES, open_storage, place_of
+from experiments.tuning.trials import frozen, original, position
 from imaging.io.files import fingerprint, write_json
 from imaging.prepared import Prepared
 
@@ -36,16 +38,16 @@ Groups = NDArray[np.int64]
 
 
 def prune(trial: optuna.Trial, row: dict[str, float], epoch: int) -> None:
-    """Tell Optuna an epoch's validation score, if it has one, and end a trial that falls behind."""
+    """Report an epoch's validation score, if it has one, and end a trial that the pruner gives up."""
     if "val/score" not in row:
         return
     trial.report(row["val/score"], epoch + 1)
     if trial.should_prune():
-        raise optuna.TrialPruned(f"behind after epoch {epoch + 1}")
+        raise optuna.TrialPruned(f"pruned after epoch {epoch + 1}")
 
 
 class Proxy(Generic[T]):
-    """What judges a trial: a training on part of the data, validated on one fold by the nested rule."""
+    """The objective of a study: a training on part of the data, validated on one fold by the nested rule."""
 
     def __init__(
         self,
@@ -79,21 +81,22 @@ class Proxy(Generic[T]):
         rest = self.settings({}).model_dump(mode="json", exclude={*self.study.space, *PROCESSES})
         return f"{self.stage}-{fingerprint(own, rest, self.prepared.fingerprint)}"
 
-    def judge(self, trial: optuna.Trial, values: Values, parent: tracking.Run) -> float:
-        """The trial's score: that of the weights that a training with these settings would keep."""
-        folder = STUDIES / self.name / f"trial{trial.number}"
+    def score(self, trial: optuna.Trial, values: Values, parent: tracking.Run) -> float:
+        """Train with these settings; the score of the checkpoint that such a training keeps."""
+        folder = STUDIES / self.name / f"trial{original(frozen(trial.study, trial))}"
         try:
             made = self._train(trial, self.settings(values), folder, parent)
         except (optuna.TrialPruned, FloatingPointError, MemoryError):
-            # After any other end the trial is gone on with, from what lies there.
+            # After any other end the trial is repeated from the checkpoint in it.
             shutil.rmtree(folder, ignore_errors=True)
             raise
         shutil.rmtree(folder, ignore_errors=True)
         return made.metrics["score"]
 
     def _train(self, trial: optuna.Trial, settings: T, folder: Path, parent: tracking.Run) -> Trained:
-        title = f"tune_{self.stage} trial {trial.number}"
-        tags = {"stage": f"tune_{self.stage}", "study": self.name, "trial": str(trial.number)}
+        number = position(trial.study, frozen(trial.study, trial))
+        title = f"tune_{self.stage} trial {number}"
+        tags = {"stage": f"tune_{self.stage}", "study": self.name, "trial": str(number)}
         params = {self.stage: settings.model_dump(mode="json")}
 
         def report(row: dict[str, float], epoch: int) -> None:
@@ -129,33 +132,33 @@ def tune(
     objective: Callable[[T, Groups], loop.Objective],
     join: bool = False,
 ) -> None:
-    """Run the study's missing trials and write `reports/tuning/<stage>/`; with `join` only lend another process a hand."""
+    """Run the study's missing trials and write `reports/tuning/<stage>/`; with `join` help another process with them."""
     proxy = Proxy(stage, section, study, build, objective)
     storage = open_storage(place_of(stage, study), study.heartbeat)
     opened = open_study(storage, proxy.name, make_pruner(study, proxy.epochs), join)
     if join:
         parent = tracking.Run(None, opened.user_attrs.get("run", ""))
-        return work(opened, storage, study, lambda trial, values: proxy.judge(trial, values, parent))
+        return work(opened, study, lambda trial, values: proxy.score(trial, values, parent))
     tags = {"stage": f"tune_{stage}", "study": proxy.name, "data_fingerprint": proxy.prepared.fingerprint}
     params = {f"tune_{stage}": study.model_dump(mode="json")}
     memory = STUDIES / proxy.name / "run.json"
     with tracking.start(f"tune_{stage}", tags, params, memory) as parent:
         opened.set_user_attr("run", parent.run_id)
-        work(opened, storage, study, lambda trial, values: proxy.judge(trial, values, parent))
+        work(opened, study, lambda trial, values: proxy.score(trial, values, parent))
         for path in study_report.write(opened, stage):
             parent.file(path, "study")
         parent.metrics({"best_score": opened.best_value, "all_empty": proxy.all_empty})
     if opened.best_value <= proxy.all_empty + TIE:
         print(
-            f"no trial earned more than leaving every mask empty ({proxy.all_empty:.3f}): give the proxy more epochs, images or "
-            f"pixels (tune_{stage}.overrides, share)"
+            f"no trial scored higher than leaving every mask empty ({proxy.all_empty:.3f}): give the proxy more epochs, images "
+            f"or pixels (tune_{stage}.overrides, share)"
         )
     shutil.rmtree(memory.parent, ignore_errors=True)
     return None
 
 
 def _run_of(trial: optuna.Trial, folder: Path) -> Path:
-    """Where the trial's MLflow run is remembered; of a trial that died on another machine, as the study remembers it."""
+    """The file with the trial's MLflow run id; for a trial that was begun on another machine, from the study."""
     memory = folder / "run.json"
     if trial.user_attrs.get("run") and not memory.exists():
         write_json(

@@ -14,6 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from experiments.tuning.storage import open_storage
+from experiments.tuning.trials import counted
 
 WORKER = Path(__file__).with_name("study_worker.py")
 
@@ -47,7 +48,7 @@ def wait_for(happened: Callable[[], bool], workers: list[subprocess.Popen[str]])
     while not happened():
         for worker in workers:
             assert worker.poll() is None, worker.communicate()[0]
-        assert time.monotonic() < until, "waited in vain"
+        assert time.monotonic() < until, "nothing happened in two minutes"
         time.sleep(0.02)
 
 
@@ -68,11 +69,10 @@ def kill_in_trial(worker: subprocess.Popen[str], log: Path, after: int) -> int:
 def finish(*workers: subprocess.Popen[str]) -> None:
     """Wait for workers to end well."""
     for worker in workers:
-        said = worker.communicate(timeout=120)[0]
-        assert worker.returncode == 0, said
+        output = worker.communicate(timeout=120)[0]
+        assert worker.returncode == 0, output
 
 
 def trials_of(place: str) -> list[FrozenTrial]:
-    """All trials of the cheap study."""
-    study = optuna.load_study(study_name="cheap", storage=open_storage(place, heartbeat=2).backend)
-    return study.get_trials()
+    """The trials of the cheap study that count, each in its last start."""
+    return counted(optuna.load_study(study_name="cheap", storage=open_storage(place, heartbeat=2)))

@@ -12,8 +12,10 @@ from pathlib import Path
 import optuna
 
 from experiments.settings.tuning import SearchRange, TuneSettings
-from experiments.tuning.engine import Values, make_pruner, open_study, work
+from experiments.tuning.engine import Values, open_study, work
+from experiments.tuning.sampling import make_pruner
 from experiments.tuning.storage import open_storage
+from experiments.tuning.trials import frozen, position
 
 SPACE = {
     "x": SearchRange(low=0, high=1),
@@ -35,7 +37,7 @@ def main() -> None:
 
     def evaluate(trial: optuna.Trial, values: Values) -> float:
         with log.open("a") as lines:
-            lines.write(f"{os.getpid()} {trial.number}\n")
+            lines.write(f"{os.getpid()} {position(study, frozen(study, trial))}\n")
         time.sleep(seconds)
         return score(values)
 
@@ -44,7 +46,7 @@ def main() -> None:
     log.with_name(f"ready{os.getpid()}").touch()
     while not log.with_name("go").exists():
         time.sleep(0.01)
-    work(study, storage, settings(trials), evaluate)
+    work(study, settings(trials), evaluate)
 
 
 if __name__ == "__main__":
