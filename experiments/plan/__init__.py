@@ -1,0 +1,1 @@
+"""Plan a run before it starts: memory, batch, images, FLOP, hours, disk (`python -m experiments.plan`)."""

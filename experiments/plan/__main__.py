@@ -1,0 +1,100 @@
+"""Plan a run before it starts: memory, batch, images, FLOP, hours and disk of every stage and phase.
+
+    python -m experiments.plan [RECIPE] [--gpu-memory 24] [--tflops 40] [--json FILE]
+    python -m experiments.plan --all --gpu-memory 16 24 48 80 141
+
+Without a recipe it plans params.yaml. Memory and FLOP come from a step on fake tensors (experiments/plan/cost.py); nothing is
+trained and no GPU is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from experiments.hardware import current
+from experiments.plan.report import ASSUMED, assumed_tflops, overview, refusal, summary, table
+from experiments.plan.work import card, data_size, plan
+from experiments.settings.params import Params, load
+from imaging.io import command
+from imaging.io.files import write_json
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.plan", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("recipe", nargs="?", help="a recipe's name (default: params.yaml)")
+    parser.add_argument("--all", action="store_true", help="one line a recipe, for each --gpu-memory")
+    parser.add_argument(
+        "--gpu-memory", type=float, nargs="+", metavar="GB", help="plan for such a GPU (default: this one)"
+    )
+    parser.add_argument("--tflops", type=float, help="TFLOP/s that the card really computes")
+    parser.add_argument("--images", type=int, help="labelled images (default: the source's)")
+    parser.add_argument("--positives", type=int, help="positive images among them")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the plan as JSON")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print the plan; exit status 1 when a phase cannot fit."""
+    given = arguments()
+    if given.all:
+        print(_all(given), flush=True)
+        return
+    params = load(_recipe(given.recipe)) if given.recipe else load()
+    hardware = card(given.gpu_memory[0]) if given.gpu_memory else current()
+    made = plan(params, *_size(given, params), hardware)
+    print(f"{table(made)}\n\n{summary(made, hardware, given.tflops)}", flush=True)
+    if given.json:
+        write_json(given.json, made.as_json(given.tflops or assumed_tflops(hardware)))
+    if not made.fits:
+        sys.exit(refusal(made))
+
+
+def _all(given: argparse.Namespace) -> str:
+    """The table of all recipes; those of other sources than SIIM-ACR with --images and --positives, or left out."""
+    memories = given.gpu_memory or list(ASSUMED)
+    lines = [
+        f"| recipe | px | PFLOP | disk | {' | '.join(f'{m:g} GB' for m in memories)} |",
+        "|---" * (4 + len(memories)) + "|",
+    ]
+    for path in tqdm(sorted(RECIPES.glob("*.yaml")), "recipes", disable=None):
+        params = load(path)
+        try:
+            size = _size(given, params)
+        except ValueError:
+            missing = "its source has no known size: give --images and --positives"
+            lines.append(f"| {path.stem} | {missing} |" + " |" * (2 + len(memories)))
+            continue
+        lines.append(overview(path.stem, {m: plan(params, *size, card(m)) for m in memories}))
+    return "\n".join(lines)
+
+
+def _recipe(name: str) -> Path:
+    path = RECIPES / f"{name}.yaml"
+    if not path.is_file():
+        raise ValueError(
+            f"no recipe {name!r}; there are {', '.join(sorted(p.stem for p in RECIPES.glob('*.yaml')))}"
+        )
+    return path
+
+
+def _size(given: argparse.Namespace, params: Params) -> tuple[int, int]:
+    if given.images is None and given.positives is None:
+        return data_size(params.data, params.phantom)
+    if given.images is None or given.positives is None or not 0 < given.positives < given.images:
+        raise ValueError(
+            f"--images {given.images} --positives {given.positives}: give both, 0 < positives < images"
+        )
+    return given.images, given.positives
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,98 @@
+"""The plan as a table."""
+
+from __future__ import annotations
+
+from experiments.hardware import Hardware
+from experiments.plan.work import Plan
+
+ASSUMED = {16: 20.0, 24: 40.0, 48: 60.0, 80: 120.0, 141: 200.0}
+"""TFLOP/s by memory of the card in GB: some 30 % of the dense matrix peak in half precision of a T4, A10 or RTX 3090, A6000,
+A100 and H200. An assumption, measured on none of them."""
+
+
+COLUMNS = (
+    "stage", "model", "phase", "px", "precision", "parameters", "batch × accumulate", "memory", "images (positive)", "PFLOP",
+)  # fmt: skip
+
+
+def assumed_tflops(hardware: Hardware) -> float:
+    """The rate of the nearest card of ASSUMED."""
+    size = hardware.memory / 1e9
+    return ASSUMED[min(ASSUMED, key=lambda known: abs(known - size))]
+
+
+def table(plan: Plan) -> str:
+    """One line a phase, as Markdown."""
+    names = [
+        "stage",
+        "model",
+        "phase",
+        "px",
+        "precision",
+        "parameters",
+        "batch × accumulate",
+        "memory",
+        "images (positive)",
+        "PFLOP",
+    ]
+    head = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    rows = [
+        f"| {p.stage} | {p.model} | {p.number + 1} | {p.image_size} | {p.precision} | {p.parameters / 1e6:.1f} M "
+        f"| {p.batch} × {p.accumulate} | {p.memory / 1e9:.1f} GB{'' if p.fits else ' **does not fit**'} "
+        f"| {p.images:,} ({p.positives:,}) | {p.flop / 1e15:,.3g} |"
+        for p in plan.phases
+    ]
+    return "\n".join([*head, *rows])
+
+
+def summary(plan: Plan, hardware: Hardware, tflops: float | None) -> str:
+    """Totals in a few lines; tflops None: an assumed rate, or no time on a CPU."""
+    disk = ", ".join(f"{name} {size(value)}" for name, value in plan.disk.items())
+    return "\n".join(
+        [
+            f"Card: {hardware.name}, {size(hardware.memory)}; {plan.folds} folds; the table's PFLOP are of one fold",
+            f"Computation: {plan.flop / 1e15:,.4g} PFLOP, {plan.prediction_flop / 1e15:,.3g} of them predictions",
+            f"Time: {_time(plan, hardware, tflops)}",
+            f"Disk: {disk}",
+        ]
+    )
+
+
+def _time(plan: Plan, hardware: Hardware, tflops: float | None) -> str:
+    if tflops is None and hardware.kind == "cpu":
+        return "give --tflops, what this machine reaches, to have it computed"
+    rate = tflops or assumed_tflops(hardware)
+    source = "given" if tflops else "assumed; --tflops sets what your card reaches"
+    return f"{plan.hours(rate):,.3g} hours at {rate:g} TFLOP/s ({source})"
+
+
+def size(value: float) -> str:
+    """Bytes in MB or GB."""
+    return f"{value / 1e9:,.1f} GB" if value >= 1e9 else f"{value / 1e6:,.0f} MB"
+
+
+def overview(name: str, plans: dict[float, Plan]) -> str:
+    """One line a recipe for the table of all recipes: by memory in GB the batch of its largest phase and the assumed hours."""
+    cells = []
+    for gigabytes, plan in plans.items():
+        largest = max(plan.phases, key=lambda phase: phase.memory * 1e6 + phase.flop_per_image)
+        rate = ASSUMED[min(ASSUMED, key=lambda known: abs(known - gigabytes))]
+        fit = (
+            f"{largest.batch} × {largest.accumulate}, {plan.hours(rate):,.3g} h"
+            if plan.fits
+            else "does not fit"
+        )
+        cells.append(fit)
+    some = next(iter(plans.values()))
+    disk = size(sum(some.disk.values()))
+    return f"| {name} | {max(p.image_size for p in some.phases)} | {some.flop / 1e15:,.4g} | {disk} | {' | '.join(cells)} |"
+
+
+def refusal(plan: Plan) -> str:
+    """What does not fit, a line each, with the settings to change."""
+    return "\n".join(
+        f"{p.stage}, model {p.model}, phase {p.number + 1}: {p.memory / 1e9:.1f} GB at batch {p.batch} and {p.image_size} px; "
+        f"lower {p.stage}.image_size, take a smaller network, or a card with more memory"
+        for p in plan.phases
+        if not p.fits
+    )

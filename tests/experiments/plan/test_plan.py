@@ -1,0 +1,111 @@
+"""The plan of a run: images by hand, the batch that fits, and a refusal that names the setting."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.plan.batch import FRAGMENTATION, RUNTIME, divisors, fit_batch, needed
+from experiments.plan.cost import StepCost
+from experiments.plan.report import assumed_tflops
+from experiments.plan.work import card, data_size, images_shown
+from experiments.settings.training import SegmentationSettings
+from imaging.settings import DataSettings, PhantomSettings, SamplingSettings
+
+MIB = 2**20
+
+
+def cost(batch: int) -> StepCost:
+    return StepCost(1000, 100 * MIB, 100 * MIB + batch * 400 * MIB, batch * 7)
+
+
+def need(batch: int) -> int:
+    return int((100 + 400 * batch) * MIB * (1 + FRAGMENTATION) + RUNTIME)
+
+
+@pytest.mark.parametrize(
+    ("memory", "batch", "accumulate", "fits"),
+    [
+        (need(8), 8, 1, True),
+        (need(8) - 1, 4, 2, True),
+        (need(4) - 1, 2, 4, True),
+        (need(2) - 1, 2, 4, False),
+    ],
+)
+def test_the_largest_batch_that_fits(memory: int, batch: int, accumulate: int, fits: bool) -> None:
+    fit = fit_batch(cost, 8, 1, memory)
+    assert (fit.batch, fit.accumulate, fit.fits) == (batch, accumulate, fits)
+    assert fit.bytes == need(batch)
+    assert fit.batch * fit.accumulate == 8
+
+
+def test_resident_data_takes_its_room() -> None:
+    assert needed(cost(1), resident=5) == need(1) + 5
+    assert fit_batch(cost, 8, 3, need(8), resident=1).batch == 4
+
+
+@pytest.mark.parametrize(
+    ("batch", "parts"), [(8, [8, 4, 2]), (6, [6, 3, 2]), (7, [7]), (2, [2]), (1, [1]), (12, [12, 6, 4, 3, 2])]
+)
+def test_parts_of_a_batch(batch: int, parts: list[int]) -> None:
+    assert divisors(batch) == parts
+
+
+def settings(**values: object) -> SegmentationSettings:
+    return SegmentationSettings.model_validate({"models": ["a"], "epochs": 4, **values})
+
+
+def test_images_shown() -> None:
+    training = [100, 400]  # positive, negative
+    half = {"sampling": SamplingSettings(scheme="balanced", positive_share=0.5)}
+    assert images_shown(settings(**half), training) == [400, 400]
+    assert images_shown(settings(sampling=SamplingSettings(scheme="natural")), training) == [400, 1600]
+    # 10 steps of 2 x 3 images, in the shares of the sampling
+    steps = settings(**half, iterations=12, batch_size=3, accumulate=2)
+    assert images_shown(steps, training) == [36, 36]
+
+
+def test_sizes_of_sources() -> None:
+    assert data_size(DataSettings(source="siim"), PhantomSettings()) == (12_047, 2_669)
+    assert data_size(DataSettings(source="phantom"), PhantomSettings(train=200, prevalence=0.25)) == (200, 50)
+    with pytest.raises(ValueError, match="--images and --positives"):
+        data_size(DataSettings(source="folder"), PhantomSettings())
+
+
+@pytest.mark.parametrize(("gigabytes", "precision"), [(16, False), (24, True), (141, True)])
+def test_cards(gigabytes: float, precision: bool) -> None:
+    assert card(gigabytes).bf16 is precision
+    assert card(gigabytes).memory == gigabytes * 10**9
+    assert assumed_tflops(card(gigabytes)) > 0
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "experiments.plan", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_the_default_is_planned(tmp_path: Path) -> None:
+    done = run("--gpu-memory", "16", "--tflops", "1", "--json", str(tmp_path / "plan.json"))
+    assert done.returncode == 0, done.stderr
+    made = json.loads((tmp_path / "plan.json").read_text())
+    assert [phase["stage"] for phase in made["phases"]] == ["classification", "segmentation"]
+    assert made["hours"] == pytest.approx(made["flop"] / 3.6e15)
+    # 800 phantoms, 176 positive; masks of the positives alone
+    assert made["disk"]["prepared data"] == (800 + 176) * 160 * 160
+
+
+def test_what_cannot_fit_is_refused_with_the_setting() -> None:
+    done = run("--gpu-memory", "0.8")
+    assert done.returncode == 1
+    assert "segmentation.image_size" in done.stderr
+
+
+def test_an_unknown_recipe_lists_the_recipes() -> None:
+    done = run("no-such")
+    assert done.returncode == 1
+    assert "siim-best" in done.stderr
+    assert "Traceback" not in done.stderr
