@@ -1,19 +1,17 @@
 """JPEG with 8-bit grey pixels: one exact decode, or one straight to a half, a quarter or an eighth of the
 size.
 
-Decoders fill what a cut file lacks with grey and say nothing, so the frame is checked before and after.
+libjpeg fills what a cut or damaged file lacks with grey and only warns, so its warnings refuse the file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
-from imaging.decoding import jpeg_scan
 from imaging.decoding.radiograph import RefusedFile, check_size
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
@@ -22,14 +20,15 @@ _SIZE_2000 = b"\xff\x4f\xff\x51"
 _PROCESS_2000 = 16
 _SOS = 0xDA
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # DHT, JPG and DAC share the range (ITU-T T.81 table B.1)
-_BLOCK = 8
-_FILLED = b"\x80"
-_REDUCED = {
-    1: cv2.IMREAD_GRAYSCALE,
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
-}
+_BARE = {0x01, *range(0xD0, 0xD8), 0xFF}
+"""Markers without a length: TEM, RST and the fill byte."""
+_WHOLE_SPECTRUM = b"\0\x3f\0"
+MAX_SCANS = 100
+"""Scans of a progressive JPEG; encoders write about ten."""
+MAX_WORK = 3 * 10**9
+"""Pixels times scans: 20 scans of the largest picture."""
+MAX_TILES = 4096
+"""Tiles of a JPEG 2000 picture: 12,000 pixels a side in tiles of 256 have 2,209."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,8 @@ class Frame:
     components: int
     scan: int
     """Where the coded pixels of the first scan begin."""
+    tiles: int = 1
+    """Of JPEG 2000."""
 
     @property
     def plain(self) -> bool:
@@ -58,37 +59,54 @@ def frame(data: bytes) -> Frame:
     """Read the markers up to the first scan (ITU-T T.81 annex B); refuse what is no whole JPEG."""
     if data[:2] != _START:
         raise RefusedFile("JPEG-DAMAGED", "the compressed picture does not begin as a JPEG does")
-    place, size = 2, None
+    place, size, length, process = 2, b"", 0, 0
     while place + 4 <= len(data):
         if data[place] != 0xFF:
             raise RefusedFile("JPEG-DAMAGED", "the JPEG's header is damaged")
         marker = data[place + 1]
-        if marker == 0xFF:  # fill byte
-            place += 1
+        if marker in _BARE:
+            place += 1 if marker == 0xFF else 2  # fill byte
             continue
         length = int.from_bytes(data[place + 2 : place + 4], "big")
         if marker in _SOF or marker == 0xF7:
-            size = data[place + 4 : place + 10]
-            process = marker & 0xF
+            if size:
+                raise RefusedFile("JPEG-DAMAGED", "the JPEG declares its size twice")
+            size, process = data[place + 4 : place + 10], marker & 0xF
         if marker == _SOS:
             break
         place += 2 + length
-    if size is None or len(size) < 6 or place + 4 > len(data):
+    if len(size) < 6 or place + 4 > len(data):
         raise RefusedFile("JPEG-CUT", "the JPEG is cut off within its header")
     height, width = int.from_bytes(size[1:3], "big"), int.from_bytes(size[3:5], "big")
     return Frame(process, size[0], height, width, size[5], place + 2 + length)
 
 
 def frame_2000(data: bytes) -> Frame:
-    """Read the size segment of a JPEG 2000 code stream, bare or in a file's boxes (ITU-T T.800 annex A.5.1)."""
-    start = data.find(_SIZE_2000)
-    if start < 0 or len(data) < start + 43:
+    """Read the size segment of a JPEG 2000 code stream, bare or in a file's boxes (ITU-T T.800 annexes A.5.1 and I)."""
+    start = _code_stream(data)
+    if data[start : start + 4] != _SIZE_2000 or len(data) < start + 43:
         raise RefusedFile("JPEG-DAMAGED", "the compressed picture does not begin as JPEG 2000 does")
-    right, bottom, left, top = (
-        int.from_bytes(data[start + 8 + i : start + 12 + i], "big") for i in range(0, 16, 4)
+    right, bottom, left, top, across, down, tile_left, tile_top = (
+        int.from_bytes(data[start + 8 + i : start + 12 + i], "big") for i in range(0, 32, 4)
     )
     components, bits = int.from_bytes(data[start + 40 : start + 42], "big"), (data[start + 42] & 0x7F) + 1
-    return Frame(_PROCESS_2000, bits, bottom - top, right - left, components, start)
+    subsampled = data[start + 43 : start + 42 + 3 * components]
+    if any(step != 1 for place, step in enumerate(subsampled) if place % 3 < 2):
+        raise RefusedFile("JPEG-KIND", "the JPEG 2000 picture is subsampled")
+    tiles = -(-(right - tile_left) // max(across, 1)) * -(-(bottom - tile_top) // max(down, 1))
+    return Frame(_PROCESS_2000, bits, bottom - top, right - left, components, start, tiles)
+
+
+def _code_stream(data: bytes) -> int:
+    """Return where the code stream begins: at once, or in the box `jp2c` of a JP2 file."""
+    place = 0
+    while data[place : place + 2] != _SIZE_2000[:2] and place + 8 <= len(data):
+        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+        head = 16 if length == 1 else 8
+        if kind == b"jp2c":
+            return place + head
+        place += max(int.from_bytes(data[place + 8 : place + 16], "big") if length == 1 else length, head)
+    return place
 
 
 def check_end(data: bytes, start: int = 0) -> None:
@@ -115,37 +133,55 @@ def decode(data: bytes, side: int | None = None, header: Frame | None = None) ->
         )
     check_size(header.height, header.width)
     check_end(data, header.scan)
+    check_work(data, header)
     factor = _factor(header, side)
-    flags = _REDUCED[factor] | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:
-        pixels = None
-    if pixels is None:
-        raise RefusedFile("JPEG-DAMAGED", "the JPEG is damaged")
-    if pixels.shape != (-(-header.height // factor), -(-header.width // factor)):
+    shape = -(-header.height // factor), -(-header.width // factor)
+    pixels = _strict(with_whole_spectrum(data, header), shape, factor)
+    if pixels.shape != shape:
         raise RefusedFile(
             "JPEG-DAMAGED", f"the JPEG decodes to {pixels.shape[::-1]} pixels, its header says otherwise"
         )
-    if _ends_grey(pixels, header, factor) and jpeg_scan.count_blocks(data) < _blocks(header):
-        raise RefusedFile("JPEG-CUT", "the JPEG is cut off: its last rows are missing")
-    return pixels  # type: ignore[return-value]
+    return pixels
 
 
-def _blocks(header: Frame) -> int:
-    return -(-header.height // _BLOCK) * -(-header.width // _BLOCK)
+def check_work(data: bytes, header: Frame) -> None:
+    """Refuse more work than any encoder asks for: each scan of a progressive JPEG passes over all pixels."""
+    if not 0 < header.tiles <= MAX_TILES:
+        raise RefusedFile(
+            "JPEG-WORK",
+            f"the JPEG 2000 picture declares {header.tiles:,} tiles; at most {MAX_TILES:,} are read",
+        )
+    scans = 1 if header.process == _PROCESS_2000 else data.count(b"\xff\xda", max(header.scan - 14, 0))
+    if scans > MAX_SCANS or scans * header.height * header.width > MAX_WORK:
+        raise RefusedFile("JPEG-WORK", f"the JPEG has {scans:,} scans; at most {MAX_SCANS} are read")
 
 
-def _ends_grey(pixels: NDArray[Any], header: Frame, factor: int) -> bool:
-    """Say whether the last block is all mid grey, which libjpeg fills in for blocks that are missing."""
-    corner = pixels[_last(header.height) // factor :, _last(header.width) // factor :].tobytes()
-    # NumPy's comparison, tiny as it is, wakes the 512-bit units and so slows the next decoding by a twentieth.
-    return not corner.strip(_FILLED)
+def with_whole_spectrum(data: bytes, header: Frame) -> bytes:
+    """Return a sequential JPEG with the only parameters its scan may have: coefficients 0 to 63, no approximation.
+
+    Some encoders leave zeros there; nothing else can be meant (ITU-T T.81 table B.3).
+    """
+    start = header.scan - 3
+    if header.process not in (0, 1) or data[start : header.scan] == _WHOLE_SPECTRUM:
+        return data
+    return data[:start] + _WHOLE_SPECTRUM + data[header.scan :]
 
 
-def _last(side: int) -> int:
-    """Return where the last block of a side begins."""
-    return (side - 1) // _BLOCK * _BLOCK
+def _strict(data: bytes, shape: tuple[int, int], factor: int) -> NDArray[np.uint8]:
+    """Decode, and refuse all that libjpeg only warns of: it fills what it lacks with grey and carries on."""
+    try:
+        return simplejpeg.decode_jpeg(
+            data, "GRAY", min_height=shape[0], min_width=shape[1], min_factor=factor, strict=True
+        )[..., 0]
+    except ValueError as error:
+        told = str(error).lower()
+    if "extraneous" in told:  # filler before the end marker; a second warning would show without it
+        trimmed = data[: data.rfind(_END)].rstrip(b"\0\xff") + _END
+        if len(trimmed) < len(data):
+            return _strict(trimmed, shape, factor)
+    if "premature end" in told:
+        raise RefusedFile("JPEG-CUT", "the JPEG is cut off: coded pixels are missing")
+    raise RefusedFile("JPEG-DAMAGED", f"the JPEG is damaged: {told[-80:]}")
 
 
 def _factor(header: Frame, side: int | None) -> int:

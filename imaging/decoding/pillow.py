@@ -27,6 +27,7 @@ _UNTURN = {
     8: Image.Transpose.ROTATE_270,
 }
 """What undoes each orientation: Pillow turns TIFFs, and no other format, while it loads them."""
+_ROWS = 256
 _GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _TO_RGB = ("RGB", "RGBA", "P", "PA", "RGBX")
 _TO_GREY = ("1", "L", "LA", "La")
@@ -53,7 +54,9 @@ def open_page(data: bytes) -> tuple[Image.Image, int | None]:
     if name is None:
         raise RefusedFile("FILE-FOREIGN", "neither DICOM nor a PNG, JPEG, TIFF or BMP picture")
     if name == "JPEG":
-        jpeg.check_end(data, jpeg.frame(data).scan)
+        header = jpeg.frame(data)
+        jpeg.check_end(data, header.scan)
+        jpeg.check_work(data, header)
     try:
         picture = Image.open(BytesIO(data), formats=[name])
         check_size(picture.height, picture.width)
@@ -81,8 +84,8 @@ def grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         notes.append("transparency is ignored")
     if picture.mode in _GREY16:
-        pixels = _sixteen_bits(np.asarray(picture))
-        return (~pixels if _white_is_zero(picture) else pixels), tuple(notes)
+        pixels = _sixteen_bits(picture)
+        return (np.invert(pixels, out=pixels) if _white_is_zero(picture) else pixels), tuple(notes)
     if picture.mode in _TO_GREY:
         return np.array(picture.convert("L")), tuple(notes)
     if picture.mode not in _TO_RGB:
@@ -101,9 +104,17 @@ def _white_is_zero(picture: Image.Image) -> bool:
     return isinstance(picture, TiffImageFile) and picture.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
 
 
-def _sixteen_bits(values: NDArray[np.generic]) -> NDArray[np.uint16]:
-    """Narrow Pillow's integers to uint16; 32-bit TIFF opens the same way and may not fit."""
-    wide = values.astype(np.int64)
-    if wide.min() < 0 or wide.max() > np.iinfo(np.uint16).max:
-        raise RefusedFile("PICTURE-RANGE", f"values from {wide.min()} to {wide.max()}; 0 to 65535 are read")
-    return wide.astype(np.uint16)
+def _sixteen_bits(picture: Image.Image) -> NDArray[np.uint16]:
+    """Narrow Pillow's integers to uint16; 32-bit TIFF opens the same way and may not fit.
+
+    In pieces: Pillow copies what it hands over twice, and 32 bits are not widened to 64.
+    """
+    narrow = np.empty((picture.height, picture.width), np.uint16)
+    for top in range(0, picture.height, _ROWS):
+        values = np.asarray(picture.crop((0, top, picture.width, min(top + _ROWS, picture.height))))
+        if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > np.iinfo(np.uint16).max):
+            raise RefusedFile(
+                "PICTURE-RANGE", f"values from {values.min()} to {values.max()}; 0 to 65535 are read"
+            )
+        narrow[top : top + _ROWS] = values
+    return narrow

@@ -1,4 +1,4 @@
-"""Foreign decoders at arm's length: each thread that needs one has a process of its own, with a time limit.
+"""Run native decoders in a sandboxed subprocess, one per thread, with limits of time and memory.
 
 A picture that crashes or hangs its decoder is refused like any other damaged one, and the run goes on.
 """
@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,10 @@ class Child:
 
 
 def decode(
-    frame: bytes, syntax: str, plugin: str, options: dict[str, Any], seconds: float = SECONDS
+    frame: bytes, syntax: str, plugins: Sequence[str], options: dict[str, Any], seconds: float = SECONDS
 ) -> NDArray[Any]:
     """As `imaging.decoding.worker.decode`, in a subprocess; RefusedFile when it fails, crashes or exceeds `seconds`."""
-    return _ask({"syntax": syntax, "plugin": plugin, "options": options}, frame, seconds)[0]
+    return _ask({"syntax": syntax, "plugins": list(plugins), "options": options}, frame, seconds)[0]
 
 
 def picture(data: bytes, seconds: float = SECONDS) -> tuple[NDArray[Any], tuple[str, ...]]:

@@ -8,17 +8,24 @@ talks to it over pipes: a line of JSON, then the bytes that it announces. Nothin
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
+from pydicom.uid import RLELossless
 
 from imaging.decoding import pillow
 from imaging.decoding.pipe import receive, send
 from imaging.decoding.radiograph import RefusedFile
 
+MAX_OVERHEAD = 2**16
+"""Bytes by which RLE data may exceed twice its pixels."""
+_RLE_EXCESS = re.compile(r"padding - (\d+) vs\. \d+ bytes")
+"""pydicom's warning of a segment that decodes to more than it should."""
 MEMORY = 8 * 2**30
 """Bytes of address space: 12,000² pixels of 16 bits take 0.3 GB, and OpenJPEG works with 32 bits a pixel and copies."""
 
@@ -32,11 +39,39 @@ def main() -> None:
             send(sink, *_answer(*request))
 
 
-def decode(frame: bytes, syntax: str, plugin: str, options: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """One compressed frame as an array (H, W) of stored values; raises whatever the plugin raises."""
-    pixels, _ = get_decoder(syntax).as_array(
-        encapsulate([frame], has_bot=False), raw=True, decoding_plugin=plugin, **options
+def decode(frame: bytes, syntax: str, plugins: list[str], options: dict[str, Any]) -> np.ndarray[Any, Any]:
+    """One compressed frame as an array (H, W) of stored values, or (H, W, 3) RGB, by the first plugin that can read it.
+
+    Raises whatever the last plugin raises.
+    """
+    for plugin in plugins:
+        try:
+            return _decode(frame, syntax, plugin, options)
+        except RefusedFile:
+            raise
+        except Exception:  # plugins raise whatever they like on damaged data
+            if plugin == plugins[-1]:
+                raise
+    raise ValueError("no decoder")
+
+
+def _decode(frame: bytes, syntax: str, plugin: str, options: dict[str, Any]) -> np.ndarray[Any, Any]:
+    need = (
+        options["rows"] * options["columns"] * options["bits_allocated"] // 8 * options["samples_per_pixel"]
     )
+    if len(frame) > 2 * need + MAX_OVERHEAD and syntax == RLELossless:
+        raise RefusedFile("DICOM-LENGTH", f"{len(frame):,} bytes of RLE for {need:,} bytes of pixels")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pixels, _ = get_decoder(syntax).as_array(
+            encapsulate([frame], has_bot=False),
+            raw=options["samples_per_pixel"] == 1 or syntax == RLELossless,
+            decoding_plugin=plugin,
+            **options,
+        )
+    excess = [int(found[1]) for one in caught if (found := _RLE_EXCESS.search(str(one.message)))]
+    if excess and max(excess) >= options["columns"] * (options["rows"] + 1):
+        raise RefusedFile("DICOM-LENGTH", "the RLE data holds more rows than the header declares")
     return pixels
 
 
@@ -45,7 +80,7 @@ def _answer(header: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes
         if "picture" in header:
             pixels, notes = pillow.page(frame)
             return {"dtype": pixels.dtype.str, "shape": pixels.shape, "notes": notes}, pixels.tobytes()
-        pixels = decode(frame, header["syntax"], header["plugin"], header["options"])
+        pixels = decode(frame, header["syntax"], header["plugins"], header["options"])
     except Exception as error:  # plugins raise whatever they like on damaged data
         return _refusal(error), b""
     return {"dtype": pixels.dtype.str, "shape": pixels.shape}, pixels.tobytes()

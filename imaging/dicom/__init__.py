@@ -1,16 +1,17 @@
 """Read a radiograph from a DICOM file: one grey frame of up to 16 bits, in the transfer syntaxes in use.
 
 Pixels come out as a viewer would first display them, brighter = denser. What cannot be read is refused with a code and a
-reason; no file is read in part. Modules: parser and header (elements), metadata (facts), pixels (decoding), windowing
-(modality transformation, window, inversion).
+reason; no file is read in part. Modules: parser, header and groups (elements), metadata (facts), pixels (decoding), windowing
+(modality transformation, window, inversion), colour (grey content stored as colour).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from imaging.decoding import budget
 from imaging.decoding.radiograph import Facts, Radiograph, RefusedFile, load, naming, to_uint8
-from imaging.dicom import metadata, parser, windowing
+from imaging.dicom import colour, groups, metadata, parser, windowing
 from imaging.dicom import pixels as dicom_frame
 
 __all__ = ["Facts", "Radiograph", "RefusedFile", "decode", "read", "to_uint8"]
@@ -34,9 +35,14 @@ def read(path: str | Path, side: int | None = None) -> Radiograph:
 def decode(data: bytes, side: int | None = None) -> Radiograph:
     """As `read`, from a file's bytes."""
     header, element = parser.parse(data)
-    shape = dicom_frame.check(header, element)
-    # averages of stored values are averages of greys only where the one is proportional to the other
-    reduced = side if windowing.is_plain(header) else None
-    codes = dicom_frame.decode(header, element, shape, reduced)
-    pixels, notes = windowing.show(header, codes)
-    return Radiograph(pixels if side is None else to_uint8(pixels), metadata.facts(header, *shape, notes))
+    header = groups.flattened(header)
+    height, width = shape = dicom_frame.check(header, element)
+    with budget.hold(height * width):
+        if colour.is_colour(header):
+            pixels = colour.to_grey(header, dicom_frame.decode(header, element, shape))
+        else:
+            # averages of stored values are averages of greys only where the one is proportional to the other
+            reduced = side if windowing.is_plain(header) else None
+            pixels = windowing.display(header, dicom_frame.decode(header, element, shape, reduced))
+        pixels = pixels if side is None else to_uint8(pixels)
+    return Radiograph(pixels, metadata.facts(header, height, width))

@@ -1,7 +1,7 @@
-"""The elements of a DICOM header, taken as they stand in the file.
+"""The elements of a DICOM data set, taken as they are stored in the file.
 
-Real archives hold invalid UIDs and ages, over which pydicom's conversion of values warns or stops, while all
-that is needed here is a stripped text or a little number.
+Real archives hold invalid UIDs, ages and numbers, over which pydicom's conversion of values warns or stops, while all
+that is needed here is a stripped text or a small number. Values stay where they are in the file until they are asked for.
 """
 
 from __future__ import annotations
@@ -9,23 +9,45 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, NamedTuple
 
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from imaging.decoding.radiograph import RefusedFile
-
 _BLANK = b"\0 \t\r\n"
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
+_BINARY = {b"US": "H", b"SS": "h", b"UL": "L", b"SL": "l", b"FL": "f", b"FD": "d"}
+"""Value representations of binary numbers and their struct codes (PS3.5 6.2)."""
+
+
+class Element(NamedTuple):
+    """Where an element's value is stored."""
+
+    vr: bytes
+    """Value representation; empty in implicit encoding."""
+    start: int
+    stop: int
+
+
+class Encoding(NamedTuple):
+    """How elements are written (PS3.5 7.1)."""
+
+    explicit: bool = True
+    order: str = "<"
+    """Byte order of binary values, `<` or `>`."""
+
+
+EXPLICIT = Encoding()
 
 
 @cache
-def _tag(keyword: str) -> int:
+def tag_of(keyword: str) -> int:
+    """Return an element's tag as a plain whole number: pydicom's own tags compare slowly."""
     return int(Tag(keyword))
 
 
@@ -33,34 +55,32 @@ def _tag(keyword: str) -> int:
 class Header:
     """Elements of a data set, by keyword, as texts and numbers."""
 
-    dataset: Dataset | None
+    data: bytes
+    """The bytes that `elements` point into."""
+    elements: dict[int, Element]
     syntax: str = ""
-    scanned: dict[int, bytes] | None = None
-    """Values by tag where `dicom_scan` found them; there is no data set then, and no element is a sequence."""
+    encoding: Encoding = EXPLICIT
+    notes: list[str] = field(default_factory=list)
+    """What was odd and how it was read."""
 
-    @cached_property
-    def values(self) -> dict[int, Any]:
-        """Unconverted values by tag; plain whole numbers as keys, since pydicom's tags compare in Python."""
-        if self.dataset is None:
-            return self.scanned or {}
-        return {int(tag): getattr(element, "value", None) for tag, element in self.dataset.items()}
+    def note(self, text: str) -> None:
+        """Record what was odd, once. Values are not quoted: they may hold anything."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def has(self, keyword: str) -> bool:
         """Say whether the element is there, with a value or without."""
-        return _tag(keyword) in self.values
+        return tag_of(keyword) in self.elements
 
     def raw(self, keyword: str) -> bytes:
         """Return the value as stored; empty when absent."""
-        value = self.values.get(_tag(keyword))
-        if isinstance(value, str):  # pydicom itself has converted the transfer syntax
-            return value.encode()
-        return value if isinstance(value, bytes) else b""
+        element = self.elements.get(tag_of(keyword))
+        return self.data[element.start : element.stop] if element else b""
 
     def text(self, keyword: str) -> str | None:
         """Return the first value of a text element, stripped; None when absent or blank."""
-        value = self.values.get(_tag(keyword))
-        # nearly always, and half the work
-        if isinstance(value, bytes) and value.isascii() and b"\\" not in value:
+        value = self.raw(keyword)
+        if value.isascii() and b"\\" not in value:  # nearly always, and half the work
             return value.strip(_BLANK).decode() or None
         return (self.texts(keyword) or [""])[0] or None
 
@@ -74,38 +94,74 @@ class Header:
         parts = [part.strip(_BLANK.decode()) for part in text.split("\\")]
         return parts if any(parts) else []
 
-    def numbers(self, keyword: str) -> list[float]:
-        """Return all values of a decimal or integer string; none when any is no finite number."""
-        try:
-            values = [float(text) for text in self.texts(keyword)]
-        except ValueError:
+    def numbers(self, keyword: str, count: int = 1) -> list[float] | None:
+        """Return the first `count` numbers, text or binary; [] when absent or blank, None when one is not a finite number.
+
+        A decimal comma is read as a point, with a note.
+        """
+        element = self.elements.get(tag_of(keyword))
+        if element is None or element.start == element.stop:
             return []
-        return values if all(map(math.isfinite, values)) else []
+        if element.vr in _BINARY:
+            code = _BINARY[element.vr]
+            found = min((element.stop - element.start) // struct.calcsize(f"={code}"), count)
+            values = list(struct.unpack_from(f"{self.encoding.order}{found}{code}", self.data, element.start))
+        else:
+            values = [self._decimal(text, keyword) for text in self.texts(keyword)[:count]]
+        return values if all(map(math.isfinite, values)) else None
+
+    def _decimal(self, text: str, keyword: str) -> float:
+        if _COMMA.fullmatch(text):
+            self.note(f"{keyword} has a decimal comma, read as a point")
+            text = text.replace(",", ".")
+        return float(text) if _DECIMAL.fullmatch(text) else math.nan
 
     def integers(self, keyword: str, signed: bool = False) -> list[int]:
         """Return all values of a binary 16-bit element (US or SS)."""
         value = self.raw(keyword)
         count = len(value) // 2
-        return list(struct.unpack_from(f"{self.order}{count}{'h' if signed else 'H'}", value))
+        return list(struct.unpack_from(f"{self.encoding.order}{count}{'h' if signed else 'H'}", value))
 
     def integer(self, keyword: str) -> int | None:
         """Return the first value of a binary 16-bit element, unsigned; None when absent."""
         value = self.raw(keyword)[:2]
-        return int.from_bytes(value, "big" if self.order == ">" else "little") if len(value) == 2 else None
+        order = "big" if self.encoding.order == ">" else "little"
+        return int.from_bytes(value, order) if len(value) == 2 else None  # type: ignore[arg-type]
 
-    def items(self, keyword: str) -> Iterator[Header]:
-        """Yield the items of a sequence."""
-        try:
-            sequence = self.dataset[keyword].value if self.dataset and keyword in self.dataset else []
-        except Exception as error:  # a damaged sequence fails anywhere within pydicom
-            raise RefusedFile("DICOM-SEQUENCE", f"{keyword} is damaged ({type(error).__name__})") from None
-        for item in sequence if isinstance(sequence, Sequence) else []:
-            yield Header(item, self.syntax)
 
-    @property
-    def order(self) -> str:
-        """Byte order of binary values, `<` or `>`."""
-        return ">" if self.syntax == uid.ExplicitVRBigEndian else "<"
+def of_dataset(dataset: Dataset, syntax: str = "") -> Header:
+    """Return the header of a pydicom data set whose values are not converted yet; converted ones but texts are left out."""
+    encoding, data = encoding_of(syntax), bytearray()
+    elements = {}
+    for tag, element in dataset.items():
+        value = _stored(getattr(element, "value", None), encoding.order)
+        if value is not None:
+            parsed = not isinstance(element.value, bytes) and not isinstance(element.value, str)
+            vr = b"UN" if parsed else (getattr(element, "VR", None) or "").encode()
+            elements[int(tag)] = Element(vr, len(data), len(data) + len(value))
+            data += value
+    return Header(bytes(data), elements, syntax, encoding)
+
+
+def _stored(value: Any, order: str) -> bytes | None:
+    """Return a value as bytes, a sequence that pydicom has parsed in implicit encoding, as in UN (PS3.5 6.2.2)."""
+    if isinstance(value, str):
+        return value.encode()
+    if not isinstance(value, Sequence):
+        return value if isinstance(value, bytes) else None
+    stored = b""
+    for item in value:
+        inside = b""
+        for tag, element in item.items():
+            content = _stored(getattr(element, "value", None), order) or b""
+            inside += struct.pack(f"{order}HHL", tag.group, tag.element, len(content)) + content
+        stored += struct.pack(f"{order}HHL", 0xFFFE, 0xE000, len(inside)) + inside
+    return stored
+
+
+def encoding_of(syntax: str) -> Encoding:
+    """Return how the data set of a transfer syntax is written (PS3.5 10); an unknown one is explicit, little endian."""
+    return Encoding(syntax != uid.ImplicitVRLittleEndian, ">" if syntax == uid.ExplicitVRBigEndian else "<")
 
 
 def uid_name(text: str) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from imaging.decoding.radiograph import Facts
 from imaging.dicom.header import Header
+from imaging.dicom.pixels import photometric
 
 
-def facts(header: Header, height: int, width: int, notes: tuple[str, ...]) -> Facts:
+def facts(header: Header, height: int, width: int) -> Facts:
     """Collect what the header says about the picture."""
     age, spacing = header.text("PatientAge"), spacing_mm(header)
     years = age_in_years(age)
     if age is not None and years is None:
-        notes = (*notes, "the patient's age is not valid and is left out")
+        header.note("the patient's age is not valid and is left out")
     return Facts(
         height=height,
         width=width,
@@ -26,9 +27,9 @@ def facts(header: Header, height: int, width: int, notes: tuple[str, ...]) -> Fa
         sop_uid=header.text("SOPInstanceUID"),
         sop_class=header.text("SOPClassUID"),
         transfer_syntax=header.syntax,
-        photometric=header.text("PhotometricInterpretation"),
+        photometric=photometric(header),
         bits=header.integer("BitsStored"),
-        notes=notes,
+        notes=tuple(header.notes),
     )
 
 
@@ -47,7 +48,9 @@ def age_in_years(text: str | None) -> int | None:
 def spacing_mm(header: Header) -> tuple[float, float] | None:
     """Row and column spacing: in the patient (PixelSpacing), else at the detector (ImagerPixelSpacing)."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
-        values = header.numbers(keyword)
-        if len(values) == 2 and min(values) > 0:
+        values = header.numbers(keyword, 2)
+        if values is None:
+            header.note(f"{keyword} is not two numbers and is left out")
+        elif len(values) == 2 and min(values) > 0:
             return values[0], values[1]
     return None

@@ -1,4 +1,4 @@
-"""From stored values to the greys that a viewer shows first (PS3.3 C.11.1, C.11.2, C.11.6; PS3.4 N.2).
+"""From stored values to the greys that a viewer displays first (PS3.3 C.11.1, C.11.2, C.11.6; PS3.4 N.2).
 
 Modality transformation, then the value-of-interest window, then the photometric interpretation: each is a
 function of the stored value alone, and a stored value has at most 16 bits. So all of it is worked out once
@@ -7,20 +7,25 @@ for each possible value, and the picture takes one look-up.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from imaging.decoding.radiograph import Pixels, RefusedFile
 from imaging.dicom.header import Header
-from imaging.dicom.pixels import bits
+from imaging.dicom.parser import items
+from imaging.dicom.pixels import Stored, bits, photometric
 
 Values = NDArray[np.float64]
 
 BRAIN = (40.0, 120.0)
 """Centre and width in Hounsfield units of the window in which CT is seen here: that of PhysioNet's ct-ich. The scanner's own
 window is left out, or the same density would have another grey in each hospital."""
-_CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1")
-"""SOP classes of CT and of enhanced CT (PS3.4 B.5)."""
+_CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+"""SOP classes of CT, enhanced CT and legacy converted enhanced CT (PS3.4 B.5)."""
+_ROWS = 256
 
 _SHAPES_GREY = (
     "ModalityLUTSequence",
@@ -30,49 +35,56 @@ _SHAPES_GREY = (
 )
 
 
-def show(header: Header, codes: Pixels) -> tuple[Pixels, tuple[str, ...]]:
-    """Turn stored values (H, W) into greys, uint8 or uint16, and notes on what was odd.
+def display(header: Header, stored: Stored) -> Pixels:
+    """Turn stored values (H, W) into greys, uint8 or uint16; what was odd is noted in the header.
 
-    Bits above BitsStored are ignored (they may hold overlays).
+    Bits above `stored.bits` are ignored (they may hold overlays).
     """
     if is_plain(header):
-        return (~codes if _inverted(header) else codes), ()
-    grey, notes = table(header, codes)
-    return np.take(grey, codes & codes.dtype.type(len(grey) - 1)), notes
+        return ~stored.codes if _inverted(header) else stored.codes
+    grey = table(header, stored)
+    mask, out = stored.codes.dtype.type(len(grey) - 1), np.empty(stored.codes.shape, grey.dtype)
+    for start in range(0, len(out), _ROWS):  # in pieces: `take` widens its indices to 8 bytes
+        rows = slice(start, start + _ROWS)
+        np.take(grey, stored.codes[rows] & mask, out=out[rows], mode="clip")
+    return out
 
 
 def is_plain(header: Header) -> bool:
     """Say whether the stored values are 8-bit greys already, or their inverse."""
-    if bits(header) != (8, 8) or header.integer("PixelRepresentation") == 1:
+    if (
+        bits(header) != (8, 8)
+        or header.integer("PixelRepresentation") == 1
+        or header.text("SOPClassUID") in _CT
+    ):
         return False
     return _rescale(header) == (1, 0) and not any(header.has(keyword) for keyword in _SHAPES_GREY)
 
 
-def table(header: Header, codes: Pixels) -> tuple[Pixels, tuple[str, ...]]:
-    """Return the grey of each stored value, (2**BitsStored,) uint8 or uint16, and notes on what was odd.
+def table(header: Header, stored: Stored) -> Pixels:
+    """Return the grey of each stored value, (2**bits,) uint8 or uint16.
 
     uint8 for at most 8 bits and no look-up table in the file, else uint16 over the full range. Where the file
-    has no window: 8 bits keep their full range; for more, the darkest and brightest of `codes` become black
+    has no window: 8 bits keep their full range; for more, the darkest and brightest of the codes become black
     and white, since 12 or 16 bits are seldom filled.
     """
-    notes: list[str] = []
-    stored = _stored_values(header)
-    padding = _padding(header, stored)
-    values, modality_lut = _modality(header, stored)
-    grey, voi_lut = _window(header, values, notes)
+    meant = _stored_values(header, stored.bits)
+    padding = _padding(header, meant)
+    values, modality_lut = _modality(header, meant)
+    grey, voi_lut = _window(header, values)
     if grey is None:
-        grey = _full_range(values, _seen(len(stored), codes, padding))
+        grey = _full_range(values, _occurring(stored, padding))
     if _inverted(header):
         grey = 1 - grey
     grey[padding] = 0
-    if len(stored) <= 256 and not (modality_lut or voi_lut):
-        return np.rint(grey * 255).astype(np.uint8), tuple(notes)
-    return np.rint(grey * 65535).astype(np.uint16), tuple(notes)
+    if len(meant) <= 256 and not (modality_lut or voi_lut):
+        return np.rint(grey * 255).astype(np.uint8)
+    return np.rint(grey * 65535).astype(np.uint16)
 
 
-def _stored_values(header: Header) -> Values:
-    """Return the number each code of BitsStored bits means: itself, or its two's complement if signed."""
-    count = 2 ** bits(header)[1]
+def _stored_values(header: Header, bits_stored: int) -> Values:
+    """Return the number that each code means: itself, or its two's complement if signed."""
+    count = 2**bits_stored
     values = np.arange(count, dtype=np.float64)
     if header.integer("PixelRepresentation") == 1:
         values[count // 2 :] -= count
@@ -92,34 +104,53 @@ def _padding(header: Header, stored: Values) -> NDArray[np.bool_]:
 
 def _modality(header: Header, values: Values) -> tuple[Values, bool]:
     """Apply the modality table, or else slope and intercept (C.11.1); say whether it was a table."""
-    for item in header.items("ModalityLUTSequence"):
-        first, entries, _ = _lut(item, header.integer("PixelRepresentation") == 1)
+    signed = header.integer("PixelRepresentation") == 1
+    for item in _tables(header, "ModalityLUTSequence"):
+        first, entries, _ = _lut(item, signed)
         return _look_up(values, first, entries), True
     slope, intercept = _rescale(header)
-    return values * slope + intercept, False
+    with np.errstate(over="ignore", invalid="ignore"):
+        rescaled = values * slope + intercept
+    if not np.isfinite(rescaled).all():
+        raise RefusedFile("DICOM-NUMBER", "RescaleSlope and RescaleIntercept lead out of all numbers")
+    return rescaled, False
 
 
 def _rescale(header: Header) -> tuple[float, float]:
+    """Return slope and intercept; refuse what is there and cannot be read, since it may invert the picture."""
     slope, intercept = header.numbers("RescaleSlope"), header.numbers("RescaleIntercept")
+    if slope is None or intercept is None:
+        keyword = "RescaleSlope" if slope is None else "RescaleIntercept"
+        raise RefusedFile("DICOM-NUMBER", f"{keyword} is not a number")
+    if slope and slope[0] == 0:
+        header.note("RescaleSlope is 0; slope and intercept are left out")
+        return 1.0, 0.0
     return (slope or [1.0])[0], (intercept or [0.0])[0]
 
 
-def _window(header: Header, values: Values, notes: list[str]) -> tuple[Values | None, bool]:
+def _window(header: Header, values: Values) -> tuple[Values | None, bool]:
     """Apply the first VOI table, or else the first window (C.11.2): greys 0..1; None for neither. CT: the brain window."""
     if header.text("SOPClassUID") in _CT:
+        if not (header.has("RescaleIntercept") or header.has("ModalityLUTSequence")):
+            header.note("CT without RescaleIntercept: stored values are taken for Hounsfield units")
         return window(values, *BRAIN), False
-    for item in header.items("VOILUTSequence"):
+    for item in _tables(header, "VOILUTSequence"):
         first, entries, depth = _lut(item, bool(values.min() < 0))
         return np.clip(_look_up(values, first, entries) / (2**depth - 1), 0, 1), True
     centre, width = header.numbers("WindowCenter"), header.numbers("WindowWidth")
+    if centre is None or width is None:
+        header.note("the window is not a number and is left out")
+    elif bool(centre) != bool(width):
+        header.note("the window lacks its centre or its width and is left out")
     if not centre or not width:
         return None, False
     function = (header.text("VOILUTFunction") or "LINEAR").upper()
-    if width[0] < (1 if function == "LINEAR" else np.finfo(float).tiny):
-        notes.append(f"window width {width[0]:g} is not valid and the window is left out")
-        return None, False
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        notes.append(f"VOI LUT function {function} is not known and taken as LINEAR")
+        header.note(f"VOI LUT function {function[:16]!a} is not known and taken as LINEAR")
+        function = "LINEAR"
+    if width[0] < (1 if function == "LINEAR" else np.finfo(float).tiny):
+        header.note(f"window width {width[0]:g} is not valid and the window is left out")
+        return None, False
     return window(values, centre[0], width[0], function), False
 
 
@@ -136,13 +167,19 @@ def window(values: Values, centre: float, width: float, function: str = "LINEAR"
     return np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1)
 
 
-def _seen(count: int, codes: Pixels, padding: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _occurring(stored: Stored, padding: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark the codes that define black and white: all of 8 bits, those that occur for more."""
+    count = 2**stored.bits
     if count <= 256:
         return np.ones(count, np.bool_)
-    seen = np.bincount((codes & (count - 1)).ravel(), minlength=count) > 0
-    seen &= ~padding
-    return seen if seen.any() else ~seen
+    levels = 256 ** int(stored.codes.dtype.itemsize)
+    histogram = cv2.calcHist(
+        [stored.codes], [0], None, [levels], [0, levels]
+    )  # NumPy's would take 8 bytes a pixel
+    occurring = (histogram.reshape(-1, count) > 0).any(
+        axis=0
+    ) & ~padding  # codes that differ in ignored bits are one
+    return occurring if occurring.any() else ~occurring
 
 
 def _full_range(values: Values, seen: NDArray[np.bool_]) -> Values:
@@ -153,22 +190,29 @@ def _full_range(values: Values, seen: NDArray[np.bool_]) -> Values:
 
 def _inverted(header: Header) -> bool:
     """Say whether low values are bright; MONOCHROME1 and the shape INVERSE say it once (C.11.6)."""
-    return (
-        header.text("PhotometricInterpretation") == "MONOCHROME1"
-        or header.text("PresentationLUTShape") == "INVERSE"
-    )
+    shape = (header.text("PresentationLUTShape") or "").upper()
+    return photometric(header) == "MONOCHROME1" or shape == "INVERSE"
+
+
+def _tables(header: Header, keyword: str) -> Iterator[Header]:
+    """Yield the tables of a sequence; those without a descriptor, as some toolkits write, are noted and left out."""
+    for item in items(header, keyword):
+        if item.raw("LUTDescriptor"):
+            yield item
+        else:
+            header.note(f"{keyword} has no descriptor and is left out")
 
 
 def _lut(item: Header, signed: bool) -> tuple[int, Values, int]:
     """Read a table: the first value mapped, its entries, and their bits (C.11.1.1.1)."""
     descriptor = item.integers("LUTDescriptor")
     if len(descriptor) != 3 or not 8 <= descriptor[2] <= 16:
-        raise RefusedFile("DICOM-LUT", f"the look-up table's descriptor {descriptor} is not valid")
+        raise RefusedFile("DICOM-LUT", f"the look-up table's descriptor {descriptor[:4]} is not valid")
     count = descriptor[0] or 2**16
     first = item.integers("LUTDescriptor", signed)[1]
     data = item.raw("LUTData")
     packed = len(data) < 2 * count and descriptor[2] == 8  # 8-bit entries may be packed two in a word
-    entries = np.frombuffer(data, np.uint8) if packed else np.array(item.integers("LUTData"))
+    entries = np.frombuffer(data, np.uint8) if packed else np.array(item.integers("LUTData")[:count])
     if len(entries) < count:
         raise RefusedFile("DICOM-LUT", f"the look-up table has {len(entries)} entries instead of {count}")
     return first, entries[:count].astype(np.float64), descriptor[2]

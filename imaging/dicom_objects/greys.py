@@ -13,21 +13,24 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from imaging.dicom.header import Header
+from imaging.dicom.parser import items
 
 MODALITY = ("ModalityLUTSequence", "RescaleIntercept", "RescaleSlope", "RescaleType")
 VOI = ("VOILUTSequence", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
+WINDOWS = 64
+"""Windows that are taken over at most."""
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
 def modality(header: Header) -> Dataset:
     """The valid elements of the modality transformation: a table, or slope and intercept, or nothing."""
     found, signed = Dataset(), header.integer("PixelRepresentation") == 1
-    for item in header.items("ModalityLUTSequence"):
+    for item in items(header, "ModalityLUTSequence"):
         if table := _table(item, signed):
             table.ModalityLUTType = item.text("ModalityLUTType") or "US"  # unspecified
             found.ModalityLUTSequence = Sequence([table])
             return found
-    slope, intercept = header.numbers("RescaleSlope"), header.numbers("RescaleIntercept")
+    slope, intercept = header.numbers("RescaleSlope") or [], header.numbers("RescaleIntercept") or []
     if (slope or intercept) and 0 not in slope[:1]:  # one without the other has a neutral partner
         found.RescaleIntercept = _short((intercept or [0.0])[0])
         found.RescaleSlope = _short((slope or [1.0])[0])
@@ -43,14 +46,14 @@ def voi(header: Header) -> Dataset:
     found = Dataset()
     signed = header.integer("PixelRepresentation") == 1 or min(header.numbers("RescaleIntercept") or [0]) < 0
     tables = [
-        table for item in header.items("VOILUTSequence") if (table := _table(item, signed, scaled=True))
+        table for item in items(header, "VOILUTSequence") if (table := _table(item, signed, scaled=True))
     ]
     if tables:
         found.VOILUTSequence = Sequence(tables)
         return found
     function = (header.text("VOILUTFunction") or "").upper()
     narrowest = 1.0 if function in ("", "LINEAR") else math.ulp(0.0)
-    pairs = list(zip(header.numbers("WindowCenter"), header.numbers("WindowWidth"), strict=False))
+    pairs = list(zip(*(header.numbers(name, WINDOWS) or [] for name in VOI[1:3]), strict=False))
     valid = [number for number, (_, width) in enumerate(pairs) if width >= narrowest]
     if not valid:
         return found
@@ -75,8 +78,8 @@ def _table(item: Header, signed: bool, scaled: bool = False) -> Dataset | None:
     if len(data) < (count if descriptor[2] == 8 else 2 * count):
         return None
     first = item.integers("LUTDescriptor", signed)[1]
-    if item.order == ">" or 8 < descriptor[2] < 16:
-        words = np.frombuffer(data[: len(data) // 2 * 2], f"{item.order}u2").astype(np.float64)
+    if item.encoding.order == ">" or 8 < descriptor[2] < 16:
+        words = np.frombuffer(data[: len(data) // 2 * 2], f"{item.encoding.order}u2").astype(np.float64)
         if scaled and descriptor[2] > 8:
             words = np.rint(np.minimum(words / (2 ** descriptor[2] - 1), 1) * 65535)
         data = words.astype("<u2").tobytes()

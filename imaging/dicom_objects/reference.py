@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, UID_dictionary
 
-from imaging.dicom.header import Header
+from imaging.dicom.header import of_dataset
 from imaging.dicom.metadata import age_in_years
 from imaging.dicom_objects import greys, values
 
@@ -84,7 +84,7 @@ def mended(header: Dataset) -> Dataset:
     SIIM's age `29` becomes `029Y`, a spacing of 20 digits is rounded to 16 characters, a date that no calendar has is emptied.
     Names, ids and descriptions stay as they are, whatever they are. Greys stand as imaging.dicom_objects.greys gives them.
     """
-    plain, good = Header(header, _syntax(header)), Dataset()
+    plain, good = of_dataset(header, _syntax(header)), Dataset()
     named = header.get("SpecificCharacterSet") or []  # converted already: pydicom needs it to read texts
     if terms := values.character_set(
         [named] if isinstance(named, str) else [str(term).strip() for term in named]

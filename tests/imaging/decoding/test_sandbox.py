@@ -32,7 +32,7 @@ def jpeg_2000(tmp_path):
 
 
 def ask(frame=b"", seconds=60.0):
-    return sandbox.decode(frame, uid.JPEG2000Lossless, "pylibjpeg", OPTIONS, seconds)
+    return sandbox.decode(frame, uid.JPEG2000Lossless, ["pylibjpeg"], OPTIONS, seconds)
 
 
 def test_a_picture_comes_back_as_it_was(jpeg_2000):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import zlib
 from contextlib import suppress
 
 import numpy as np
@@ -31,8 +30,8 @@ def refused(path, reason):
 
 HEADERS = {
     "several frames": ({"NumberOfFrames": "3"}, "3 frames"),
-    "colour": ({"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3}, "not a grey picture"),
-    "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "not a grey picture"),
+    "colour": ({"PhotometricInterpretation": "RGB"}, "not a grey picture"),
+    "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "DICOM-LUT"),
     "no photometric": ({"PhotometricInterpretation": None}, "PhotometricInterpretation is missing"),
     "no rows": ({"Rows": None}, "Rows or Columns"),
     "no height": ({"Rows": 0}, "0 high"),
@@ -66,7 +65,6 @@ def test_headers(tmp_path, elements, reason):
         ("liver_1frame.dcm", "Segmentation"),
         ("rtdose_1frame.dcm", "RT Dose"),
         ("MR_truncated.dcm", "cut off"),
-        ("JPEG-lossy.dcm", "cannot be decoded"),
     ],
 )
 def test_files_of_other_makers(name, reason):
@@ -148,9 +146,7 @@ def test_jpeg_that_is_none(tmp_path):
 
 def test_several_jpegs_in_one_frame(tmp_path):
     picture = smooth_picture()
-    refused(
-        files.write_frame(tmp_path / "a.dcm", [files.jpeg(picture)] * 2, JPEG, picture), "several pictures"
-    )
+    refused(files.write_frame(tmp_path / "a.dcm", [files.jpeg(picture)] * 2, JPEG, picture), "DICOM-FRAMES")
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3, 40, 1000, 2000])
@@ -222,16 +218,6 @@ def test_a_claimed_size_is_refused_before_memory_is_taken(tmp_path):
         "sys.exit((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used) // 2**16)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_a_deflated_bomb_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr("imaging.dicom.parser.MAX_BYTES", 2**20)
-    path = files.write(tmp_path / "a.dcm", random_pixels(), uid.DeflatedExplicitVRLittleEndian)
-    data = path.read_bytes()
-    end = 144 + int.from_bytes(data[140:144], "little")
-    deflater = zlib.compressobj(wbits=-15)
-    path.write_bytes(data[:end] + deflater.compress(b"\0" * 2**22) + deflater.flush())
-    refused(path, "inflates to more than")
 
 
 def test_flipped_bytes_never_show_as_anything_but_a_refusal(tmp_path):
