@@ -29,7 +29,8 @@ from ensemble.evidence.histograms import Levels, resized
 from ensemble.evidence.mask_average import Maps
 from ensemble.evidence.predictions import Predictions
 from ensemble.metrics import breakdown
-from experiments.statistics.bootstrap import PatientDraws, interval
+from experiments.statistics.bootstrap import PatientDraws
+from experiments.statistics.intervals import percentile_interval
 from imaging.prepared import Prepared
 
 DRAWS = 2000
@@ -107,7 +108,7 @@ def main() -> None:
         dice = {way: measured(decision, of) for way, of in cases.items()}
         for way, values in dice.items():
             parts, gap = breakdown(values, label), values - dice[MEAN]
-            low, high = interval(draws.mean(gap))
+            low, high = percentile_interval(draws.mean(gap), draws.patients())
             between = f"{gap.mean():+.4f} ({low:+.4f} to {high:+.4f})" if way != MEAN else ""
             rows.append((kind, way, parts.score, parts.tnr, parts.dice_positive, between))
     table = pd.DataFrame(rows, columns=["rule", "way", "score", "TNR", "D+", f"against the {MEAN}"])

@@ -17,7 +17,7 @@ from ensemble.decision import crossfit
 from ensemble.decision.comparison import compare, submitted_at
 from ensemble.decision.decision import FOLDER as DECISIONS
 from ensemble.decision.decision import PATH, Decision
-from ensemble.evaluation import figures, overlay_sheets, subgroups
+from ensemble.evaluation import clinical, figures, ledger, overlay_sheets, subgroups
 from ensemble.evaluation import report as evaluation_report
 from ensemble.evaluation.holdout_metrics import Measured, measure
 from ensemble.evaluation.report import METRICS, REPORT
@@ -79,21 +79,28 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     draws = PatientDraws(cases.patient, settings.draws, settings.seed)
     measured, rules = measure(table, draws, settings.bins), rules_on_holdout(decision, cases, draws)
     groups = subgroups.report(table, draws)
+    points = clinical.operating_points(table, decision.operating_points, draws)
     del cases, draws  # most of what is in memory; drawing needs it no more
     give_back()
 
     write_json(METRICS, measured)
+    params = {"evaluation": settings.model_dump(mode="json"), "decision": decision.model_dump(mode="json")}
+    openings = ledger.record(prepared.fingerprint, params, float(measured["kaggle_dice"]["value"] or 0.0))
     for name, frame in {
         "per_image": table,
         "rules": rules,
         "subgroups": groups,
+        "operating_points": points,
+        "predictive_values": clinical.by_prevalence(points),
+        "decision_curve": clinical.net_benefit(table["label"].to_numpy(bool), table["prob"].to_numpy()),
         **plots(table, settings.bins),
     }.items():
         with atomic(REPORT / f"{name}.csv") as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     pictures(table, measured, settings)
+    clinical_pictures(table, points)
     overlays(table, decision, found, prepared, settings.examples)
-    report = evaluation_report.describe(measured, rules, groups, table, decision, scheme)
+    report = evaluation_report.describe(measured, rules, groups, points, table, decision, scheme, openings)
     write_text(REPORT / "report.md", report)
     return measured
 
@@ -205,6 +212,14 @@ def pictures(table: pd.DataFrame, measured: Measured, settings: EvaluationSettin
     positive = table[table["label"] == 1]
     share, dice = positive["true_share"].to_numpy(), positive["dice"].to_numpy()
     save(figures.dice_by_area(share, dice, positive["submitted"].to_numpy(bool)), REPORT / "dice_by_area.png")
+
+
+def clinical_pictures(table: pd.DataFrame, points: pd.DataFrame) -> None:
+    """Predictive values against prevalence, and the decision curve."""
+    label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy()
+    curves = clinical.by_prevalence(points)
+    save(figures.predictive_values(curves, float(label.mean())), REPORT / "predictive_values.png")
+    save(figures.decision_curve(clinical.net_benefit(label, prob)), REPORT / "decision_curve.png")
 
 
 def overlays(

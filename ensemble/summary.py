@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -19,17 +20,19 @@ ROWS = [
     ("all_empty", "  if every mask were empty"),
     ("tnr", "  empty images left empty"),
     ("dice_positive", "  Dice of the positive images"),
-    ("auroc", "AUROC"),
+    ("auroc_classifier", "AUROC: classifier"),
+    ("auroc_calibrated", "AUROC: classifier, calibrated"),
+    ("auroc", "AUROC: with masks"),
     ("sensitivity_at_95_specificity", "Sensitivity at 95 % specificity"),
-    ("ece", "Expected calibration error"),
+    ("calibration_slope", "Calibration slope (1 if calibrated)"),
 ]
 
 
-def describe(metrics: dict[str, dict[str, float]], studies: pd.DataFrame, source: str, bundle: str) -> str:
+def describe(metrics: dict[str, dict[str, Any]], studies: pd.DataFrame, source: str, bundle: str) -> str:
     """The summary as text; metrics as in reports/evaluation/metrics.json, bundle: its name."""
     what = "These are generated phantoms, not patients." if source == "phantom" else f"Source: {source}."
     lines = ["Hold-out, with 95 % intervals over patients", ""]
-    lines += [f"  {name:<34} {_number(metrics[key])}" for key, name in ROWS]
+    lines += [f"  {name:<36} {_number(metrics[key])}" for key, name in ROWS]
     gain = metrics["kaggle_dice"]["value"] - metrics["all_empty"]["value"]
     masks = int((studies["area_px"] > 0).sum())
     refused = int((studies["verdict"] == "refused").sum())
@@ -47,7 +50,9 @@ def describe(metrics: dict[str, dict[str, float]], studies: pd.DataFrame, source
     return "\n".join(lines) + "\n"
 
 
-def _number(measured: dict[str, float]) -> str:
+def _number(measured: dict[str, Any]) -> str:
+    if measured["value"] is None or measured["low"] is None:
+        return "–" if measured["value"] is None else f"{measured['value']:.3f}"
     return f"{measured['value']:.3f}  [{measured['low']:.3f}, {measured['high']:.3f}]"
 
 

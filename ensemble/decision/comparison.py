@@ -9,13 +9,15 @@ from ensemble.evidence.evidence import Cases
 from ensemble.evidence.histograms import NOTHING
 from ensemble.metrics import breakdown
 from experiments.statistics.arrays import Bools, Floats, Ints
-from experiments.statistics.bootstrap import PatientDraws, interval
+from experiments.statistics.bootstrap import PatientDraws
+from experiments.statistics.intervals import percentile_interval, score_interval, standard_error
 
 
 def rule_row(name: str, dice: Floats, submitted: Bools, label: Bools, draws: PatientDraws) -> dict:
     """One rule's score with its interval and its parts."""
     parts = breakdown(dice, label)
-    low, high = interval(draws.mean(dice))
+    error = standard_error(draws.mean(dice), draws.patients())
+    low, high = score_interval(parts.score, error, draws.patients())
     return {
         "rule": name,
         "score": parts.score,
@@ -42,7 +44,7 @@ def compare(
         said = submitted.get(name, np.zeros(len(cases), bool))
         unseen = float(skipped[name].mean()) if name in skipped else float("nan")
         difference = draws.mean(values - dice[chosen])
-        low, high = interval(difference)
+        low, high = percentile_interval(difference, draws.patients())
         row = rule_row(name, values, said, cases.label, draws)
         rows.append(
             row

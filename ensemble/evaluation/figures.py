@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -161,4 +164,37 @@ def dice_by_area(share: Floats, dice: Floats, submitted: Bools) -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.set_title(f"Dice of the {len(dice):,} positive images")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def predictive_values(curves: pd.DataFrame, prevalence: float) -> Figure:
+    """PPV and NPV of each operating point against prevalence; the dashed line marks the hold-out's own."""
+    figure, panels = new_figure(8.4, 3.9, 1, 2)
+    for axes, column in zip(panels, ("ppv", "npv"), strict=True):
+        for (name, part), colour in zip(
+            curves.groupby("name", sort=False), itertools.cycle(SERIES), strict=False
+        ):
+            axes.plot(part["prevalence"], part[column], color=colour, label=str(name))
+        axes.axvline(prevalence, color=INK, linewidth=0.8, linestyle="--")
+        axes.set(
+            xscale="log", ylim=(0, 1.01), xlabel="prevalence", title=f"{column.upper()} against prevalence"
+        )
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+    return figure
+
+
+def decision_curve(curve: pd.DataFrame) -> Figure:
+    """Net benefit against the threshold probability, beside flagging all and flagging none."""
+    figure, (axes,) = new_figure(5.8, 4.2)
+    for column, colour, label in (
+        ("model", NEGATIVE, "flag by probability"),
+        ("flag_all", POSITIVE, "flag all"),
+        ("flag_none", INK, "flag none"),
+    ):
+        axes.plot(curve["threshold"], curve[column], color=colour, label=label)
+    top = max(float(curve["model"].max()), 0.05)
+    axes.set(ylim=(-0.2 * top, 1.1 * top), xlabel="threshold probability", ylabel="net benefit")
+    axes.set_title("Decision curve")
+    axes.legend(loc="upper right")
     return figure

@@ -1,61 +1,105 @@
-"""The hold-out's figures, each with its 95 % interval over patients: reports/evaluation/metrics.json."""
+"""The hold-out's measures with 95 % intervals over patients: reports/evaluation/metrics.json.
+
+Measures of a probability come three times: of the final probability under their plain name, and with the suffixes of ROWS.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from ensemble import metrics
-from experiments.statistics.bootstrap import PatientDraws, with_interval
+from ensemble.evaluation import calibration_metrics
+from experiments.statistics import intervals
+from experiments.statistics.arrays import Bools, Floats
+from experiments.statistics.bootstrap import PatientDraws
 
-Measured = dict[str, dict[str, float | None]]
+Measure = dict[str, float | None]
+Measured = dict[str, Measure]
+
+ROWS = {"_classifier": "raw", "_calibrated": "calibrated", "": "prob"}
+"""Suffix of a measure's name -> the column of probabilities: the classifiers' as they are, calibrated, and the final one."""
 
 
-def measure(table: pd.DataFrame, draws: PatientDraws, bins: int) -> Measured:
-    """All figures from the table of images: ranking, overlap, score and its parts."""
-    label, dice, prob = table["label"].to_numpy(bool), table["dice"].to_numpy(), table["prob"].to_numpy()
-    raw = table["raw"].to_numpy()
-    parts, ranks = metrics.breakdown(dice, label), draws.rank_measures(label, prob)
-    iou = float(np.mean(table["iou"].to_numpy()[label])) if label.any() else float("nan")
-    sensitivity = "sensitivity_at_95_specificity"
-    return {
-        "kaggle_dice": with_interval(parts.score, draws.mean(dice)),
-        "tnr": with_interval(parts.tnr, draws.ratio(dice * ~label, ~label)),
-        "dice_positive": with_interval(parts.dice_positive, draws.ratio(dice * label, label)),
-        "prevalence": with_interval(parts.prevalence, draws.mean(label)),
-        "all_empty": with_interval(parts.all_empty, draws.mean(~label)),
-        "auroc": with_interval(metrics.auroc(label, prob), ranks["auroc"]),
-        "average_precision": with_interval(
-            metrics.average_precision(label, prob), ranks["average_precision"]
-        ),
-        "ece": with_interval(
-            metrics.expected_calibration_error(label, prob, bins), draws.calibration_error(label, prob, bins)
-        ),
-        "ece_before": with_interval(
-            metrics.expected_calibration_error(label, raw, bins), draws.calibration_error(label, raw, bins)
-        ),
-        sensitivity: with_interval(metrics.sensitivity_at_specificity(label, prob), ranks[sensitivity]),
-        "iou_positive": with_interval(iou, draws.ratio(table["iou"].to_numpy() * label, label)),
+def measure(table: pd.DataFrame, draws: PatientDraws, bins: int, rows: Mapping[str, str] = ROWS) -> Measured:
+    """All measures from the table of images; `rows`: of which probabilities."""
+    label, dice, iou = table["label"].to_numpy(bool), table["dice"].to_numpy(), table["iou"].to_numpy()
+    everything = np.ones(len(label), bool)
+    measured = {
+        "kaggle_dice": mean_of(dice, everything, draws),
+        "tnr": mean_of(dice, ~label, draws),
+        "dice_positive": mean_of(dice, label, draws),
+        "prevalence": mean_of(label.astype(float), everything, draws),
+        "all_empty": mean_of((~label).astype(float), everything, draws),
+        "iou_positive": mean_of(iou, label, draws),
         **dataset_level(table, draws),
+    }
+    patient = table["patient_id"].to_numpy()
+    for suffix, column in rows.items():
+        prob = table[column].to_numpy(np.float64)
+        ranked = ranking(label, prob, draws)
+        calibrated = calibration_metrics.measure(label, prob, patient, draws)
+        ece = metrics.expected_calibration_error(label, prob, bins)
+        parts = {**ranked, **{name: as_measure(*of) for name, of in calibrated.items()}}
+        # Biased upwards in small samples: a percentile interval of it need not hold even its own value.
+        parts["ece"] = as_measure(ece, math.nan, math.nan)
+        measured |= {f"{name}{suffix}": part for name, part in parts.items()}
+    return measured
+
+
+def mean_of(values: Floats, inside: Bools, draws: PatientDraws) -> Measure:
+    """Mean in [0, 1] of the images `inside`, with Wilson's interval at the effective number of images."""
+    value = math.fsum(values[inside]) / inside.sum() if inside.any() else math.nan
+    patients = draws.patients(inside)
+    error = intervals.standard_error(draws.ratio(values * inside, inside), patients)
+    return as_measure(value, *intervals.score_interval(value, error, patients))
+
+
+def ranking(label: Bools, prob: Floats, draws: PatientDraws) -> Measured:
+    """AUROC, average precision and sensitivity at 95 % specificity; the patients that count are those of the rarer class."""
+    samples = draws.rank_measures(label, prob)
+    positive, fewest = draws.patients(label), min(draws.patients(label), draws.patients(~label))
+    value = {
+        "auroc": (metrics.auroc(label, prob), fewest, intervals.logit_interval),
+        "average_precision": (metrics.average_precision(label, prob), positive, intervals.logit_interval),
+        "sensitivity_at_95_specificity": (
+            metrics.sensitivity_at_specificity(label, prob),
+            positive,
+            intervals.score_interval,
+        ),
+    }
+    return {
+        name: as_measure(of, *form(of, intervals.standard_error(samples[name], patients), patients))
+        for name, (of, patients, form) in value.items()
     }
 
 
 def dataset_level(table: pd.DataFrame, draws: PatientDraws) -> Measured:
-    """mIoU and mDice as mmsegmentation's IoUMetric has them: pixels of all images pooled, then the mean over background and
-    finding. Large lesions weigh most; a missed small one hardly counts."""
-    said, true, pixels = (
+    """mIoU and mDice as in mmsegmentation's IoUMetric: pixels of all images pooled, then the mean over background and finding.
+
+    Large lesions weigh most; a missed small one hardly counts."""
+    predicted, true, pixels = (
         table[name].to_numpy(np.float64) for name in ("predicted_area", "true_area", "pixels")
     )
-    both = np.rint(table["dice"].to_numpy() * (said + true) / 2)
-    union = said + true - both
+    both = np.rint(table["dice"].to_numpy() * (predicted + true) / 2)
+    union = predicted + true - both
     classes = {
         "miou": [(both, union), (pixels - union, pixels - both)],
-        "mdice": [(2 * both, said + true), (2 * (pixels - union), 2 * pixels - said - true)],
+        "mdice": [(2 * both, predicted + true), (2 * (pixels - union), 2 * pixels - predicted - true)],
     }
-    return {
-        name: with_interval(
-            float(np.mean([part.sum() / whole.sum() if whole.any() else np.nan for part, whole in of])),
-            np.mean([draws.ratio(part, whole) for part, whole in of], axis=0),
-        )
-        for name, of in classes.items()
-    }
+    measured, patients = {}, draws.patients()
+    for name, of in classes.items():
+        value = float(np.mean([part.sum() / whole.sum() if whole.any() else np.nan for part, whole in of]))
+        samples = np.mean([draws.ratio(part, whole) for part, whole in of], axis=0)
+        error = intervals.standard_error(samples, patients)
+        measured[name] = as_measure(value, *intervals.score_interval(value, error, patients))
+    return measured
+
+
+def as_measure(value: float, low: float, high: float) -> Measure:
+    """`{"value", "low", "high"}`; None (null in JSON) for what does not exist."""
+    ends = {"value": value, "low": low, "high": high}
+    return {name: None if math.isnan(number) else float(number) for name, number in ends.items()}

@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from ensemble.decision.decision import Decision
-from ensemble.evaluation.report import LEAKS, NAMES, in_words
+from ensemble.evaluation.report import LEAKS, in_words, name_of
 from experiments.networks.weights import load_facts, path_of
 from imaging.io.config import load_section
 from imaging.io.files import read_json
@@ -145,7 +145,7 @@ def _read(path: Path) -> str:
 
 def _front_matter(source: str, measured: Measures) -> str:
     metrics = [
-        {"type": name, "name": NAMES.get(name, name), "value": round(measure["value"], 4)}
+        {"type": name, "name": name_of(name), "value": round(measure["value"], 4)}
         for name, measure in measured.items()
         if measure["value"] is not None
     ]
@@ -180,5 +180,5 @@ def _networks(decision: Decision) -> str:
 
 
 def _scores(measured: Measures) -> str:
-    rows = [f"| {NAMES.get(name, name)} | {in_words(measure)} |" for name, measure in measured.items()]
+    rows = [f"| {name_of(name)} | {in_words(measure)} |" for name, measure in measured.items()]
     return "\n".join(["| measure | value (95 % interval) |", "|---|---|", *rows])

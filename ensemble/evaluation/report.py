@@ -9,7 +9,7 @@ import pandas as pd
 
 from ensemble.decision.comparison import to_markdown
 from ensemble.decision.decision import Decision
-from ensemble.evaluation import subgroups
+from ensemble.evaluation import clinical, ledger, subgroups
 
 METRICS = Path("reports/evaluation/metrics.json")
 REPORT = METRICS.parent / "report"
@@ -24,19 +24,56 @@ SHEETS = {
 
 NAMES = {
     "kaggle_dice": "Kaggle Dice",
-    "tnr": "TNR: empty images left empty",
+    "tnr": "TNR: negative images left empty",
     "dice_positive": "D⁺: Dice of the positive images",
     "prevalence": "prevalence π",
     "all_empty": "score of empty masks alone, 1 − π",
+    "iou_positive": "IoU of the positive images",
+    "miou": "mIoU over all pixels, background and finding (as mmsegmentation)",
+    "mdice": "mDice over all pixels (as mmsegmentation)",
+}
+"""Measures of the masks, in the report's order."""
+
+PROBABILITY_NAMES = {
     "auroc": "AUROC",
     "average_precision": "average precision",
-    "ece": "expected calibration error",
-    "ece_before": "the same of the classifier ensemble before calibration",
     "sensitivity_at_95_specificity": "sensitivity at 95 % specificity",
-    "iou_positive": "IoU of the positive images",
-    "miou": "mIoU over all pixels, background and finding (mmsegmentation's)",
-    "mdice": "mDice, the same way",
+    "brier": "Brier score",
+    "log_loss": "log loss",
+    "calibration_slope": "calibration slope (1 if calibrated)",
+    "observed_expected": "observed / expected positives (1 if calibrated)",
+    "ece": "expected calibration error (biased upwards, no interval)",
 }
+"""Measures of a probability, each given for every one of PROBABILITIES."""
+
+PROBABILITIES = {
+    "_classifier": "classifier",
+    "_calibrated": "classifier, calibrated",
+    "": "with masks",
+}
+"""Suffix of a measure's name -> which probability it measures."""
+
+
+def name_of(key: str) -> str:
+    """A measure's name in words, with the probability that it measures."""
+    if key in NAMES:
+        return NAMES[key]
+    suffix = (
+        next(end for end in PROBABILITIES if end and key.endswith(end))
+        if key not in PROBABILITY_NAMES
+        else ""
+    )
+    return f"{PROBABILITY_NAMES[key.removesuffix(suffix)]}, {PROBABILITIES[suffix]}"
+
+
+def probability_table(measured: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    """Measures of the three probabilities side by side, as Markdown."""
+    lines = ["| measure | " + " | ".join(PROBABILITIES.values()) + " |", "|---" * 4 + "|"]
+    for key, name in PROBABILITY_NAMES.items():
+        cells = [in_words(measured[key + suffix]) for suffix in PROBABILITIES]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
+
 
 LEAKS = (
     "> **The split leaks.** `split.scheme: image` puts images of one patient on both sides, as the published solutions do. "
@@ -49,6 +86,8 @@ def in_words(measure: Mapping[str, float | None]) -> str:
     """`0.87 (0.84 to 0.90)`; a dash where it does not exist."""
     if measure["value"] is None:
         return "–"
+    if measure["low"] is None:
+        return f"{measure['value']:.3f}"
     return f"{measure['value']:.3f} ({measure['low']:.3f} to {measure['high']:.3f})"
 
 
@@ -61,9 +100,11 @@ def describe(
     measured: Mapping[str, Mapping[str, float | None]],
     rules: pd.DataFrame,
     groups: pd.DataFrame,
+    points: pd.DataFrame,
     table: pd.DataFrame,
     decision: Decision,
     scheme: str,
+    openings: int,
 ) -> str:
     """The report."""
     value = {name: measure["value"] for name, measure in measured.items()}
@@ -71,11 +112,15 @@ def describe(
     lines += [LEAKS, ""] if scheme == "image" else []
     lines += [
         f"{len(table):,} images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} "
-        "positive. Neither training nor the choice of rule and thresholds has seen them. Intervals: 95 %, over patients.",
+        "positive. Neither training nor the fit of rule and thresholds used them. Intervals: 95 %, over patients; of rates and "
+        "Dice Wilson's with the effective number of images, at 0 and 1 with the number of patients; of areas under curves on the "
+        "logit scale (docs/evaluation.md has their coverage).",
+        "",
+        ledger.sentence(openings),
         "",
         "| measure | value (95 % interval) |",
         "|---|---|",
-        *[f"| {NAMES[name]} | {in_words(measure)} |" for name, measure in measured.items()],
+        *[f"| {name} | {in_words(measured[key])} |" for key, name in NAMES.items()],
         "",
         _identity(value),
         "",
@@ -84,10 +129,26 @@ def describe(
         f"The classifiers ruled a mask out on {table['skipped'].mean():.0%} of the images; the mask models need not see those. "
         f"A mask was submitted for {table['submitted'].mean():.1%}.",
         "",
+        "## Probability of a pneumothorax",
+        "",
+        _which(decision),
+        "",
+        *probability_table(measured),
+        "",
+        "## Operating points",
+        "",
+        "Thresholds fixed on out-of-fold predictions and applied here unchanged; intervals over patients, then counts.",
+        "",
+        clinical.to_markdown(points),
+        "",
+        "![PPV and NPV against prevalence](predictive_values.png)",
+        "",
+        "![Decision curve](decision_curve.png)",
+        "",
         *_pictures(),
         "## All rules",
         "",
-        "Fitted on the same out-of-fold predictions, applied to the same hold-out, before any last touches to the masks; "
+        "Fitted on the same out-of-fold predictions, applied to the same hold-out, before post-processing; "
         "`against` is the paired difference.",
         "",
         to_markdown(rules, decision.rule.kind, flattery=False),
@@ -95,11 +156,29 @@ def describe(
         "## Subgroups",
         "",
         "The quarters of the lesions' size hold positive images alone: there the score is D⁺, and AUROC and TNR do not exist. "
-        "Small groups have wide intervals.",
+        f"Groups of fewer than {subgroups.SMALLEST} images are counted and not measured.",
         "",
         subgroups.to_markdown(groups),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _which(decision: Decision) -> str:
+    """What the three probabilities are, and how much the classifier counts in the last."""
+    words = "`classifier`: the classifier ensemble's own output. `classifier, calibrated`: after calibration, without the masks. "
+    if decision.probability.kind != "stacked":
+        return (
+            words
+            + "`with masks`: what the rule sees, here the calibrated classifier again: no mask features are stacked."
+        )
+    regression = decision.probability.regression
+    weights = ", ".join(
+        f"{name} {weight:+.2f}" for name, weight in zip(regression.features, regression.weight, strict=True)
+    )
+    return words + (
+        "`with masks`: what the rule sees, the classifier stacked with features of the predicted masks "
+        f"(standardised weights: {weights})."
+    )
 
 
 def _identity(value: Mapping[str, float | None]) -> str:

@@ -1,13 +1,15 @@
-"""The score by sex, age, view and size of the lesion: where does it hold, and for whom?"""
+"""Scores by subgroup: sex, age, view and size of the lesion, with the gap in AUROC to all other images."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from ensemble.evaluation.holdout_metrics import mean_of
 from ensemble.metrics import auroc, breakdown
-from experiments.statistics.arrays import Bools
-from experiments.statistics.bootstrap import PatientDraws, interval
+from experiments.statistics.arrays import Bools, Floats
+from experiments.statistics.bootstrap import PatientDraws
+from experiments.statistics.intervals import logit_interval, plain_interval
 
 NO_LESION = "none"
 QUARTERS = {1: "1 smallest quarter", 2: "2 second", 3: "3 third", 4: "4 largest quarter"}
@@ -40,8 +42,13 @@ def area_quarter(table: pd.DataFrame) -> pd.Series:
     return pd.Series([QUARTERS.get(k, NO_LESION) for k in quarter], index=table.index)
 
 
+SMALLEST = 10
+"""Groups of fewer images are counted but not measured."""
+
+
 def report(table: pd.DataFrame, draws: PatientDraws) -> pd.DataFrame:
-    """One row a group: kind, group, images, positives, score with its interval, TNR, D⁺, AUROC (NaN where undefined)."""
+    """One row a group: kind, group, images, positives; score and AUROC with intervals, TNR, D⁺, and the AUROC's gap to the
+    other images (NaN where undefined, or where the group has fewer than SMALLEST images)."""
     rows = []
     for kind, names in columns(table).items():
         for name in sorted(set(names) - {NO_LESION}):
@@ -49,42 +56,87 @@ def report(table: pd.DataFrame, draws: PatientDraws) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _row(table: pd.DataFrame, inside: Bools, draws: PatientDraws) -> dict[str, float]:
-    part = table[inside]
-    label, dice = part["label"].to_numpy(bool), part["dice"].to_numpy()
-    result = breakdown(dice, label)
-    low, high = interval(draws.ratio(table["dice"].to_numpy() * inside, inside))
-    return {
-        "images": result.images,
-        "positives": result.positives,
-        "score": result.score,
-        "low": low,
-        "high": high,
+def _row(table: pd.DataFrame, inside: Bools, draws: PatientDraws) -> dict[str, float | None]:
+    label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy(np.float64)
+    dice, images, positives = table["dice"].to_numpy(), int(inside.sum()), int((label & inside).sum())
+    if images < SMALLEST:
+        return {"images": images, "positives": positives}
+    result, score = breakdown(dice[inside], label[inside]), mean_of(dice, inside, draws)
+    row: dict[str, float | None] = {
+        "images": images,
+        "positives": positives,
+        "score": score["value"],
+        "low": score["low"],
+        "high": score["high"],
         "tnr": result.tnr,
         "dice_positive": result.dice_positive,
-        "auroc": auroc(label, part["prob"].to_numpy())
-        if 0 < result.positives < result.images
-        else float("nan"),
     }
+    return row | _ranking(label, prob, inside, draws)
+
+
+def _ranking(label: Bools, prob: Floats, inside: Bools, draws: PatientDraws) -> dict[str, float]:
+    """AUROC of a group with its interval, and its gap to the other images; a patient may have images in both."""
+    value, share = auroc_influence(label, prob, inside)
+    names = ("auroc", "auroc_low", "auroc_high", "gap", "gap_low", "gap_high")
+    if np.isnan(value):
+        return dict.fromkeys(names, np.nan)
+    fewest = min(draws.patients(inside & label), draws.patients(inside & ~label))
+    ends = logit_interval(value, _error(share, draws, fewest), fewest)
+    other, other_share = auroc_influence(label, prob, ~inside)
+    gap_ends = plain_interval(value - other, _error(share - other_share, draws, fewest), fewest)
+    return dict(zip(names, (value, *ends, value - other, *gap_ends), strict=True))
+
+
+def auroc_influence(label: Bools, prob: Floats, inside: Bools) -> tuple[float, Floats]:
+    """AUROC of the images `inside`, and what each image (N,) contributes to its deviation: DeLong's placement values, centred
+    and divided by the number of images of their class (Obuchowski 1997); NaN for one class."""
+    positive, negative = np.flatnonzero(inside & label), np.flatnonzero(inside & ~label)
+    share = np.zeros(len(label))
+    if not len(positive) or not len(negative):
+        return np.nan, share
+    value = auroc(label[inside], prob[inside])
+    low, high = np.sort(prob[negative]), np.sort(prob[positive])
+    above = np.searchsorted(low, prob[positive], "left") + np.searchsorted(low, prob[positive], "right")
+    below = np.searchsorted(high, prob[negative], "left") + np.searchsorted(high, prob[negative], "right")
+    share[positive] = (above / (2 * len(low)) - value) / len(positive)
+    share[negative] = (1 - below / (2 * len(high)) - value) / len(negative)
+    return value, share
+
+
+def _error(share: Floats, draws: PatientDraws, fewest: int) -> float:
+    """Standard error over patients of a statistic from its images' shares."""
+    return float(np.sqrt(np.sum(draws.by_patient(share) ** 2) * fewest / max(fewest - 1, 1)))
 
 
 def to_markdown(groups: pd.DataFrame) -> str:
     """The table as Markdown; a dash where a measure does not exist."""
-    lines = ["| | group | images | positive | score | 95 % interval | TNR | D⁺ | AUROC |", "|" + "---|" * 9]
+    head = [
+        "",
+        "group",
+        "images",
+        "positive",
+        "score (95 %)",
+        "TNR",
+        "D⁺",
+        "AUROC (95 %)",
+        "AUROC gap to the others (95 %)",
+    ]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * 9]
     for row in groups.to_dict("records"):
-        values = [_number(row[key]) for key in ("score", "tnr", "dice_positive", "auroc")]
-        ends = f"{_number(row['low'])} to {_number(row['high'])}"
-        cells = [
-            row["kind"],
-            row["group"],
-            f"{row['images']:,}",
-            f"{row['positives']:,}",
-            values[0],
-            ends,
-            *values[1:],
+        cells = [row["kind"], row["group"], f"{row['images']:,}", f"{row['positives']:,}"]
+        cells += [_with_ends(row, "score", "low", "high"), _number(row["tnr"]), _number(row["dice_positive"])]
+        cells += [
+            _with_ends(row, "auroc", "auroc_low", "auroc_high"),
+            _with_ends(row, "gap", "gap_low", "gap_high", "+"),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _with_ends(row: dict, value: str, low: str, high: str, sign: str = "") -> str:
+    if pd.isna(row[value]):
+        return "–"
+    return f"{row[value]:{sign}.3f} ({row[low]:{sign}.3f} to {row[high]:{sign}.3f})"
 
 
 def _number(value: float) -> str:

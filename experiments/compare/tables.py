@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from experiments.compare.runs import Curve, Result
-from experiments.statistics.bootstrap import PatientDraws, interval
+from experiments.statistics.bootstrap import PatientDraws
+from experiments.statistics.intervals import percentile_interval
 
 # mIoU and mDice first, as mmsegmentation prints them, then the competition's score with its parts.
 COLUMNS = {
@@ -51,7 +52,7 @@ def difference(one: Result, base: Result, draws: int, seed: int = 0) -> dict[str
     drawn = PatientDraws(both["patient_id"].to_numpy(), draws, seed)
     row: dict[str, object] = {"experiment": one.name, "baseline": base.name, "images": len(both)}
     for part, inside in zip(PARTS, (np.ones(len(both), bool), ~positive, positive), strict=True):
-        low, high = interval(drawn.ratio(gain * inside, inside))
+        low, high = percentile_interval(drawn.ratio(gain * inside, inside), drawn.patients(inside))
         row |= {
             part: gain[inside].mean() if inside.any() else np.nan,
             f"{part}_low": low,

@@ -1,12 +1,12 @@
-"""95 % intervals by drawing patients, not images: images of one patient are alike, and drawing them singly feigns precision.
+"""Bootstrap over patients, not images: images of one patient are alike, and drawing them singly feigns precision.
 
-A draw is a count for each patient; means follow from sums over patients in one matrix product. Two runs judged by the same
-draws are compared in pairs: what is hard for both cancels out.
+A draw is a count for each patient; means follow from sums over patients in one matrix product. Two runs measured on the same
+draws are compared in pairs. Intervals from the samples: `experiments.statistics.intervals`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -42,10 +42,15 @@ class PatientDraws:
 
     def sums(self, values: NDArray[Any]) -> Floats:
         """Sums over the images of each draw: (B,) or (B, K)."""
+        totals = self.by_patient(values)
+        return np.concatenate([part.astype(np.float64) @ totals for part in self._parts()])
+
+    def by_patient(self, values: NDArray[Any]) -> Floats:
+        """Sums of (N, ...) values over each patient's images: (P, ...)."""
         values = np.asarray(values, np.float64)
-        by_patient = np.zeros((self.counts.shape[1], *values.shape[1:]))
-        np.add.at(by_patient, self._of, values)
-        return np.concatenate([part.astype(np.float64) @ by_patient for part in self._parts()])
+        totals = np.zeros((self.counts.shape[1], *values.shape[1:]))
+        np.add.at(totals, self._of, values)
+        return totals
 
     def weights(self) -> Iterator[Floats]:
         """Weights of images (b, N), some draws at a time."""
@@ -59,12 +64,9 @@ class PatientDraws:
         parts = [_ranked(weight[:, order], label[order], ends) for weight in self.weights()]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def calibration_error(self, label: Bools, prob: Floats, bins: int) -> Floats:
-        """Expected calibration error in each draw."""
-        inside = bin_of(prob, bins)[:, None] == np.arange(bins)
-        gap = (prob - label)[:, None] * inside
-        total = self.sums(np.ones(len(prob)))
-        return np.asarray(np.abs(self.sums(gap)).sum(axis=1) / total)
+    def patients(self, inside: Bools | None = None) -> int:
+        """Number of patients, or of those with an image in `inside` (N,)."""
+        return self.counts.shape[1] if inside is None else len(np.unique(self._of[inside]))
 
     def _parts(self) -> Iterator[NDArray[np.uint8]]:
         """Counts of some draws at a time."""
@@ -89,22 +91,6 @@ def _ranked(weight: Floats, label: Bools, ends: Ints) -> dict[str, Floats]:
             np.isnan(fpr[:, -1]) | np.isnan(tpr[:, -1]), np.nan, allowed
         ),
     }
-
-
-def interval(samples: Floats) -> tuple[float, float]:
-    """Ends of the 95 % percentile interval; draws in which the measure does not exist are left out."""
-    known = samples[~np.isnan(samples)]
-    if not len(known):
-        return float("nan"), float("nan")
-    low, high = np.quantile(known, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def with_interval(value: float, samples: Floats) -> dict[str, float | None]:
-    """`{"value", "low", "high"}`; None (null in JSON) where it does not exist."""
-    low, high = interval(samples)
-    plain: Callable[[float], float | None] = lambda x: None if np.isnan(x) else float(x)  # noqa: E731
-    return {"value": plain(value), "low": plain(low), "high": plain(high)}
 
 
 def bin_of(prob: Floats, bins: int) -> Ints:

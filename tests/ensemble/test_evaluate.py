@@ -26,26 +26,23 @@ from imaging.prepared import Prepared
 FAST = EvaluationSettings(draws=100, examples=3)
 NAMES = {"classification": ["a", "b"], "segmentation": ["u", "v"]}
 METRICS, REPORT = report_module.METRICS, report_module.REPORT
-KEYS = [
-    "kaggle_dice",
-    "tnr",
-    "dice_positive",
-    "prevalence",
-    "all_empty",
+MASKS = ["kaggle_dice", "tnr", "dice_positive", "prevalence", "all_empty", "iou_positive", "miou", "mdice"]
+PROBABILITY = [
     "auroc",
     "average_precision",
-    "ece",
-    "ece_before",
     "sensitivity_at_95_specificity",
-    "iou_positive",
-    "miou",
-    "mdice",
+    "brier",
+    "log_loss",
+    "calibration_slope",
+    "observed_expected",
+    "ece",
 ]
+ROWS = ["", "_classifier", "_calibrated"]
 
 
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory, make_world) -> Path:
-    """A folder with a decision and its evaluation; masks are finished, so that pixels and histograms part."""
+    """A folder with a decision and its evaluation; masks are post-processed, so that pixels and histograms differ."""
     root = tmp_path_factory.mktemp("evaluated")
     make_world(root)
     with contextlib.chdir(root):
@@ -64,9 +61,12 @@ def here(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.usefixtures("here")
 def test_figures_add_up() -> None:
     measured = json.loads(METRICS.read_text())
-    assert sorted(measured) == sorted(KEYS)
+    assert sorted(measured) == sorted(MASKS + [key + row for key in PROBABILITY for row in ROWS])
     for name, measure in measured.items():
         assert set(measure) == {"value", "low", "high"}
+        if name.startswith("ece"):
+            assert measure["low"] is measure["high"] is None
+            continue
         assert measure["low"] - 1e-9 <= measure["value"] <= measure["high"] + 1e-9, name
     value = {name: measure["value"] for name, measure in measured.items()}
     parts = (1 - value["prevalence"]) * value["tnr"] + value["prevalence"] * value["dice_positive"]
@@ -85,9 +85,17 @@ def test_figures_add_up() -> None:
         "overlays",
         "false_positives",
         "false_negatives",
+        "predictive_values",
+        "decision_curve",
     }
     report = (REPORT / "report.md").read_text()
     assert "leaks" not in report
+    assert "has been opened once" in report
+    assert "| AUROC |" in report
+    assert "| rule | a mask is drawn |" in report
+    points = pd.read_csv(REPORT / "operating_points.csv")
+    assert points["name"].tolist() == ["rule", "95 % specificity", "95 % sensitivity"]
+    assert (points[["tp", "fn", "fp", "tn"]].sum(axis=1) == 40).all()
     assert "mean over all folds'" in report
     assert all(f"({name}.png)" in report for name in pictures)
 
@@ -152,6 +160,7 @@ def test_dataset_level_measures_by_hand() -> None:
 
 
 def test_subgroups_by_hand() -> None:
+    """Four images, each ten times: groups of ten are measured, smaller ones counted."""
     table = pd.DataFrame(
         {
             "sex": ["F", "F", "M", None],
@@ -163,15 +172,27 @@ def test_subgroups_by_hand() -> None:
             "dice": [0.5, 1.0, 0.8, 0.0],
         }
     )
-    report = subgroups.report(table, PatientDraws(np.array(list("abcd")), 100, 0)).set_index(
-        ["kind", "group"]
-    )
-    assert report["images"].loc["age"].to_dict() == {"40 to 59": 1, "under 40": 1, "unknown": 2}
-    assert report["images"].loc["view"].to_dict() == {"AP": 1, "PA": 2, "unknown": 1}
+    table = pd.concat([table] * 10, ignore_index=True)
+    table.loc[39, "view"] = "LL"
+    report = subgroups.report(table, PatientDraws(np.arange(40), 100, 0)).set_index(["kind", "group"])
+    assert report["images"].loc["age"].to_dict() == {"40 to 59": 10, "under 40": 10, "unknown": 20}
+    assert report["images"].loc["view"].to_dict() == {"AP": 10, "LL": 1, "PA": 20, "unknown": 9}
     assert report.loc[("sex", "F"), "score"] == 0.75
     assert report.loc[("sex", "F"), "auroc"] == 1.0
-    assert report["dice_positive"].loc["lesion"].tolist() == [0.0, 0.5, 0.8] or len(report.loc["lesion"]) == 3
+    assert np.isnan(report.loc[("view", "LL"), "score"])
     assert "–" in subgroups.to_markdown(report.reset_index())
+
+
+def test_auroc_gap_of_a_group() -> None:
+    """In one group the probability ranks perfectly, in the other 3 of 4 pairs are in order."""
+    label, prob = np.array([1, 1, 0, 0] * 2, bool), np.array([0.9, 0.8, 0.2, 0.1, 0.9, 0.3, 0.4, 0.1])
+    inside = np.arange(8) < 4
+    assert subgroups.auroc_influence(label, prob, inside)[0] == 1
+    value, share = subgroups.auroc_influence(label, prob, ~inside)
+    assert value == 0.75
+    # placements: positives 1 and 0.5, negatives 0.5 and 1; each centred on 0.75 and halved
+    assert share[4:].tolist() == [0.125, -0.125, -0.125, 0.125]
+    assert not share[:4].any()
 
 
 def test_sheets_show_extremes_first() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ensemble import metrics
-from experiments.statistics.bootstrap import PatientDraws, interval, with_interval
+from experiments.statistics.bootstrap import PatientDraws
+from experiments.statistics.intervals import percentile_interval
 
 
 @pytest.fixture
@@ -25,7 +26,6 @@ def test_every_measure_equals_the_drawn_sample(table) -> None:
     names = np.unique(patient.astype(str))
     ranks = draws.rank_measures(label, prob)
     means, tnr = draws.mean(dice), draws.ratio(dice * ~label, ~label)
-    ece = draws.calibration_error(label, prob, 7)
     for b in range(30):
         rows = np.concatenate(
             [
@@ -42,7 +42,6 @@ def test_every_measure_equals_the_drawn_sample(table) -> None:
         assert ranks["sensitivity_at_95_specificity"][b] == pytest.approx(
             metrics.sensitivity_at_specificity(y, p)
         )
-        assert ece[b] == pytest.approx(metrics.expected_calibration_error(y, p, 7))
 
 
 def test_same_seed_same_draws(table) -> None:
@@ -57,12 +56,15 @@ def test_patients_widen_the_interval() -> None:
     value = np.random.default_rng(0).random(40)
     alike = np.repeat(value, 10)
     patient = np.repeat(np.arange(40).astype(str), 10)
-    low, high = interval(PatientDraws(patient, 1000, 0).mean(alike))
-    narrow_low, narrow_high = interval(PatientDraws(np.arange(400).astype(str), 1000, 0).mean(alike))
+    low, high = percentile_interval(PatientDraws(patient, 1000, 0).mean(alike), 40)
+    narrow_low, narrow_high = percentile_interval(
+        PatientDraws(np.arange(400).astype(str), 1000, 0).mean(alike), 400
+    )
     assert high - low > 2.5 * (narrow_high - narrow_low)
 
 
-def test_what_does_not_exist_is_null() -> None:
-    draws = PatientDraws(np.array(["a", "b"]), 100, 0)
-    samples = draws.ratio(np.zeros(2), np.zeros(2))
-    assert with_interval(float("nan"), samples) == {"value": None, "low": None, "high": None}
+def test_patients_are_counted(table) -> None:
+    patient, label, _, _ = table
+    draws = PatientDraws(patient, 5, 0)
+    assert draws.patients() == 30
+    assert draws.patients(label) == len(set(patient[label]))

@@ -1,0 +1,135 @@
+"""How often do the 95 % intervals of the evaluation hold the true value?
+
+`python benchmarks/coverage.py [--repeats 1000] [--draws 400] [--sizes 200 2400]` draws hold-outs of known truth, one image or
+several alike images a patient, measures each with the evaluation's own functions and prints the share of intervals that hold the
+value of the whole population (500,000 images) as a Markdown table. The standard error of a share of 95 % in 1,000 repeats
+is 0.7 percentage points.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from scipy.stats import norm
+
+from ensemble.decision.operating_points import OperatingPoint
+from ensemble.evaluation import clinical, subgroups
+from ensemble.evaluation.holdout_metrics import measure
+from experiments.statistics.bootstrap import PatientDraws
+
+POPULATION = 500_000
+POINT = OperatingPoint(name="half", threshold=0.5, sensitivity=1, specificity=1)
+FIRST = "first"
+SKIPPED = ("miou", "mdice", "ece")
+"""Without a pooled population here, or without an interval."""
+
+
+def hold_out(random: np.random.Generator, images: int, clustered: bool) -> pd.DataFrame:
+    """A table as the evaluation's per_image; calibrated probabilities, alike in a patient where clustered."""
+    patient = np.arange(images)
+    if clustered:  # half of the patients have one image, the others up to six, as in SIIM-ACR
+        size = random.choice([1, 1, 1, 2, 3, 6], images)
+        patient = np.repeat(np.arange(images), size)[:images]
+    own = random.normal(0, 1, (2, images))[:, patient]
+    share = 0.6 if clustered else 0.0
+    trait = np.sqrt(share) * own + np.sqrt(1 - share) * random.normal(0, 1, (2, images))
+    prob = expit(-2.6 + 2.6 * trait[0])
+    label = trait_to_uniform(trait[1]) < prob
+    submitted = prob > 0.4
+    dice = np.where(label, submitted * random.beta(5, 2, images), 1.0 - submitted)
+    area = random.integers(100, 400, images)
+    return pd.DataFrame(
+        {
+            "patient_id": patient,
+            "label": label.astype(int),
+            "raw": prob,
+            "calibrated": prob,
+            "prob": prob,
+            "submitted": submitted,
+            "dice": dice,
+            "iou": dice / (2 - dice),
+            "predicted_area": area * submitted,
+            "true_area": area * label,
+            "pixels": 1000,
+            "sex": np.where(random.random(images) < 0.5, FIRST, "other"),
+            "age": 50.0,
+            "view": "PA",
+            "true_share": 0.1 * label,
+        }
+    )
+
+
+def trait_to_uniform(value: np.ndarray) -> np.ndarray:
+    """Standard normal values to uniform ones: the same patient then has alike luck too."""
+    return np.asarray(norm.cdf(value))
+
+
+def intervals(table: pd.DataFrame, draws: PatientDraws) -> dict[str, tuple[float, float, float]]:
+    """(value, low, high) of every interval that the report prints, by name."""
+    found = {
+        name: (of["value"], of["low"], of["high"])
+        for name, of in measure(table, draws, 15, {"": "prob"}).items()
+        if name not in SKIPPED
+    }
+    point = clinical.operating_points(table, [POINT], draws).iloc[0]
+    found |= {name: (point[name], point[f"{name}_low"], point[f"{name}_high"]) for name in clinical.RATES}
+    groups = subgroups.report(table, draws).set_index("group").loc[FIRST]
+    found["subgroup score"] = (groups["score"], groups["low"], groups["high"])
+    found["subgroup AUROC"] = (groups["auroc"], groups["auroc_low"], groups["auroc_high"])
+    found["subgroup AUROC gap"] = (groups["gap"], groups["gap_low"], groups["gap_high"])
+    return found
+
+
+def truth(random: np.random.Generator, clustered: bool) -> dict[str, float]:
+    """Every measure of the whole population; two draws stand in for the bootstrap, which it does not need."""
+    table = hold_out(random, POPULATION, clustered)
+    return {
+        name: value
+        for name, (value, _, _) in intervals(table, PatientDraws(np.arange(POPULATION) % 2, 2, 0)).items()
+    }
+
+
+def coverage(
+    size: int, clustered: bool, true: dict[str, float], repeats: int, draws: int
+) -> dict[str, float]:
+    """Share of the intervals that hold the true value, by name; repeats in which a measure does not exist are left out."""
+    random, hits, seen = np.random.default_rng(size + clustered), Counter[str](), Counter[str]()
+    for _ in range(repeats):
+        table = hold_out(random, size, clustered)
+        for name, (_, low, high) in intervals(
+            table, PatientDraws(table["patient_id"].to_numpy(), draws, 0)
+        ).items():
+            if low is not None and not np.isnan(low):
+                seen[name] += 1
+                hits[name] += bool(low <= true[name] <= high)
+    return {name: hits[name] / seen[name] for name in true}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--repeats", type=int, default=1000)
+    parser.add_argument("--draws", type=int, default=400)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[200, 2400])
+    options = parser.parse_args()
+    columns = {}
+    for clustered in (False, True):
+        true = truth(np.random.default_rng(1), clustered)
+        columns[f"truth{', clusters' if clustered else ''}"] = true
+        for size in options.sizes:
+            name = f"{size:,} images{', clusters' if clustered else ''}"
+            columns[name] = coverage(size, clustered, true, options.repeats, options.draws)
+            print(name, flush=True)
+    table = pd.DataFrame(columns)
+    print("| measure | " + " | ".join(table.columns) + " |\n" + "|---" * (len(table.columns) + 1) + "|")
+    for measured, row in table.iterrows():
+        cells = [f"{row[c]:.3f}" if c.startswith("truth") else f"{100 * row[c]:.1f} %" for c in table.columns]
+        print(f"| {measured} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The ledger of hold-out openings: one line for each evaluation, appended and never rewritten, beside the data's fingerprint.
+
+A hold-out whose score decided what was tried next is no longer independent. The ledger counts how often that could have happened.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from experiments import environment
+from imaging.io.files import fingerprint
+from imaging.prepared import FOLDER
+
+NAME = "holdout_openings.jsonl"
+
+
+def record(data: str, params: dict[str, Any], score: float, folder: str | Path = FOLDER) -> int:
+    """Append one opening (time, commit, digest of the params, score) and return how many there are of this data."""
+    entry = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": data,
+        "commit": commit(),
+        "params": fingerprint(params),
+        "score": round(score, 6),
+    }
+    with (Path(folder) / NAME).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+    return count(data, folder)
+
+
+def count(data: str, folder: str | Path = FOLDER) -> int:
+    """How often the hold-out of this data (fingerprint) has been opened."""
+    path = Path(folder) / NAME
+    if not path.exists():
+        return 0
+    return sum(
+        json.loads(line)["data"] == data for line in path.read_text(encoding="utf-8").splitlines() if line
+    )
+
+
+def commit() -> str:
+    """The working folder's git commit, with `+` for uncommitted changes; `unknown` outside a repository."""
+    tags = environment.names()
+    changed = "+" if tags.get("git_dirty") == "true" else ""
+    return tags.get("mlflow.source.git.commit", "unknown")[:12] + changed
+
+
+def sentence(openings: int) -> str:
+    """The count in words, for reports."""
+    times = "once" if openings == 1 else f"{openings} times"
+    return (
+        f"The hold-out of this data has been opened {times} (data/prepared/{NAME}). A choice between experiments belongs "
+        "to the out-of-fold scores."
+    )
