@@ -15,9 +15,7 @@ import uvicorn
 from ensemble.app.examples import examples
 from ensemble.app.server import build
 from ensemble.app.upload import Limits, temporary_folder
-from ensemble.app.worker import Config
 from ensemble.inference.bundle import PATH, Bundle
-from imaging.dicom_objects.reference import Author
 from imaging.io import command
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -30,11 +28,9 @@ def main() -> None:
     given = arguments()
     bundle = Bundle.load(given.bundle)
     predictor = bundle.predictor()
-    config = Config(predictor.decision, Author(bundle.name, bundle.sha256), bundle.no_objects)
     limits = Limits(given.max_mb * 2**20, given.max_files)
     with temporary_folder() as uploads:
-        phantoms = bundle.source == "phantom"
-        app = build(config, predictor, examples(), limits, hosts(given), phantoms, uploads)
+        app = build(bundle, predictor, examples(), limits, hosts(given), uploads)
         if given.host not in LOOPBACK:
             print(
                 f"WARNING: {given.host} can be reached from other machines, and this page has no log-in: docs/app.md"

@@ -37,7 +37,9 @@ from ensemble.app.saliency import heat
 from ensemble.app.study import Outputs
 from ensemble.app.upload import TYPE, Declined, Limits, receive
 from ensemble.app.worker import Config, square
+from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import Predictor
+from imaging.dicom_objects.reference import Author
 
 PAGE = Path(__file__).parent / "page"
 
@@ -57,23 +59,23 @@ log = logging.getLogger(__name__)
 
 
 def build(
-    config: Config,
+    bundle: Bundle,
     predictor: Predictor,
     examples: list[Example],
     limits: Limits,
     hosts: list[str],
-    phantoms: bool,
     uploads: Path,
 ) -> Starlette:
     """The application.
 
-    hosts: the names by which requests may address it; phantoms: whether the bundle was trained on generated ones; uploads:
-    folder for the files of running requests.
+    hosts: the names by which requests may address it; uploads: folder for the files of running requests.
     """
+    config = Config(predictor.decision, Author(bundle.name, bundle.sha256), bundle.no_objects)
     about = {
-        "name": config.author.name,
-        "phantoms": phantoms,
-        "points": [point.model_dump(mode="json") for point in config.decision.operating_points],
+        "name": bundle.name,
+        "phantoms": bundle.source == "phantom",
+        "disease": bundle.disease,
+        "points": [point.model_dump(mode="json") for point in predictor.decision.operating_points],
         "limits": asdict(limits),
         "examples": [{"title": example.title, "picture": example.picture} for example in examples],
     }

@@ -87,9 +87,14 @@ class Bundle:
         return self.name.split("-")[1]
 
     @property
+    def disease(self) -> str:
+        """What it looks for."""
+        return "haemorrhage" if self.source == "ct_ich" else "pneumothorax"
+
+    @property
     def no_objects(self) -> str:
         """Why no DICOM objects are written of this bundle's predictions; empty where they are."""
-        if self.source != "ct_ich":
+        if self.disease == "pneumothorax":
             return ""
         return "DICOM objects are coded as pneumothorax, which this bundle does not look for"
 

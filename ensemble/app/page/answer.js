@@ -1,23 +1,59 @@
-// What is said of the study on the film: by the fitted thresholds, or by the reader's own.
+// The result for the study on the film: at an operating point of the bundle, by its rule for masks, or by the reader's own thresholds.
 
 import { blobOf, cut } from "./server.js";
 import * as film from "./film.js";
 
 const $ = (id) => document.getElementById(id);
-const yours = { needed: null, level: null }; // null: the fitted one
+const RULE = { name: "rule", threshold: null }; // flags what gets a mask
+const PREFERRED = "95 % sensitivity";
 const EMPTY = { outline: "", area_px: 0, area_mm2: null, side: null };
+let points = [RULE];
+let point = RULE;
+let disease = "pneumothorax";
 let study = null;
 let finding = EMPTY;
 let asking = false;
 let fault = "";
 
+// The operating points of the bundle; `changed` is called when the reader chooses another one.
+export function start(about, changed) {
+  disease = about.disease;
+  points = about.points.length ? about.points : [RULE];
+  point = points.find(({ name }) => name === PREFERRED) ?? points.find(({ threshold }) => threshold !== null) ?? points[0];
+  const one = disease === "pneumothorax" ? "a pneumothorax" : `a ${disease}`;
+  $("eyebrow").textContent = `Probability of ${one}`;
+  $("lead").textContent = `Is there ${one}, and where?`;
+  $("point").replaceChildren(...points.map((one) => new Option(title(one), one.name, false, one === point)));
+  $("mode").hidden = points.length < 2;
+  $("point").addEventListener("change", (event) => {
+    point = points.find(({ name }) => name === event.target.value);
+    if (study) update();
+    changed();
+  });
+}
+
+function title({ name, threshold }) {
+  return threshold === null ? "the rule for masks (most Dice)" : `${name} (from ${threshold.toFixed(2)})`;
+}
+
 export function show(chosen) {
   study = chosen;
-  finding = own() ? EMPTY : study.finding;
+  study.yours ??= { needed: null, level: null }; // null: the fitted one
+  finding = own() ? EMPTY : fitted(study);
   $("answer").hidden = false;
   $("probability").textContent = study.prob.toFixed(2);
   $("ruler-needed").style.setProperty("--at", study.prob);
+  $("notes").hidden = !study.notes.length;
+  $("notes").replaceChildren(...study.notes.map(item));
   return update();
+}
+
+// At the chosen operating point, whatever the reader's own thresholds: positive, and in a word or two.
+export function flag(of) {
+  const clinical = point.threshold !== null;
+  const positive = clinical ? of.prob >= point.threshold : of.finding.area_px > 0;
+  const short = clinical ? (positive ? "Suspected" : "Not suspected") : positive ? "Mask" : "No mask";
+  return { positive, short, point: point.name };
 }
 
 export function seen() {
@@ -25,25 +61,38 @@ export function seen() {
 }
 
 export function summary() {
+  return `${verdict()}. ${area() || "Nothing outlined"}`;
+}
+
+function area() {
   const { side, area_px, area_mm2 } = finding;
-  const area = `${area_px.toLocaleString("en")} px${area_mm2 == null ? "" : `, ${Math.round(area_mm2).toLocaleString("en")} mm²`}`;
-  return area_px ? `Outlined${side ? ` on ${where(side)}` : ""}: ${area}` : "Nothing outlined";
+  const size = `${area_px.toLocaleString("en")} px${area_mm2 == null ? "" : `, ${Math.round(area_mm2).toLocaleString("en")} mm²`}`;
+  return area_px ? `Outlined${side ? ` on ${where(side)}` : ""}: ${size}` : "";
 }
 
 function own() {
-  return yours.needed !== null || yours.level !== null;
+  return study.yours.needed !== null || study.yours.level !== null;
 }
 
 function level() {
-  return yours.level ?? study.level;
+  return study.yours.level ?? study.level;
+}
+
+function fittedNeeded() {
+  return point.threshold ?? study.needed;
 }
 
 function passes() {
-  const needed = yours.needed ?? study.needed;
+  const needed = study.yours.needed ?? fittedNeeded();
   return needed === null ? study.finding.area_px > 0 : study.prob >= needed;
 }
 
-// One question at a time; while it is under way the sliders may move on, and the last place counts.
+function fitted(of) {
+  if (point.threshold === null) return of.finding;
+  return of.prob >= point.threshold ? of.region : EMPTY;
+}
+
+// One request at a time; while it is under way the sliders may move on, and the last place counts.
 async function update() {
   write();
   if (asking) return;
@@ -55,7 +104,7 @@ async function update() {
       finding = await found(study);
     }
   } catch (error) {
-    [finding, fault] = [EMPTY, `No mask could be cut: ${error.message}`];
+    [finding, fault] = [EMPTY, `The mask could not be cut: ${error.message}`];
   }
   asking = false;
   film.outline(finding.outline);
@@ -63,11 +112,11 @@ async function update() {
 }
 
 function state() {
-  return `${yours.needed} ${yours.level} ${study.number}`;
+  return `${study.yours.needed} ${study.yours.level} ${point.name} ${study.number}`;
 }
 
 async function found(of) {
-  if (!own()) return of.finding;
+  if (!own()) return fitted(of);
   if (!passes()) return EMPTY;
   of.cuts ??= new Map();
   const at = level();
@@ -79,34 +128,56 @@ function write() {
   document.body.dataset.whose = own() ? "yours" : "model";
   $("whose").textContent = own() ? "yours" : "fitted";
   $("fitted").disabled = !own();
-  ruler("needed", yours.needed ?? study.needed, study.needed, 100);
+  ruler("needed", study.yours.needed ?? fittedNeeded(), fittedNeeded(), 100);
   ruler("level", level() / 255, study.level / 255, 255);
-  $("answer").classList.toggle("found", finding.area_px > 0);
-  $("verdict").textContent = finding.area_px ? `Outlined${finding.side ? ` on ${where(finding.side)}` : ""}` : "Nothing outlined";
-  $("reason").textContent = fault || (own() ? ownReason() : study.reason);
+  $("answer").classList.toggle("found", positive());
+  $("verdict").textContent = verdict();
+  $("reason").textContent = fault || reason();
+  $("rule").textContent = rule();
   $("side").textContent = finding.side ? sentence(where(finding.side)) + (study.oriented ? "" : "\nassuming a standard view") : "–";
   $("area").textContent = areas();
-  const why = !study.dicom ? "DICOM SEG needs a DICOM file: a picture belongs to no study."
-    : finding.area_px ? "" : "DICOM SEG: nothing is outlined, so there is nothing to write.";
+  const why = study.no_object ? `No DICOM SEG: ${study.no_object}.` : finding.area_px ? "" : "No DICOM SEG: nothing is outlined.";
   $("seg").disabled = Boolean(why);
   $("seg-why").textContent = why;
 }
 
-function ruler(name, value, fitted, steps) {
-  const input = $(name), mark = $(`ruler-${name}`).querySelector(".fitted");
-  input.value = Math.round((value ?? 1) * steps);
-  mark.hidden = fitted === null;
-  mark.style.setProperty("--at", fitted ?? 0);
-  const set = yours[name] !== null;
-  const said = value === null ? "the rule names none" : value.toFixed(2);
-  $(`${name}-said`).textContent = set && fitted !== null ? `${said}, fitted ${fitted.toFixed(2)}` : said;
-  input.setAttribute("aria-valuetext", `${said}, ${set ? "yours" : "fitted"}`);
+function positive() {
+  return point.threshold === null && study.yours.needed === null ? finding.area_px > 0 : passes();
+}
+
+function verdict() {
+  if (point.threshold === null) return finding.area_px ? `Outlined${finding.side ? ` on ${where(finding.side)}` : ""}` : "Nothing outlined";
+  return `${sentence(disease)} ${passes() ? "suspected" : "not suspected"}`;
+}
+
+function reason() {
+  if (own()) return ownReason();
+  if (point.threshold === null) return study.reason;
+  const compared = passes() ? "reaches" : "is below";
+  return `${study.prob.toFixed(2)} ${compared} ${point.threshold.toFixed(2)}, the threshold that flagged ${percent(point.sensitivity)} of the positive `
+    + `and spared ${percent(point.specificity)} of the negative training images, out of fold.${finding.area_px || !passes() ? "" : " No area reaches the mask threshold."}`;
+}
+
+function rule() {
+  const text = study.finding.area_px ? "It would submit a mask" : "It would submit no mask";
+  return `The competition’s score punishes a mask on a healthy chest, so its rule asks for more than suspicion. ${text}: ${study.reason}.`;
 }
 
 function ownReason() {
-  const needed = yours.needed ?? study.needed;
-  const asked = needed === null ? "the fitted rule decides" : `${yours.needed === null ? "fitted" : "your"} threshold ${needed.toFixed(2)}`;
-  return `${study.prob.toFixed(2)}, ${asked}; mask cut at ${(level() / 255).toFixed(2)}${yours.level === null ? "" : ", yours"}`;
+  const needed = study.yours.needed ?? fittedNeeded();
+  const asked = needed === null ? "the fitted rule decides" : `${study.yours.needed === null ? "fitted" : "your"} threshold ${needed.toFixed(2)}`;
+  return `${study.prob.toFixed(2)}, ${asked}; mask cut at ${(level() / 255).toFixed(2)}${study.yours.level === null ? "" : ", yours"}`;
+}
+
+function ruler(name, value, fit, steps) {
+  const input = $(name), mark = $(`ruler-${name}`).querySelector(".fitted");
+  input.value = Math.round((value ?? 1) * steps);
+  mark.hidden = fit === null;
+  mark.style.setProperty("--at", fit ?? 0);
+  const set = study.yours[name] !== null;
+  const text = value === null ? "the rule names none" : value.toFixed(2);
+  $(`${name}-said`).textContent = set && fit !== null ? `${text}, fitted ${fit.toFixed(2)}` : text;
+  input.setAttribute("aria-valuetext", `${text}, ${set ? "yours" : "fitted"}`);
 }
 
 function areas() {
@@ -119,10 +190,20 @@ function where(side) {
   return { left: "the patient’s left", right: "the patient’s right", both: "both sides" }[side] ?? side;
 }
 
+function percent(share) {
+  return `${Math.round(100 * share)} %`;
+}
+
 function sentence(text) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
-$("needed").addEventListener("input", (event) => { yours.needed = event.target.value / 100; update(); });
-$("level").addEventListener("input", (event) => { yours.level = Number(event.target.value); update(); });
-$("fitted").addEventListener("click", () => { yours.needed = yours.level = null; $("needed").focus(); update(); });
+function item(text) {
+  const made = document.createElement("li");
+  made.textContent = sentence(text);
+  return made;
+}
+
+$("needed").addEventListener("input", (event) => { study.yours.needed = event.target.value / 100; update(); });
+$("level").addEventListener("input", (event) => { study.yours.level = Number(event.target.value); update(); });
+$("fitted").addEventListener("click", () => { study.yours.needed = study.yours.level = null; $("needed").focus(); update(); });

@@ -1,15 +1,23 @@
-// The triage list: every file that was read or refused, the most probable first; and the same as CSV.
+// The list: every file that was read, refused or not read, the most probable first; and the same as CSV.
+
+import { flag } from "./answer.js";
 
 const $ = (id) => document.getElementById(id);
-const COLUMNS = ["file", "verdict", "probability", "decision", "reason", "area_px", "area_mm2", "side"]; // as triage.csv
+// the first eight as in triage.csv of ensemble.predict
+const COLUMNS = ["file", "verdict", "probability", "decision", "reason", "area_px", "area_mm2", "side", "flag", "operating_point"];
 
 const TAIL = 10; // letters of a name that are always seen: names of one study differ at their end
 
-export const entries = []; // {name, file, study} or {name, file, refused}
+export const entries = []; // {name, file} and one of: study; refused, code; failed (not read)
 
 export function add(entry, open) {
   entries.push(entry);
   entries.sort(byProbability);
+  draw(open);
+}
+
+export function remove(entry, open) {
+  entries.splice(entries.indexOf(entry), 1);
   draw(open);
 }
 
@@ -21,7 +29,7 @@ function byProbability(a, b) {
   return (b.study?.prob ?? -1) - (a.study?.prob ?? -1) || a.name.localeCompare(b.name);
 }
 
-function draw(open) {
+export function draw(open) {
   const rows = $("rows"), selected = [...rows.rows].find((row) => row.getAttribute("aria-current") === "true")?.entry;
   const focused = document.activeElement?.closest("tr")?.entry;
   rows.replaceChildren(...entries.map((entry) => row(entry, open)));
@@ -36,8 +44,7 @@ function row(entry, open) {
   button.type = "button";
   button.title = entry.name;
   button.append(span(entry.name.slice(0, -TAIL)), span(entry.name.slice(-TAIL)));
-  const answer = entry.refused ? ["wrong", "Refused"] : entry.study.finding.area_px ? ["found", "Outlined"] : ["none", "No mask"];
-  tr.append(cell(""), cell("number", entry.refused ? "" : entry.study.prob.toFixed(2)), cell(...answer));
+  tr.append(cell(""), cell("number", entry.study ? entry.study.prob.toFixed(2) : ""), cell(...result(entry)));
   tr.cells[0].append(button);
   tr.addEventListener("click", () => open(entry));
   tr.addEventListener("keydown", (event) => {
@@ -48,6 +55,13 @@ function row(entry, open) {
     open(next.entry);
   });
   return tr;
+}
+
+function result(entry) {
+  if (entry.failed) return ["wrong", "Not read"];
+  if (entry.refused) return ["wrong", "Refused"];
+  const { positive, short } = flag(entry.study);
+  return [positive ? "found" : "none", short];
 }
 
 function span(text) {
@@ -64,11 +78,15 @@ function cell(name, text = "") {
 }
 
 export function csv() {
-  const rows = entries.map(({ name, study, refused }) => refused
-    ? [name, "refused", "", "", refused, "", "", ""]
-    : [name, "read", study.prob.toFixed(4), study.finding.area_px ? "mask" : "no mask", study.reason, study.finding.area_px,
-       study.finding.area_mm2?.toFixed(1) ?? "", study.finding.side ?? ""]);
-  return [COLUMNS, ...rows].map((row) => row.map(quoted).join(",")).join("\r\n") + "\r\n";
+  return [COLUMNS, ...entries.map(fields)].map((row) => row.map(quoted).join(",")).join("\r\n") + "\r\n";
+}
+
+function fields({ name, study, refused, code, failed }) {
+  if (failed) return [name, "not read", "", "", failed, "", "", "", "", ""];
+  if (refused) return [name, "refused", "", "", code ? `${code}: ${refused}` : refused, "", "", "", "", ""];
+  const { finding, prob, reason } = study, { positive, point } = flag(study);
+  return [name, "read", prob.toFixed(4), finding.area_px ? "mask" : "no mask", reason, finding.area_px,
+    finding.area_mm2?.toFixed(1) ?? "", finding.side ?? "", positive ? "suspected" : "not suspected", point];
 }
 
 // RFC 4180; a leading = + - @ would be run as a formula by spreadsheets, so it gets an apostrophe.

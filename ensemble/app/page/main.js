@@ -9,7 +9,7 @@ import * as zoom from "./zoom.js";
 const $ = (id) => document.getElementById(id);
 const AT_ONCE = 2; // one is sent while the other is worked on
 let limits = { bytes: Infinity, files: Infinity };
-let name = "";
+let name = "", phantoms = false;
 let current = null;
 let number = 0; // of the studies read
 let opens = false; // the next file that is done comes on the film
@@ -18,6 +18,9 @@ let queue = [], total = 0, done = 0, running = 0, stop = new AbortController();
 async function start() {
   const about = await server.about();
   ({ limits, name } = about);
+  $("phantoms").hidden = !about.phantoms;
+  phantoms = about.phantoms;
+  answer.start(about, () => list.draw(open));
   $("bundle").textContent = name;
   $("limits").textContent = `, at most ${limits.files} files of ${Math.round(limits.bytes / 2 ** 20)} MiB`;
   $("examples").replaceChildren(...about.examples.map(exampleButton));
@@ -30,6 +33,7 @@ function exampleButton({ title, picture }, index) {
   button.type = "button";
   button.append(image, title);
   button.addEventListener("click", async () => {
+    $("stage").focus(); // this button is about to be hidden
     const blob = await server.example(index).catch((error) => say(error.message));
     if (blob) take([new File([blob], `phantom-${title.toLowerCase().replace(/[^a-z]+/g, "-")}.dcm`)]);
   });
@@ -69,7 +73,8 @@ async function readOne(file) {
     entry.study.number = ++number;
   } catch (error) {
     if (error.name === "AbortError") return;
-    entry.refused = error.message;
+    if (error instanceof server.Unavailable) entry.failed = error.message;
+    else [entry.refused, entry.code] = [error.message, error.code];
   }
   list.add(entry, open);
   $("csv").disabled = $("clear").disabled = false;
@@ -77,6 +82,15 @@ async function readOne(file) {
     opens = false;
     await open(entry);
   }
+}
+
+function again() {
+  const entry = current;
+  current = null;
+  $("refusal").hidden = $("caption").hidden = true;
+  $("stage").focus();
+  list.remove(entry, open);
+  take([entry.file]);
 }
 
 function count() {
@@ -99,27 +113,35 @@ function say(text) {
 async function open(entry) {
   current = entry;
   list.select(entry);
-  document.body.dataset.state = entry.refused ? "refused" : "film";
+  document.body.dataset.state = entry.study ? "film" : "refused";
   if (matchMedia("(max-width: 1080px)").matches) $("stage").scrollIntoView({ block: "start" });
   $("busy").hidden = $("welcome").hidden = true;
-  $("refusal").hidden = !entry.refused;
-  $("film").hidden = $("tools").hidden = $("answer").hidden = Boolean(entry.refused);
+  const without = !entry.study;
+  $("refusal").hidden = !without;
+  $("film").hidden = $("tools").hidden = $("answer").hidden = $("caption-below").hidden = without;
+  $("caption").hidden = false;
   $("note-file").textContent = entry.name;
   for (const id of ["note-shape", "note-window", "note-heat"]) $(id).textContent = "";
-  if (entry.refused) {
-    $("refused").textContent = `${entry.refused[0].toUpperCase()}${entry.refused.slice(1)}.`;
-    $("said").textContent = `${entry.name} refused: ${entry.refused}`;
-    return;
-  }
+  if (without) return unread(entry);
   const { study } = entry;
-  $("note-shape").textContent = [`${study.width} × ${study.height}`, study.view].filter(Boolean).join("\n");
+  $("note-shape").textContent = [`${study.width} × ${study.height}`, study.view].filter(Boolean).join("  ");
   zoom.fit();
   await film.show(study, () => entry === current);
   if (entry !== current) return;
   await answer.show(study);
   $("radiograph").setAttribute("aria-label", `${entry.name}, probability ${study.prob.toFixed(2)}. ${answer.summary()}`);
-  $("said").textContent = `${entry.name}: probability ${study.prob.toFixed(2)}. ${answer.summary()}. ${study.reason}`;
+  $("said").textContent = `${entry.name}: probability ${study.prob.toFixed(2)}. ${answer.summary()}. ${$("reason").textContent}`;
   await showHeat();
+}
+
+function unread({ name, refused, code, failed }) {
+  const reason = failed ?? refused;
+  $("refusal-title").textContent = failed ? "Not read" : "Refused";
+  $("refused").textContent = `${reason[0].toUpperCase()}${reason.slice(1)}.`;
+  $("refusal-note").textContent = failed ? "This says nothing about the file."
+    : `${code ? `${code}. ` : ""}A refused file has no result: it is neither positive nor negative.`;
+  $("again").hidden = !failed;
+  $("said").textContent = `${name} ${failed ? "not read" : "refused"}: ${reason}`;
 }
 
 async function showHeat() {
@@ -177,8 +199,9 @@ $("opacity").addEventListener("input", () => $("film").style.setProperty("--opac
 film.draggable(looked);
 
 $("png").addEventListener("click", async () => {
-  const { yours } = answer.seen(), said = `Probability ${current.study.prob.toFixed(2)}. ${answer.summary()}`;
-  const lines = [yours ? `${said} (reader’s own thresholds)` : said, `Research use, not for diagnosis. ${name}`];
+  const { yours } = answer.seen(), result = `Probability ${current.study.prob.toFixed(2)}. ${answer.summary()}`;
+  const caution = `Research use, not for diagnosis.${phantoms ? " Trained on generated phantoms." : ""}`;
+  const lines = [yours ? `${result} (reader’s own thresholds)` : result, `${caution} ${name}`];
   save(await film.png(current.study, yours ? "#56b4e9" : "#ffb000", opacity(), lines), "-pneumothorax.png");
 });
 $("seg").addEventListener("click", async () => {
@@ -190,6 +213,7 @@ $("seg").addEventListener("click", async () => {
   }
   $("seg").disabled = false;
 });
+$("again").addEventListener("click", again);
 $("csv").addEventListener("click", () => save(new Blob([list.csv()], { type: "text/csv" }), "pneumothorax.csv"));
 $("clear").addEventListener("click", () => location.reload());
 $("stop").addEventListener("click", () => {

@@ -1,4 +1,7 @@
-// The server's answers. A file is sent as it is, without its name; a refusal becomes an Error with the reason.
+// Requests to the server. A file is sent as it is, without its name. A refusal becomes an Error with reason and code; where the
+// server did not read the file at all, it is an Unavailable: that says nothing about the file.
+
+export class Unavailable extends Error {}
 
 export async function about() {
   return (await asked("api/about")).json();
@@ -38,9 +41,10 @@ async function asked(url, options) {
     response = await fetch(url, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("the server does not answer, or the file cannot be read from your disk any more");
+    throw new Unavailable("the server does not respond, or the file can no longer be read from your disk");
   }
   if (response.ok) return response;
-  const said = await response.json().catch(() => ({ reason: `the server answers ${response.status}` }));
-  throw new Error(said.reason);
+  const { reason, code } = await response.json().catch(() => ({ reason: `the server responds with status ${response.status}` }));
+  const failed = response.status >= 500 || response.status === 408;
+  throw failed ? new Unavailable(reason) : Object.assign(new Error(reason), { code });
 }
