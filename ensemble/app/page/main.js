@@ -114,7 +114,7 @@ async function open(entry) {
   current = entry;
   list.select(entry);
   document.body.dataset.state = entry.study ? "film" : "refused";
-  if (matchMedia("(max-width: 1080px)").matches) $("stage").scrollIntoView({ block: "start" });
+  if (matchMedia("(max-width: 1080px)").matches) $("stage").parentElement.scrollIntoView({ block: "start" });
   $("busy").hidden = $("welcome").hidden = true;
   const without = !entry.study;
   $("refusal").hidden = !without;

@@ -87,8 +87,11 @@ def test_read_a_study_move_a_threshold_and_download(
     visit: Page, phantoms: list[Path], tmp_path: Path
 ) -> None:
     visit.set_input_files("#files", phantoms[0])
-    expect(visit.locator("#verdict")).to_contain_text("Outlined on", timeout=20_000)
-    expect(visit.locator("#reason")).to_have_text(re.compile(r"^0\.\d\d, needed 0\.00$"))
+    expect(visit.locator("#verdict")).to_have_text("Pneumothorax suspected", timeout=20_000)
+    expect(visit.locator("#reason")).to_contain_text(
+        "reaches 0.00, the threshold that flagged 95 % of the positive"
+    )
+    expect(visit.locator("#rule")).to_have_text(re.compile(r"0\.\d\d, needed 0\.00\.$"))
     expect(visit.locator("#whose")).to_have_text("fitted")
     fitted, drawn = area(visit), visit.locator("#path").get_attribute("d")
     assert drawn.startswith("M")
@@ -104,7 +107,8 @@ def test_read_a_study_move_a_threshold_and_download(
     assert "set by the reader" in mine.ContentDescription
 
     visit.locator("#needed").fill("100")
-    expect(visit.locator("#verdict")).to_have_text("Nothing outlined")
+    expect(visit.locator("#verdict")).to_have_text("Pneumothorax not suspected")
+    expect(visit.locator("#area")).to_have_text("–")
     expect(visit.locator("#seg")).to_be_disabled()
     visit.locator("#fitted").click()
     expect(visit.locator("#path")).to_have_attribute("d", drawn)
@@ -117,8 +121,9 @@ def test_read_a_study_move_a_threshold_and_download(
     assert Image.open(picture).width == 1024
     assert Image.open(picture).height > 1024  # the words below
     rows = list(csv.DictReader(StringIO(saved(visit, "#csv", tmp_path).read_text())))
-    assert [(row["file"], row["decision"], int(row["area_px"])) for row in rows] == [
-        ("chest0.dcm", "mask", fitted)
+    columns = ("file", "decision", "area_px", "flag", "operating_point")
+    assert [tuple(row[name] for name in columns) for row in rows] == [
+        ("chest0.dcm", "mask", str(fitted), "suspected", "95 % sensitivity")
     ]
     assert PATIENT not in visit.content()
 
@@ -165,9 +170,71 @@ def test_several_files_one_of_them_bad(visit: Page, phantoms: list[Path], tmp_pa
     assert "'=cmd.png" in text
     assert "refused" in text.splitlines()[-1]
     visit.locator("#rows tr", has_text="=cmd.png").click()
-    expect(visit.locator("#seg-why")).to_contain_text("needs a DICOM file")
+    expect(visit.locator("#seg-why")).to_contain_text("only a DICOM file belongs to a study")
     visit.set_input_files("#files", phantoms)
     expect(visit.locator("#message")).to_contain_text("at most 5")
+
+
+def test_operating_points_in_plain_words(visit: Page, phantoms: list[Path]) -> None:
+    visit.set_input_files("#files", phantoms[0])
+    result = visit.locator("#rows td").last
+    expect(result).to_have_text("Suspected", timeout=20_000)
+    visit.select_option("#point", "95 % specificity")
+    expect(visit.locator("#verdict")).to_have_text("Pneumothorax not suspected")
+    expect(visit.locator("#reason")).to_contain_text("is below 1.00")
+    expect(result).to_have_text("Not suspected")
+    expect(visit.locator("#path")).to_have_attribute("d", "")
+    visit.select_option("#point", "rule")
+    expect(visit.locator("#verdict")).to_contain_text("Outlined on")
+    expect(visit.locator("#reason")).to_have_text(re.compile(r"^0\.\d\d, needed 0\.00$"))
+    expect(result).to_have_text("Mask")
+
+
+def test_a_readers_threshold_is_for_one_study(visit: Page, phantoms: list[Path]) -> None:
+    visit.set_input_files("#files", phantoms[:2])
+    rows = visit.locator("#rows tr")
+    expect(rows).to_have_count(2, timeout=20_000)
+    first, second = rows.filter(has_text="chest0"), rows.filter(has_text="chest1")
+    first.click()
+    visit.locator("#level").fill("250")
+    expect(visit.locator("#whose")).to_have_text("yours")
+    second.click()
+    expect(visit.locator("#whose")).to_have_text("fitted")
+    first.click()
+    expect(visit.locator("#whose")).to_have_text("yours")
+    expect(visit.locator("#level")).to_have_value("250")
+
+
+def test_a_server_that_does_not_respond_refuses_nothing(
+    visit: Page, phantoms: list[Path], tmp_path: Path
+) -> None:
+    visit.route("**/api/study", lambda route: route.abort())
+    visit.set_input_files("#files", phantoms[0])
+    expect(visit.locator("#refusal-title")).to_have_text("Not read", timeout=20_000)
+    expect(visit.locator("#rows td").last).to_have_text("Not read")
+    assert "not read" in saved(visit, "#csv", tmp_path).read_text()
+    visit.unroute("**/api/study")
+    visit.locator("#again").click()
+    expect(visit.locator("#verdict")).to_have_text("Pneumothorax suspected", timeout=20_000)
+    expect(visit.locator("#rows tr")).to_have_count(1)
+
+
+def test_notes_lie_beside_the_film(visit: Page, phantoms: list[Path]) -> None:
+    visit.set_input_files("#files", phantoms[0])
+    expect(visit.locator("#tools")).to_be_visible(timeout=20_000)
+    film = visit.locator("#stage").bounding_box()
+    for note in ("#note-file", "#note-shape", "#note-window"):
+        box = visit.locator(note).bounding_box()
+        assert box["y"] + box["height"] <= film["y"] or box["y"] >= film["y"] + film["height"]
+
+
+def test_any_file_can_be_chosen(visit: Page) -> None:
+    assert visit.locator("#files").get_attribute("accept") is None  # DICOM files often have no ending
+
+
+def test_a_bundle_trained_on_phantoms_says_so(visit: Page) -> None:
+    expect(visit.locator("#phantoms")).to_be_visible()
+    expect(visit.locator("#phantoms")).to_contain_text("Trained on generated phantoms")
 
 
 def test_a_file_too_large_is_not_even_sent(visit: Page, tmp_path: Path) -> None:
@@ -184,12 +251,13 @@ def test_by_keyboard_alone(visit: Page) -> None:
             break
     visit.keyboard.press("Enter")
     expect(visit.locator("#tools")).to_be_visible(timeout=20_000)
+    assert visit.evaluate("() => document.activeElement.id") == "stage"
     for _ in range(12):
         visit.keyboard.press("Tab")
         if visit.evaluate("() => document.activeElement.id") == "needed":
             break
     visit.keyboard.press("End")
-    expect(visit.locator("#verdict")).to_have_text("Nothing outlined")
+    expect(visit.locator("#verdict")).to_have_text("Pneumothorax not suspected")
     expect(visit.locator("#needed")).to_have_attribute("aria-valuetext", "1.00, yours")
 
 
