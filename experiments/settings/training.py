@@ -44,6 +44,10 @@ class TrainingSettings(Settings):
     """Images a step, of all processes together."""
     accumulate: int = Field(default=1, ge=1)
     """Steps whose gradients are added before the optimiser moves."""
+    micro_batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = "auto"
+    """Images of one pass, of all processes together; a step of batch_size is then several passes whose gradients are added.
+    `auto`: on a GPU the largest part of batch_size that fits into its memory (experiments/plan), without one all of it. null:
+    always all of it. Batch normalisation alone sees the smaller batch."""
     optimiser: Literal["adam", "adamw", "radam", "sgd"] = "adamw"
     """Adam (Kingma 2015), AdamW (Loshchilov 2019), RAdam (Liu 2020), SGD with momentum .9."""
     lr: float = Field(default=1e-3, gt=0, lt=10)
@@ -149,6 +153,13 @@ class TrainingSettings(Settings):
             raise ValueError(
                 f"batch_size {self.batch_size} is that of all processes together and must be a multiple of "
                 f"devices x nodes = {self.processes}"
+            )
+        if isinstance(self.micro_batch, int) and (
+            self.batch_size % self.micro_batch or self.micro_batch % self.processes
+        ):
+            raise ValueError(
+                f"micro_batch {self.micro_batch} must divide batch_size {self.batch_size} and be a multiple of devices x nodes = "
+                f"{self.processes}"
             )
         if self.iterations is not None and self.iterations % self.epochs:
             raise ValueError(

@@ -14,10 +14,10 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from experiments import ranks
-from experiments.hardware import Hardware
+from experiments.hardware import Hardware, current
 from experiments.networks import weights
 from experiments.settings.training import TrainingSettings, phases_of
-from experiments.training import loop
+from experiments.training import loop, micro_batch
 from experiments.training.checkpoints import Row, Trained
 from imaging.data.dataset import Images
 
@@ -47,11 +47,12 @@ def fit(
     for number, phase in enumerate(chain):
         folder = resume if len(chain) == 1 else resume / f"phase{number}"
         name = title if len(chain) == 1 else f"{title} phase {number + 1}/{len(chain)}"
+        judge = objective(phase)
         done = _finished(folder) or loop.fit(
             net,
-            objective(phase),
+            judge,
             *data(phase),
-            phase,
+            micro_batch.divided(net, judge.loss, phase, hardware or current()),
             title=name,
             resume=folder,
             report=_after(len(history), report),

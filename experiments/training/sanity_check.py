@@ -15,7 +15,7 @@ from experiments.monitoring.failures import is_memory
 from experiments.networks.normalisation import normalise
 from experiments.networks.precision import autocast, choose_precision
 from experiments.settings.training import TrainingSettings, for_model, phases_of
-from experiments.training import train_fold
+from experiments.training import micro_batch, train_fold
 from experiments.training.loop import Batch, Objective
 from experiments.training.train_fold import Groups
 from imaging.data import augment_batch
@@ -44,12 +44,13 @@ def check_model(
     for phase in phases_of(for_model(section, model)):
         where = f"{stage}, model {model}, {phase.image_size} px, batch_size {phase.batch_size}"
         images, _ = train_fold.datasets(prepared, number, phase)
+        judge = objective(phase, np.zeros(1, np.int64))
         try:
-            net = build(phase).to(hardware.device).to(memory_format=torch.channels_last)
+            net = build(phase)
+            phase = micro_batch.divided(net, judge.loss, phase, hardware)
+            net = net.to(hardware.device).to(memory_format=torch.channels_last)
             precision = choose_precision(phase.precision, hardware)
-            loss = step(
-                net, objective(phase, np.zeros(1, np.int64)), first_batch(images, phase), precision, hardware
-            )
+            loss = step(net, judge, first_batch(images, phase), precision, hardware)
         except ValueError:
             raise  # names its cause
         except Exception as error:
