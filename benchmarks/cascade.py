@@ -78,7 +78,7 @@ def timed(
     clock, processors = time.perf_counter(), time.process_time()
     scored = list(predictor.files(paths, cascade))
     into.append((time.perf_counter() - clock, time.process_time() - processors))
-    return [file.answer for file in scored if file.answer is not None]
+    return [file.prediction for file in scored if file.prediction is not None]
 
 
 def check_equal(fast: list[Prediction], slow: list[Prediction]) -> None:

@@ -85,7 +85,7 @@ def cascade(paths: list[Path], folder: Path) -> Callable[[list[Path]], None]:
         submit.write(found, folder / "ours.csv", folder / "studies.csv")
 
     run(paths)
-    assert predictor.looked == PASSING, predictor.looked
+    assert predictor.segmented == PASSING, predictor.segmented
     return run
 
 

@@ -88,7 +88,7 @@ def stages(predictor: Predictor, bundle: Bundle, folder: Path, paths: list[Path]
             results = Results(folder, Path(output), bundle, kinds)
             for file in scored:
                 results.write(file)
-    return sum(bool(file.answer and file.answer.mask.any()) for file in scored)
+    return sum(bool(file.prediction and file.prediction.mask.any()) for file in scored)
 
 
 def whole(predictor: Predictor, bundle: Bundle, folder: Path, paths: list[Path], times: Times) -> None:

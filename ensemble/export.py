@@ -35,7 +35,7 @@ def export(output: str | Path = bundle.PATH) -> Bundle:
             shutil.copyfile(source, folder / name)
         write_text(folder / "README.md", model_card.write(decision))
         fingerprints = {"data": decision.fitted["data_fingerprint"], "decision": sha256(DECISION)}
-        bundle.seal(folder, load_section("data", DataSettings).source, fingerprints).predictor()
+        bundle.write_index(folder, load_section("data", DataSettings).source, fingerprints).predictor()
     return Bundle.load(output)
 
 

@@ -112,8 +112,8 @@ def score(predictor: Predictor, files: dict[str, Path | None], side: int | None 
     for file in tqdm(predictor.files(present, side=side), "score", len(present), disable=None, unit="image"):
         name = present[file.path]
         rows[name] = (
-            _read(name, file.answer)
-            if file.answer
+            _read(name, file.prediction)
+            if file.prediction
             else _refused(name, file.refusal.reason if file.refusal else "")
         )
     return pd.DataFrame(rows.values(), columns=list(_refused("", "")))

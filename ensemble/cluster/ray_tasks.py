@@ -102,7 +102,8 @@ class Scorer:
                 batch.append((Scored(Path(name), _facts(facts)), np.asarray(square, np.uint8)))
         scored = self.predictor.decide(batch, self.cascade)
         return [
-            {**triage.row(name, one), **_mask(one.answer)} for name, one in zip(names, scored, strict=True)
+            {**triage.row(name, one), **_mask(one.prediction)}
+            for name, one in zip(names, scored, strict=True)
         ]
 
 

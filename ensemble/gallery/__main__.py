@@ -102,7 +102,7 @@ def cascade(prepared: Prepared) -> Figure:
     found = table[(table["label"] == 1) & table["submitted"]].sort_values("dice")
     wanted = found.iloc[len(found) // 2] if len(found) else table.iloc[0]
     square = np.asarray(prepared.images[int(prepared.rows([wanted["image_id"]])[0])])
-    answer = Bundle.load().predictor().answers([square], [(SIDE, SIDE)], cascade=False)[0]
+    answer = Bundle.load().predictor().predict([square], [(SIDE, SIDE)], cascade=False)[0]
     assert answer.map is not None
     image = np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
     return pipeline.cascade(image, answer.map, answer.mask, answer.prob, answer.needed)

@@ -104,7 +104,7 @@ class Bundle:
         return dict(read_json(self.folder / "metrics.json"))
 
 
-def seal(folder: str | Path, source: str, fingerprints: dict[str, str]) -> Bundle:
+def write_index(folder: str | Path, source: str, fingerprints: dict[str, str]) -> Bundle:
     """Write bundle.json over what lies in a folder, and load it as anyone would.
 
     The name says the data's source and the content: equal bundles have equal names.

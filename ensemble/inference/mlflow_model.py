@@ -60,19 +60,21 @@ class Served(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """See `answers`."""
-        return answers(self.predictor, model_input)
+        """See `predict_table`."""
+        return predict_table(self.predictor, model_input)
 
 
-def answers(predictor: Predictor, table: pd.DataFrame) -> pd.DataFrame:
+def predict_table(predictor: Predictor, table: pd.DataFrame) -> pd.DataFrame:
     """One row an image of a table as INPUT describes it, in its order; columns as OUTPUT describes them."""
     rows: list[dict[str, Any]] = []
     for start in range(0, len(table), BATCH):
         found = [_read(text, predictor) for text in table["image"].iloc[start : start + BATCH]]
         squares = [square for _, square in found if square is not None]
         shapes = [(file.facts.height, file.facts.width) for file, _ in found if file.facts]
-        said = iter(predictor.answers(squares, shapes) if squares else [])
-        rows += [_row(file if square is None else replace(file, answer=next(said))) for file, square in found]
+        said = iter(predictor.predict(squares, shapes) if squares else [])
+        rows += [
+            _row(file if square is None else replace(file, prediction=next(said))) for file, square in found
+        ]
     names = table["name"] if "name" in table else [None] * len(table)
     answered = pd.DataFrame(rows, columns=[spec.name for spec in OUTPUT.inputs], dtype=object)
     answered["name"] = pd.Series(list(names), dtype=object)
@@ -102,9 +104,9 @@ def _decoded(text: Any) -> bytes:
 
 def _row(file: Scored) -> dict[str, Any]:
     said: dict[str, Any] = triage.row("", file)
-    if file.answer is not None:
-        height, width = file.answer.mask.shape
-        said |= {"rle": rle.encode(file.answer.mask), "height": height, "width": width}
+    if file.prediction is not None:
+        height, width = file.prediction.mask.shape
+        said |= {"rle": rle.encode(file.prediction.mask), "height": height, "width": width}
     return said
 
 

@@ -64,7 +64,7 @@ class Scored:
 
     path: Path
     facts: Facts | None = None
-    answer: Prediction | None = None
+    prediction: Prediction | None = None
     refusal: RefusedFile | None = None
 
 
@@ -73,7 +73,7 @@ class Predictor:
 
     def __init__(self, decision: Decision, classifiers: list[Member], masks: list[Member], side: int) -> None:
         self.decision, self.classifiers, self.masks, self.side = decision, classifiers, masks, side
-        self.looked = 0  # images that the mask networks saw
+        self.segmented = 0  # images that the mask networks saw
 
     @classmethod
     def load(cls, models: str | Path = "models", decision: str | Path = PATH) -> Predictor:
@@ -102,7 +102,7 @@ class Predictor:
         maps = self._by_name([(member, quantise(member([square])[:, 0])) for member in self.masks], 1)
         return _values(probs[0]), _arrays(maps[0])
 
-    def answers(
+    def predict(
         self, squares: Sequence[Pixels], shapes: Sequence[tuple[int, int]], cascade: bool = True
     ) -> list[Prediction]:
         """Answers for a batch of prepared squares; masks have the images' own (height, width).
@@ -123,7 +123,7 @@ class Predictor:
             )
             for i, level in zip(open_, maps, strict=True):
                 found[i] = self.decision.predict(_values(probs[i]), _arrays(level), shapes[i])
-        self.looked += len(open_)
+        self.segmented += len(open_)
         return [answer for answer in found if answer is not None]
 
     def files(self, paths: Iterable[Path], cascade: bool = True, side: int | None = None) -> Iterator[Scored]:
@@ -152,9 +152,9 @@ class Predictor:
         squares = [square for _, square in batch if square is not None]
         sizes = [(file.facts.height, file.facts.width) for file, _ in batch if file.facts is not None]
         shapes = sizes if side is None else [(side, side)] * len(sizes)
-        answers = iter(self.answers(squares, shapes, cascade) if squares else [])
+        answers = iter(self.predict(squares, shapes, cascade) if squares else [])
         for file, square in batch:
-            yield file if square is None else replace(file, answer=next(answers))
+            yield file if square is None else replace(file, prediction=next(answers))
 
     @staticmethod
     def _by_name(outputs: list[tuple[Member, Tensor]], count: int) -> list[dict[str, dict[int, Tensor]]]:
@@ -206,7 +206,7 @@ def with_quota(predictor: Predictor, files: Iterable[Path]) -> Predictor:
         update={"rule": rule.model_copy(update={"cut": 0.0}), "floor": 0.0}
     )
     everyone = Predictor(open_to_all, predictor.classifiers, predictor.masks, predictor.side)
-    prob = np.array([file.answer.prob for file in everyone.files(files) if file.answer])
+    prob = np.array([file.prediction.prob for file in everyone.files(files) if file.prediction])
     flat = Evidence(prob, prob, prob[:, None], np.zeros((len(prob), LEVELS), np.int64), np.ones_like(prob))
     decision = predictor.decision.for_batch(flat)
     return Predictor(decision, predictor.classifiers, predictor.masks, predictor.side)

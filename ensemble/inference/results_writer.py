@@ -35,28 +35,28 @@ class Results:
         """The study's row; for a mask first its picture and objects."""
         relative = scored.path.relative_to(self.folder)
         name = shown(relative)
-        if scored.answer is None or not scored.answer.mask.any():
+        if scored.prediction is None or not scored.prediction.mask.any():
             return triage.row(name, scored)
         try:
             grey = to_uint8(read(scored.path).pixels)
         except RefusedFile as refusal:  # it could be read a moment ago
-            return triage.row(name, replace(scored, answer=None, refusal=refusal))
+            return triage.row(name, replace(scored, prediction=None, refusal=refusal))
         picture = PurePosixPath("overlays") / safe(relative, ".png")
         found = triage.row(name, scored, picture.as_posix())
-        caption = f"{scored.answer.prob:.2f}   {found['area_px']:,} px   {found['side'] or ''}   research, not for diagnosis"
+        caption = f"{scored.prediction.prob:.2f}   {found['area_px']:,} px   {found['side'] or ''}   research, not for diagnosis"
         with atomic(self.output / picture) as temporary:
-            cv2.imwrite(str(temporary), overlay(grey, scored.answer.mask, caption)[..., ::-1])
+            cv2.imwrite(str(temporary), overlay(grey, scored.prediction.mask, caption)[..., ::-1])
         return {**found, "dicom": self._objects(scored, grey, relative, caption)}
 
     def _objects(self, scored: Scored, grey: NDArray[np.uint8], relative: Path, note: str) -> str:
         """The objects written, as a shell's pattern, or `none: ` and why."""
         if not self.dicom:
             return ""
-        if scored.facts is None or scored.answer is None or scored.facts.sop_class is None:
+        if scored.facts is None or scored.prediction is None or scored.facts.sop_class is None:
             return "none: no DICOM file"
         from imaging.dicom_objects import presentation_state, reference, secondary_capture, segmentation
 
-        author, mask = reference.Author(self.name, self.sha256), scored.answer.mask
+        author, mask = reference.Author(self.name, self.sha256), scored.prediction.mask
         try:
             study = reference.read(scored.path)
             makers = {

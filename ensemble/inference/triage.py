@@ -30,16 +30,16 @@ Row = dict[str, object]
 
 def row(name: str, scored: Scored, overlay: str = "", dicom: str = "") -> Row:
     """One study's row; `name` is its path as people see it."""
-    if scored.answer is None or scored.facts is None:
+    if scored.prediction is None or scored.facts is None:
         reason = scored.refusal.reason if scored.refusal else "not read"
         return {"file": name, "verdict": "refused", "probability": math.nan, "reason": reason}
-    found = measure(scored.answer.mask, scored.facts)
+    found = measure(scored.prediction.mask, scored.facts)
     return {
         "file": name,
         "verdict": "read",
-        "probability": scored.answer.prob,
+        "probability": scored.prediction.prob,
         "decision": "mask" if found.area_px else "no mask",
-        "reason": scored.answer.reason,
+        "reason": scored.prediction.reason,
         "area_px": found.area_px,
         "area_mm2": found.area_mm2,
         "side": found.side,

@@ -133,7 +133,7 @@ def score(predictor: Predictor, prepared: Prepared) -> tuple[Any, NDArray[np.flo
     for batch in _batches(prepared.fold_rows("holdout")):
         about = prepared.index.iloc[batch]
         shapes = list(zip(about["height"].astype(int), about["width"].astype(int), strict=True))
-        answers = predictor.answers([np.asarray(prepared.images[row]) for row in batch], shapes)
+        answers = predictor.predict([np.asarray(prepared.images[row]) for row in batch], shapes)
         for answer, image_id in zip(answers, about["image_id"], strict=True):
             true = rle.decode(prepared.truth[image_id], answer.mask.shape)
             dice.append(kaggle_dice(answer.mask, true))

@@ -246,5 +246,5 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_json(folder / "metrics.json", {"kaggle_dice": {"value": 0.5, "low": 0.4, "high": 0.6}})
     for name in ("params.yaml", "README.md", "LICENSE"):
         (folder / name).write_text(f"{name} of a test\n")
-    bundle.seal(folder, "test", {"data": "d", "decision": "d"})
+    bundle.write_index(folder, "test", {"data": "d", "decision": "d"})
     return folder

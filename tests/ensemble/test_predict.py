@@ -17,7 +17,7 @@ from highdicom.seg import segread
 
 from ensemble import predict
 from ensemble.inference import inputs, triage
-from ensemble.inference.bundle import Bundle, seal
+from ensemble.inference.bundle import Bundle, write_index
 from ensemble.inference.overlay import overlay
 from ensemble.inference.results_writer import Results, safe, shown
 from imaging.caption import BAR
@@ -51,7 +51,7 @@ def bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("sure") / "bundle"))
     decision = read_json(copy / "decision.json")
     write_json(copy / "decision.json", {**decision, "rule": {"kind": "gate", "cut": 0.0, "level": 1}})
-    return seal(copy, "test", {}).folder
+    return write_index(copy, "test", {}).folder
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_the_same_answers_without_the_cascade_and_from_the_predictor(
 ) -> None:
     loaded = Bundle.load(bundle)
     again = predict.predict(folder / "a", tmp_path / "out", loaded, (), cascade=False)
-    answer = next(loaded.predictor().files([folder / "a/same.png"])).answer
+    answer = next(loaded.predictor().files([folder / "a/same.png"])).prediction
     assert answer is not None
     row = table.set_index("file").loc["a/same.png"]
     assert again.loc[0, "area_px"] == row["area_px"] == answer.mask.sum()
@@ -150,7 +150,7 @@ def test_a_bundle_of_another_finding_makes_no_objects_coded_as_pneumothorax(
     folder: Path, bundle: Path, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(bundle, tmp_path / "bundle"))
-    seal(copy, "ct_ich", {})
+    write_index(copy, "ct_ich", {})
     with pytest.raises(ValueError, match="give --dicom none"):
         predict.predict(folder, tmp_path / "out", Bundle.load(copy), ("seg",))
 

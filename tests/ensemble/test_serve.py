@@ -52,20 +52,20 @@ def sent(data: bytes) -> str:
 def check(rows: list[dict[str, Any]], predictor: Predictor, studies: list[Path]) -> None:
     """Each row is what the predictor and the triage table say of the file."""
     for row, file in zip(rows, predictor.files(studies), strict=True):
-        assert file.answer is not None
+        assert file.prediction is not None
         said = triage.row("", file)
         for key in ("verdict", "decision", "reason", "area_px", "side"):
             assert row[key] == said[key]
-        assert row["probability"] == pytest.approx(file.answer.prob, abs=1e-6)
+        assert row["probability"] == pytest.approx(file.prediction.prob, abs=1e-6)
         assert (row["area_mm2"] is None) == (said["area_mm2"] is None)
         mask = rle.decode(row["rle"], (row["height"], row["width"]))
-        assert np.array_equal(mask, file.answer.mask)
+        assert np.array_equal(mask, file.prediction.mask)
         assert mask.any()
 
 
 def test_answers_are_the_predictors(predictor: Predictor, studies: list[Path]) -> None:
     table = pd.DataFrame({"image": [sent(path.read_bytes()) for path in studies], "name": ["a", "b"]})
-    found = mlflow_model.answers(predictor, table)
+    found = mlflow_model.predict_table(predictor, table)
     assert list(found["name"]) == ["a", "b"]
     check(found.to_dict("records"), predictor, studies)
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_a_row_among_the_others(
     good = sent(studies[1].read_bytes())
     if isinstance(image, str) and len(image) == 3000:
         image = "A" * (4 * mlflow_model.MAX_BYTES // 3 + 8)
-    found = mlflow_model.answers(predictor, pd.DataFrame({"image": [image, good]})).to_dict("records")
+    found = mlflow_model.predict_table(predictor, pd.DataFrame({"image": [image, good]})).to_dict("records")
     assert [row["verdict"] for row in found] == ["refused", "read"]
     assert re.search(words, found[0]["reason"])
     assert {key for key, value in found[0].items() if value is not None} == {"verdict", "reason"}
@@ -100,7 +100,7 @@ def test_more_images_than_a_batch(
 ) -> None:
     monkeypatch.setattr(mlflow_model, "BATCH", 2)
     texts = [sent(studies[1].read_bytes()), "%", sent(studies[0].read_bytes()), "%", "%"]
-    found = mlflow_model.answers(predictor, pd.DataFrame({"image": texts, "name": list("abcde")}))
+    found = mlflow_model.predict_table(predictor, pd.DataFrame({"image": texts, "name": list("abcde")}))
     assert "".join(found["name"]) == "abcde"
     assert list(found["verdict"]) == ["read", "refused", "read", "refused", "refused"]
     assert list(found["height"].iloc[[0, 2]]) == [200, 1024]

@@ -94,7 +94,7 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory, phantoms: list[Path])
     decision(1, sealed).save(folder / "decision.json")
     level = middle(Predictor.load(folder, folder / "decision.json"), phantoms[0])
     decision(level, sealed).save(folder / "decision.json")
-    return bundle.seal(folder, "phantom", {"data": "x", "decision": "y"})
+    return bundle.write_index(folder, "phantom", {"data": "x", "decision": "y"})
 
 
 def vivid(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -123,10 +123,10 @@ def decision(level: int, sealed: dict[str, dict[str, dict[str, str]]]) -> Decisi
 def middle(predictor: Predictor, path: Path) -> int:
     """A level that an untrained network's map reaches here and there: nine tenths of its pixels stay below."""
     scored = next(iter(predictor.files([path], cascade=False)))
-    assert scored.answer is not None
-    assert scored.answer.map is not None
-    level = int(np.quantile(scored.answer.map, 0.9))
-    assert 10 < level < int(scored.answer.map.max()) - 10  # with room above and below for the sliders
+    assert scored.prediction is not None
+    assert scored.prediction.map is not None
+    level = int(np.quantile(scored.prediction.map, 0.9))
+    assert 10 < level < int(scored.prediction.map.max()) - 10  # with room above and below for the sliders
     return level
 
 

@@ -53,16 +53,16 @@ def levels(answer: dict[str, Any]) -> np.ndarray:
 def test_the_answer_is_the_predictors(page: Page, phantoms: list[Path], predictor: Predictor) -> None:
     answer = study(page, phantoms[0])
     scored = next(iter(predictor.files([phantoms[0]], cascade=False)))
-    assert scored.answer is not None
+    assert scored.prediction is not None
     assert scored.facts is not None
-    assert answer["prob"] == pytest.approx(scored.answer.prob, abs=1e-6)
+    assert answer["prob"] == pytest.approx(scored.prediction.prob, abs=1e-6)
     assert (answer["reason"], answer["level"], answer["needed"]) == (
-        scored.answer.reason, scored.answer.level, 0.0,
+        scored.prediction.reason, scored.prediction.level, 0.0,
     )  # fmt: skip
-    found = measure(scored.answer.mask, scored.facts)
+    found = measure(scored.prediction.mask, scored.facts)
     assert found.area_px > 0
     assert {key: answer["finding"][key] for key in ("area_px", "area_mm2", "side")} == vars(found)
-    assert np.array_equal(levels(answer) >= answer["level"], scored.answer.mask)
+    assert np.array_equal(levels(answer) >= answer["level"], scored.prediction.mask)
     assert (answer["width"], answer["height"], answer["no_object"], answer["depth"]) == (1024, 1024, "", 8)
 
 

@@ -25,16 +25,16 @@ def test_loads_and_answers(tiny_bundle: Path) -> None:
     assert loaded.name.startswith("pneumothorax-test-")
     assert loaded.sha256 == sha256(tiny_bundle / "bundle.json")
     assert loaded.metrics["kaggle_dice"]["value"] == 0.5
-    answer = loaded.predictor().answers([np.full((64, 64), 90, np.uint8)], [(80, 100)])[0]
+    answer = loaded.predictor().predict([np.full((64, 64), 90, np.uint8)], [(80, 100)])[0]
     assert answer.mask.shape == (80, 100)
 
 
 def test_equal_content_has_an_equal_name(tiny_bundle: Path, folder: Path) -> None:
     before = Bundle.load(tiny_bundle)
-    again = bundle.seal(folder, "test", dict(before.index.fingerprints))
+    again = bundle.write_index(folder, "test", dict(before.index.fingerprints))
     assert (again.name, again.sha256) == (before.name, before.sha256)
     (folder / "README.md").write_text("another\n")
-    assert bundle.seal(folder, "test", {}).name != before.name
+    assert bundle.write_index(folder, "test", {}).name != before.name
 
 
 def test_changed_missing_and_foreign_files_are_named(folder: Path) -> None:
@@ -54,7 +54,7 @@ def test_changed_missing_and_foreign_files_are_named(folder: Path) -> None:
 def test_what_a_bundle_needs_cannot_be_left_out(folder: Path) -> None:
     (folder / "decision.json").unlink()
     with pytest.raises(ValueError, match=r"missing: decision\.json"):
-        bundle.seal(folder, "test", {})
+        bundle.write_index(folder, "test", {})
 
 
 def test_other_programs_hidden_files_do_no_harm(folder: Path) -> None:

@@ -74,9 +74,9 @@ def decisions(request, random_cases) -> dict[str, Decision]:
 def test_the_cascade_skips_and_changes_no_answer(decisions, kind) -> None:
     batch, shapes = squares(60), [(40, 50)] * 60
     with_, without = predictor(decisions[kind]), predictor(decisions[kind])
-    fast, slow = with_.answers(batch, shapes, cascade=True), without.answers(batch, shapes, cascade=False)
-    assert without.looked == 60
-    assert with_.looked < 60
+    fast, slow = with_.predict(batch, shapes, cascade=True), without.predict(batch, shapes, cascade=False)
+    assert without.segmented == 60
+    assert with_.segmented < 60
     for one, other in zip(fast, slow, strict=True):
         assert np.array_equal(one.mask, other.mask)
         assert (one.prob, one.raw, one.level, one.skipped, one.reason) == (
@@ -92,8 +92,8 @@ def test_a_floor_withholds_masks_that_the_rule_alone_would_give() -> None:
     rule = Triplet(top=200, area=1, bottom=100, reference=SIDE * SIDE)
     floored = decision_of(rule, floor=0.5)
     batch, shapes = squares(60), [(SIDE, SIDE)] * 60
-    fast = predictor(floored).answers(batch, shapes)
-    free = predictor(floored.model_copy(update={"floor": 0.0})).answers(batch, shapes)
+    fast = predictor(floored).predict(batch, shapes)
+    free = predictor(floored.model_copy(update={"floor": 0.0})).predict(batch, shapes)
     withheld = [one.skipped and other.mask.any() for one, other in zip(fast, free, strict=True)]
     assert sum(withheld) > 5
 

@@ -52,8 +52,8 @@ def test_the_same_probabilities_at_any_batch_size(predictor: Predictor, exported
 
 def test_the_same_answers(predictor: Predictor, exported: Path) -> None:
     shapes = [(70, 90)] * len(SQUARES)
-    mine = predictor.answers(SQUARES, shapes)
-    theirs = onnx_runtime.use(predictor, exported).answers(SQUARES, shapes)
+    mine = predictor.predict(SQUARES, shapes)
+    theirs = onnx_runtime.use(predictor, exported).predict(SQUARES, shapes)
     for a, b in zip(mine, theirs, strict=True):
         assert a.prob == pytest.approx(b.prob, abs=onnx_runtime.TOLERANCE)
         assert np.abs(a.map.astype(int) - b.map.astype(int)).max() <= 1
@@ -163,7 +163,7 @@ class Said:
     def __init__(self, masks: list[np.ndarray]) -> None:
         self.left = list(masks)
 
-    def answers(self, squares: list[Any], shapes: list[Any]) -> list[Any]:
+    def predict(self, squares: list[Any], shapes: list[Any]) -> list[Any]:
         return [Prediction(self.left.pop(0), 0.5, 0.5, 128, False, "") for _ in squares]
 
 

@@ -121,7 +121,7 @@ def test_only_what_was_accepted_is_used(
     verdict = {} if found is None else {f"{engine}/{precision}": {"accepted": found, "allowed": 0.002}}
     write_json(exported / onnx_runtime.INDEX, {**index, "compared": verdict})
     if words is None:
-        assert onnx_runtime.use(predictor, exported, precision, engine).answers(SQUARES, [(70, 90)] * 5)
+        assert onnx_runtime.use(predictor, exported, precision, engine).predict(SQUARES, [(70, 90)] * 5)
     else:
         with pytest.raises(ValueError, match=words):
             onnx_runtime.use(predictor, exported, precision, engine)
