@@ -39,7 +39,8 @@ class Case:
         """As params.yaml would have them."""
         common: dict[str, Any] = {
             "models": ["m"], "image_size": self.side, "batch_size": self.batch, "epochs": epochs, "validate_every": epochs,
-            "precision": precision, "flip_tta": False, "sampling": SamplingSettings(scheme="natural"),
+            "precision": precision, "inference_precision": precision, "flip_tta": False,
+            "sampling": SamplingSettings(scheme="natural"),
             "augment": AugmentSettings(engine="fused"),
         }  # fmt: skip
         if self.classifier:

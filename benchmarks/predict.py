@@ -14,13 +14,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-
-from ensemble.inference import inputs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
+from ensemble.inference import inputs
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import BATCH, Predictor, Scored
 from ensemble.inference.results_writer import KINDS, Results
@@ -34,7 +34,7 @@ Times = dict[str, list[float]]
 def main() -> None:
     """Print the table."""
     options = arguments()
-    paths = inputs.inputs(options.folder)[: options.studies]
+    paths = inputs.find(options.folder).files[: options.studies]
     bundle = Bundle.load(options.bundle)
     predictor = bundle.predictor()
     times: Times = defaultdict(list)
@@ -85,22 +85,27 @@ def stages(predictor: Predictor, bundle: Bundle, folder: Path, paths: list[Path]
             scored.append(Scored(path, facts, answer))
     for kinds in ((), *((kind,) for kind in KINDS)):
         with tempfile.TemporaryDirectory() as output, clock(times, f"write {'+ '.join(kinds) or 'pictures'}"):
-            results = Results(folder, Path(output), bundle, kinds)
+            results = Results(Path(output), bundle, kinds)
             for file in scored:
-                results.write(file)
+                results.write(file, file.path.relative_to(folder))
     return sum(bool(file.prediction and file.prediction.mask.any()) for file in scored)
 
 
 def whole(predictor: Predictor, bundle: Bundle, folder: Path, paths: list[Path], times: Times) -> None:
     """As the command does it, without loading the bundle; and the plain way, one study after the other."""
     with tempfile.TemporaryDirectory() as output, clock(times, "one by one, pictures"):
-        results = Results(folder, Path(output), bundle, ())
+        results = Results(Path(output), bundle, ())
         for path in paths:
-            results.write(next(predictor.files([path], cascade=False)))
+            results.write(next(predictor.files([path], cascade=False)), path.relative_to(folder))
     for name, kinds in (("whole, pictures", ()), ("whole, DICOM objects too", KINDS)):
         with tempfile.TemporaryDirectory() as output, clock(times, name):
-            results = Results(folder, Path(output), bundle, kinds)
-            list(ordered_map(results.write, predictor.files(paths), cores()))
+            results = Results(Path(output), bundle, kinds)
+            write = partial(write_one, results, folder)
+            list(ordered_map(write, predictor.files(paths), cores()))
+
+
+def write_one(results: Results, folder: Path, file: Scored) -> None:
+    results.write(file, file.path.relative_to(folder))
 
 
 def by_name(members: list, values: list) -> dict:

@@ -53,7 +53,7 @@ class Whole(nn.Module):
     def __init__(self, member: Member) -> None:
         super().__init__()
         self.net = member.net.to("cpu")
-        self.settings = member.settings.model_copy(update={"precision": "32-true"})
+        self.settings = member.settings.model_copy(update={"inference_precision": "32-true"})
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
@@ -105,7 +105,9 @@ def export(source: Path, output: Path, int8: bool = False, openvino: bool = Fals
         }
         index = Index(bundle=loaded.sha256, opset=OPSET, files=files)
         write_json(folder / INDEX, index.model_dump(mode="json"))
-        for engine, precision in ways(int8, openvino):
+        # float32 in ONNX Runtime repeats PyTorch's float32; a bundle of another precision must be compared.
+        plain: list[tuple[Engine, Precision]] = [("onnx", "fp32")] if predictor.precision != "32-true" else []
+        for engine, precision in [*plain, *ways(int8, openvino)]:
             data = loaded.index.fingerprints["data"]
             index = acceptance.add(index, predictor, folder, data, engine, precision)
             write_json(folder / INDEX, index.model_dump(mode="json"))

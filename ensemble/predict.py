@@ -1,12 +1,14 @@
-"""Read a folder of radiographs: `python -m ensemble.predict FOLDER --output OUT [--bundle DIR]`.
+"""Predict on radiographs: `python -m ensemble.predict FOLDER|FILE --output OUT [--bundle DIR]`.
 
 OUT is made anew and holds
 
-    triage.csv               every file with its verdict, the most probable pneumothorax first
+    triage.csv               every file with its result, the most probable pneumothorax first
     overlays/<as in FOLDER>  a picture of each study with a mask
-    dicom/<as in FOLDER>     DICOM objects over the study: .seg.dcm, .gsps.dcm (outline), .sc.dcm (picture); see docs/dicom.md
+    dicom/<as in FOLDER>     DICOM objects: .sr.dcm (report) for every DICOM study, and with a mask .seg.dcm, .gsps.dcm
+                             (outline) and .sc.dcm (picture); see docs/dicom.md
 
-With `--engine ray` a cluster reads, and OUT becomes an archive: tables in Parquet files, without pictures (docs/cluster.md).
+A run that was killed is taken up by the same command. With `--engine ray` a cluster predicts, and OUT becomes an archive: tables
+in Parquet files, without pictures (docs/cluster.md).
 
 The exit status is 0, or 3 when more files were refused than `--refused` allows, or 1 when nothing could be done.
 """
@@ -16,24 +18,25 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from itertools import chain, starmap
 from pathlib import Path
 from typing import get_args
 
 import pandas as pd
 from tqdm import tqdm
 
-from ensemble.inference import triage
+from ensemble.inference import journal, output, triage
 from ensemble.inference.bundle import PATH, Bundle
-from ensemble.inference.inputs import inputs
-from ensemble.inference.predictor import Predictor, with_quota
+from ensemble.inference.inputs import Inputs, find
+from ensemble.inference.predictor import Predictor, Scored, with_quota
 from ensemble.inference.results_writer import KINDS, Results
 from ensemble.rules.gate import Quota
 from ensemble.runtimes import onnx_runtime
+from imaging.decoding.radiograph import RefusedFile
 from imaging.io import command
-from imaging.io.files import atomic_folder
+from imaging.io.files import fingerprint
 from imaging.io.threads import cores, ordered_map
 
-TRIAGE = "triage.csv"
 TOO_MANY_REFUSED = 3
 
 
@@ -45,10 +48,12 @@ def main() -> None:
         if given.engine == "ray":
             refused = _on_ray(bundle, given)
         else:
-            predictor = _predictor(bundle, given)
+            inputs = find(Path(given.folder), given.output)
+            output.check_folder(given.output, len(inputs.files))
+            predictor, engine = _predictor(bundle, given)
             dicom = KINDS if given.dicom is None else given.dicom
-            table = predict(Path(given.folder), given.output, bundle, dicom, given.cascade, predictor)
-            print(summary(table, given.output))
+            table = predict(inputs, given.output, bundle, dicom, given.cascade, predictor, engine)
+            print(summary(table, given.output, inputs.notes))
             refused = float((table["verdict"] == "refused").mean())
     except ValueError as error:
         sys.exit(str(error))
@@ -56,32 +61,56 @@ def main() -> None:
 
 
 def predict(
-    folder: Path,
-    output: Path,
+    inputs: Inputs,
+    out: Path,
     bundle: Bundle,
     dicom: Sequence[str],
     cascade: bool = True,
     predictor: Predictor | None = None,
+    engine: str = "torch",
 ) -> pd.DataFrame:
     """Write OUT, whole or not at all, and return its table. Memory holds a few batches of images and one row a file.
 
-    predictor: the bundle's networks in another engine; None: in PyTorch."""
+    predictor: the bundle's networks in another engine, which `engine` names; None: in PyTorch. Studies that a killed run of the
+    same bundle and settings finished are not done again.
+    """
     if dicom and bundle.no_objects:
         raise ValueError(f"{bundle.no_objects}; give --dicom none")
-    paths = inputs(folder)
     predictor = predictor or bundle.predictor()
-    if isinstance(predictor.decision.rule, Quota):  # the share is one of this whole set
-        predictor = with_quota(predictor, paths)
-    with atomic_folder(output) as temporary:
-        results = Results(folder, temporary, bundle, tuple(dicom))
-        scored = tqdm(predictor.files(paths, cascade), "predict", len(paths), disable=None, unit="image")
-        table = triage.table(list(ordered_map(results.write, scored, cores())))
-        triage.write(table, temporary / TRIAGE)
+    names = {path: inputs.name(path) for path in [*inputs.files, *inputs.refused]}
+    states = {path: journal.state_of(path) for path in names}
+    key = {
+        "folder": str(inputs.folder.resolve()), "bundle": bundle.sha256, "dicom": list(dicom), "cascade": cascade,
+        "engine": engine,
+    }  # fmt: skip
+    if isinstance(predictor.decision.rule, Quota):  # its share is one of this very set
+        predictor = with_quota(predictor, inputs.files)
+        key["studies"] = fingerprint(sorted((str(path), state) for path, state in states.items()))
+    with journal.in_the_making(out, key) as kept:
+        results = Results(kept.folder, bundle, tuple(dicom))
+
+        def write(one: Scored) -> None:
+            name, state = names[one.path], states[one.path]
+            kept.add(name, state, *results.write(one, name, state))
+
+        missing = [path for path in inputs.files if not kept.finished(names[path], states[path])]
+        scored = chain(starmap(_refused, inputs.refused.items()), predictor.files(missing, cascade))
+        for _ in tqdm(
+            ordered_map(write, scored, cores()), "predict", len(missing), disable=None, unit="image"
+        ):
+            pass
+        kept.remove_others(names.values())
+        table = triage.table(kept.rows(names.values()))
+        triage.write(table, kept.folder / triage.FILE)
     return table
 
 
+def _refused(path: Path, refusal: RefusedFile) -> Scored:
+    return Scored(path, refusal=refusal)
+
+
 def _on_ray(bundle: Bundle, given: argparse.Namespace) -> float:
-    """Read into an archive and say so; the share of refused files."""
+    """Predict into an archive and print the counts; returns the share of refused files."""
     from ensemble.cluster import ray_engine  # an extra, which takes seconds to import
 
     if given.dicom:
@@ -105,28 +134,34 @@ def _on_ray(bundle: Bundle, given: argparse.Namespace) -> float:
     return refused / archive.files
 
 
-def _predictor(bundle: Bundle, given: argparse.Namespace) -> Predictor:
-    """In the engine that the command line asks for."""
+def _predictor(bundle: Bundle, given: argparse.Namespace) -> tuple[Predictor, str]:
+    """In the engine that the command line asks for, and that engine's name."""
     if given.onnx is not None:
-        return onnx_runtime.use(bundle.predictor(), given.onnx, given.precision)
+        made = onnx_runtime.use(bundle.predictor(), given.onnx, given.precision)
+        return made, f"onnx {given.precision}"
     if given.openvino is not None:
-        return onnx_runtime.use(bundle.predictor(), given.openvino, given.precision, "openvino")
+        made = onnx_runtime.use(bundle.predictor(), given.openvino, given.precision, "openvino")
+        return made, f"openvino {given.precision}"
     if given.precision != "fp32":
         raise ValueError(f"--precision {given.precision} needs --onnx or --openvino")
-    return bundle.predictor()
+    return bundle.predictor(), "torch"
 
 
-def summary(table: pd.DataFrame, output: Path) -> str:
-    """What was done and where to look."""
+def summary(table: pd.DataFrame, out: Path, notes: Sequence[str] = ()) -> str:
+    """The counts, and where the results lie."""
     refused, masks = (table["verdict"] == "refused").sum(), (table["decision"] == "mask").sum()
     lines = [
-        f"{len(table) - refused} read, {refused} refused, {masks} with a mask. Look at {output / TRIAGE}"
+        f"{len(table) - refused} read, {refused} refused, {masks} with a mask. Results: {out / triage.FILE}",
+        *notes,
     ]
     if masks:
-        lines.append(f"Pictures: {output / 'overlays'}")
-    without = table["dicom"].str.startswith("none").sum()
-    if without:
-        lines.append(f"{without} with a mask have no DICOM objects; the column `dicom` says why.")
+        lines.append(f"Pictures: {out / 'overlays'}")
+    if without := table["dicom"].str.startswith("none").sum():
+        lines.append(f"{without} studies have no DICOM objects; the column `dicom` says why.")
+    if failed := table["dicom"].str.contains("not made", regex=False).sum():
+        lines.append(
+            f"{failed} studies lack a DICOM object that could not be made; the column `dicom` says which."
+        )
     return "\n".join([*lines, "For research, not for diagnosis."])
 
 
@@ -139,23 +174,23 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "folder",
         metavar="FOLDER",
-        help="DICOM, PNG or JPEG files, at any depth; for --engine ray also a URL of a folder, or a text file with a path or URL "
-        "a line",
+        help="a file, or a folder of DICOM, PNG, JPEG, TIFF or BMP files at any depth; for --engine ray also "
+        "the URL of a folder, or a text file with a path or URL a line",
     )
     parser.add_argument(
         "--output",
         type=Path,
         required=True,
         metavar="OUT",
-        help="folder to make; it may not hold anything yet",
+        help="folder to make; it must be empty or missing",
     )
     parser.add_argument("--bundle", type=Path, default=Path(PATH), help=f"trained networks (default: {PATH})")
-    parser.add_argument("--dicom", type=_kinds, help="any of seg,gsps,sc, or none (default: all three)")
+    parser.add_argument("--dicom", type=_kinds, help="any of seg,gsps,sc,sr, or none (default: all)")
     parser.add_argument(
         "--no-cascade",
         dest="cascade",
         action="store_false",
-        help="mask networks see every image; same answers",
+        help="mask networks see every image; same results",
     )
     exported = parser.add_mutually_exclusive_group()
     for option, runtime in (("--onnx", "ONNX Runtime"), ("--openvino", "OpenVINO")):
@@ -165,28 +200,28 @@ def _arguments() -> argparse.Namespace:
             nargs="?",
             const=Path(onnx_runtime.PATH),
             metavar="DIR",
-            help=f"ask the networks through {runtime}, faster on a CPU (default folder: {onnx_runtime.PATH})",
+            help=f"run the networks in {runtime}, faster on a CPU (default folder: {onnx_runtime.PATH})",
         )
     parser.add_argument(
         "--precision",
         choices=get_args(onnx_runtime.Precision),
         default="fp32",
-        help="of --onnx or --openvino, where the export has found it to say the same (default: %(default)s)",
+        help="of --onnx or --openvino, where the export has accepted it (default: %(default)s)",
     )
     parser.add_argument(
         "--refused",
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="that may be refused, 0 to 1 (default 0)",
+        help="share of files that may be refused, 0 to 1 (default: 0)",
     )
-    parser.add_argument("--engine", choices=["local", "ray"], default="local", help="where the work is done")
+    parser.add_argument("--engine", choices=["local", "ray"], default="local", help="where to run")
     cluster = parser.add_argument_group("with --engine ray")
     cluster.add_argument(
-        "--address", metavar="HOST:PORT", help="of a running cluster (default: one on this machine, now)"
+        "--address", metavar="HOST:PORT", help="a running cluster (default: start one on this machine)"
     )
     cluster.add_argument(
-        "--shard", type=int, default=1024, help="files a Parquet file (default: %(default)s)"
+        "--shard", type=int, default=1024, help="files per Parquet file (default: %(default)s)"
     )
     return parser.parse_args()
 

@@ -1,11 +1,11 @@
-"""Score studies with the trained networks and write a submission.
+"""Predict on studies with the trained networks and write a submission.
 
     python -m ensemble.submit                                 the configured test set, into submission.csv
-    python -m ensemble.submit --images FOLDER --output FILE   any folder of DICOM, PNG or JPEG files
+    python -m ensemble.submit --images FOLDER --output FILE   any folder of DICOM, PNG, JPEG, TIFF or BMP files
 
 A submission has one row an image, `ImageId,EncodedPixels`, the mask as a run-length code in the image's own size or that of
-`--side`, `-1` for none. An image that could not be read is written as `refused`, never as empty;
-reports/submission/studies.csv says why.
+`--side`, `-1` for none. The id is the file's name without an image's ending. A file that cannot be read is written as `refused`,
+never as empty; reports/submission/studies.csv gives the reason.
 """
 
 from __future__ import annotations
@@ -14,33 +14,63 @@ import argparse
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from ensemble.decision.decision import Prediction
-from ensemble.inference.inputs import files_in
+from ensemble.inference import output, triage
+from ensemble.inference.inputs import by_id, find
+from ensemble.inference.names import inside
 from ensemble.inference.predictor import Predictor, with_quota
 from ensemble.rules.gate import Quota
 from experiments.settings.decision import SubmitSettings
 from imaging import rle
 from imaging.io import command
 from imaging.io.config import load_section, validate
-from imaging.io.files import atomic
+from imaging.io.files import atomic, write_png, write_text
 from imaging.io.tables import read_csv
 from imaging.settings import DataSettings
 from imaging.sources import list_studies, siim
 
 REFUSED = "refused"
 STUDIES = Path("reports/submission/studies.csv")
+Files = dict[str, Path | None]
+"""Path of each image id, in the order of the submission; None where there is no file."""
 
 
 def main() -> None:
     """The DVC stage submit, or a folder named on the command line."""
+    given = _arguments()
+    studies = STUDIES if given.output == Path("submission.csv") else given.output.with_suffix(".studies.csv")
+    try:
+        settings = SubmitSettings() if given.images else load_section("submit", SubmitSettings)
+        if given.side is not None:
+            settings = validate(SubmitSettings, {**settings.model_dump(), "side": given.side}, "submit")
+        files, notes = _own(given.images, "--images") if given.images else test_files(settings)
+        pictures = given.masks or (studies.parent / "masks" if settings.masks else None)
+        for path in (given.output, studies, *([pictures / "x.png"] if pictures else [])):
+            output.check_file(path, len(files))
+        table = score(Predictor.load(), files, settings.side)
+        write(table, given.output, studies)
+        if pictures:
+            write_masks(table, pictures)
+    except ValueError as error:
+        sys.exit(str(error))
+    read, refused = int((table["verdict"] == "read").sum()), int((table["verdict"] == REFUSED).sum())
+    masks = int((table["area_px"] > 0).sum())
+    if table.empty:
+        print(f"{load_section('data', DataSettings).folder}: no test studies, so the submission is empty.")
+    print(f"{read} read, {refused} refused; {masks} with a mask. Written: {given.output}; reasons: {studies}")
+    print("\n".join(notes), end="\n" if notes else "")
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ensemble.submit", description="Write a submission.")
     parser.add_argument(
-        "--images", type=Path, help="folder of DICOM, PNG or JPEG files (default: the configured test set)"
+        "--images",
+        type=Path,
+        help="a file, or a folder of images at any depth (default: the configured test set)",
     )
     parser.add_argument("--output", type=Path, default=Path("submission.csv"), help="the file to write")
     parser.add_argument(
@@ -51,34 +81,25 @@ def main() -> None:
     parser.add_argument(
         "--masks", type=Path, help="folder for each mask as a picture, 0 and 255 (default: none)"
     )
-    given = parser.parse_args()
-    studies = STUDIES if given.output == Path("submission.csv") else given.output.with_suffix(".studies.csv")
-    try:
-        settings = SubmitSettings() if given.images else load_section("submit", SubmitSettings)
-        if given.side is not None:
-            settings = validate(SubmitSettings, {**settings.model_dump(), "side": given.side}, "submit")
-        files = files_in(given.images) if given.images else test_files(settings)
-        table = score(Predictor.load(), files, settings.side)
-        write(table, given.output, studies)
-        if pictures := given.masks or (studies.parent / "masks" if settings.masks else None):
-            write_masks(table, pictures)
-    except ValueError as error:
-        sys.exit(str(error))
-    read, refused = int((table["verdict"] == "read").sum()), int((table["verdict"] == REFUSED).sum())
-    masks = int((table["area_px"] > 0).sum())
-    if table.empty:
-        print(f"{load_section('data', DataSettings).folder}: no test studies, so the submission is empty.")
-    print(
-        f"{read} read, {refused} refused; {masks} with a mask. Written: {given.output}; each study's verdict: {studies}"
-    )
+    return parser.parse_args()
 
 
-def test_files(settings: SubmitSettings) -> dict[str, Path | None]:
-    """Ids and files of the configured test set, in the order of the sample submission; None where a file is missing."""
-    data = load_section("data", DataSettings)
+def _own(images: Path, option: str) -> tuple[Files, list[str]]:
+    """Ids and files of a folder that somebody names, and what was left out of it."""
+    found = find(images)
+    return by_id(found, option), found.notes
+
+
+def test_files(settings: SubmitSettings) -> tuple[Files, list[str]]:
+    """Ids and files of the configured test set, and notes; None where a file of the sample submission is missing.
+
+    The order is that of `submit.sample`, which names all rows; else that of the source's sample submission, and own images that
+    it does not name follow. A sample that names none of the own images is another test set's and does not count.
+    """
+    data, notes = load_section("data", DataSettings), list[str]()
     own = settings.images is not None and Path(settings.images) != Path(data.folder)
     if own:
-        found = files_in(Path(str(settings.images)))
+        found, notes = _own(Path(str(settings.images)), "submit.images")
     else:
         records = list_studies(data).records
         tests = records[records["split"] == "test"]
@@ -92,7 +113,22 @@ def test_files(settings: SubmitSettings) -> dict[str, Path | None]:
         raise ValueError(
             f"data.folder {data.folder!r}: no test studies; set `submit.images` to a folder of them"
         )
-    return found if ids is None else {name: found.get(name) for name in ids}
+    if ids is None:
+        return found, notes
+    others = [name for name in found if name not in set(ids)]
+    if settings.sample:
+        left = f"{len(others)} images are not in submit.sample {settings.sample} and were left out."
+        return {name: found.get(name) for name in ids}, [*notes, *[left] * bool(others)]
+    if not own:
+        return {name: found.get(name) for name in ids}, notes
+    if len(others) == len(found):
+        return found, [
+            *notes,
+            "The source's sample submission names none of submit.images, and was not used.",
+        ]
+    kept = f"{len(others)} images are not in the source's sample submission; they follow its rows."
+    ordered = {name: found.get(name) for name in ids} | {name: found[name] for name in others}
+    return ordered, [*notes, *[kept] * bool(others)]
 
 
 def sample_ids(path: str) -> list[str]:
@@ -100,13 +136,12 @@ def sample_ids(path: str) -> list[str]:
     return list(dict.fromkeys(siim.column(read_csv(path), "ImageId", path)))
 
 
-def score(predictor: Predictor, files: dict[str, Path | None], side: int | None = None) -> pd.DataFrame:
+def score(predictor: Predictor, files: Files, side: int | None = None) -> pd.DataFrame:
     """One row an id: image_id, verdict (read or refused), reason, prob, area_px, height, width (of the mask: `side`, or
-    the image's own), code."""
+    the image's own), code.
+    """
     present = {path: name for name, path in files.items() if path is not None}
-    if present and isinstance(
-        predictor.decision.rule, Quota
-    ):  # the share is one of this whole set: look at it first
+    if present and isinstance(predictor.decision.rule, Quota):  # its share is one of this very set
         predictor = with_quota(predictor, present)
     rows = {name: _refused(name, "in the sample submission, but there is no such file") for name in files}
     for file in tqdm(predictor.files(present, side=side), "score", len(present), disable=None, unit="image"):
@@ -114,27 +149,27 @@ def score(predictor: Predictor, files: dict[str, Path | None], side: int | None 
         rows[name] = (
             _read(name, file.prediction)
             if file.prediction
-            else _refused(name, file.refusal.reason if file.refusal else "")
+            else _refused(name, file.refusal.message if file.refusal else "")
         )
     return pd.DataFrame(rows.values(), columns=list(_refused("", "")))
 
 
-def write(table: pd.DataFrame, output: Path, studies: Path) -> None:
+def write(table: pd.DataFrame, submission: Path, studies: Path) -> None:
     """Write the submission and each study's verdict; the submission is read back and checked before it takes its name."""
-    with atomic(output) as temporary:
-        submission = table[["image_id", "code"]].set_axis(["ImageId", "EncodedPixels"], axis=1)
-        submission.to_csv(temporary, index=False, lineterminator="\n")
+    with atomic(submission) as temporary:
+        rows = table[["image_id", "code"]].set_axis(["ImageId", "EncodedPixels"], axis=1)
+        rows.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
         check(temporary, table)
-    with atomic(studies) as temporary:
-        table.drop(columns="code").to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+    texts = {name: table[name].map(triage.for_spreadsheets) for name in ("image_id", "reason")}
+    reasons = table.assign(**texts).drop(columns="code")
+    write_text(studies, reasons.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
 
 
 def write_masks(table: pd.DataFrame, folder: Path) -> None:
-    """Each read image's mask as `<image id>.png`, 0 and 255, in the size that the table says."""
+    """Write each read image's mask as `<image id>.png`, 0 and 255, in the size that the table gives."""
     for row in table[table["verdict"] == "read"].to_dict("records"):
         mask = rle.decode(row["code"], (row["height"], row["width"]))
-        with atomic(folder / f"{row['image_id']}.png") as temporary:
-            cv2.imwrite(str(temporary), mask.astype(np.uint8) * np.uint8(255))
+        write_png(folder / inside(Path(row["image_id"]), ".png"), mask.astype(np.uint8) * np.uint8(255))
 
 
 def check(path: Path, table: pd.DataFrame) -> None:
@@ -150,11 +185,11 @@ def check(path: Path, table: pd.DataFrame) -> None:
             raise ValueError(f"{path}: the code of {row['image_id']} does not give back its mask")
 
 
-def _read(name: str, answer: Prediction) -> dict[str, object]:
-    height, width = answer.mask.shape
+def _read(name: str, found: Prediction) -> dict[str, object]:
+    height, width = found.mask.shape
     return {
-        "image_id": name, "verdict": "read", "reason": answer.reason, "prob": answer.prob,
-        "area_px": int(np.count_nonzero(answer.mask)), "height": height, "width": width, "code": rle.encode(answer.mask),
+        "image_id": name, "verdict": "read", "reason": found.reason, "prob": found.prob,
+        "area_px": int(np.count_nonzero(found.mask)), "height": height, "width": width, "code": rle.encode(found.mask),
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What an archive's run reads: a folder, a folder behind a URL, or a list of files, each with a name and an address."""
+"""The files of an archive: a folder, a folder behind a URL, or a list of files, each with a name and an address."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imaging.formats import remote
+from imaging.io.walk import walk
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,16 @@ class Inventory:
         root = Path(self.source)
         if not root.is_dir():
             raise ValueError(f"{root}: no such folder or list of files")
-        names = [path.relative_to(root) for path in sorted(root.rglob("*")) if not path.is_dir()]
-        seen = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-        if not seen:
-            raise ValueError(f"{root}: no files")
-        for name in seen:
-            path = root / name
-            yield name.as_posix(), path.stat().st_size if path.exists() else None
+        empty = True
+        for entry in walk(root):
+            if not entry.skipped:
+                empty = False
+                yield (
+                    os.path.relpath(entry.path, root),
+                    None if entry.refused else os.path.getsize(entry.path),
+                )
+        if empty:
+            raise ValueError(f"{root}: no images")
 
     def _lines(self) -> Iterator[tuple[str, int | None]]:
         empty = True

@@ -18,6 +18,7 @@ from imaging import rle
 from imaging.decoding.radiograph import Facts, RefusedFile
 from imaging.formats.reader import read_square
 from imaging.io.config import without_passwords
+from imaging.io.walk import printable
 
 BATCH = 16  # ensemble.inference.predictor.BATCH, which would bring torch
 KEPT = ("height", "width", "spacing_mm", "view", "orientation")
@@ -28,21 +29,19 @@ PLACED = pa.schema([("shard", pa.int64()), ("place", pa.int64()), *SCHEMA])
 
 
 def table(number: int, names: Sequence[str], addresses: Sequence[str]) -> pa.Table:
-    """A shard's files, a row a batch: shard, place of the batch's first file in it, names as people see them, addresses."""
+    """A shard's files, a row a batch: shard, place of the batch's first file in it, printable names, addresses."""
     places = range(0, len(names), BATCH)
     return pa.table(
         {
             "shard": [number] * len(places),
             "first": list(places),
-            "names": [json.dumps([shown(name) for name in names[i : i + BATCH]]) for i in places],
+            "names": [
+                json.dumps([printable(without_passwords(name)) for name in names[i : i + BATCH]])
+                for i in places
+            ],
             "addresses": [json.dumps(addresses[i : i + BATCH]) for i in places],
         }
     )
-
-
-def shown(name: str) -> str:
-    """A name as a table can hold it: bytes that are no text become �, and a URL's password ***."""
-    return without_passwords(name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
 def decode(row: Row, side: int) -> Row:

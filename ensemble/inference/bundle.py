@@ -1,12 +1,12 @@
-"""A bundle: one folder with all that gives answers, sealed by checksums. Whoever applies trained networks loads one.
+"""A bundle: one folder with all that predictions need, indexed by checksums. Every command that applies networks loads one.
 
-    bundle.json                                   this folder's name and the SHA-256 of every other file
+    bundle.json                                   name, precision of predictions, SHA-256 of every other file
     decision.json, params.yaml, metrics.json      the fitted decision, the run's settings, its measured hold-out
     README.md, LICENSE                            the model card and the licence
-    classification/<model>/fold<k>.safetensors    weights, with all that rebuilds the network in the .json beside them
+    classification/<model>/fold<k>.safetensors    weights; the .json beside them rebuilds the network
     segmentation/<model>/fold<k>.safetensors
 
-Nothing in it is unpickled and nothing in it is a path to elsewhere.
+Nothing in it is unpickled, and no path in it leaves the folder.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Index(Settings):
     """What people and model registries call it: the project, the data's source, the content."""
     fingerprints: dict[str, str]
     """Of the prepared data (`data`) and of the decision (`decision`)."""
+    precision: str = "32-true"
+    """In which the decision's out-of-fold predictions were made, and so every prediction of this bundle is; `+` joins several."""
     files: dict[str, str]
     """SHA-256 of every other file, by its path inside the folder."""
 
@@ -78,8 +80,14 @@ class Bundle:
         return cls(folder, index.name, sha256(folder / INDEX), index)
 
     def predictor(self) -> Predictor:
-        """The networks and the decision, ready to be asked."""
-        return Predictor.load(self.folder, self.folder / "decision.json")
+        """The networks and the decision, ready to predict; ValueError when their precision is not the one of the index."""
+        made = Predictor.load(self.folder, self.folder / "decision.json")
+        if made.precision != self.index.precision:
+            raise ValueError(
+                f"{self.folder / INDEX}: precision {self.index.precision}, but the decision was fitted in {made.precision}; "
+                "export again"
+            )
+        return made
 
     @property
     def source(self) -> str:
@@ -105,17 +113,23 @@ class Bundle:
 
 
 def write_index(folder: str | Path, source: str, fingerprints: dict[str, str]) -> Bundle:
-    """Write bundle.json over what lies in a folder, and load it as anyone would.
+    """Write bundle.json for the files in a folder, and load the bundle as anyone would.
 
-    The name says the data's source and the content: equal bundles have equal names.
+    The name holds the data's source and a fingerprint of the content: equal bundles have equal names.
     """
     folder = Path(folder)
     files = {name: sha256(folder / name) for name in sorted(_present(folder)) if name != INDEX}
     name = f"pneumothorax-{source}-{fingerprint(files)[:8]}"
-    write_json(
-        folder / INDEX, Index(name=name, fingerprints=fingerprints, files=files).model_dump(mode="json")
-    )
+    index = Index(name=name, fingerprints=fingerprints, precision=_precision(folder), files=files)
+    write_json(folder / INDEX, index.model_dump(mode="json"))
     return Bundle.load(folder)
+
+
+def _precision(folder: Path) -> str:
+    """Of all networks' out-of-fold predictions, by the decision's lineage; 32-true where there is none."""
+    path = folder / "decision.json"
+    lineage = read_json(path).get("fitted", {}).get("lineage", {}) if path.is_file() else {}
+    return "+".join(sorted({facts.get("precision", "32-true") for facts in lineage.values()})) or "32-true"
 
 
 def _read_index(path: Path) -> Index:

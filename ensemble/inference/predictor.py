@@ -1,6 +1,6 @@
-"""The trained networks and their decision as one thing: radiographs in, answers out.
+"""The trained networks with their decision: radiographs in, predictions out.
 
-The cascade: classifiers see every image; mask networks only those whose probability could still end in a mask.
+The cascade: classifiers see every image; mask networks only those whose probability may still end in a mask.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BATCH = 16  # enough for a GPU to be busy, small enough for 24 networks' maps of
 
 @dataclass(frozen=True)
 class Member:
-    """One trained network of a ensemble, ready to be asked."""
+    """One trained network of an ensemble, ready to predict."""
 
     name: str
     fold: int
@@ -60,7 +60,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Scored:
-    """What became of one file: its facts and answer, or the refusal."""
+    """The result of one file: its facts and prediction, or the refusal."""
 
     path: Path
     facts: Facts | None = None
@@ -92,6 +92,16 @@ class Predictor:
             )
         return cls(fitted, classifiers, masks, sides[0])
 
+    @property
+    def members(self) -> list[Member]:
+        """All networks."""
+        return [*self.classifiers, *self.masks]
+
+    @property
+    def precision(self) -> str:
+        """Of all networks' predictions, such as `32-true`; several are joined by `+`."""
+        return "+".join(sorted({member.settings.inference_precision for member in self.members}))
+
     def prepare(self, pixels: Pixels) -> Pixels:
         """The square (S, S) that the networks were trained on, from an image of at least that size or smaller."""
         return resize_image(pixels, self.side)
@@ -105,9 +115,10 @@ class Predictor:
     def predict(
         self, squares: Sequence[Pixels], shapes: Sequence[tuple[int, int]], cascade: bool = True
     ) -> list[Prediction]:
-        """Answers for a batch of prepared squares; masks have the images' own (height, width).
+        """Predictions for a batch of prepared squares; masks have the images' own (height, width).
 
-        Without the cascade the mask networks see every image: the same answers, and a map with each."""
+        Without the cascade the mask networks see every image: the same predictions, and a map with each.
+        """
         probs = self._by_name([(member, member(squares)[:, 0]) for member in self.classifiers], len(squares))
         found: list[Prediction | None] = [None] * len(squares)
         bound = self.decision.lower_bound()
@@ -124,12 +135,13 @@ class Predictor:
             for i, level in zip(open_, maps, strict=True):
                 found[i] = self.decision.predict(_values(probs[i]), _arrays(level), shapes[i])
         self.segmented += len(open_)
-        return [answer for answer in found if answer is not None]
+        return [prediction for prediction in found if prediction is not None]
 
     def files(self, paths: Iterable[Path], cascade: bool = True, side: int | None = None) -> Iterator[Scored]:
-        """Answers or refusals for files, in their order; decoding runs ahead in threads, memory holds a few batches.
+        """Predictions or refusals for files, in their order; decoding runs ahead in threads, memory holds a few batches.
 
-        side: masks are decided on squares of this side; None: at each image's own size."""
+        side: masks are decided on squares of this side; None: at each image's own size.
+        """
         batch: list[tuple[Scored, Pixels | None]] = []
         for item in ordered_map(self._read, paths, cores()):
             batch.append(item)
@@ -148,13 +160,13 @@ class Predictor:
     def decide(
         self, batch: list[tuple[Scored, Pixels | None]], cascade: bool = True, side: int | None = None
     ) -> Iterator[Scored]:
-        """Answers of up to BATCH files that were read, and the refused ones among them as they are."""
+        """Predictions of up to BATCH files that were read, and the refused ones among them as they are."""
         squares = [square for _, square in batch if square is not None]
         sizes = [(file.facts.height, file.facts.width) for file, _ in batch if file.facts is not None]
         shapes = sizes if side is None else [(side, side)] * len(sizes)
-        answers = iter(self.predict(squares, shapes, cascade) if squares else [])
+        predictions = iter(self.predict(squares, shapes, cascade) if squares else [])
         for file, square in batch:
-            yield file if square is None else replace(file, prediction=next(answers))
+            yield file if square is None else replace(file, prediction=next(predictions))
 
     @staticmethod
     def _by_name(outputs: list[tuple[Member, Tensor]], count: int) -> list[dict[str, dict[int, Tensor]]]:
@@ -179,28 +191,32 @@ def _members(
 ) -> tuple[list[Member], set[int]]:
     """The folds that the decision was fitted with, of the named models: files of another run beside them are left alone.
 
-    Returns them and the sizes of the data they were trained on."""
+    Returns them and the sizes of the data they were trained on. They predict in the precision that the decision was fitted in.
+    """
     members, sides = [], set()
     for name in names:
-        sealed = fitted.fitted["lineage"].get(f"{stage}/{name}", {}).get("weights", {})
-        if not sealed:
+        lineage = fitted.fitted["lineage"].get(f"{stage}/{name}", {})
+        if not lineage.get("weights"):
             raise ValueError(f"decision.json: names no trained networks of {stage}/{name}; run `dvc repro`")
-        for fold in map(int, sealed):
+        precision = lineage.get("precision", "32-true")
+        for fold in map(int, lineage["weights"]):
             path = path_of(stage, name, fold, models)
             if not path.is_file():
                 raise ValueError(f"{path}: missing, but the decision was fitted with it; run `dvc repro`")
             net, settings, facts = load(path)
             check_weights(fitted.fitted["lineage"], stage, name, fold, facts["weights_sha256"])
             net = net.to(current().device).to(memory_format=torch.channels_last)
+            settings = settings.model_copy(update={"inference_precision": precision})
             members.append(Member(name, fold, net, settings, facts["weights_sha256"]))
             sides.add(int(facts["prepared_size"]))
     return members, sides
 
 
 def with_quota(predictor: Predictor, files: Iterable[Path]) -> Predictor:
-    """The cut at which this very set of studies has the rule's share: one pass with every image let through.
+    """The predictor whose cut gives the rule's share of exactly these studies: one pass over all of them.
 
-    The floor stays, as it does where the decision is measured."""
+    The floor stays, as it does where the decision is measured.
+    """
     rule = predictor.decision.rule
     open_to_all = predictor.decision.model_copy(
         update={"rule": rule.model_copy(update={"cut": 0.0}), "floor": 0.0}

@@ -1,98 +1,105 @@
-"""What becomes of one scored study on the disk: its row, its picture, its DICOM objects."""
+"""Write one study's results: table row, overlay, DICOM objects."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ensemble.decision.decision import Prediction
 from ensemble.inference import triage
 from ensemble.inference.bundle import Bundle
+from ensemble.inference.findings import measure
+from ensemble.inference.journal import state_of
+from ensemble.inference.names import inside
 from ensemble.inference.overlay import overlay
 from ensemble.inference.predictor import Scored
-from imaging.decoding.radiograph import RefusedFile, to_uint8
+from imaging.caption import RESEARCH
+from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
 from imaging.formats.reader import read
-from imaging.io.files import atomic
+from imaging.io.files import atomic, write_png
+from imaging.io.walk import printable
 
-KINDS = ("seg", "gsps", "sc")
-LONGEST = 100
-"""Characters of a name that are kept; file systems hold 255 bytes, and endings follow."""
+KINDS = ("seg", "gsps", "sc", "sr")
+CHANGED = RefusedFile("FILE-CHANGED", "the file changed while it was read; run again")
 
 
 class Results:
     """Writes into one output folder; threads may call it side by side, each study has names of its own."""
 
-    def __init__(self, folder: Path, output: Path, bundle: Bundle, dicom: tuple[str, ...]) -> None:
-        self.folder, self.output, self.dicom = folder, output, dicom
+    def __init__(self, output: Path, bundle: Bundle, dicom: tuple[str, ...]) -> None:
+        self.output, self.dicom = output, dicom
         self.name, self.sha256 = bundle.name, bundle.sha256
 
-    def write(self, scored: Scored) -> triage.Row:
-        """The study's row; for a mask first its picture and objects."""
-        relative = scored.path.relative_to(self.folder)
-        name = shown(relative)
-        if scored.prediction is None or not scored.prediction.mask.any():
-            return triage.row(name, scored)
+    def write(
+        self, scored: Scored, relative: Path, state: list[int] | None = None
+    ) -> tuple[triage.Row, list[str]]:
+        """Write a study's files; returns its row and the files' paths in the output.
+
+        relative: its path inside the input. state: of the file before it was read (journal.state_of); one that has changed
+        since is refused.
+        """
+        name = printable(relative)
+        if scored.prediction is None or scored.facts is None:
+            return triage.row(name, scored), []
         try:
-            grey = to_uint8(read(scored.path).pixels)
+            grey = to_uint8(read(scored.path).pixels) if scored.prediction.mask.any() else None
         except RefusedFile as refusal:  # it could be read a moment ago
-            return triage.row(name, replace(scored, prediction=None, refusal=refusal))
-        picture = PurePosixPath("overlays") / safe(relative, ".png")
-        found = triage.row(name, scored, picture.as_posix())
-        caption = f"{scored.prediction.prob:.2f}   {found['area_px']:,} px   {found['side'] or ''}   research, not for diagnosis"
-        with atomic(self.output / picture) as temporary:
-            cv2.imwrite(str(temporary), overlay(grey, scored.prediction.mask, caption)[..., ::-1])
-        return {**found, "dicom": self._objects(scored, grey, relative, caption)}
+            return triage.row(name, replace(scored, prediction=None, refusal=refusal)), []
+        if state is not None and state_of(scored.path) != state:
+            return triage.row(name, replace(scored, prediction=None, refusal=CHANGED)), []
+        picture, caption = "", _caption(scored.prediction, scored.facts)
+        if grey is not None:
+            picture = (PurePosixPath("overlays") / inside(relative, ".png")).as_posix()
+            write_png(self.output / picture, overlay(grey, scored.prediction.mask, f"{RESEARCH}   {caption}"))
+        cell, objects = self._objects(scored, grey, relative, caption)
+        return triage.row(name, scored, picture, cell), [picture] * bool(picture) + objects
 
-    def _objects(self, scored: Scored, grey: NDArray[np.uint8], relative: Path, note: str) -> str:
-        """The objects written, as a shell's pattern, or `none: ` and why."""
+    def _objects(
+        self, scored: Scored, grey: NDArray[np.uint8] | None, relative: Path, note: str
+    ) -> tuple[str, list[str]]:
+        """What the table says about the objects, and the files written."""
+        assert scored.facts is not None
+        assert scored.prediction is not None
         if not self.dicom:
-            return ""
-        if scored.facts is None or scored.prediction is None or scored.facts.sop_class is None:
-            return "none: no DICOM file"
-        from imaging.dicom_objects import presentation_state, reference, secondary_capture, segmentation
+            return "", []
+        if scored.facts.sop_class is None:
+            return "none: no DICOM file", []
+        from imaging.dicom_objects import all_kinds, reference, report
 
-        author, mask = reference.Author(self.name, self.sha256), scored.prediction.mask
         try:
             study = reference.read(scored.path)
-            makers = {
-                "seg": lambda: segmentation.make(study, mask, author, note),
-                "gsps": lambda: presentation_state.make(study, mask, author, note),
-                "sc": lambda: secondary_capture.make(study, grey, mask, author, note),
-            }
-            made = {kind: makers[kind]() for kind in self.dicom}
         except reference.NoReference as missing:
-            return f"none: {missing}"
+            return f"none: {missing}", []
         except Exception as error:  # a header that nobody foresaw; its text may name the patient
-            return f"none: not made ({type(error).__name__})"
-        stem = PurePosixPath("dicom") / safe(relative, "")
-        for kind, dataset in made.items():
-            with atomic(self.output / f"{stem}.{kind}.dcm") as temporary:
+            return f"none: not made ({type(error).__name__})", []
+        found = measure(scored.prediction.mask, scored.facts)
+        about = report.Prediction(
+            scored.prediction.prob,
+            found.area_px,
+            found.area_mm2 if study.get("PixelSpacing") else None,
+            found.side,
+        )
+        author = reference.Author(self.name, self.sha256)
+        made = all_kinds.make(self.dicom, study, scored.prediction.mask, grey, about, author, note)
+        stem, files = PurePosixPath("dicom") / inside(relative, ""), []
+        for kind, dataset in made.objects.items():
+            files.append(f"{stem}.{kind}.dcm")
+            with atomic(self.output / files[-1]) as temporary:
                 dataset.save_as(temporary)
-        return f"{stem}.{{{','.join(made)}}}.dcm" if len(made) > 1 else f"{stem}.{next(iter(made))}.dcm"
+        return _cell(f"{stem}", list(made.objects), made.failed), files
 
 
-def shown(relative: Path) -> str:
-    """A path as people see it, and as a table can hold it: bytes that are no text become �."""
-    return relative.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def _caption(prediction: Prediction, facts: Facts) -> str:
+    found = measure(prediction.mask, facts)
+    side = f"   {found.side}" if found.side else ""
+    return f"{prediction.prob:.2f}   {found.area_px:,} px{side}"
 
 
-def safe(relative: Path, ending: str) -> PurePosixPath:
-    """A path inside the output for a path inside the input: the same where that is plain, and never another file's.
-
-    Names with other signs, too long ones and folders called like one of our files get a part of their hash instead.
-    """
-    *folders, name = relative.parts
-    plain = [_plain(part, part.lower().endswith((".png", ".dcm"))) for part in folders]
-    return PurePosixPath(*plain, _plain(name, False) + ending)
-
-
-def _plain(part: str, taken: bool) -> str:
-    clean = re.sub(r"[^\w .()+=@#-]", "_", part).strip(" .")[:LONGEST]
-    if clean == part and not taken:
-        return part
-    return f"{clean}-{hashlib.sha256(part.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+def _cell(stem: str, made: list[str], failed: dict[str, str]) -> str:
+    """The objects as a shell's pattern, then those that could not be made: `a.{seg,sr}.dcm; gsps: not made (ValueError)`."""
+    pattern = f"{stem}.{{{','.join(made)}}}.dcm" if len(made) > 1 else f"{stem}.{''.join(made)}.dcm"
+    failures = [f"{kind}: not made ({error})" for kind, error in failed.items()]
+    return "; ".join([pattern] * bool(made) + failures) or "none: nothing to write"

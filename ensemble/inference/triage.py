@@ -1,4 +1,4 @@
-"""triage.csv: one row a study, the most probable first, those that could not be read last and never as empty."""
+"""triage.csv: one row a study, the most probable first, refused files last and never as negative."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ import pandas as pd
 
 from ensemble.inference.findings import measure
 from ensemble.inference.predictor import Scored
-from imaging.io.files import atomic
+from imaging.io.files import write_text
 
+FILE = "triage.csv"
 COLUMNS = {
     "file": "path inside the folder that was read",
     "verdict": "`read` or `refused`",
     "probability": "calibrated probability of a pneumothorax",
     "decision": "`mask` or `no mask`",
-    "reason": "why, in words; for a refused file why it could not be read",
+    "reason": "why, in words; for a refused file its code and why it could not be read",
     "area_px": "pixels of the mask, at the file's own resolution",
-    "area_mm2": "the same in square millimetres, where the file says its spacing",
+    "area_mm2": "the same in square millimetres, where the file gives its spacing",
     "side": "the patient's: `left`, `right`, `both`",
     "overlay": "the picture, in the output folder",
-    "dicom": "DICOM objects, in the output folder, as a pattern `….{seg,gsps,sc}.dcm`; or `none: ` and why",
+    "dicom": "DICOM objects, in the output folder, as a pattern `….{seg,gsps,sc,sr}.dcm`; what could not be made, and why",
 }
 """Columns and what they hold."""
+FORMULA = ("=", "+", "-", "@", "'")
+"""Spreadsheets run a cell that begins with one of the first four as a formula; `'` marks a text."""
 
 Row = dict[str, object]
 
 
 def row(name: str, scored: Scored, overlay: str = "", dicom: str = "") -> Row:
-    """One study's row; `name` is its path as people see it."""
+    """One study's row; `name` is its path in printable form."""
     if scored.prediction is None or scored.facts is None:
-        reason = scored.refusal.reason if scored.refusal else "not read"
+        reason = scored.refusal.message if scored.refusal else "not read"
         return {"file": name, "verdict": "refused", "probability": math.nan, "reason": reason}
     found = measure(scored.prediction.mask, scored.facts)
     return {
@@ -57,7 +60,27 @@ def table(rows: list[Row]) -> pd.DataFrame:
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:
-    """Write the table whole or not at all; probabilities to 4 digits."""
-    shown = frame.assign(probability=frame["probability"].round(4))
-    with atomic(path) as temporary:
-        shown.to_csv(temporary, index=False, lineterminator="\n")
+    """Write the table whole or not at all; probabilities to 4 digits, texts safe for spreadsheets."""
+    safe = frame.assign(probability=frame["probability"].round(4))
+    for name in frame.columns[frame.dtypes == "string"]:
+        safe[name] = frame[name].map(for_spreadsheets, na_action="ignore")
+    write_text(path, safe.to_csv(index=False, lineterminator="\n"))
+
+
+def for_spreadsheets(text: str) -> str:
+    """A text that a spreadsheet shows instead of running it: `'` goes before `=`, `+`, `-`, `@` and `'`."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def from_spreadsheets(text: str) -> str:
+    """The text that `for_spreadsheets` was given."""
+    return text[1:] if text.startswith("'") else text
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file is such a table, by its first line."""
+    try:
+        with path.open("rb") as handle:
+            return handle.readline(500).strip() == ",".join(COLUMNS).encode()
+    except OSError:
+        return False

@@ -140,7 +140,7 @@ def use(
     this way has not been found to say the same (`untried` leaves that out). float32 in ONNX Runtime repeats PyTorch's numbers.
     """
     index, folder = load(folder), Path(folder)
-    if not untried and (engine, precision) != ("onnx", "fp32"):
+    if not untried and (engine, precision, predictor.precision) != ("onnx", "fp32", "32-true"):
         _check_accepted(index, folder, engine, precision)
 
     def member(stage: str, known: Member) -> Member:

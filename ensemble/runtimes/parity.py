@@ -58,7 +58,7 @@ def add(
         made = _quantised(predictor, folder, prepared, engine)
         index = index.model_copy(update={"files": {**index.files, **made}})
         write_json(folder / INDEX, index.model_dump(mode="json"))
-    found = compare(use(predictor, folder), use(predictor, folder, precision, engine, untried=True), prepared)
+    found = compare(predictor, use(predictor, folder, precision, engine, untried=True), prepared)
     return index.model_copy(update={"compared": {**index.compared, key_of(engine, precision): found}})
 
 
@@ -111,17 +111,17 @@ def inputs(squares: Squares, member: Member) -> list[NDArray[np.uint8]]:
 
 
 def compare(plain: Predictor, other: Predictor, prepared: Prepared) -> dict[str, Any]:
-    """The hold-out's Dice by both predictors, and whether the other may take the place."""
-    scores = {name: score(p, prepared) for name, p in (("fp32", plain), ("other", other))}
+    """The hold-out's Dice by both predictors, `plain` as `predict` runs it, and whether the other may replace it."""
+    scores = {name: score(p, prepared) for name, p in (("torch", plain), ("other", other))}
     moved = {
-        key: abs(getattr(scores["other"][0], key) - getattr(scores["fp32"][0], key))
+        key: abs(getattr(scores["other"][0], key) - getattr(scores["torch"][0], key))
         for key in ("score", "dice_positive")
     }
     return {
         "kaggle_dice": {name: parts.score for name, (parts, _) in scores.items()},
         "dice_positive": {name: parts.dice_positive for name, (parts, _) in scores.items()},
-        "probability_moved": float(np.abs(scores["other"][1] - scores["fp32"][1]).max()),
-        "images": len(scores["fp32"][1]),
+        "probability_moved": float(np.abs(scores["other"][1] - scores["torch"][1]).max()),
+        "images": len(scores["torch"][1]),
         "allowed": ALLOWED,
         "accepted": max(moved.values()) <= ALLOWED,
     }
@@ -147,8 +147,8 @@ def in_words(way: str, found: dict[str, Any]) -> str:
     both = found["dice_positive"]
     kept = "accepted" if found["accepted"] else f"not accepted: more than {found['allowed']:g}"
     return (
-        f"{way} on {found['images']} hold-out images: Kaggle Dice {found['kaggle_dice']['fp32']:.4f} -> "
-        f"{found['kaggle_dice']['other']:.4f}, of the positive ones {both['fp32']:.4f} -> {both['other']:.4f}; {kept}"
+        f"{way} on {found['images']} hold-out images: Kaggle Dice {found['kaggle_dice']['torch']:.4f} -> "
+        f"{found['kaggle_dice']['other']:.4f}, of the positive ones {both['torch']:.4f} -> {both['other']:.4f}; {kept}"
     )
 
 

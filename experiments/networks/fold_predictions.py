@@ -60,7 +60,7 @@ def tasks(
 
 
 def write_lineage(stage: str, model: str) -> None:
-    """Write `lineage.json` beside the predictions: the data, the networks' weights and the files' SHA-256.
+    """Write `lineage.json` beside the predictions: the data, the precision, the networks' weights and the files' SHA-256.
 
     `ensemble.fit` passes it on without opening the hold-out; `ensemble.evaluate` checks that this very hold-out was meant.
     """
@@ -71,6 +71,7 @@ def write_lineage(stage: str, model: str) -> None:
         folder / "lineage.json",
         {
             "data": next(iter(facts.values()))["data"],
+            "precision": next(iter(facts.values()))["settings"].get("inference_precision", "32-true"),
             "weights": {str(fold): fact["weights_sha256"] for fold, fact in facts.items()},
             "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
         },

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from experiments.hardware import Hardware, current
 from experiments.networks.normalisation import normalise
-from experiments.networks.precision import autocast, choose_precision
+from experiments.networks.precision import autocast
 from experiments.settings.training import TrainingSettings
 from imaging.data.dataset import Images, as_it_is, worker_init
 
@@ -34,10 +34,11 @@ def loader_workers(wish: int | str, hardware: Hardware, processes: int = 1) -> i
 def probabilities(net: nn.Module, image: Tensor, settings: TrainingSettings) -> Tensor:
     """float32 sigmoid of the network's output for uint8 images (B, 1, s, s): (B, 1) or (B, 1, s, s).
 
+    In `inference_precision`, not in that of the training: the same bundle then predicts the same on every machine.
     Averaged over the settings' scales, and with flip_tta over the image and its mirror image; maps are brought back.
     """
     entering, hardware = normalise(image, net), current()
-    with autocast(choose_precision(settings.precision, hardware), hardware):
+    with autocast(settings.inference_precision, hardware):
         views = [_at_scale(net, entering, scale, settings.flip_tta) for scale in settings.scales]
     return views[0] if len(views) == 1 else torch.stack(views).mean(dim=0)
 

@@ -87,7 +87,11 @@ class TrainingSettings(Settings):
     patience: int | None = Field(default=None, ge=1)
     """Early stop after this many epochs without a better validation score; needs `keep: best`."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """`auto`: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32."""
+    """Of training. `auto`: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32."""
+    inference_precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Of predictions: those that the decision is fitted on, and with them every later one, whatever the machine. The lineage and
+    the bundle record it. 32-true gives the same probabilities on every processor; the others are faster where the hardware
+    has them, and slower elsewhere."""
     deterministic: bool | Literal["auto"] = "auto"
     """Two trainings with equal settings end with equal weights, bit for bit. `auto`: on a CPU, where it costs nothing. On a GPU
     `true` turns cuDNN's search for the fastest convolution off and slows bilinear upsampling down (fpn, deeplabv3plus, unet_s5,

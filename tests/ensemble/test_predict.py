@@ -16,10 +16,12 @@ import pytest
 from highdicom.seg import segread
 
 from ensemble import predict
-from ensemble.inference import inputs, triage
+from ensemble.inference import triage
 from ensemble.inference.bundle import Bundle, write_index
+from ensemble.inference.inputs import find
+from ensemble.inference.names import inside
 from ensemble.inference.overlay import overlay
-from ensemble.inference.results_writer import Results, safe, shown
+from ensemble.inference.results_writer import Results
 from imaging.caption import BAR
 from imaging.io.files import read_json, write_json
 from imaging.phantom.chest.render import render
@@ -68,7 +70,8 @@ def table(done: subprocess.CompletedProcess[str], folder: Path) -> pd.DataFrame:
 
 def test_it_says_what_it_did(done: subprocess.CompletedProcess[str], folder: Path) -> None:
     assert done.returncode == predict.TOO_MANY_REFUSED, done.stderr
-    assert "7 read, 2 refused, 7 with a mask" in done.stdout
+    assert "7 read, 1 refused, 7 with a mask" in done.stdout
+    assert "1 files are no images and were left out (README.txt)." in done.stdout
     assert "not for diagnosis" in done.stdout
     assert "Warning" not in done.stderr
     assert not list(folder.parent.glob(".out*"))
@@ -76,12 +79,11 @@ def test_it_says_what_it_did(done: subprocess.CompletedProcess[str], folder: Pat
 
 def test_every_file_has_a_row_and_the_refused_ones_a_reason(table: pd.DataFrame, folder: Path) -> None:
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert set(table["file"]) == files - {".hidden.png"}
+    assert set(table["file"]) == files - {".hidden.png", "README.txt"}
     refused = table[table["verdict"] == "refused"].set_index("file")
-    assert set(refused.index) == {"cut.dcm", "README.txt"}
-    assert refused["reason"].str.len().min() > 10
+    assert refused["reason"].str.startswith("DICOM-").to_dict() == {"cut.dcm": True}
     assert refused[["probability", "area_px", "decision"]].isna().all(axis=None)
-    assert table["verdict"].tolist()[-2:] == ["refused", "refused"]
+    assert table["verdict"].tolist()[-1] == "refused"
     assert table["probability"].dropna().is_monotonic_decreasing
 
 
@@ -105,13 +107,13 @@ def test_dicom_objects_hold_the_mask_at_the_studys_size(table: pd.DataFrame, fol
     train = said[said.index.str.startswith("dicom-images-train")]
     assert len(train) == 2
     for name, pattern in train.items():
-        stem = pattern.removesuffix(".{seg,gsps,sc}.dcm")
+        stem = pattern.removesuffix(".{seg,gsps,sc,sr}.dcm")
         assert stem == f"dicom/{name}"
         read = segread(folder.parent / "out" / f"{stem}.seg.dcm").pixel_array
         assert read.shape == (1024, 1024)
         assert read.sum() == table.set_index("file").loc[name, "area_px"]
-        assert (folder.parent / "out" / f"{stem}.gsps.dcm").exists()
-        assert (folder.parent / "out" / f"{stem}.sc.dcm").exists()
+        for kind in ("gsps", "sc", "sr"):
+            assert (folder.parent / "out" / f"{stem}.{kind}.dcm").exists()
     assert said["same.png"] == "none: no DICOM file"
     (test,) = said[said.index.str.startswith("dicom-images-test")]
     assert test.startswith("none: no valid StudyInstanceUID")
@@ -121,7 +123,7 @@ def test_the_same_answers_without_the_cascade_and_from_the_predictor(
     table: pd.DataFrame, folder: Path, bundle: Path, tmp_path: Path
 ) -> None:
     loaded = Bundle.load(bundle)
-    again = predict.predict(folder / "a", tmp_path / "out", loaded, (), cascade=False)
+    again = predict.predict(find(folder / "a"), tmp_path / "out", loaded, (), cascade=False)
     answer = next(loaded.predictor().files([folder / "a/same.png"])).prediction
     assert answer is not None
     row = table.set_index("file").loc["a/same.png"]
@@ -133,7 +135,7 @@ def test_the_same_answers_without_the_cascade_and_from_the_predictor(
 def test_an_output_that_holds_something_is_spared(folder: Path, bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(ValueError, match="exists already; choose another folder"):
-        predict.predict(folder / "a", tmp_path, Bundle.load(bundle), ())
+        predict.predict(find(folder / "a"), tmp_path, Bundle.load(bundle), ())
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -142,7 +144,7 @@ def test_a_failure_leaves_nothing_behind(
 ) -> None:
     monkeypatch.setattr(triage, "table", lambda rows: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        predict.predict(folder / "a", tmp_path / "out", Bundle.load(bundle), ())
+        predict.predict(find(folder / "a"), tmp_path / "out", Bundle.load(bundle), ())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -152,7 +154,7 @@ def test_a_bundle_of_another_finding_makes_no_objects_coded_as_pneumothorax(
     copy = Path(shutil.copytree(bundle, tmp_path / "bundle"))
     write_index(copy, "ct_ich", {})
     with pytest.raises(ValueError, match="give --dicom none"):
-        predict.predict(folder, tmp_path / "out", Bundle.load(copy), ("seg",))
+        predict.predict(find(folder), tmp_path / "out", Bundle.load(copy), ("seg",))
 
 
 def test_a_file_that_vanishes_is_refused_and_a_header_nobody_foresaw_stops_nothing(
@@ -161,37 +163,38 @@ def test_a_file_that_vanishes_is_refused_and_a_header_nobody_foresaw_stops_nothi
     loaded = Bundle.load(bundle)
     study = next(folder.glob("dicom-images-train/*/*/*.dcm"))
     scored = next(loaded.predictor().files([study]))
-    results = Results(folder, tmp_path, loaded, ("seg",))
+    results = Results(tmp_path, loaded, ("seg", "sr"))
     monkeypatch.setattr("imaging.dicom_objects.segmentation.make", lambda *_: {}["Doe^Jane"])
-    assert results.write(scored)["dicom"] == "none: not made (KeyError)"
-    row = results.write(replace(scored, path=folder / "gone.dcm"))
-    assert (row["verdict"], row["reason"]) == ("refused", "no such file")
+    row, files = results.write(scored, Path("a.dcm"))
+    assert row["dicom"] == "dicom/a.dcm.sr.dcm; seg: not made (KeyError)"
+    assert files == ["overlays/a.dcm.png", "dicom/a.dcm.sr.dcm"]
+    row, files = results.write(replace(scored, path=folder / "gone.dcm"), Path("gone.dcm"))
+    assert (row["verdict"], row["reason"], files) == ("refused", "FILE-MISSING: no such file", [])
 
 
-@pytest.mark.parametrize(("name", "message"), [("nowhere", "no such folder"), ("empty", "no files")])
+@pytest.mark.parametrize(("name", "message"), [("nowhere", "no such file or folder"), ("empty", "no images")])
 def test_no_input_is_an_error(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=message):
-        inputs.inputs(tmp_path / name)
+        find(tmp_path / name)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["../../etc/passwd", "..", "a/../b", "C:\\x\\y", "a\nb", "-" * 300, "ä" * 200, "x.png/y", "con trol\x07", "..hidden",
-     os.fsdecode(b"caf\xe9.dcm")],
+    ["../../etc/passwd", "..", "a/../b", "C:\\x\\y", "a\nb", "-" * 300, "ä" * 120, "肺" * 83, "x.png/y", "con trol\x07",
+     "..hidden",     os.fsdecode(b"caf\xe9.dcm")],
 )  # fmt: skip
 def test_names_stay_inside_and_apart(name: str, tmp_path: Path) -> None:
-    made = safe(Path(name), ".png")
+    made = inside(Path(name), ".gsps.dcm")
     assert not made.is_absolute()
     assert (tmp_path / made).resolve().is_relative_to(tmp_path)
     assert all(part not in ("", ".", "..") and len(part.encode()) < 256 for part in made.parts)
-    assert made != safe(Path(name + "'"), ".png")
-    shown(Path(name)).encode()
+    assert made != inside(Path(name + "'"), ".gsps.dcm")
 
 
 def test_plain_names_stay_as_they_are() -> None:
-    assert safe(Path("Fälle 2024/a (1).dcm"), ".seg.dcm").as_posix() == "Fälle 2024/a (1).dcm.seg.dcm"
-    assert safe(Path("a.png/b"), ".png").parts[0] != safe(Path("a"), ".png").parts[0]
+    assert inside(Path("Fälle 2024/a (1).dcm"), ".seg.dcm").as_posix() == "Fälle 2024/a (1).dcm.seg.dcm"
+    assert inside(Path("a.png/b"), ".png").parts[0] != inside(Path("a"), ".png").parts[0]
 
 
 def test_an_overlay_is_no_larger_than_needed() -> None:

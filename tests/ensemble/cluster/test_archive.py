@@ -132,7 +132,7 @@ def test_no_inputs(source: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.txt").write_text("\n")
     source = source if "://" in source else str(tmp_path / source)
-    with pytest.raises(ValueError, match=r"no such|no files|names no files|not known"):
+    with pytest.raises(ValueError, match=r"no such|no images|no files|names no files|not known"):
         list(Inventory(source).names())
 
 

@@ -23,6 +23,7 @@ from ensemble import predict
 from ensemble.cluster import ray_engine, ray_tasks
 from ensemble.inference import predictor
 from ensemble.inference.bundle import Bundle
+from ensemble.inference.inputs import find
 from imaging import rle
 from tests.ensemble.inference.test_privacy import PLANTED, planted_in
 from tests.imaging import dicom_files
@@ -58,7 +59,7 @@ def command(folder: Path, out: Path, bundle: Path, *more: str) -> list[str]:
 
 
 def local(folder: Path, out: Path, bundle: Path) -> pd.DataFrame:
-    return predict.predict(folder, out, Bundle.load(bundle), ())
+    return predict.predict(find(folder), out, Bundle.load(bundle), ())
 
 
 def shards(out: Path) -> dict[Path, int]:

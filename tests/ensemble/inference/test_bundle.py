@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ensemble.inference import bundle
 from ensemble.inference.bundle import Bundle
@@ -98,3 +99,36 @@ def test_a_damaged_index_is_refused(folder: Path, content: str, message: str) ->
 def test_a_folder_without_an_index_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no bundle\.json.*python -m ensemble\.export"):
         Bundle.load(tmp_path)
+
+
+def fitted_in(folder: Path, precision: str) -> Bundle:
+    """The bundle as if its decision had been fitted on predictions in another precision."""
+    decision = json.loads((folder / "decision.json").read_text())
+    for facts in decision["fitted"]["lineage"].values():
+        facts["precision"] = precision
+    (folder / "decision.json").write_text(json.dumps(decision))
+    return bundle.write_index(folder, "test", {})
+
+
+def test_predictions_are_float32_whatever_the_training_was(tiny_bundle: Path) -> None:
+    """Or the same bundle would predict differently on a processor with bf16."""
+    loaded = Bundle.load(tiny_bundle)
+    assert loaded.index.precision == loaded.predictor().precision == "32-true"
+    assert {member.settings.precision for member in loaded.predictor().members} == {"auto"}
+
+
+def test_the_precision_that_the_decision_was_fitted_in_is_recorded_and_used(folder: Path) -> None:
+    before = Bundle.load(folder).predictor()
+    loaded = fitted_in(folder, "bf16-mixed")
+    assert loaded.index.precision == loaded.predictor().precision == "bf16-mixed"
+    square = [np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)]
+    exact, coarse = before.masks[0](square), loaded.predictor().masks[0](square)
+    assert not torch.equal(exact, coarse)
+    assert float((exact - coarse).abs().max()) < 0.05
+
+
+def test_an_index_that_states_another_precision_is_refused(folder: Path) -> None:
+    index = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(json.dumps({**index, "precision": "16-mixed"}))
+    with pytest.raises(ValueError, match="precision 16-mixed, but the decision was fitted in 32-true"):
+        Bundle.load(folder).predictor()

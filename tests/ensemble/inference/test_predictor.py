@@ -114,12 +114,14 @@ def decision_of(rule, floor: float = 0.0) -> Decision:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Twelve pictures of 80 × 60 pixels and one that is none."""
+    """Twelve pictures of 80 × 60 pixels, a file that is named like one, and files that are none."""
     (tmp_path / "studies").mkdir()
     for i, square in enumerate(squares(12)):
         wide = cv2.resize(square, (60, 80), interpolation=cv2.INTER_NEAREST)
         cv2.imwrite(str(tmp_path / "studies" / f"s{i:02d}.png"), wide)
-    (tmp_path / "studies" / "notes.txt").write_text("no picture")
+    (tmp_path / "studies" / "notes.png").write_text("no picture")
+    for name in ("README.txt", "train-rle.csv", "Thumbs.db"):
+        (tmp_path / "studies" / name).write_text("no picture")
     return tmp_path / "studies"
 
 
@@ -155,7 +157,7 @@ def test_a_side_that_makes_no_sense_is_said(monkeypatch, folder) -> None:
 
 
 def test_a_missing_folder_is_said(monkeypatch, tmp_path) -> None:
-    with pytest.raises(SystemExit, match="no such folder"):
+    with pytest.raises(SystemExit, match="no such file or folder"):
         run(monkeypatch, decision_of(Gate(cut=0.5, level=128)), tmp_path / "nowhere")
 
 

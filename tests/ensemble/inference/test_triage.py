@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pytest
 
 from ensemble.decision.decision import Prediction
 from ensemble.inference import triage
@@ -33,7 +35,7 @@ def test_order_and_blanks(tmp_path: Path) -> None:
         "c,read,0.9876,mask,why,3,0.8,right,overlays/c.png,none: no DICOM file\n"
         "a,read,0.25,no mask,why,0,,,,\n"
         "b,read,0.25,no mask,why,0,,,,\n"
-        "refused.txt,refused,,,no picture,,,,,\n"
+        "refused.txt,refused,,,FILE-FOREIGN: no picture,,,,,\n"
     )
     assert triage.table(rows[::-1]).equals(triage.table(rows))
 
@@ -43,3 +45,30 @@ def test_nothing_but_refusals_is_a_table_too() -> None:
     table = triage.table([row])
     assert table["verdict"].tolist() == ["refused"]
     assert "0 read, 1 refused, 0 with a mask" in summary(table, Path("out"))
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=cmd|' /C calc'!A0.dcm", "'=cmd|' /C calc'!A0.dcm"),
+        ("@SUM(A1).png", "'@SUM(A1).png"),
+        ("+1.png", "'+1.png"),
+        ("-1.png", "'-1.png"),
+        ("'a.png", "''a.png"),
+        ("a=1.png", "a=1.png"),
+        ("", ""),
+    ],
+)
+def test_a_spreadsheet_shows_names_and_runs_none(text: str, cell: str, tmp_path: Path) -> None:
+    assert triage.for_spreadsheets(text) == cell
+    assert triage.from_spreadsheets(cell) == text
+    triage.write(triage.table([triage.row(text, scored(0.5, 0))]), tmp_path / "triage.csv")
+    assert pd.read_csv(tmp_path / "triage.csv", keep_default_na=False)["file"].tolist() == [cell]
+
+
+def test_our_own_table_is_recognised(tmp_path: Path) -> None:
+    triage.write(triage.table([]), tmp_path / "triage.csv")
+    (tmp_path / "other.csv").write_text("file,verdict\na,b\n")
+    assert triage.is_ours(tmp_path / "triage.csv")
+    assert not triage.is_ours(tmp_path / "other.csv")
+    assert not triage.is_ours(tmp_path / "nowhere.csv")

@@ -15,6 +15,7 @@ import torch
 from ensemble import onnx_export, predict
 from ensemble.decision.decision import Prediction
 from ensemble.inference.bundle import Bundle
+from ensemble.inference.inputs import find
 from ensemble.inference.predictor import Member, Predictor
 from ensemble.runtimes import onnx_runtime, parity, quantise
 from imaging import rle
@@ -64,9 +65,9 @@ def test_a_folder_is_read_the_same_way(tiny_bundle: Path, exported: Path, tmp_pa
     for k, square in enumerate(SQUARES[:2]):
         cv2.imwrite(str(tmp_path / "in" / f"{k}.png"), square)
     loaded = Bundle.load(tiny_bundle)
-    mine = predict.predict(tmp_path / "in", tmp_path / "a", loaded, ())
+    mine = predict.predict(find(tmp_path / "in"), tmp_path / "a", loaded, ())
     other = onnx_runtime.use(loaded.predictor(), exported)
-    theirs = predict.predict(tmp_path / "in", tmp_path / "b", loaded, (), predictor=other)
+    theirs = predict.predict(find(tmp_path / "in"), tmp_path / "b", loaded, (), predictor=other)
     assert list(mine["decision"]) == list(theirs["decision"]) == ["mask", "mask"]
     assert np.allclose(mine["probability"], theirs["probability"], atol=onnx_runtime.TOLERANCE)
 
@@ -181,7 +182,7 @@ def test_int8_is_kept_only_if_the_dice_stays(world, lost: int, accepted: bool) -
     area = int(ill.sum())
     ill.flat[np.flatnonzero(ill)[:lost]] = False
     found = parity.compare(Said(truth), Said(other), prepared)  # type: ignore[arg-type]
-    assert found["kaggle_dice"]["fp32"] == 1
+    assert found["kaggle_dice"]["torch"] == 1
     positives = int(about["label"].sum())
     moved = 1 - (2 * area - 2 * lost) / (2 * area - lost)
     assert found["dice_positive"]["other"] == pytest.approx(1 - moved / positives)

@@ -72,7 +72,7 @@ def test_its_int8_moves_no_more_than_onnx_runtimes(
 SIGNALS = """
 import signal, subprocess, sys
 import numpy as np
-from ensemble.openvino_engine import Session, has_bf16
+from ensemble.runtimes.openvino_runtime import Session, has_bf16
 ended = []
 signal.signal(signal.SIGCHLD, lambda *_: ended.append(1))
 has_bf16()
@@ -87,7 +87,7 @@ assert ended
 
 
 def test_signals_are_handled_after_networks_are_gone(exported: Path) -> None:
-    """Their memory is that of the handlers' stack: see `openvino_engine.core`."""
+    """Their memory is that of the handlers' stack: see `openvino_runtime.core`."""
     code = [sys.executable, "-c", SIGNALS, str(exported / "fp32/segmentation/u/fold0.onnx")]
     done = subprocess.run(code, capture_output=True, text=True)
     assert done.returncode == 0, (done.returncode, done.stderr)
@@ -136,8 +136,8 @@ def refused(*args, **kwargs):
 socket.socket.connect = refused
 socket.getaddrinfo = refused
 import numpy as np
-from ensemble import openvino_engine
-openvino_engine.Session(pathlib.Path(sys.argv[1])).run(None, {"image": np.zeros((1, 1, 64, 64), np.uint8)})
+from ensemble.runtimes import openvino_runtime
+openvino_runtime.Session(pathlib.Path(sys.argv[1])).run(None, {"image": np.zeros((1, 1, 64, 64), np.uint8)})
 [thread.join(10) for thread in threading.enumerate() if thread is not threading.current_thread() and not thread.daemon]
 assert not asked, asked
 assert sys.modules["openvino_telemetry"] is None

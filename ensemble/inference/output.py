@@ -1,0 +1,52 @@
+"""Check that results can be written before any study is scored: writable, no folder in the way, room on the disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from imaging.io.files import check_replaceable
+
+A_FILE = 4096
+"""Bytes that the least result of a study takes: a row, or one block of a small picture."""
+AT_LEAST = 2**20
+
+
+def check_folder(path: Path, studies: int = 0) -> None:
+    """ValueError when a new folder `path` cannot be made, or something else is there."""
+    check_replaceable(path)
+    _check_room(path, studies)
+
+
+def check_file(path: Path, studies: int = 0) -> None:
+    """ValueError when a file `path` cannot be written or replaced."""
+    if path.is_dir():
+        raise ValueError(f"{path}: a folder; name a file")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise ValueError(f"{path}: exists and may not be replaced; choose another name")
+    _check_room(path, studies)
+
+
+def _check_room(path: Path, studies: int) -> None:
+    """Write a trial file where the results will lie, and compare the room that is left with the least that they take.
+
+    Folders above `path` that are not there yet are made later; the nearest one that is there decides.
+    """
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".trial-") as trial:
+            trial.write(b"\0" * A_FILE)
+            trial.flush()
+            os.fsync(trial.fileno())
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    needed = AT_LEAST + studies * A_FILE
+    if free < needed:
+        raise ValueError(
+            f"{path}: no space left on the disk: {free / 1e6:.1f} MB are free, at least {needed / 1e6:.1f} MB are needed"
+        )
