@@ -93,8 +93,8 @@ def _own(images: Path, option: str) -> tuple[Files, list[str]]:
 def test_files(settings: SubmitSettings) -> tuple[Files, list[str]]:
     """Ids and files of the configured test set, and notes; None where a file of the sample submission is missing.
 
-    The order is that of `submit.sample`, which names all rows; else that of the source's sample submission, and own images that
-    it does not name follow. A sample that names none of the own images is another test set's and does not count.
+    A sample submission names the rows and their order; images that it does not name are left out, and counted in a note. The
+    source's own sample is of its own test set, so that images of another folder are all kept.
     """
     data, notes = load_section("data", DataSettings), list[str]()
     own = settings.images is not None and Path(settings.images) != Path(data.folder)
@@ -115,20 +115,9 @@ def test_files(settings: SubmitSettings) -> tuple[Files, list[str]]:
         )
     if ids is None:
         return found, notes
-    others = [name for name in found if name not in set(ids)]
-    if settings.sample:
-        left = f"{len(others)} images are not in submit.sample {settings.sample} and were left out."
-        return {name: found.get(name) for name in ids}, [*notes, *[left] * bool(others)]
-    if not own:
-        return {name: found.get(name) for name in ids}, notes
-    if len(others) == len(found):
-        return found, [
-            *notes,
-            "The source's sample submission names none of submit.images, and was not used.",
-        ]
-    kept = f"{len(others)} images are not in the source's sample submission; they follow its rows."
-    ordered = {name: found.get(name) for name in ids} | {name: found[name] for name in others}
-    return ordered, [*notes, *[kept] * bool(others)]
+    others = len(found.keys() - set(ids))
+    left = f"{others} images are not in the sample submission {sample} and were left out."
+    return {name: found.get(name) for name in ids}, [*notes, *[left] * bool(others)]
 
 
 def sample_ids(path: str) -> list[str]:
