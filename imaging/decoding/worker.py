@@ -1,4 +1,4 @@
-"""The process in which foreign decoders work, apart from the program.
+"""The process in which native decoders work, apart from the program.
 
 JPEG 2000, JPEG-LS, the rarer JPEG processes and TIFF are decoded by native libraries, where a damaged or malicious picture can
 crash, hang or take all memory. Here that costs this process, and one file its reading. `imaging.decoding.sandbox` starts it and
@@ -8,9 +8,11 @@ talks to it over pipes: a line of JSON, then the bytes that it announces. Nothin
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,9 @@ MAX_OVERHEAD = 2**16
 _RLE_EXCESS = re.compile(r"padding - (\d+) vs\. \d+ bytes")
 """pydicom's warning of a segment that decodes to more than it should."""
 MEMORY = 8 * 2**30
-"""Bytes of address space: 12,000² pixels of 16 bits take 0.3 GB, and OpenJPEG works with 32 bits a pixel and copies."""
+"""Bytes of address space at most: 12,000² pixels of 16 bits take 0.3 GB, and OpenJPEG works with 32 bits a pixel and copies."""
+BASE, PER_BYTE, PER_SAMPLE = 2**29, 4, 48
+"""Bytes of address space that one frame may add: in all, for each compressed byte, for each sample of the declared size."""
 
 
 def main() -> None:
@@ -78,8 +82,10 @@ def _decode(frame: bytes, syntax: str, plugin: str, options: dict[str, Any]) -> 
 def _answer(header: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
     try:
         if "picture" in header:
+            _limit_memory()
             pixels, notes = pillow.page(frame)
             return {"dtype": pixels.dtype.str, "shape": pixels.shape, "notes": notes}, pixels.tobytes()
+        _limit_memory(_allowed(frame, header["options"]))
         pixels = decode(frame, header["syntax"], header["plugins"], header["options"])
     except Exception as error:  # plugins raise whatever they like on damaged data
         return _refusal(error), b""
@@ -93,11 +99,25 @@ def _refusal(error: Exception) -> dict[str, Any]:
     return {"code": "DECODER-FAILED", "error": lines[-1] if lines else type(error).__name__}
 
 
-def _limit_memory() -> None:
+def _allowed(frame: bytes, options: dict[str, Any]) -> int:
+    """Return the address space that decoding a frame of the declared size may take: a false size inside it gets no more."""
+    samples = options["rows"] * options["columns"] * options["samples_per_pixel"]
+    return _in_use() + BASE + PER_BYTE * len(frame) + PER_SAMPLE * samples
+
+
+def _in_use() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:  # no such file but on Linux
+        return MEMORY
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _limit_memory(soft: int = MEMORY) -> None:
     with contextlib.suppress(ImportError, ValueError, OSError):  # no such limits on Windows
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_AS, (min(soft, MEMORY), MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold a patient's picture
 
 

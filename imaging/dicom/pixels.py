@@ -230,7 +230,7 @@ def _native(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
         allocated == 8 and header.encoding.order == ">" and data.vr != b"OB"
     ):  # pairs of pixels in big-endian words
         words = np.frombuffer(value[: need + need % 2], np.uint16)
-        return words.byteswap().view(np.uint8)[:count].reshape(*shape, -1).squeeze(2)
+        return _arranged(words.byteswap().view(np.uint8)[:count], header, shape)
     codes = np.frombuffer(value[:need], f"{header.encoding.order}u{allocated // 8}")
     native = codes.astype(
         codes.dtype.newbyteorder("=")
@@ -238,9 +238,16 @@ def _native(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
     high = header.integer("HighBit")
     shift = max(high - stored + 1, 0) if high is not None and high < allocated else 0
     native = np.right_shift(native, shift, dtype=native.dtype) if shift else native
-    if samples(header) == 3 and header.integer("PlanarConfiguration") == 1:
-        return native.reshape(3, *shape).transpose(1, 2, 0)
-    return native.reshape(shape) if samples(header) == 1 else native.reshape(*shape, -1)
+    return _arranged(native, header, shape)
+
+
+def _arranged(codes: NDArray[Any], header: Header, shape: tuple[int, int]) -> NDArray[Any]:
+    """Arrange codes as (H, W), of colour as (H, W, samples)."""
+    if samples(header) == 1:
+        return codes.reshape(shape)
+    if header.integer("PlanarConfiguration") == 1 and len(codes) == 3 * shape[0] * shape[1]:
+        return codes.reshape(3, *shape).transpose(1, 2, 0)
+    return codes.reshape(*shape, -1)
 
 
 def _check_excess(header: Header, rest: memoryview, need: int, height: int) -> None:

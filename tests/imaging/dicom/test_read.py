@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 from pydicom import dcmread, uid
-from pydicom.data import get_testdata_file
+from pydicom.data import get_testdata_file, get_testdata_files
+from pydicom.encaps import generate_frames
 
 from imaging import dicom
 from imaging.dicom import RefusedFile, to_uint8
@@ -139,6 +140,65 @@ def test_8_bit_jpeg_in_16_bits_allocated(tmp_path):
     spread = decoded.max() - decoded.min()
     np.testing.assert_allclose(radiograph.pixels, (decoded - decoded.min()) / spread * 65535, atol=0.5)
     assert dicom.read(path, 20).pixels.shape == picture.shape
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS[1:], ids=lambda syntax: syntax.name)
+def test_more_bits_in_the_code_stream_than_bits_stored(tmp_path, syntax):
+    """As pydicom reads it; its highest bits would be lost by BitsStored, and the picture be noise."""
+    pixels = random_pixels(np.uint16, 16)
+    frame = next(
+        generate_frames(
+            dcmread(files.write(tmp_path / "a.dcm", pixels, syntax)).PixelData, number_of_frames=1
+        )
+    )
+    path = files.write_frame(tmp_path / "b.dcm", frame, syntax, pixels, stored=12)
+    radiograph = dicom.read(path)
+    np.testing.assert_array_equal(radiograph.pixels, pixels)
+    assert "BitsStored is 12" in radiograph.facts.notes[0]
+    overlay = files.write_frame(tmp_path / "c.dcm", frame, syntax, pixels, stored=12)
+    data = overlay.read_bytes()
+    place = data.index(b"\xe0\x7f\x10\0")
+    overlay.write_bytes(data[:place] + b"\0\x60\2\1US\2\0\x0c\0" + data[place:])
+    np.testing.assert_array_equal(dicom.read(overlay).pixels, full_range(pixels & 4095, 12, 0))
+
+
+def test_a_scan_header_without_its_spectrum():
+    """pydicom has the same 12-bit picture as it was and with the scan's parameters put right."""
+    wrong, right = (
+        dicom.read(get_testdata_file(name, download=False)).pixels
+        for name in ("JPEG-lossy.dcm", "JPGExtended.dcm")
+    )
+    np.testing.assert_array_equal(wrong, right)
+
+
+def by_pydicom(path):
+    """The greys 0..1 of a file without a window, as pydicom has its pixels; None where it cannot read them, or not so."""
+    try:
+        content = dcmread(path)
+        pixels = content.pixel_array.astype(float)
+    except Exception:
+        return None
+    shaped = ("WindowWidth", "ModalityLUTSequence", "VOILUTSequence", "PixelPaddingValue")
+    if pixels.ndim != 2 or any(keyword in content for keyword in shaped) or content.get("Modality") == "CT":
+        return None
+    wide = content.BitsStored > 8
+    low, high = (pixels.min(), pixels.max()) if wide else (0, 255)
+    greys = (pixels - low) / ((high - low) or 1)
+    return 1 - greys if content.PhotometricInterpretation == "MONOCHROME1" else greys
+
+
+def test_grey_files_of_pydicom_are_read_as_pydicom_reads_them():
+    compared = 0
+    for path in map(Path, get_testdata_files()):
+        greys = by_pydicom(path)
+        try:
+            ours = dicom.read(path).pixels
+        except RefusedFile:
+            continue
+        if greys is not None:
+            np.testing.assert_allclose(ours / np.iinfo(ours.dtype).max, greys, atol=0.003, err_msg=str(path))
+            compared += 1
+    assert compared >= 5
 
 
 def test_a_frame_in_several_fragments(tmp_path):

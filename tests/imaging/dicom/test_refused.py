@@ -149,6 +149,49 @@ def test_several_jpegs_in_one_frame(tmp_path):
     refused(files.write_frame(tmp_path / "a.dcm", [files.jpeg(picture)] * 2, JPEG, picture), "DICOM-FRAMES")
 
 
+@pytest.mark.parametrize("padding", [64, 1000])
+def test_padding_after_the_pixels_is_noted(tmp_path, padding):
+    pixels = random_pixels()
+    path = files.write(tmp_path / "a.dcm", pixels)
+    plain = path.read_bytes()
+    place = plain.index(b"\xe0\x7f\x10\0") + 8
+    length = int.from_bytes(plain[place : place + 4], "little") + padding
+    for filler, readable in ((b"\0", True), (b"\xff", True), (b"\1\2", False)):
+        rest = filler * (padding // len(filler))
+        path.write_bytes(plain[:place] + length.to_bytes(4, "little") + plain[place + 4 :] + rest)
+        if readable:
+            radiograph = dicom.read(path)
+            np.testing.assert_array_equal(radiograph.pixels, pixels)
+            assert "padding" in radiograph.facts.notes[0]
+        else:
+            refused(path, "DICOM-LENGTH")
+
+
+@pytest.mark.parametrize("table", [b"", b"\0" * 4, b"\0" * 12, b"\0\0\0\0\x09\x09\0\0\x10", None])
+def test_the_offset_table_is_not_believed(tmp_path, table):
+    """Devices write tables of several frames for one, and none at all."""
+    picture = smooth_picture()
+    path = files.write_frame(tmp_path / "a.dcm", files.jpeg(picture), JPEG, picture)
+    data, item = path.read_bytes(), b"\xfe\xff\x00\xe0"
+    place = data.index(item)
+    written = b"" if table is None else item + len(table).to_bytes(4, "little") + table
+    odd = tmp_path / "b.dcm"
+    odd.write_bytes(data[:place] + written + data[place + 8 :])
+    np.testing.assert_array_equal(dicom.read(odd).pixels, dicom.read(path).pixels)
+
+
+def test_rle_of_twice_the_rows_is_refused(tmp_path):
+    picture = smooth_picture()
+    frame = encoded_frame(tmp_path / "a.dcm", picture, uid.RLELossless)
+    refused(files.write_frame(tmp_path / "b.dcm", frame, uid.RLELossless, picture[:48]), "DICOM-LENGTH")
+
+
+def test_several_frames_of_rle_in_one(tmp_path):
+    picture = smooth_picture()
+    frame = encoded_frame(tmp_path / "a.dcm", picture, uid.RLELossless)
+    refused(files.write_frame(tmp_path / "b.dcm", [frame] * 2, uid.RLELossless, picture), "DICOM-FRAMES")
+
+
 @pytest.mark.parametrize("lost", [1, 2, 3, 40, 1000, 2000])
 def test_a_cut_jpeg_is_not_filled_with_grey(tmp_path, lost):
     picture = smooth_picture()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.uid import ExplicitVRLittleEndian
 
 from imaging import dicom
 from imaging.dicom import RefusedFile
+from imaging.dicom.header import tag_of
 from imaging.dicom.windowing import window
 from tests.imaging import dicom_files as files
 
@@ -189,6 +194,88 @@ def test_an_unknown_window_function_is_linear_and_noted(tmp_path):
     radiograph = shown(tmp_path, [49, 150], WindowCenter=100, WindowWidth=101, VOILUTFunction="CUBIC")
     assert radiograph.pixels[0].tolist() == [0, 255]
     assert "CUBIC" in radiograph.facts.notes[0]
+
+
+def test_an_unknown_function_does_not_invert(tmp_path):
+    """Taken as LINEAR, whose width is at least 1: below it the formula turns the greys round."""
+    radiograph = shown(tmp_path, [0, 9, 255], WindowCenter=9, WindowWidth="0.5", VOILUTFunction="CUBIC")
+    assert radiograph.pixels[0].tolist() == [0, 9, 255]
+    assert any("width 0.5" in note for note in radiograph.facts.notes)
+
+
+def stored_text(tmp_path, values, kind=np.uint8, stored=None, syntax=ExplicitVRLittleEndian, **elements):
+    """As `shown`, with values of any form as bytes, or a pair of representation and bytes."""
+    path = files.write(tmp_path / "a.dcm", np.array([values], kind), syntax, stored=stored)
+    head, data = dcmread(path).file_meta, path.read_bytes()
+    place = data.index(b"\xe0\x7f\x10\0")
+    added = b""
+    for keyword, value in sorted(elements.items(), key=lambda pair: tag_of(pair[0])):
+        vr, value = value if isinstance(value, tuple) else (b"DS", value)
+        value += b" " * (len(value) % 2)
+        tag = tag_of(keyword)
+        added += struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, len(value)) + value
+    assert head.TransferSyntaxUID == syntax
+    path.write_bytes(data[:place] + added + data[place:])
+    return dicom.read(path)
+
+
+# the window 100, 101: (x - 99.5) / 100 + 0.5
+WINDOWED, PLAIN = [1, 126, 255], [50, 99, 150]
+NUMBERS = {
+    "decimal comma": ({"WindowCenter": b"100,0", "WindowWidth": b"101,0"}, WINDOWED, "comma"),
+    "several values": ({"WindowCenter": b"100\\oops", "WindowWidth": b"101\\"}, WINDOWED, None),
+    "exponent and blanks": ({"WindowCenter": b" 1.00E+2", "WindowWidth": b"+101.\0"}, WINDOWED, None),
+    "FD": ({"WindowCenter": (b"FD", struct.pack("<d", 100)), "WindowWidth": (b"FD", struct.pack("<d", 101))}, WINDOWED, None),
+    "US": ({"WindowCenter": (b"US", struct.pack("<H", 100)), "WindowWidth": (b"US", struct.pack("<H", 101))}, WINDOWED, None),
+    "FL": ({"WindowCenter": (b"FL", struct.pack("<f", 100)), "WindowWidth": (b"SL", struct.pack("<l", 101))}, WINDOWED, None),
+    "units": ({"WindowCenter": b"100 HU", "WindowWidth": b"101 HU"}, PLAIN, "not a number"),
+    "infinite": ({"WindowCenter": b"100", "WindowWidth": b"1e999"}, PLAIN, "not a number"),
+    "not a number": ({"WindowCenter": b"nan", "WindowWidth": b"101"}, PLAIN, "not a number"),
+    "underscore": ({"WindowCenter": b"1_00", "WindowWidth": b"101"}, PLAIN, "not a number"),
+    "width alone": ({"WindowWidth": b"101"}, PLAIN, "lacks"),
+    "slope 0": ({"RescaleSlope": b"0", "RescaleIntercept": b"-9"}, PLAIN, "RescaleSlope is 0"),
+    "inversion": ({"RescaleSlope": b"-1\\", "RescaleIntercept": b"255,"  b"0"}, [205, 156, 105], "comma"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("elements", "greys", "note"), NUMBERS.values(), ids=NUMBERS.keys())
+def test_numbers_as_devices_write_them(tmp_path, elements, greys, note):
+    radiograph = stored_text(tmp_path, PLAIN, **elements)
+    assert radiograph.pixels[0].tolist() == greys
+    assert (note is None and radiograph.facts.notes == ()) or any(
+        note in text for text in radiograph.facts.notes
+    )
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"RescaleSlope": b"-1 HU"},
+        {"RescaleSlope": b"\\-1"},
+        {"RescaleSlope": b"nan"},
+        {"RescaleIntercept": b"-1.024,0"},
+        {"RescaleSlope": b"1e307"},
+    ],
+)
+def test_a_rescale_that_cannot_be_read_is_refused(tmp_path, elements):
+    """It may invert the picture."""
+    with pytest.raises(RefusedFile) as caught:
+        stored_text(tmp_path, PLAIN, **elements)
+    assert caught.value.code == "DICOM-NUMBER"
+
+
+@pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_a_table_without_descriptor_is_left_out_and_noted(tmp_path, keyword):
+    table = lut([1, 2])
+    table[0].LUTDescriptor = None
+    radiograph = shown(tmp_path, PLAIN, WindowCenter=100, WindowWidth=101, **{keyword: table})
+    assert radiograph.pixels[0].tolist() == WINDOWED
+    assert radiograph.facts.notes == (f"{keyword} has no descriptor and is left out",)
+
+
+def test_letter_case_does_not_matter(tmp_path):
+    assert shown(tmp_path, [0, 9], PhotometricInterpretation="monochrome2").pixels[0].tolist() == [0, 9]
+    assert shown(tmp_path, [0, 9], PhotometricInterpretation="Monochrome1").pixels[0].tolist() == [255, 246]
 
 
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
