@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import timing
 from ensemble.decision.decision import Prediction
 from ensemble.inference.predictor import BATCH, Predictor
-from imaging.formats.reader import read_reduced
+from imaging.decoding.radiograph import to_uint8
+from imaging.formats.reader import read
 from imaging.phantom.dataset import write
 from imaging.settings import PhantomSettings
 
@@ -116,9 +117,9 @@ def report(
 def parts(predictor: Predictor, paths: list[Path]) -> None:
     """Milliseconds a study of each part without the cascade: how much a skipped study can save at most."""
     batch = paths[:BATCH]
-    squares = [predictor.prepare(read_reduced(path, predictor.side)[0]) for path in batch]
+    squares = [predictor.prepare(to_uint8(read(path, predictor.side).pixels)) for path in batch]
     cases: dict[str, timing.Case] = {
-        "read and resize": (lambda _: [read_reduced(path, predictor.side) for path in batch], [None]),
+        "read and resize": (lambda _: [read(path, predictor.side) for path in batch], [None]),
         "classifiers": (lambda _: [member(squares) for member in predictor.classifiers], [None]),
         "mask networks": (lambda _: [member(squares) for member in predictor.masks], [None]),
     }

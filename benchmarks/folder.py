@@ -33,7 +33,8 @@ from ensemble.rules.gate import Gate
 from ensemble.runtimes import parity, quantise
 from ensemble.runtimes.onnx_runtime import OnnxMember, session
 from experiments.settings.training import ClassificationSettings
-from imaging.formats.reader import read_reduced
+from imaging.decoding.radiograph import to_uint8
+from imaging.formats.reader import read
 from imaging.io.threads import cores
 from imaging.phantom.dataset import write
 from imaging.settings import PhantomSettings
@@ -65,7 +66,7 @@ def rows() -> list[Row]:
 
 def cascade(paths: list[Path], folder: Path) -> Callable[[list[Path]], None]:
     """Our way: files, submission and verdicts as `python -m ensemble.submit` writes them."""
-    squares = [read_reduced(path, SIDE)[0] for path in paths]
+    squares = [to_uint8(read(path, SIDE).pixels) for path in paths]
     look, draw = (in_int8(member, squares, folder) for member in (classifier(), unet(SIDE)))
     decision = Decision(
         classifiers={"c": 1.0},

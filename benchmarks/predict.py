@@ -25,7 +25,8 @@ from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import BATCH, Predictor, Scored
 from ensemble.inference.results_writer import KINDS, Results
 from experiments.networks.inference import quantise
-from imaging.formats.reader import read_reduced
+from imaging.decoding.radiograph import to_uint8
+from imaging.formats.reader import read
 from imaging.io.threads import cores, ordered_map
 
 Times = dict[str, list[float]]
@@ -61,9 +62,9 @@ def arguments() -> argparse.Namespace:
 def stages(predictor: Predictor, bundle: Bundle, folder: Path, paths: list[Path], times: Times) -> int:
     """Each stage by itself over all studies; returns how many have a mask."""
     with clock(times, "read (decode, reduced)"):
-        read = [read_reduced(path, predictor.side) for path in paths]
+        found = [to_uint8(read(path, predictor.side).pixels) for path in paths]
     with clock(times, "resize"):
-        squares = [predictor.prepare(pixels) for pixels, _ in read]
+        squares = [predictor.prepare(pixels) for pixels in found]
     starts = range(0, len(paths), BATCH)
     with clock(times, "classify"):
         looks = [[member(squares[k : k + BATCH])[:, 0] for member in predictor.classifiers] for k in starts]

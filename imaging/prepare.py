@@ -2,7 +2,7 @@
 
     python -m imaging.prepare
 
-Writes data/prepared/ (images.npy, masks.npy, truth.csv, rejected.csv, index.parquet) and reports/data/. Test
+Writes data/prepared/ (images.npy, masks.npy, truth.csv, rejected.csv, patients.json, index.parquet) and reports/data/. Test
 studies are listed in the dataset card and scored from their own files later. Columns of index.parquet, one
 row an image, sorted by image_id: image_id, patient_id, path, width, height (original, px), sex, age (years),
 view, spacing_mm (of the rows), label (1, 0, NA unlabelled), area_px (of the mask at the original
@@ -12,9 +12,9 @@ resolution), mask_row (in masks.npy, -1 without), sha256, split ('train', or 'va
 from __future__ import annotations
 
 import shutil
+import sys
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,14 @@ from tqdm import tqdm
 
 from imaging.io import command
 from imaging.io.config import load_section
-from imaging.io.files import atomic
+from imaging.io.files import atomic, write_json
 from imaging.io.npy_writer import row_writer
-from imaging.io.tables import GROUP, Packer
-from imaging.io.threads import cores, give_back, ordered_map
+from imaging.io.tables import typed, write_csv
+from imaging.io.threads import cores, ordered_map
 from imaging.preparation import dataset_card, patients
-from imaging.preparation.duplicates import twin_pairs
+from imaging.preparation.duplicates import duplicate_pairs
 from imaging.preparation.example import Refusal, read_example
-from imaging.prepared import FOLDER, TYPES
+from imaging.prepared import FOLDER, TYPES, PatientRecord
 from imaging.settings import DataSettings
 from imaging.sources import list_studies
 from imaging.sources.listing import REJECTED_COLUMNS, Listing, rows
@@ -54,18 +54,18 @@ def run(settings: DataSettings, folder: str | Path = FOLDER, report: str | Path 
     """
     folder = Path(folder)
     about = _prepared(settings, folder)
-    give_back()
     dataset_card.write(report, about)
     with atomic(folder / "index.parquet") as temporary:
-        about.index.to_parquet(temporary, index=False, row_group_size=GROUP)
+        about.index.to_parquet(temporary, index=False)
+    if warning := about.patients.warning:
+        print(f"{settings.folder}: {warning}", file=sys.stderr)
 
 
 def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
     """All files but the index, which says that they are there."""
     listing = list_studies(settings)
     is_test = listing.records["split"] == "test"
-    train, tests = listing.records[~is_test].sort_values("image_id"), int(is_test.sum())
-    listing = replace(listing, records=train[:0])  # names and codes of a large source need not be here twice
+    train = listing.records[~is_test].sort_values("image_id")
     _check_refused(listing.rejected, len(train), settings.refused_share, folder)
     _check_room(folder, train, settings.image_size)
 
@@ -73,20 +73,27 @@ def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
         leftover.unlink()
     # Written last: while it is missing, nothing here is valid.
     (folder / "index.parquet").unlink(missing_ok=True)
-    records, count = rows(train), len(train)
-    del train  # its rows go as they are read
-    read = _read_all(records, count, settings.image_size, folder)
+    read = _read_all(train, settings.image_size, folder)
     rejected = pd.concat([listing.rejected, read.rejected], ignore_index=True)
     _check_refused(rejected, len(read.facts), settings.refused_share, folder)
     owners = _owners(read, listing, folder)
     index = read.facts.assign(patient_id=pd.Series(owners.ids, dtype="string"))[list(TYPES)]
     truth = read.facts.loc[read.facts["code"].notna(), ["image_id", "code"]]
-    _write_csv(folder / "truth.csv", truth.set_axis(["ImageId", "EncodedPixels"], axis=1))
-    _write_csv(folder / "rejected.csv", rejected)
-    notes = [*listing.notes, *owners.notes, *read.notes]
+    write_csv(folder / "truth.csv", truth.set_axis(["ImageId", "EncodedPixels"], axis=1))
+    write_csv(folder / "rejected.csv", pd.concat([rejected, listing.skipped], ignore_index=True))
+    record = _record(index, owners)
+    write_json(folder / "patients.json", asdict(record))
     images, masks = (np.load(folder / name, mmap_mode="r") for name in ("images.npy", "masks.npy"))
     return dataset_card.Dataset(
-        settings, index, images, masks, tests, rejected, owners.source, notes, listing.finding
+        settings=settings,
+        index=index,
+        images=images,
+        masks=masks,
+        tests=int(is_test.sum()),
+        rejected=rejected,
+        patients=record,
+        notes=[*listing.notes, *owners.notes, *read.notes],
+        finding=listing.finding,
     )
 
 
@@ -101,19 +108,18 @@ class _Read:
     notes: list[str]
 
 
-def _read_all(records: Iterator[dict[str, Any]], count: int, size: int, folder: Path) -> _Read:
-    """Stream `count` studies into images.npy and masks.npy, in their order."""
-    cv2.setNumThreads(1)  # the threads below have the cores already
-    facts = Packer({name: kind for name, kind in TYPES.items() if name != "patient_id"} | NOTED)
-    refusals = []
-    hashes = np.empty((count, 32), np.uint8)
+def _read_all(train: pd.DataFrame, size: int, folder: Path) -> _Read:
+    """Stream the studies into images.npy and masks.npy, in their order."""
+    cv2.setNumThreads(1)  # the threads below use all cores
+    facts: list[dict[str, Any]] = []
+    refusals, hashes = [], []
     odd: Counter[str] = Counter()
-    examples = ordered_map(partial(read_example, size=size), records, cores())
+    examples = ordered_map(partial(read_example, size=size), rows(train), cores())
     with (
         row_writer(folder / "images.npy", (size, size)) as images,
         row_writer(folder / "masks.npy", (size, size)) as masks,
     ):
-        for example in tqdm(examples, "prepare", count, disable=None, unit="image"):
+        for example in tqdm(examples, "prepare", len(train), disable=None, unit="image"):
             if isinstance(example, Refusal):
                 refusals.append((example.input, example.reason))
                 continue
@@ -121,22 +127,29 @@ def _read_all(records: Iterator[dict[str, Any]], count: int, size: int, folder: 
             mask_row = -1 if example.mask is None else masks.append(example.mask)
             noted = {"code": example.code, "told_patient": example.told, "dicom_patient": example.patient}
             facts.append({**example.facts, "mask_row": mask_row, **noted})
-            hashes[images.count - 1] = example.hash
+            hashes.append(example.hash)
             odd.update(example.oddities)
     notes = [f"{files:,} files: {oddity}." for oddity, files in odd.most_common()]
     rejected = pd.DataFrame(refusals, columns=REJECTED_COLUMNS)
-    return _Read(facts.table(), hashes[: images.count], rejected, notes)
+    types = {name: kind for name, kind in TYPES.items() if name != "patient_id"} | NOTED
+    return _Read(typed(facts, types), np.array(hashes, np.uint8).reshape(-1, 32), rejected, notes)
 
 
 def _owners(read: _Read, listing: Listing, folder: Path) -> patients.Patients:
-    """Find each image's patient. Where the source is certain, equal pictures say nothing: CT slices above the head are
-    all alike.
+    """Find each image's patient. Where the source is certain, equal pictures prove nothing: CT slices above the head are all
+    alike.
     """
     ids = read.facts["image_id"].tolist()
     images = np.load(folder / "images.npy", mmap_mode="r")
-    pairs = [] if listing.certain else twin_pairs(read.hashes, images)
+    pairs = [] if listing.certain else duplicate_pairs(read.hashes, images)
     told, noted = (_or_none(read.facts[name]) for name in ("told_patient", "dicom_patient"))
     return patients.assign(ids, told, noted, pairs, listing.patients)
+
+
+def _record(index: pd.DataFrame, owners: patients.Patients) -> PatientRecord:
+    labelled = index["label"].notna().to_numpy(bool)
+    known = np.array(owners.known, bool)
+    return PatientRecord(owners.source, int(labelled.sum()), int((labelled & ~known).sum()))
 
 
 def _or_none(texts: pd.Series) -> list[str | None]:
@@ -150,12 +163,12 @@ def _check_refused(rejected: pd.DataFrame, kept: int, allowed: float, folder: Pa
     share = len(rejected) / (len(rejected) + kept)
     if share <= allowed and kept:
         return
-    _write_csv(folder / "rejected.csv", rejected)
+    write_csv(folder / "rejected.csv", rejected)
     examples = "\n".join(f"  {row.input}: {row.reason}" for row in rejected.head(5).itertuples())
-    mend = f"more than data.refused_share {allowed} allows; mend them or raise it to {np.ceil(share * 1000) / 1000:.3f}"
+    fix = f"more than data.refused_share {allowed} allows; correct them or raise it to {np.ceil(share * 1000) / 1000:.3f}"
     raise ValueError(
         f"{len(rejected):,} of {len(rejected) + kept:,} training inputs refused,"
-        f" {mend if kept else 'which leaves nothing to prepare; mend them'}."
+        f" {fix if kept else 'which leaves nothing to prepare; correct them'}."
         f" {folder / 'rejected.csv'} lists all of them; the first:\n{examples}"
     )
 
@@ -175,11 +188,6 @@ def _check_room(folder: Path, train: pd.DataFrame, size: int) -> None:
             f"{folder}: {len(train):,} images and {positives:,} masks of {size} px need {needed / 1e9:.1f} GB,"
             f" {free / 1e9:.1f} GB are free; free some or lower data.image_size"
         )
-
-
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    with atomic(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

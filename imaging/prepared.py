@@ -1,25 +1,20 @@
-"""The prepared data as every later stage reads it: tables in memory, images and masks mapped from their
-files.
-"""
+"""Read the prepared data: tables in memory, images and masks mapped from their files."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from imaging.io.files import fingerprint
-from imaging.io.tables import read_csv, read_parquet
+from imaging.io.files import fingerprint, read_json
+from imaging.io.tables import read_csv
 
 HOLDOUT = "holdout"
-
-
 FOLDER = "data/prepared"
 TYPES = {
     "image_id": "string", "patient_id": "string", "path": "string", "width": "int32", "height": "int32",
@@ -27,7 +22,23 @@ TYPES = {
     "mask_row": "int64", "sha256": "string", "split": "string",
 }  # fmt: skip
 """Columns of index.parquet: see `imaging.prepare`."""
-FILE_COLUMNS = ("path", "sha256")
+
+
+@dataclass(frozen=True)
+class PatientRecord:
+    """Where the patients are from, and of how many of the `labelled` images the patient is `unknown`: patients.json."""
+
+    source: str
+    labelled: int
+    unknown: int
+
+    @property
+    def warning(self) -> str:
+        """What every report says where patients are unknown; '' where all are known."""
+        if not self.unknown:
+            return ""
+        share = "" if self.unknown == self.labelled else f" for {self.unknown:,} of {self.labelled:,} images"
+        return f"patients unknown{share}: split and intervals are by image"
 
 
 class Prepared:
@@ -50,14 +61,19 @@ class Prepared:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row an image, sorted by image_id; row i describes images[i]. Columns: `imaging.prepare`, without `files`'."""
-        return read_parquet(self.folder / "index.parquet", FILE_COLUMNS)
+        """One row an image, sorted by image_id; row i describes images[i]. Columns: `TYPES`."""
+        return pd.read_parquet(self.folder / "index.parquet")
 
-    def files(self) -> pd.DataFrame:
-        """The file of each image in the order of `index`, path and sha256; read anew each time, being long and seldom wanted."""
-        return read_parquet(
-            self.folder / "index.parquet", [name for name in TYPES if name not in FILE_COLUMNS]
-        )
+    @cached_property
+    def patients(self) -> PatientRecord:
+        """Where the patients are from."""
+        return PatientRecord(**read_json(self.folder / "patients.json"))
+
+    @cached_property
+    def shared_patients(self) -> int:
+        """Number of patients who have images in more than one fold or in a fold and the hold-out: each is a leak."""
+        owner = self.index["patient_id"].iloc[self.rows(self.folds.index)]
+        return shared_patients(owner.to_numpy(object), self.folds.to_numpy(object))
 
     @cached_property
     def images(self) -> NDArray[np.uint8]:
@@ -91,18 +107,16 @@ class Prepared:
         return int(self.images.shape[1])
 
     @cached_property
-    def _ids(self) -> pa.Array:
-        """Image ids as Arrow finds them; an index of pandas would hold each as an object."""
-        return pa.array(self.index["image_id"], pa.string())
+    def _ids(self) -> pd.Index:
+        return pd.Index(self.index["image_id"].astype(object))
 
     def rows(self, ids: Any) -> NDArray[np.int64]:
         """The rows of these image ids, in their order; ValueError names an id that is not here."""
-        asked = pa.array(list(ids), pa.string())
-        rows = pc.index_in(asked, value_set=self._ids)
-        if rows.null_count:
-            missing = asked.filter(rows.is_null())[0].as_py()
-            raise ValueError(f"{self.folder}: no image {missing!r}")
-        return rows.to_numpy(zero_copy_only=False).astype(np.int64)
+        asked = pd.Index(list(ids), dtype=object)
+        rows = self._ids.get_indexer(asked)
+        if (rows < 0).any():
+            raise ValueError(f"{self.folder}: no image {asked[int(np.argmax(rows < 0))]!r}")
+        return rows.astype(np.int64)
 
     @cached_property
     def folds(self) -> pd.Series:
@@ -140,7 +154,7 @@ class Prepared:
     def fingerprint(self) -> str:
         """Names this data: image ids, labels, masks' codes, source files, prepared size and folds."""
         folds = self.folder / "folds.csv"
-        rows = zip(self.index["image_id"], self.index["label"], self.files()["sha256"], strict=True)
+        rows = zip(self.index["image_id"], self.index["label"], self.index["sha256"], strict=True)
         return fingerprint(
             ([image_id, None if pd.isna(label) else int(label), digest] for image_id, label, digest in rows),
             self.folder / "truth.csv",
@@ -160,3 +174,8 @@ class Prepared:
                 f"{self.folder / name}: {len(array)} rows, index.parquet says {rows}; prepare the data again"
             )
         return array
+
+
+def shared_patients(owner: NDArray[np.object_], part: NDArray[np.object_]) -> int:
+    """Number of patients with images in more than one part: owner, part: (N,), one each of an image."""
+    return int((pd.Series(part).groupby(owner).nunique() > 1).sum())

@@ -12,7 +12,6 @@ transposing is what takes the time. What goes on by columns need not be transpos
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any, Literal
 
 import cv2
@@ -51,37 +50,25 @@ def decode(code: str, shape: tuple[int, int], order: Literal["C", "F"] = "C") ->
     `order` is how it lies in memory: by rows, as images do, or by columns, as codes count and `encode` reads, which is faster.
     """
     height, width = shape
-    counts = _counts(code)
-    end = int(counts.sum())
+    lengths = counts(code)
+    end = int(lengths.sum())
     if end > height * width:
         raise RleError(
             f"a run ends at pixel {end}, past the {height * width} of an image {height} high and {width} wide; "
             "are the gaps absolute starts, or is the image another size?"
         )
     if order == "F":
-        inside = _repeat(np.append(counts, height * width - end))
+        inside = _repeat(np.append(lengths, height * width - end))
         return inside.reshape(width, height).T.view(np.bool_)
     mask = np.zeros((height, width), np.uint8)
-    if len(counts):
-        _draw(mask, counts)
+    if len(lengths):
+        _draw(mask, lengths)
     return mask.view(np.bool_)
-
-
-def union(codes: Iterable[str], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Draw several codes of one image into one mask of `shape` (height, width) by columns: inside where any of them is.
-
-    SIIM gives 624 images in several rows, 183 of which overlap; adding them up would count the shared pixels
-    twice.
-    """
-    mask = np.zeros(shape, np.bool_, order="F")
-    for code in codes:
-        mask |= decode(code, shape, order="F")
-    return mask
 
 
 def area(code: str) -> int:
     """Count the pixels inside, without drawing the mask."""
-    return int(_counts(code)[1::2].sum())
+    return int(counts(code)[1::2].sum())
 
 
 def _touched(mask: NDArray[Any]) -> tuple[int, NDArray[np.uint8]]:
@@ -129,7 +116,7 @@ def _repeat(lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
     return np.repeat(inside, lengths)
 
 
-def _counts(code: str) -> NDArray[np.int64]:
+def counts(code: str) -> NDArray[np.int64]:
     """Read a code as gap, length, gap, length …; none for an empty mask."""
     if not isinstance(code, str):
         raise RleError(

@@ -2,7 +2,8 @@
 
 A set of runs is an int64 array (R, 2) of first pixel and first pixel after, sorted and apart from each
 other, in the code's own order of pixels (down the columns). Counting on runs is some hundred times faster
-than on the 1,048,576 pixels of a radiograph."""
+than on the 1,048,576 pixels of a radiograph.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +17,23 @@ from imaging import rle
 Runs = NDArray[np.int64]
 
 
-def parse(code: str, pixels: int) -> Runs:
+def parse(code: str, pixels: int | None = None) -> Runs:
     """Runs of one code; RleError when it is no code or leaves an image of `pixels` pixels."""
-    if rle.area(code) == 0:  # also refuses, by name, whatever is no code
-        return np.empty((0, 2), np.int64)
-    edges = np.cumsum(np.fromstring(code, dtype=np.int64, sep=" ")).reshape(-1, 2)
-    if edges[-1, 1] > pixels:
+    edges = np.cumsum(rle.counts(code)).reshape(-1, 2)
+    if pixels is not None and len(edges) and edges[-1, 1] > pixels:
         raise rle.RleError(
             f"a run ends at pixel {edges[-1, 1]}, past the {pixels} of the image; is the shape right?"
         )
     return edges
 
 
+def write(runs: Runs) -> str:
+    """The code of sorted runs that do not touch; `-1` for none."""
+    return " ".join(map(str, np.diff(runs.ravel(), prepend=0).tolist())) or rle.EMPTY
+
+
 def union(parts: Iterable[Runs]) -> Runs:
-    """Pixels that are in any of the parts, as runs."""
+    """Pixels that are in any of the parts, as runs; what several of them hold counts once."""
     filled = [part for part in parts if len(part)]
     if len(filled) < 2:
         return filled[0] if filled else np.empty((0, 2), np.int64)

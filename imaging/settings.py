@@ -67,6 +67,9 @@ class SplitSettings(Settings):
     """`patient`: no patient is on two sides. `image`: as the published solutions; it LEAKS (DESIGN: AUROC .83 from the
     patient alone) and is marked so in every report. `mmsegmentation`: by image too, and the hold-out is exactly the
     validation set of mmsegmentation's medical projects; it leaks as well."""
+    unknown_patients: Literal["refuse", "by_image"] = "refuse"
+    """Labelled images whose patient is unknown, with scheme `patient`: `refuse` stops; `by_image` takes each for a patient of its
+    own, which may leak, and every report then says `patients unknown`."""
     given: bool = True
     """Images that the source itself sets apart for validation (val.txt, images/val) become the hold-out; false: all are
     divided anew."""

@@ -1,5 +1,4 @@
-"""Stage `split`: a locked hold-out and folds, by patient, with equal shares of empty, small and large
-findings.
+"""Stage `split`: a locked hold-out and folds, by patient, with equal shares of empty, small and large findings.
 
 python -m imaging.split
 """
@@ -17,7 +16,7 @@ from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import atomic, sha256, write_json, write_text
 from imaging.preparation.holdout import check, set_apart
-from imaging.prepared import FOLDER, HOLDOUT, Prepared
+from imaging.prepared import FOLDER, HOLDOUT, PatientRecord, Prepared, shared_patients
 from imaging.settings import SplitSettings
 
 AREA_QUANTILES = 4
@@ -31,29 +30,40 @@ def main() -> None:
 
 def run(settings: SplitSettings, folder: str | Path = FOLDER, report: str | Path = "reports/data") -> None:
     """Write `<folder>/folds.csv` (image_id, patient_id, fold) and `<report>/folds.md`."""
-    index = Prepared(folder).index
-    labelled = index[index["label"].notna()].reset_index(drop=True)
+    prepared = Prepared(folder)
+    _check_known(prepared.patients, settings)
+    labelled = prepared.index[prepared.index["label"].notna()].reset_index(drop=True)
     folds = assign_folds(labelled, settings)
     with atomic(Path(folder) / "folds.csv") as temporary:
         folds.to_csv(temporary, index=False, lineterminator="\n")
-    write_json(Path(folder) / "fingerprint.json", seal(Path(folder)))
-    write_text(Path(report) / "folds.md", describe(labelled.assign(fold=folds["fold"]), settings))
+    write_json(Path(folder) / "fingerprint.json", fingerprints(Path(folder)))
+    write_text(
+        Path(report) / "folds.md", describe(labelled.assign(fold=folds["fold"]), settings, prepared.patients)
+    )
 
 
-def seal(folder: Path) -> dict[str, str]:
-    """What names all that was prepared, arrays included. The pipeline's next stage depends on this one small file,
-    and each later one on a file that repeats it, so that `dvc dag` is a chain and not a star.
+def fingerprints(folder: Path) -> dict[str, str]:
+    """Checksums of all that was prepared, arrays included. The pipeline's next stage depends on this one small file, and each
+    later one on a file that repeats it, so that `dvc dag` is a chain and not a star.
     """
     arrays = {name: sha256(folder / f"{name}.npy") for name in ("images", "masks")}
     return {"fingerprint": Prepared(folder).fingerprint, **arrays}
 
 
+def _check_known(record: PatientRecord, settings: SplitSettings) -> None:
+    if record.warning and settings.scheme == "patient" and settings.unknown_patients == "refuse":
+        raise ValueError(
+            f"{record.warning} (patients from: {record.source}), which may put images of one patient on both sides. Add a"
+            " patients.csv (image id, patient), or accept it: split.unknown_patients: by_image"
+        )
+
+
 def assign_folds(labelled: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
-    """Give every labelled image its part.
+    """Give every labelled image its fold.
 
     labelled: image_id, patient_id, label (0/1), area_px, and split ('val': set apart by the source; may be missing). Returns
     image_id, patient_id, fold ('holdout', '0', '1', …) in the same order. The result depends on ids, labels, areas and
-    the seed alone: neither on the order of the rows nor on the release of a library, since a hold-out that moves is none.
+    the seed alone: neither on the order of the rows nor on the release of a library, since the hold-out must never move.
     ValueError when there are too few patients for the parts.
     """
     names = [HOLDOUT, *map(str, range(settings.folds))]
@@ -61,7 +71,7 @@ def assign_folds(labelled: pd.DataFrame, settings: SplitSettings) -> pd.DataFram
     apart = set_apart(labelled, settings)
     fold = np.full(len(labelled), HOLDOUT, object)
     if apart.any():
-        check(labelled, apart)
+        check(labelled, apart, settings)
         names, shares = names[1:], shares[1:] / shares[1:].sum()
     fold[~apart] = _divide(labelled[~apart].reset_index(drop=True), names, shares, settings)
     return labelled[["image_id", "patient_id"]].assign(fold=fold)
@@ -143,14 +153,12 @@ def _check_enough(labelled: pd.DataFrame, groups: NDArray[np.object_], names: li
             )
 
 
-def describe(labelled: pd.DataFrame, settings: SplitSettings) -> str:
-    """The report in Markdown: each part's images, patients, prevalence and median area, and whether the
-    scheme leaks.
+def describe(labelled: pd.DataFrame, settings: SplitSettings, record: PatientRecord) -> str:
+    """The report in Markdown: each part's images, patients, prevalence and median area, and whether patients are shared.
 
     labelled: as for `assign_folds`, with the column `fold`.
     """
-    parts = labelled["fold"].groupby(labelled["patient_id"]).nunique()
-    shared = int((parts > 1).sum())
+    shared = shared_patients(labelled["patient_id"].to_numpy(object), labelled["fold"].to_numpy(object))
     lines = [
         "# Folds",
         "",
@@ -168,8 +176,10 @@ def describe(labelled: pd.DataFrame, settings: SplitSettings) -> str:
             f"**LEAKS: {shared:,} patients stand in more than one part.** Scores of this division are"
             " comparable with published ones that divide by image, and say nothing about new patients."
         )
-    else:
+    elif not record.unknown:
         lines.append("No patient stands in two parts.")
+    if record.warning:
+        lines.append(f"**Warning: {record.warning}.** Images of one patient may stand in two parts.")
     return "\n".join(lines) + "\n"
 
 

@@ -24,9 +24,10 @@ import numpy as np
 from ensemble.app import study
 from ensemble.app.upload import Declined
 from ensemble.decision.decision import Decision
-from imaging.decoding.radiograph import Facts, RefusedFile
+from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
 from imaging.dicom_objects.reference import Author
 from imaging.formats import reader
+from imaging.resize import resize_image
 
 Reply = tuple[dict[str, Any], bytes]
 
@@ -66,8 +67,9 @@ class Worker:
     def open(self, header: dict[str, Any], _: bytes) -> bytes:
         """Read the file at `path`; returns the square uint8 (`side`, `side`) that the networks take."""
         self.path = Path(header["path"])
-        square, self.facts = reader.read_square(self.path, header["side"])
-        return square.tobytes()
+        found = reader.read(self.path, header["side"])
+        self.facts = found.facts
+        return resize_image(to_uint8(found.pixels), header["side"]).tobytes()
 
     def study(self, header: dict[str, Any], body: bytes) -> bytes:
         """All that the page displays of the open file, from the networks' outputs."""

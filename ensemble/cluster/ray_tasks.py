@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from ensemble.cluster.archive import SCHEMA
 from imaging import rle
-from imaging.decoding.radiograph import Facts, RefusedFile
-from imaging.formats.reader import read_square
+from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
+from imaging.formats import reader
 from imaging.io.config import without_passwords
 from imaging.io.walk import printable
+from imaging.resize import resize_image
 
 BATCH = 16  # ensemble.inference.predictor.BATCH, which would bring torch
 KEPT = ("height", "width", "spacing_mm", "view", "orientation")
@@ -49,11 +50,12 @@ def decode(row: Row, side: int) -> Row:
     squares, found = np.zeros((BATCH, side, side), np.uint8), []
     for place, address in enumerate(json.loads(row["addresses"])):
         try:
-            squares[place], facts = read_square(address, side)
+            radiograph = reader.read(address, side)
+            squares[place] = resize_image(to_uint8(radiograph.pixels), side)
         except RefusedFile as refusal:
             found.append({"refused": [refusal.code, refusal.reason]})
         else:
-            found.append({key: getattr(facts, key) for key in KEPT})
+            found.append({key: getattr(radiograph.facts, key) for key in KEPT})
     kept = {key: row[key] for key in ("shard", "first", "names")}
     return {**kept, "squares": squares, "found": json.dumps(found)}
 

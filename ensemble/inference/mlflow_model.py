@@ -22,7 +22,7 @@ from ensemble.inference import triage
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import BATCH, Predictor, Scored
 from imaging import rle
-from imaging.decoding.radiograph import RefusedFile
+from imaging.decoding.radiograph import RefusedFile, to_uint8
 from imaging.formats import reader
 
 MAX_BYTES = 64 * 2**20
@@ -84,10 +84,10 @@ def predict_table(predictor: Predictor, table: pd.DataFrame) -> pd.DataFrame:
 def _read(text: Any, predictor: Predictor) -> Read:
     """Facts and the networks' square of a file in base64, or the refusal."""
     try:
-        pixels, facts = reader.decode_reduced(_decoded(text), predictor.side)
+        found = reader.decode(_decoded(text), predictor.side)
     except RefusedFile as refusal:
         return Scored(Path(), refusal=refusal), None
-    return Scored(Path(), facts), predictor.prepare(pixels)
+    return Scored(Path(), found.facts), predictor.prepare(to_uint8(found.pixels))
 
 
 def _decoded(text: Any) -> bytes:

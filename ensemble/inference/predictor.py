@@ -27,8 +27,8 @@ from experiments.networks import inference
 from experiments.networks.inference import quantise
 from experiments.networks.weights import path_of
 from experiments.settings.training import TrainingSettings
-from imaging.decoding.radiograph import Facts, RefusedFile
-from imaging.formats.reader import read_square
+from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
+from imaging.formats import reader
 from imaging.io.threads import cores, ordered_map
 from imaging.resize import resize_image
 
@@ -152,10 +152,10 @@ class Predictor:
 
     def _read(self, path: Path) -> tuple[Scored, Pixels | None]:
         try:
-            square, facts = read_square(path, self.side)
+            found = reader.read(path, self.side)
         except RefusedFile as refusal:
             return Scored(path, refusal=refusal), None
-        return Scored(path, facts), square
+        return Scored(path, found.facts), resize_image(to_uint8(found.pixels), self.side)
 
     def decide(
         self, batch: list[tuple[Scored, Pixels | None]], cascade: bool = True, side: int | None = None

@@ -27,9 +27,13 @@ _UNTURN = {
     8: Image.Transpose.ROTATE_270,
 }
 """What undoes each orientation: Pillow turns TIFFs, and no other format, while it loads them."""
-_ROWS = 256
 _GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _TO_RGB = ("RGB", "RGBA", "P", "PA", "RGBX")
+_FULL = 65535
+_ROWS = 256
+"""Rows converted at once, so that no second picture of wider numbers is made."""
+_EXIF = 2**17
+"""Bytes at the start of a JPEG among which EXIF data begins."""
 _TO_GREY = ("1", "L", "LA", "La")
 
 
@@ -39,10 +43,55 @@ def kind(data: bytes) -> str | None:
 
 
 def page(data: bytes) -> tuple[Pixels, tuple[str, ...]]:
-    """Grey pixels (H, W) of a picture's one page as stored in the file, with notes on what was given up."""
+    """Grey pixels (H, W) of a picture's one page as stored in the file, with notes on what was given up.
+
+    16-bit files that hold fewer bits are stretched over their range, see `fill_range`.
+    """
     picture, orientation = open_page(data)
     pixels, notes = grey(picture)
-    return unturned(pixels, orientation), notes
+    if pixels.dtype == np.uint16:
+        pixels, notes = fill_range(pixels, _white_is_zero(picture), notes)
+    return unturned(pixels, orientation), (*notes, *_orientation_notes(picture, orientation))
+
+
+def fill_range(pixels: Pixels, inverted: bool, notes: tuple[str, ...]) -> tuple[Pixels, tuple[str, ...]]:
+    """Stretch, in place, 16-bit pixels (H, W) that need fewer bits between their darkest and brightest value, with a note.
+
+    Converters of DICOM write 10 to 14 bits into 16, which would be nearly black. This is the rule of imaging.dicom.windowing for
+    more than 8 bits without a window. Pixels that need all 16 bits stay as they are. inverted: counted from white, 65535.
+    """
+    low, high = int(pixels.min()), int(pixels.max())
+    bits = (_FULL - low if inverted else high).bit_length()
+    if bits > 15:
+        return pixels, notes
+    table = np.clip((np.arange(_FULL + 1) - low) / ((high - low) or 1), 0, 1)
+    greys = np.rint(table * _FULL).astype(np.uint16)
+    for top in range(0, len(pixels), _ROWS):
+        pixels[top : top + _ROWS] = greys[pixels[top : top + _ROWS]]
+    return pixels, (*notes, f"a 16-bit file with {bits} bits: greys are stretched over its range")
+
+
+def orientation_note(data: bytes) -> tuple[str, ...]:
+    """The note on a JPEG's EXIF orientation, from the file's bytes; none where it is upright."""
+    if b"Exif\0\0" not in data[:_EXIF]:
+        return ()
+    try:
+        with Image.open(BytesIO(data), formats=["JPEG"]) as picture:
+            return _orientation_notes(picture, None)
+    except Exception:  # damaged metadata does not matter to the pixels
+        return ()
+
+
+def _orientation_notes(picture: Image.Image, applied: int | None) -> tuple[str, ...]:
+    try:
+        orientation = applied or picture.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # as above
+        return ()
+    if orientation not in _UNTURN:
+        return ()
+    return (
+        f"EXIF orientation {orientation} is ignored: other programs turn or mirror this picture, so check its side",
+    )
 
 
 def open_page(data: bytes) -> tuple[Image.Image, int | None]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imaging.export.writer import Case, Plan, save_png
-from imaging.io.files import write_text
+from imaging.export.writer import Case, Plan
+from imaging.io.files import write_png, write_text
 from imaging.prepared import HOLDOUT
 
 
 def save(folder: Path, case: Case) -> None:
     """Write one image and its mask."""
     part = _part(case.part)
-    save_png(folder / "images" / part / f"{case.image_id}.png", case.image)
-    save_png(folder / "masks" / part / f"{case.image_id}.png", case.mask)
+    write_png(folder / "images" / part / f"{case.image_id}.png", case.image)
+    write_png(folder / "masks" / part / f"{case.image_id}.png", case.mask)
 
 
 def tables(folder: Path, plan: Plan) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from imaging.export.writer import Case, Plan, save_png
-from imaging.io.files import write_json
+from imaging.export.writer import Case, Plan
+from imaging.io.files import write_json, write_png
 from imaging.prepared import HOLDOUT
 
 _NAME = re.compile(r"Dataset\d{3}_\w+")
@@ -27,8 +27,8 @@ def check_name(output: Path) -> None:
 def save(folder: Path, case: Case) -> None:
     """Write one image as channel 0, and its labels."""
     part = "Ts" if case.part == HOLDOUT else "Tr"
-    save_png(folder / f"images{part}" / f"{case.image_id}_0000.png", case.image)
-    save_png(folder / f"labels{part}" / f"{case.image_id}.png", case.mask)
+    write_png(folder / f"images{part}" / f"{case.image_id}_0000.png", case.image)
+    write_png(folder / f"labels{part}" / f"{case.image_id}.png", case.mask)
 
 
 def tables(folder: Path, plan: Plan) -> None:

@@ -1,23 +1,19 @@
-"""What every export writes: images and masks at the original resolution, each with its part."""
+"""Write images and masks at the original resolution, each with its fold, in the form of another tool."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from imaging import rle
 from imaging.decoding.radiograph import RefusedFile, to_uint8
 from imaging.formats.reader import read
-from imaging.io.files import write_text
+from imaging.io.files import atomic_folder, write_text
 from imaging.io.threads import cores, ordered_map
 from imaging.prepared import HOLDOUT, Prepared
 
@@ -69,7 +65,7 @@ def cases(data: Prepared, reduced: bool) -> Iterator[Case]:
     ValueError when a file is gone or has another size than when it was prepared.
     """
     parts = plan(data).parts
-    paths = data.files()["path"].iloc[data.rows(parts)]
+    paths = data.index["path"].iloc[data.rows(parts)]
     named = zip(parts, parts.values(), paths, strict=True)
     yield from ordered_map(partial(_case, data, reduced), named, cores())
 
@@ -98,29 +94,13 @@ def write(
     tables: Callable[[Path, Plan], None],
 ) -> int:
     """Write a folder that appears complete or not at all: each case by `save`, then the lists by `tables`; count cases."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(
-            f"--output {output}: is there already and not empty; name another folder, or remove it"
-        )
-    part = output.with_name(f".{output.name}.{os.getpid()}.part")
     count = 0
-    try:
+    with atomic_folder(output) as folder:
         for case in cases(data, reduced):
-            save(part, case)
+            save(folder, case)
             count += 1
         found = plan(data)
-        tables(part, found)
-        rows = [f"{name},{number}" for name, number in found.patients.items()]
-        write_text(part / "patients.csv", "\n".join(["image,patient", *rows]) + "\n")
-        if output.exists():
-            output.rmdir()
-        os.replace(part, output)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        tables(folder, found)
+        lines = [f"{name},{number}" for name, number in found.patients.items()]
+        write_text(folder / "patients.csv", "\n".join(["image,patient", *lines]) + "\n")
     return count
-
-
-def save_png(path: Path, pixels: NDArray[Any]) -> None:
-    """Write uint8 (H, W) as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())

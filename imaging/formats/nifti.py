@@ -1,143 +1,248 @@
-"""Read one axial slice of a CT volume in a NIfTI file, as a radiologist sees it: front above, the patient's right on the left.
+"""Read one axial slice of a CT volume in a NIfTI file, as a radiologist views it: front above, the patient's right on the left.
 
-A slice is named by its file and its number from the lowest on: `ct_scans/049.nii.gz#12`. Needs nibabel (extra `ct`).
+A slice is named by its file and its number from the lowest on: `ct_scans/049.nii.gz#12`. Only the slice is held in memory: a
+compressed volume is inflated once, piece by piece, into a temporary file without a name. Needs nibabel (extra `ct`).
 """
 
 from __future__ import annotations
 
+import os
 import re
-from functools import lru_cache
+import tempfile
+import zlib
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.decoding.radiograph import MAX_BYTES, Facts, Radiograph, RefusedFile, check_size, naming
+from imaging.decoding.radiograph import Facts, Radiograph, RefusedFile, check_size, naming
 from imaging.dicom.windowing import BRAIN, window
 
 SUFFIXES = (".nii", ".nii.gz")
+MAX_VOLUME = 2**29
+"""Bytes of an inflated volume: 512 x 512 pixels of 16 bits and 1,024 slices; a head CT has 30 to 400."""
+GRID_TOLERANCE = 0.5
+"""Voxels by which the corners of a mask's grid may be away from its scan's."""
+_PIECE = 2**20
+_NIFTI_2 = 540
 _NAME = re.compile(r"(.+\.nii(?:\.gz)?)#(\d+)")
 
 
 def is_slice(path: str | Path) -> bool:
-    """Say whether a path names a slice of a volume."""
-    return _NAME.fullmatch(str(path)) is not None
+    """Say whether a path names a slice of a volume; a file that is really called `x.nii.gz#1` is no slice."""
+    return _NAME.fullmatch(str(path)) is not None and not os.path.lexists(path)
 
 
 def slices(path: str | Path) -> list[str]:
-    """The names of all slices of a volume, the lowest first; RefusedFile (a ValueError) names a file that is none."""
+    """The names of all slices of a volume, the lowest first; RefusedFile when it is no such volume."""
     with naming(path):
-        image = _open(path)
-        depth = image.shape[_axes(image)[2]]
-    return [f"{path}#{number}" for number in range(1, depth + 1)]
+        names = [f"{path}#{number}" for number in range(1, _open(path).depth + 1)]
+        if any(map(os.path.lexists, names)):
+            raise RefusedFile(
+                "NIFTI-NAME", "a file beside it is named as one of its slices; rename that file"
+            )
+    return names
 
 
 def read(path: str | Path) -> Radiograph:
-    """Read a slice as uint8 (H, W) in the brain window (`dicom_grey.BRAIN`); values are Hounsfield units."""
+    """Read a slice as uint8 (H, W) in the brain window (imaging.dicom.windowing.BRAIN); values are Hounsfield units."""
     with naming(path):
-        values, spacing = _slice(path)
-        grey = np.rint(window(values.astype(np.float64), *BRAIN) * 255).astype(np.uint8)
+        volume, values = _slice(path)
+        grey = np.rint(window(values, *BRAIN) * 255).astype(np.uint8)
     height, width = grey.shape
-    return Radiograph(grey, Facts(height, width, spacing_mm=spacing, photometric="MONOCHROME2", bits=8))
+    facts = Facts(height, width, spacing_mm=volume.spacing_mm, photometric="MONOCHROME2", bits=8)
+    return Radiograph(grey, facts)
 
 
 def read_mask(path: str | Path) -> NDArray[np.bool_]:
     """Read a slice of a mask volume as bool (H, W): 0 outside, one other whole number inside in all of the volume."""
     with naming(path):
-        file, _ = _parts(path)
-        found = _labels(str(file), file.stat().st_mtime_ns)
+        volume, values = _slice(path)
+        found = volume.labels
         if len(found - {0.0}) > 1:
             listed = ", ".join(f"{value:g}" for value in sorted(found)[:8])
             raise RefusedFile(
                 "MASK-VALUES",
                 f"a mask with the values {listed}; 0 and one other are read. Several classes? Keep one",
             )
-        return _slice(path)[0] != 0
+        return values != 0
 
 
-def _parts(path: str | Path) -> tuple[Path, int]:
+def check_match(scan: str | Path, mask: str | Path) -> None:
+    """RefusedFile when a mask's grid is not its scan's: another shape, or affines that place the voxels elsewhere.
+
+    nnU-Net's integrity check compares the same. Without it a mask stored in another orientation is flipped against its scan.
+    """
+    one, other = _open(scan), _open(mask)
+    if one.shape != other.shape:
+        raise RefusedFile(
+            "NIFTI-MASK", f"{_times(one.shape)} voxels, but its mask {mask} has {_times(other.shape)}"
+        )
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(one.shape) - 1)
+    shift = (corners @ (one.affine - other.affine)[:3, :3].T) + (one.affine - other.affine)[:3, 3]
+    voxels = np.abs(np.linalg.solve(one.affine[:3, :3], shift.T)).max()
+    if voxels > GRID_TOLERANCE:
+        raise RefusedFile(
+            "NIFTI-GRID",
+            f"its affine and that of its mask {mask} contradict each other: their corners are up to {voxels:.0f} voxels apart."
+            " Save the mask on the scan's grid",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Volume:
+    """A volume whose voxels lie in an uncompressed file.
+
+    axes: the stored axes that run to the patient's right, front and top. turned: whether each of them runs the other way.
+    """
+
+    path: str
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    axes: tuple[int, int, int]
+    turned: tuple[bool, bool, bool]
+    spacing_mm: tuple[float, float]
+    """Of rows and of columns."""
+    voxels: Any
+    """nibabel's array proxy: it reads what is asked of it."""
+
+    @property
+    def depth(self) -> int:
+        """Number of axial slices."""
+        return self.shape[self.axes[2]]
+
+    def axial(self, number: int) -> NDArray[np.float64]:
+        """Slice `number`, from 1 for the lowest, as (H, W): rows run to the back, columns to the patient's left."""
+        if not 1 <= number <= self.depth:
+            raise RefusedFile("NIFTI-SLICE", f"slice {number} is asked for, the volume has 1 to {self.depth}")
+        place: list[Any] = [slice(None)] * 3 + [0] * (len(self.voxels.shape) - 3)
+        place[self.axes[2]] = self.depth - number if self.turned[2] else number - 1
+        try:
+            stored = np.asarray(self.voxels[tuple(place)], np.float64)
+        except Exception as error:  # nibabel raises whatever it likes on a file that is cut
+            raise RefusedFile("NIFTI-DAMAGED", f"the volume is damaged: {error}") from None
+        if not np.isfinite(stored).all():
+            raise RefusedFile("NIFTI-VALUES", "the volume holds values that are no numbers")
+        # Canonical axes run to the right and to the front, rows and columns to the back and to the left.
+        right, front, _ = self.axes
+        values = stored.T if right < front else stored
+        rows, columns = (1 if self.turned[1] else -1), (1 if self.turned[0] else -1)
+        return np.ascontiguousarray(values[::rows, ::columns])
+
+    @cached_property
+    def labels(self) -> frozenset[float]:
+        """All values of the volume, or the first few hundred of them."""
+        found: set[float] = set()
+        for number in range(1, self.depth + 1):
+            found |= set(np.unique(self.axial(number)).tolist())
+            if len(found) > 256:
+                break
+        return frozenset(found)
+
+
+def _slice(path: str | Path) -> tuple[_Volume, NDArray[np.float64]]:
     match = _NAME.fullmatch(str(path))
     if match is None:
         raise RefusedFile("NIFTI-NAME", "a volume's slice is named FILE.nii#NUMBER")
-    return Path(match[1]), int(match[2])
+    volume = _open(match[1])
+    return volume, volume.axial(int(match[2]))
 
 
-def _slice(path: str | Path) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    file, number = _parts(path)
-    if not file.is_file():
-        raise RefusedFile("FILE-MISSING", "no such file")
-    values, spacing = _volume(str(file), file.stat().st_mtime_ns)
-    if not 1 <= number <= values.shape[2]:
-        raise RefusedFile(
-            "NIFTI-SLICE", f"slice {number} is asked for, the volume has 1 to {values.shape[2]}"
-        )
-    # Canonical axes run to the patient's right, front and top; rows run down, and his right is on the reader's left.
-    return np.ascontiguousarray(values[::-1, ::-1, number - 1].T), spacing
-
-
-@lru_cache(maxsize=3)  # slices come volume by volume; two threads may stand at the border of two
-def _volume(file: str, changed: int) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """The whole volume (X, Y, Z) in canonical orientation, and the spacing of rows and columns in millimetres."""
-    from nibabel.orientations import apply_orientation
-
-    image = _open(file)
-    axes = _axes(image)
+def _open(path: str | Path) -> _Volume:
+    """A volume, its header checked; the last few stay open, since slices are read one after the other."""
     try:
-        stored = np.asarray(image.dataobj, np.float32).reshape(image.shape[:3])
-    except Exception as error:  # a damaged stream fails anywhere within gzip, numpy and nibabel
-        raise RefusedFile("NIFTI-DAMAGED", f"the volume is damaged: {error}") from None
-    if not np.isfinite(stored).all():
-        raise RefusedFile("NIFTI-VALUES", "the volume holds values that are no numbers")
-    values = apply_orientation(stored, _orientation(image))
-    zooms = image.header.get_zooms()
-    return values, (round(float(zooms[axes[1]]), 4), round(float(zooms[axes[0]]), 4))
+        about = os.stat(path)
+    except OSError:
+        raise RefusedFile("FILE-MISSING", "no such file") from None
+    return _opened(str(path), about.st_mtime_ns, about.st_size)
 
 
-@lru_cache(maxsize=3)
-def _labels(file: str, changed: int) -> frozenset[float]:
-    return frozenset(np.unique(_volume(file, changed)[0]).tolist())
-
-
-def _open(path: str | Path) -> Any:
-    """The volume's header and lazy data; checked before anything is allocated."""
+@lru_cache(maxsize=3)  # two threads may stand at the border of two volumes
+def _opened(path: str, changed: int, size: int) -> _Volume:
     try:
         import nibabel
     except ModuleNotFoundError as error:
         raise ValueError(
             f"{path}: reading NIfTI needs nibabel; install the extra `ct` or `pip install nibabel`"
         ) from error
+    stored = _uncompressed(path)
     try:
-        image = nibabel.load(path)
-    except Exception as error:
+        kind = nibabel.Nifti2Image if _header_size(stored) == _NIFTI_2 else nibabel.Nifti1Image
+        image = kind.from_file_map(
+            {"header": nibabel.FileHolder(fileobj=stored), "image": nibabel.FileHolder(fileobj=stored)}
+        )
+    except Exception as error:  # nibabel raises whatever it likes on damaged headers
         raise RefusedFile("NIFTI-FOREIGN", f"not a NIfTI volume: {error}") from None
-    return _declared(image)
+    _check_header(image, os.fstat(stored.fileno()).st_size)
+    turns = nibabel.orientations.io_orientation(image.affine)
+    right, front, top = np.argsort(turns[:, 0]).tolist()
+    zooms = [float(zoom) for zoom in image.header.get_zooms()]
+    return _Volume(
+        path=path,
+        shape=tuple(image.shape[:3]),
+        affine=np.asarray(image.affine, np.float64),
+        axes=(right, front, top),
+        turned=(turns[right, 1] < 0, turns[front, 1] < 0, turns[top, 1] < 0),
+        spacing_mm=(round(zooms[front], 4), round(zooms[right], 4)),
+        voxels=image.dataobj,
+    )
 
 
-def _declared(image: Any) -> Any:
-    """Refuse what is no stack of slices by what its header says."""
+def _uncompressed(path: str) -> IO[bytes]:
+    """The volume's bytes as an open file: the file itself, or a temporary one that vanishes when it is closed."""
+    source = open(path, "rb")  # noqa: SIM115  # stays open with the volume
+    if source.read(2) != b"\x1f\x8b":
+        source.seek(0)
+        return source
+    source.seek(0)
+    inflated = tempfile.TemporaryFile()  # noqa: SIM115
+    inflate, written = zlib.decompressobj(zlib.MAX_WBITS | 16), 0
+    try:
+        with source:
+            while not inflate.eof and (piece := inflate.unconsumed_tail or source.read(_PIECE)):
+                written += inflated.write(inflate.decompress(piece, _PIECE))
+                if written > MAX_VOLUME:
+                    raise RefusedFile("NIFTI-SIZE", f"inflates to more than {MAX_VOLUME:,} bytes")
+    except zlib.error as error:
+        raise RefusedFile("NIFTI-DAMAGED", f"the compressed data is damaged: {error}") from None
+    if not inflate.eof:
+        raise RefusedFile("NIFTI-DAMAGED", "the compressed data is cut off")
+    inflated.seek(0)
+    return inflated
+
+
+def _header_size(file: IO[bytes]) -> int:
+    """The first number of a header, in whichever order of bytes it is small."""
+    first = file.read(4)
+    file.seek(0)
+    return min(int.from_bytes(first, "little"), int.from_bytes(first, "big"))
+
+
+def _check_header(image: Any, size: int) -> None:
+    """Refuse by its header what is no stack of slices, or holds less than it declares."""
     shape = image.shape
     if len(shape) < 3 or any(side != 1 for side in shape[3:]):
-        raise RefusedFile("NIFTI-SHAPE", f"a volume of {' x '.join(map(str, shape))} is no stack of slices")
+        raise RefusedFile("NIFTI-SHAPE", f"a volume of {_times(shape)} is no stack of slices")
     check_size(shape[0], shape[1])
-    if int(np.prod(shape, dtype=np.int64)) > MAX_BYTES:
-        raise RefusedFile(
-            "NIFTI-SIZE", f"declares {' x '.join(map(str, shape))} voxels; more than any head CT has"
-        )
+    check_size(shape[0], shape[2])
     if not np.isfinite(image.affine).all() or np.linalg.matrix_rank(image.affine[:3, :3]) < 3:
         raise RefusedFile(
             "NIFTI-AFFINE", "the header does not say how the slices lie (its affine is singular)"
         )
-    return image
+    kind = image.get_data_dtype()
+    if kind.kind not in "iuf":
+        raise RefusedFile("NIFTI-VALUES", f"voxels of type {kind}; whole and floating-point numbers are read")
+    needed = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    if needed > MAX_VOLUME:
+        raise RefusedFile("NIFTI-SIZE", f"declares {_times(shape)} voxels; more than any head CT has")
+    if image.dataobj.offset + needed > size:
+        raise RefusedFile(
+            "NIFTI-DAMAGED", f"cut off: {size:,} bytes, {image.dataobj.offset + needed:,} are declared"
+        )
 
 
-def _orientation(image: Any) -> NDArray[np.float64]:
-    """For each stored axis its canonical axis, and 1 or -1 for its direction."""
-    from nibabel import orientations
-
-    return orientations.io_orientation(image.affine)
-
-
-def _axes(image: Any) -> list[int]:
-    """The stored axes that run to the patient's right, front and top, in this order."""
-    return np.argsort(_orientation(image)[:, 0]).tolist()
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

@@ -4,58 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from imaging import dicom
 from imaging.decoding import pillow
-from imaging.decoding.radiograph import Facts, Radiograph, load, naming, to_uint8
+from imaging.decoding.radiograph import Radiograph, load, naming, to_uint8
 from imaging.dicom.parser import is_dicom
 from imaging.formats import nifti, pictures, remote
-from imaging.resize import resize_image
 
 
-def read(path: str | Path) -> Radiograph:
-    """Read a DICOM file, a picture or one slice of a volume; see imaging.dicom.read, imaging.formats.pictures.read and
-    imaging.formats.nifti.read.
+def read(path: str | Path, side: int | None = None) -> Radiograph:
+    """Read a DICOM file, a picture or one slice of a volume (`x.nii.gz#12`), by path or URL.
 
-    RefusedFile (a ValueError) names the file and the reason when it is neither or cannot be read.
+    Pixels are (H, W), uint8 or uint16, brighter = denser; see imaging.dicom.decode, imaging.formats.pictures.decode and
+    imaging.formats.nifti.read. With `side` they are uint8, and may be smaller than the original as long as both sides have
+    `side` pixels, which is faster; the facts tell the original's size. RefusedFile (a ValueError) names the file, code and reason.
     """
     if nifti.is_slice(path):
-        return nifti.read(path)
+        volume = nifti.read(path)
+        return volume if side is None else Radiograph(to_uint8(volume.pixels), volume.facts)
     with naming(path):
-        return decode(load(path))
+        return decode(remote.load(str(path)) if remote.is_url(path) else load(path), side)
 
 
-def read_reduced(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]:
-    """Read as uint8 with both sides at least `side`, or the original's where that is smaller; a URL's file too."""
-    if remote.is_url(path):
-        with naming(path):
-            return decode_reduced(remote.load(str(path)), side)
-    if nifti.is_slice(path):
-        radiograph = nifti.read(path)
-        return to_uint8(radiograph.pixels), radiograph.facts
-    with naming(path):
-        return decode_reduced(load(path), side)
-
-
-def read_square(path: str | Path, side: int) -> tuple[NDArray[np.uint8], Facts]:
-    """Read as the square (side, side) that networks are given, and the original's facts."""
-    pixels, facts = read_reduced(path, side)
-    return resize_image(pixels, side), facts
-
-
-def decode(data: bytes) -> Radiograph:
+def decode(data: bytes, side: int | None = None) -> Radiograph:
     """As `read`, from a file's bytes, such as an upload."""
-    return pictures.decode(data) if _is_picture(data) else dicom.decode(data)
-
-
-def decode_reduced(data: bytes, side: int) -> tuple[NDArray[np.uint8], Facts]:
-    """As `read_reduced`, from a file's bytes."""
-    if _is_picture(data):
-        return pictures.decode_reduced(data, side)
-    radiograph = dicom.decode(data, side)
-    return to_uint8(radiograph.pixels), radiograph.facts
+    return pictures.decode(data, side) if _is_picture(data) else dicom.decode(data, side)
 
 
 def _is_picture(data: bytes) -> bool:

@@ -34,13 +34,18 @@ class Entry:
     skipped: str = ""
 
     @property
+    def reason(self) -> str:
+        """Why it is left out; '' for a file that may be an image."""
+        return self.refused or self.skipped
+
+    @property
     def is_image(self) -> bool:
         """Whether a reader should try it."""
-        return not (self.refused or self.skipped)
+        return not self.reason
 
 
-def walk(folder: str | Path) -> Iterator[Entry]:
-    """List all files below a folder, each once, in the order of their sorted paths; nothing is opened.
+def walk(folder: str | Path, below: bool = True) -> Iterator[Entry]:
+    """List all files in a folder and, unless `below` is false, in its subfolders, in the order of their sorted paths.
 
     Links to files and folders are followed; a folder that was listed before (a circle of links) is skipped. Names that begin
     with a dot, and `__MACOSX`, are left out without a word, with all below them.
@@ -57,6 +62,8 @@ def walk(folder: str | Path) -> Iterator[Entry]:
             continue
         if not stat.S_ISDIR(about.st_mode):
             yield _file(path, about.st_mode)
+        elif not below:
+            continue
         elif (about.st_dev, about.st_ino) in seen:
             yield Entry(path, skipped="a link to a folder that is listed already")
         else:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from imaging import plotting
 from imaging.io.files import write_text
 from imaging.preparation import dataset_figures
+from imaging.prepared import PatientRecord
 from imaging.settings import DataSettings
 
 LARGE, MANY = 20, 10
@@ -19,9 +20,9 @@ LARGE, MANY = 20, 10
 
 @dataclass(frozen=True)
 class Dataset:
-    """What the card is about. index, images, masks: as prepared. tests: number of test files. rejected: input, reason.
-    patients: where the patients are from. notes: sentences to list.
-    finding: what the masks show. No patient is named in any of them."""
+    """What the card describes. index, images, masks: as prepared. tests: number of test files. rejected: input, reason.
+    patients: where the patients are from. notes: sentences to list. finding: what the masks show. None of them names a patient.
+    """
 
     settings: DataSettings
     index: pd.DataFrame
@@ -29,7 +30,7 @@ class Dataset:
     masks: NDArray[np.uint8]
     tests: int
     rejected: pd.DataFrame
-    patients: str
+    patients: PatientRecord
     notes: list[str]
     finding: str = "pneumothorax"
 
@@ -46,8 +47,8 @@ def write(report: str | Path, data: Dataset) -> None:
     write_text(Path(report) / "dataset_card.md", text(data, list(drawn)))
 
 
-def text(data: Dataset, shown: list[str]) -> str:
-    """The card in Markdown; shown: names of the figures beside it."""
+def text(data: Dataset, figures: list[str]) -> str:
+    """The card in Markdown; figures: names of the files beside it."""
     settings, index = data.settings, data.index
     sections = [
         "# Dataset card",
@@ -55,7 +56,7 @@ def text(data: Dataset, shown: list[str]) -> str:
         f" {settings.image_size} px. Folds and hold-out: [folds.md](folds.md).",
         "## Classes",
         _classes(index, data.tests, data.finding),
-        *[f"![{name}]({name})" for name in shown],
+        *[f"![{name}]({name})" for name in figures],
         "## Masks",
         _areas(index),
         "## Patients",
@@ -110,11 +111,12 @@ def _areas(index: pd.DataFrame) -> str:
     return "\n".join(["| quantile | area, px | share of the image |", "|---|---:|---:|", *lines])
 
 
-def _patients(index: pd.DataFrame, source: str) -> str:
+def _patients(index: pd.DataFrame, record: PatientRecord) -> str:
     counts = index["patient_id"].value_counts()
     several = counts[counts > 1]
+    warning = f"**Warning: {record.warning}.**\n\n" if record.warning else ""
     return (
-        f"{len(counts):,} patients, from: {source}. {len(several):,} of them have more than one image"
+        f"{warning}{len(counts):,} patients, from: {record.source}. {len(several):,} of them have more than one image"
         f" ({several.sum():,} images; at most {counts.max():,} of one patient)."
     )
 

@@ -1,4 +1,4 @@
-"""Find pictures that are the same picture: copied, saved again, brightened; under whatever name.
+"""Find duplicates: the same picture copied, saved again or brightened, under any name.
 
 Candidates agree in their difference hash (which of two neighbouring cells of a 16 x 16 grid is brighter); a
 pair counts when its 64 x 64 miniatures correlate as well. Chest radiographs resemble each other: among 53 of
@@ -24,7 +24,7 @@ def difference_hash(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.packbits(cells[:, 1:] > cells[:, :-1])
 
 
-def twin_pairs(hashes: NDArray[np.uint8], images: NDArray[np.uint8]) -> list[tuple[int, int]]:
+def duplicate_pairs(hashes: NDArray[np.uint8], images: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Pairs (i, j), i < j, of nearly equal images, from their hashes (N, 32) and the images (N, S, S)."""
     return [(i, j) for i, j in _near(hashes) if _correlation(images[i], images[j]) >= LEAST_CORRELATION]
 

@@ -1,6 +1,4 @@
-"""One study made ready: decoded, resized, its mask drawn, its facts noted. A refusal is a value, no
-exception.
-"""
+"""Read one study for the prepared data: decode, resize, draw its mask, note its facts. A refusal is a value, no exception."""
 
 from __future__ import annotations
 
@@ -12,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import rle
-from imaging.decoding.radiograph import Facts, RefusedFile, load
-from imaging.formats import masks, nifti
-from imaging.formats.reader import decode_reduced, read_reduced
+from imaging.decoding.radiograph import Facts, RefusedFile, load, to_uint8
+from imaging.formats import masks, nifti, reader
 from imaging.preparation.duplicates import difference_hash
 from imaging.resize import resize_image, resize_mask
 
@@ -23,8 +20,7 @@ from imaging.resize import resize_image, resize_mask
 class Example:
     """image: uint8 (S, S). mask: uint8 0/1 (S, S) of a positive, else None. code: the run-length code at the
     original size, None for an unlabelled image. hash: uint8 (32,), see imaging.preparation.duplicates. facts: the index's
-    columns known here. patient: DICOM PatientID. told: the patient by the source. oddities: how the file differs from the
-    rule, in words.
+    columns known here. patient: DICOM PatientID. told: the patient by the source. oddities: what is unusual about the file.
     """
 
     image: NDArray[np.uint8]
@@ -50,9 +46,9 @@ def read_example(record: dict[str, Any], size: int) -> Example | Refusal:
     try:
         return _read(record, size)
     except RefusedFile as error:
-        return Refusal(record["path"], error.reason)
+        return Refusal(record["path"], error.message)
     except rle.RleError as error:
-        return Refusal(record["path"], f"its mask does not fit: {error}")
+        return Refusal(record["path"], f"MASK-CODE: its mask does not fit: {error}")
 
 
 def _read(record: dict[str, Any], size: int) -> Example:
@@ -83,11 +79,11 @@ def _read(record: dict[str, Any], size: int) -> Example:
 def _picture(path: str, size: int) -> tuple[NDArray[np.uint8], Facts, str]:
     """Pixels, facts and a checksum: of the file, or of the pixels where one file has many slices."""
     if nifti.is_slice(path):
-        pixels, about = read_reduced(path, size)
-        return pixels, about, hashlib.sha256(pixels.tobytes()).hexdigest()
+        found = reader.read(path, size)
+        return to_uint8(found.pixels), found.facts, hashlib.sha256(found.pixels.tobytes()).hexdigest()
     data = load(path)  # read once: for the picture and for the checksum
-    pixels, about = decode_reduced(data, size)
-    return pixels, about, hashlib.sha256(data).hexdigest()
+    found = reader.decode(data, size)
+    return to_uint8(found.pixels), found.facts, hashlib.sha256(data).hexdigest()
 
 
 def _drawn(path: str, about: Facts) -> NDArray[np.bool_]:
@@ -106,13 +102,13 @@ def _drawn(path: str, about: Facts) -> NDArray[np.bool_]:
 
 
 def _oddities(record: dict[str, Any], about: Facts, label: int | None) -> tuple[str, ...]:
-    """How the file differs from the rule."""
+    """What is unusual about the file."""
     found = [*about.notes]
     if about.sop_uid is not None and about.sop_uid != record["image_id"] and not record.get("mask"):
         found.append("file name is not its SOPInstanceUID; labels go by name")
-    said = record.get("label")
-    if said is not None and label is not None and said != label:
-        found.append(f"the label table says {said}, the mask says {label}; the mask is taken")
+    listed = record.get("label")
+    if listed is not None and label is not None and listed != label:
+        found.append(f"the label table has {listed}, the mask {label}; the mask is taken")
     return tuple(found)
 
 

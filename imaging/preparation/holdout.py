@@ -1,4 +1,4 @@
-"""Which images are the hold-out before any dealing: the source's own validation set, or mmsegmentation's."""
+"""Choose the hold-out before the folds: the source's own validation set, or mmsegmentation's."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from imaging.prepared import shared_patients
 from imaging.settings import SplitSettings
 
 
 def set_apart(labelled: pd.DataFrame, settings: SplitSettings) -> NDArray[np.bool_]:
-    """True for the images whose place in the hold-out is settled before any dealing."""
+    """True for the images that are in the hold-out whatever the seed."""
     if settings.scheme == "mmsegmentation":
         return mmsegmentation_validation(labelled["image_id"].tolist())
     if settings.given and "split" in labelled:
@@ -31,12 +32,18 @@ def mmsegmentation_validation(ids: list[str]) -> NDArray[np.bool_]:
     return apart
 
 
-def check(labelled: pd.DataFrame, apart: NDArray[np.bool_]) -> None:
-    """A hold-out of one class, or nothing left to train on, is no division."""
+def check(labelled: pd.DataFrame, apart: NDArray[np.bool_], settings: SplitSettings) -> None:
+    """ValueError when the hold-out or the rest has one class only, or when they share patients that the scheme keeps apart."""
     for part, word in ((labelled[apart], "set apart as hold-out"), (labelled[~apart], "left for the folds")):
         labels = set(part["label"].astype(int))
         if labels != {0, 1}:
             raise ValueError(
                 f"{len(part):,} images are {word}, with the labels {sorted(labels)}; both classes are needed."
-                " Mend the source's lists, or set split.given to false to divide anew"
+                " Correct the source's lists, or set split.given to false to divide anew"
             )
+    shared = shared_patients(labelled["patient_id"].to_numpy(object), apart.astype(object))
+    if shared and settings.scheme == "patient":
+        raise ValueError(
+            f"the source's own validation set shares {shared:,} patients with its training set. Set split.given to false to"
+            " divide anew, or split.scheme to image to accept the leak"
+        )

@@ -1,55 +1,119 @@
-"""Whose image is it? Images of one patient must not stand on two sides of a split.
+"""Find the patient of each image: images of one patient must not stand on two sides of a split.
 
-In SIIM-ACR the DICOM PatientID is another one in every file although 12,047 images are of 6,171 patients,
-and under an image-level split the other images of a patient alone predict the label with AUROC .83. So the
-patient is taken from, in this order: a `patients.csv`; the DICOM PatientID, when it repeats; what can be
-told from the pictures (two that are nearly equal are of one patient, all others are a patient each).
+In SIIM-ACR every file has a different DICOM PatientID, although the 12,047 images come from 6,171 patients, and under a split by
+image the other images of a patient alone predict the label with AUROC .83. So the patient is taken from, in this order: a
+`patients.csv`; the built-in table of SIIM-ACR's ids; the DICOM PatientID, where it repeats. Else it is unknown, and the image
+counts as a patient of its own. Nearly equal pictures are of one patient in any case.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from imaging.io.tables import read_csv
+import pandas as pd
 
+from imaging.io import walk
+from imaging.io.tables import read_csv
+from imaging.preparation import siim_patients
+
+FILE = "patients.csv"
+UNKNOWN = "image clusters"
+"""The source of patients where none is known."""
 _NIH_NAME = re.compile(r"(\d{8})_\d{3}\.png")  # NIH ChestX-ray14: <patient>_<follow-up>.png
 
 
-def read(path: Path | None) -> dict[str, str]:
-    """Read `patients.csv` (image id, patient; any column names) as image id -> patient; {} for None.
+@dataclass(frozen=True)
+class Told:
+    """Patients known before any image file is read.
 
-    An NIH image name such as `00028864_007.png` in the second column becomes its patient, `00028864`.
+    patient: image id -> patient, of the images that are known. source: where they are from. notes: sentences for the card.
     """
-    if path is None:
-        return {}
+
+    patient: dict[str, str] = field(default_factory=dict)
+    source: str = FILE
+    notes: list[str] = field(default_factory=list)
+
+
+def look_up(path: Path | None, ids: Collection[str]) -> Told:
+    """The patients of the images `ids`, by `patients.csv` (None: there is no such file), else by the table of SIIM-ACR's ids.
+
+    ValueError when the file is no such table, or knows none of the images.
+    """
+    found, notes = _of_file(path, ids) if path else ({}, [])
+    known = {name: patient for name in ids if (patient := siim_patients.patient_of(name))}
+    added = known.keys() - found.keys()
+    sources = ([FILE] if path else []) + ([siim_patients.SOURCE] if added else [])
+    if added:
+        notes.append(f"{len(added):,} of {len(ids):,} images have their patient from {siim_patients.SOURCE}.")
+    return Told(known | found, " and ".join(sources) or FILE, notes)
+
+
+def _of_file(path: Path, ids: Collection[str]) -> tuple[dict[str, str], list[str]]:
+    """Image id -> patient by the file, and notes."""
+    table, notes = _oriented(path, set(ids))
+    known: dict[str, str] = {}
+    for name, patient in table.itertuples(index=False):
+        if not patient:
+            raise ValueError(f"{path}: no patient for image {name!r}; fill it in or remove the row")
+        if known.setdefault(name, patient) != patient:
+            raise ValueError(f"{path}: image {name!r} has two different patients; keep one row of it")
+    found = sum(name in known for name in ids)
+    if ids and not found:
+        raise ValueError(
+            f"{path}: has none of the {len(ids):,} images; an image is {min(ids)!r}, the file's first is"
+            f" {table.iloc[0, 0] if len(table) else ''!r}. Correct the ids, or remove the file"
+        )
+    if found < len(ids):
+        notes.append(f"{path.name} has {found:,} of {len(ids):,} images.")
+    return known, notes
+
+
+def _oriented(path: Path, ids: set[str]) -> tuple[pd.DataFrame, list[str]]:
+    """The file's rows as (image id, patient), whichever column comes first and whatever endings ids have, and notes.
+
+    An NIH image name such as `00028864_007.png` becomes its patient, `00028864`.
+    """
     table = read_csv(path)
     if len(table.columns) != 2:
         raise ValueError(
             f"{path}: expected two columns, image id and patient; found {', '.join(table.columns)}"
         )
-    known: dict[str, str] = {}
-    for image_id, name in table.itertuples(index=False):
-        nih = _NIH_NAME.fullmatch(name)
-        patient = nih[1] if nih else name
-        if not patient:
-            raise ValueError(f"{path}: no patient for image {image_id!r}; fill it in or remove the row")
-        if known.setdefault(image_id, patient) != patient:
-            raise ValueError(f"{path}: image {image_id!r} has two different patients; keep one row of it")
-    return known
+    notes = []
+    header = [str(name) for name in table.columns]
+    table.columns = ["image", "patient"]
+    if any(_as_id(name, ids) in ids for name in header):
+        table = pd.concat([pd.DataFrame([header], columns=table.columns), table], ignore_index=True)
+        notes.append(f"{path.name} has no header line.")
+    named = {column: table[column].map(lambda name: _as_id(name, ids)) for column in table}
+    fitting = {column: int(names.isin(ids).sum()) for column, names in named.items()}
+    image, patient = ("patient", "image") if fitting["patient"] > fitting["image"] else ("image", "patient")
+    if image == "patient":
+        notes.append(f"{path.name} has the image ids in its second column.")
+    return pd.DataFrame({"image": named[image], "patient": table[patient].map(_as_patient)}), notes
+
+
+def _as_id(name: str, ids: set[str]) -> str:
+    return name if name in ids else walk.image_id(name.replace("\\", "/"))
+
+
+def _as_patient(name: str) -> str:
+    nih = _NIH_NAME.fullmatch(name)
+    return nih[1] if nih else name
 
 
 @dataclass(frozen=True)
 class Patients:
     """A patient for each image, and how they were found.
 
-    ids: one patient id an image, in the order given. source: 'patients.csv' or what else told | 'DICOM PatientID' |
-    'image clusters'. notes: sentences for the dataset card.
+    ids: one patient id an image, in the order given. known: whether each is more than the image itself. source: 'patients.csv'
+    or another source's name | 'DICOM PatientID' | 'image clusters'. notes: sentences for the dataset card.
     """
 
     ids: list[str]
+    known: list[bool]
     source: str
     notes: list[str]
 
@@ -58,17 +122,17 @@ def assign(
     image_ids: list[str],
     told: list[str | None],
     dicom: list[str | None],
-    twins: Iterable[tuple[int, int]],
-    told_by: str = "patients.csv",
+    duplicates: Iterable[tuple[int, int]],
+    told_by: str = FILE,
 ) -> Patients:
     """Give each image its patient.
 
-    told: the patient from `told_by`, or None. dicom: the file's PatientID, or None or ''. twins: pairs of
+    told: the patient from `told_by`, or None. dicom: the file's PatientID, or None or ''. duplicates: pairs of
     positions of (nearly) equal pictures, which are of one patient whatever the names say.
     """
     names, source, notes = _choose(told, dicom, told_by)
     alone = [position for position, name in enumerate(names) if name is None]
-    if alone and source != "image clusters":
+    if alone and source != UNKNOWN:
         notes.append(
             f"{len(alone):,} images have no patient in {source}; each counts as a patient of its own."
         )
@@ -76,12 +140,12 @@ def assign(
         name if name is not None else f"image:{image_id}"
         for name, image_id in zip(names, image_ids, strict=True)
     ]
-    merged, joined = _merge(ids, list(twins))
+    merged, joined = _merge(ids, list(duplicates))
     if joined:
         notes.append(
             f"{joined:,} pairs of equal pictures under different patients: their patients are taken as one."
         )
-    return Patients(merged, source, notes)
+    return Patients(merged, [name is not None for name in names], source, notes)
 
 
 def _choose(
@@ -93,19 +157,16 @@ def _choose(
     names = [name or None for name in dicom]
     present = [name for name in names if name]
     if len(set(present)) == len(present):
-        return (
-            [None] * len(names),
-            "image clusters",
-            ["No patients.csv, and the DICOM PatientID never repeats."],
-        )
+        reason = "No patients.csv, and the DICOM PatientID never repeats."
+        return [None] * len(names), UNKNOWN, [reason]
     if len(set(present)) == 1:
         reason = "No patients.csv, and all files have the same DICOM PatientID."
-        return [None] * len(names), "image clusters", [reason]
+        return [None] * len(names), UNKNOWN, [reason]
     return names, "DICOM PatientID", []
 
 
-def _merge(ids: list[str], twins: list[tuple[int, int]]) -> tuple[list[str], int]:
-    """Join the patients of twins (union-find); the joined patient keeps the name that sorts first."""
+def _merge(ids: list[str], duplicates: list[tuple[int, int]]) -> tuple[list[str], int]:
+    """Join the patients of duplicates (union-find); the joined patient keeps the name that sorts first."""
     parent: dict[str, str] = {}  # of those that have another one
 
     def root(name: str) -> str:
@@ -116,7 +177,7 @@ def _merge(ids: list[str], twins: list[tuple[int, int]]) -> tuple[list[str], int
         return name
 
     joined = 0
-    for one, other in twins:
+    for one, other in duplicates:
         first, second = sorted((root(ids[one]), root(ids[other])))
         if first != second:
             joined += 1

@@ -1,16 +1,17 @@
-"""Head CT with intracranial haemorrhage in the form of PhysioNet's ct-ich, as pictures (1.0.0, Kaggle) or volumes (1.3.1).
+"""Source `ct_ich`: head CT with intracranial haemorrhage in the form of PhysioNet's ct-ich, as pictures (1.0.0, Kaggle) or volumes (1.3.1).
 
     Patients_CT/<patient>/brain/<n>.jpg   <n>_HGE_Seg.jpg       slices and masks; a slice without a mask is negative
     Patients_CT/<patient>/bone/<n>.jpg                          not read
     hemorrhage_diagnosis.csv                                    PatientNumber, SliceNumber, No_Hemorrhage (optional)
     ct_scans/<patient>.nii[.gz]   masks/<patient>.nii[.gz]      volumes in Hounsfield units
 
-Slices may be JPEG, PNG or DICOM; DICOM and volumes are seen in the brain window (imaging.dicom.windowing.BRAIN). Patients are the
+Slices may be JPEG, PNG or DICOM; DICOM and volumes are read in the brain window (imaging.dicom.windowing.BRAIN). Patients are the
 folders or volumes, so that slices of one patient never stand on two sides of a split. There is no test set.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from imaging.decoding.radiograph import RefusedFile
 from imaging.formats import nifti
 from imaging.io.tables import column, read_csv
 from imaging.settings import DataSettings
-from imaging.sources.discovery import existing, only_inner, pictures
-from imaging.sources.listing import Listing, refusals, table
+from imaging.sources.discovery import LeftOut, existing, files_below, only_inner, pictures
+from imaging.sources.listing import Listing, refusals, skipped_note, table
 
 SLICES, SCANS, MASKS, WINDOW = "Patients_CT", "ct_scans", "masks", "brain"
-MASK_ENDING = "_HGE_Seg"
+MASK_ENDING = "_hge_seg"
+"""In lower case."""
 TABLES = ("hemorrhage_diagnosis.csv", "hemorrhage_diagnosis_raw_ct.csv")
 
 Records = list[dict[str, Any]]
@@ -40,66 +42,111 @@ def list_studies(settings: DataSettings) -> Listing:
     root = next((folder for folder in (given, only_inner(given)) if folder and is_one(folder)), None)
     if root is None:
         raise ValueError(f"{given}: holds neither {SLICES} (slices by patient) nor {SCANS} (volumes)")
-    notes: list[str] = []
-    rejected: list[tuple[str, str]] = []
+    left = _Left()
     read = _slices if (root / SLICES).is_dir() else _volumes
-    records = read(root, rejected, notes)
+    records = read(root, left)
     if not records:
-        raise ValueError(f"{root}: no slice was found that can be used for training")
+        first = "".join(
+            f". The first of {len(left.rejected):,} refusals: {path}: {why}"
+            for path, why in left.rejected[:1]
+        )
+        raise ValueError(f"{root}: no slice was found that can be used for training{first}")
     _label(records, root)
     patients = len({record["patient_id"] for record in records})
     without = sum(record["rle"] == rle.EMPTY for record in records)
-    notes.insert(
-        0, f"{len(records):,} slices of {patients:,} patients; {without:,} have no mask and are negative."
+    notes = [
+        f"{len(records):,} slices of {patients:,} patients; {without:,} have no mask and are negative.",
+        *left.notes,
+        *skipped_note(left.skipped),
+    ]
+    return Listing(
+        records=table(records),
+        rejected=refusals(left.rejected),
+        skipped=refusals(left.skipped),
+        notes=notes,
+        patients="the folders",
+        certain=True,
+        finding="haemorrhage",
     )
-    return Listing(table(records), refusals(rejected), notes, "the folders", True, "haemorrhage")
 
 
-def _slices(root: Path, rejected: list[tuple[str, str]], notes: list[str]) -> Records:
+@dataclass
+class _Left:
+    """What a source leaves out, and notes for the dataset card."""
+
+    rejected: LeftOut = field(default_factory=list)
+    skipped: LeftOut = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def _slices(root: Path, left: _Left) -> Records:
     """Slices as pictures or DICOM: `<patient>_<n>` is the id, as in mmsegmentation's copy."""
     records: Records = []
     for folder in sorted(path for path in (root / SLICES).iterdir() if path.is_dir()):
         brain = folder / WINDOW if (folder / WINDOW).is_dir() else folder
-        files = {path.stem: path for path in pictures(brain, notes)}
-        masks = {name: path for name, path in files.items() if name.endswith(MASK_ENDING)}
-        for name, path in files.items():
-            if name not in masks:
-                mask = masks.get(name + MASK_ENDING)
-                records.append(_record(f"{folder.name}_{name}", path, folder.name, mask))
-        orphans = (path for name, path in masks.items() if name.removesuffix(MASK_ENDING) not in files)
-        rejected += [(str(path), "a mask without its slice") for path in orphans]
+        images, masks = _named(pictures(brain, left.skipped), left)
+        records += [
+            _record(f"{folder.name}_{name}", path, folder.name, masks.pop(name.lower(), None))
+            for name, path in images.items()
+        ]
+        left.rejected += [(str(path), "a mask without its slice") for path in masks.values()]
     return records
 
 
-def _volumes(root: Path, rejected: list[tuple[str, str]], notes: list[str]) -> Records:
+def _named(paths: list[Path], left: _Left) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The slices by their names, and the masks by their slices' names in lower case; `_HGE_Seg` in any case is a mask's ending."""
+    images: dict[str, Path] = {}
+    masks: dict[str, Path] = {}
+    for path in paths:
+        name = path.stem
+        of_slice = name.lower().removesuffix(MASK_ENDING)
+        if of_slice != name.lower():
+            group, name = masks, of_slice
+        elif any(word in of_slice for word in ("seg", "mask")):
+            left.rejected.append((str(path), "named like a mask, but not <slice>_HGE_Seg"))
+            continue
+        else:
+            group = images
+        if group.setdefault(name, path) is not path:
+            left.rejected.append((str(path), f"a second file of the same slice; kept: {group[name].name}"))
+    return images, masks
+
+
+def _volumes(root: Path, left: _Left) -> Records:
     """Slices of volumes, numbered from the lowest; those of a volume without a mask file are unlabelled."""
     records: Records = []
-    masks = {_stem(path): path for path in _nifti(root / MASKS)}
-    for path in _nifti(root / SCANS):
-        patient = _stem(path)
-        mask = masks.pop(patient, None)
+    masks = {_stem(path): path for path in _nifti(root / MASKS, left)}
+    for path in _nifti(root / SCANS, left):
+        mask = masks.pop(_stem(path), None)
         try:
-            names = nifti.slices(path)
-            drawn = nifti.slices(mask) if mask else [None] * len(names)
-            if len(drawn) != len(names):
-                raise RefusedFile("NIFTI-MASK", f"{len(names)} slices, but its mask {mask} has {len(drawn)}")
+            records += _of_volume(path, mask)
         except RefusedFile as refusal:
-            rejected.append((str(path), refusal.reason))
+            left.rejected.append((str(path), refusal.message))
             continue
-        records += [
-            _record(f"{patient}_{number}", image, patient, covered)
-            for number, (image, covered) in enumerate(zip(names, drawn, strict=True), start=1)
-        ]
         if mask is None:
-            notes.append(f"{path.name} has no mask file; its {len(names)} slices are unlabelled.")
-            records[-len(names) :] = [{**record, "rle": None} for record in records[-len(names) :]]
-    rejected += [(str(path), "a mask without its volume") for path in masks.values()]
+            left.notes.append(f"{path.name} has no mask file; its slices are unlabelled.")
+    left.rejected += [(str(path), "a mask without its volume") for path in masks.values()]
     return records
 
 
-def _nifti(folder: Path) -> list[Path]:
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [path for path in found if path.name.endswith(nifti.SUFFIXES) and not path.name.startswith(".")]
+def _of_volume(path: Path, mask: Path | None) -> Records:
+    patient, names = _stem(path), nifti.slices(path)
+    if mask is None:
+        return [
+            {**_record(f"{patient}_{number}", name, patient, None), "rle": None}
+            for number, name in enumerate(names, start=1)
+        ]
+    nifti.check_match(path, mask)
+    return [
+        _record(f"{patient}_{number}", image, patient, covered)
+        for number, (image, covered) in enumerate(zip(names, nifti.slices(mask), strict=True), start=1)
+    ]
+
+
+def _nifti(folder: Path, left: _Left) -> list[Path]:
+    found = [Path(path) for path in files_below(folder, left.skipped)]
+    left.skipped += [(str(path), "no NIfTI file") for path in found if not path.name.endswith(nifti.SUFFIXES)]
+    return [path for path in found if path.name.endswith(nifti.SUFFIXES)]
 
 
 def _stem(path: Path) -> str:
@@ -119,12 +166,12 @@ def _record(image_id: str, path: Path | str, patient: str, mask: Path | str | No
 
 
 def _label(records: Records, root: Path) -> None:
-    """Add what the radiologists' table says of each slice; its numbers have no leading zeros, the folders' have."""
+    """Add each slice's label by the radiologists' table; its numbers have no leading zeros, the folders' have."""
     path = next((root / name for name in TABLES if (root / name).is_file()), None)
     if path is None:
         return
     content = read_csv(path)
-    said = {
+    labels = {
         f"{patient.lstrip('0')}_{number.lstrip('0')}": {"0": 1, "1": 0}.get(negative)
         for patient, number, negative in zip(
             *(column(content, name, path) for name in ("PatientNumber", "SliceNumber", "No_Hemorrhage")),
@@ -133,4 +180,4 @@ def _label(records: Records, root: Path) -> None:
     }
     for record in records:
         patient, _, number = record["image_id"].rpartition("_")
-        record["label"] = said.get(f"{patient.lstrip('0')}_{number.lstrip('0')}")
+        record["label"] = labels.get(f"{patient.lstrip('0')}_{number.lstrip('0')}")

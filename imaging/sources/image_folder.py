@@ -1,4 +1,4 @@
-"""Images with mask pictures in folders; imaging.sources.layouts knows where they lie.
+"""Source `folder`: images with mask pictures in folders, in the layouts of imaging.sources.layouts.
 
     images/{train,val,test}/NAME.png   masks/{train,val,test}/NAME.png   train.txt  val.txt  test.txt     mmsegmentation
     imagesTr/NAME_0000.png   labelsTr/NAME.png   imagesTs/…   labelsTs/…                                   nnU-Net
@@ -16,18 +16,20 @@ from imaging.preparation import patients
 from imaging.settings import DataSettings
 from imaging.sources.discovery import existing, patients_file
 from imaging.sources.layouts import Found, Picture, find
-from imaging.sources.listing import Listing, refusals, table
+from imaging.sources.listing import Listing, refusals, skipped_note, table
 
 
 def list_studies(settings: DataSettings) -> Listing:
     """List the images with their mask files; ValueError when the folder has no layout we know, or no training image."""
     root, found = find(existing(settings))
-    owners = patients.read(patients_file(root, settings.patients))
     chosen = _single(found)
     if not any(picture.part == "train" for picture in chosen):
         raise ValueError(
             f"{root}: no image for training; a {found.layout} layout was found, and nothing to train on in it"
         )
+    told = patients.look_up(
+        patients_file(root, settings.patients), {one.image_id for one in chosen if one.part != "test"}
+    )
     records = [
         {
             "image_id": picture.image_id,
@@ -36,15 +38,16 @@ def list_studies(settings: DataSettings) -> Listing:
             "mask": str(picture.mask) if picture.mask and picture.part != "test" else None,
             "rle": rle.EMPTY if _is_negative(picture, settings) else None,
             "label": picture.label,
-            "patient_id": owners.get(picture.image_id),
+            "patient_id": told.patient.get(picture.image_id),
         }
         for picture in chosen
     ]
-    return Listing(table(records), refusals(found.rejected), [*_notes(found, chosen, settings), *found.notes])
+    notes = [*_notes(found, chosen, settings), *found.notes, *told.notes, *skipped_note(found.skipped)]
+    return Listing(table(records), refusals(found.rejected), refusals(found.skipped), notes, told.source)
 
 
 def _is_negative(picture: Picture, settings: DataSettings) -> bool:
-    """Whether an image without a mask is a negative: the table's word goes first, then the settings'."""
+    """Whether an image without a mask is a negative: the label table decides, else the settings."""
     if picture.mask or picture.part == "test":
         return False
     return picture.label == 0 if picture.label is not None else settings.without_mask == "negative"
@@ -65,8 +68,8 @@ def _single(found: Found) -> list[Picture]:
 def _notes(found: Found, chosen: list[Picture], settings: DataSettings) -> list[str]:
     """What the card says about the layout."""
     counts = {part: sum(picture.part == part for picture in chosen) for part in ("train", "val", "test")}
-    said = ", ".join(f"{count:,} {part}" for part, count in counts.items() if count)
-    notes = [f"Layout {found.layout}: {said}."]
+    listed = ", ".join(f"{count:,} {part}" for part, count in counts.items() if count)
+    notes = [f"Layout {found.layout}: {listed}."]
     missing = sum(picture.mask is None and picture.part != "test" for picture in chosen)
     if missing:
         notes.append(f"{missing:,} images have no mask file: {settings.without_mask} (data.without_mask).")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imaging.io.tables import column, read_csv
-from imaging.sources.discovery import first, only_inner, pictures
+from imaging.sources.discovery import LeftOut, first, only_inner, pictures
 
 PARTS = ("train", "val", "test")
 PAIRS = (("png_images", "png_masks"), ("images", "masks"), ("image", "mask"), ("images", "labels"))
@@ -30,11 +30,12 @@ class Picture:
 
 @dataclass
 class Found:
-    """What a layout has; rejected: input and reason."""
+    """What a layout has. rejected, skipped: input and reason, as in `imaging.sources.listing.Listing`."""
 
     layout: str
     pictures: list[Picture] = field(default_factory=list)
-    rejected: list[tuple[str, str]] = field(default_factory=list)
+    rejected: LeftOut = field(default_factory=list)
+    skipped: LeftOut = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -63,13 +64,13 @@ def _mmsegmentation(root: Path) -> Found:
         f"{part}/{path.stem}": path
         for part in PARTS
         if (root / "images" / part).is_dir()
-        for path in _single(pictures(root / "images" / part, found.notes), found)
+        for path in _single(pictures(root / "images" / part, found.skipped), found)
     }
     masks = {
         f"{part}/{path.stem}": path
         for part in PARTS
         if (root / "masks" / part).is_dir()
-        for path in _single(pictures(root / "masks" / part, found.notes), found)
+        for path in _single(pictures(root / "masks" / part, found.skipped), found)
     }
     parts = _lists(root, files, found)
     for key, path in files.items():
@@ -119,8 +120,8 @@ def _nnunet(root: Path) -> Found:
             continue
         masks = {}
         if (root / labels).is_dir():
-            masks = {path.stem: path for path in _single(pictures(root / labels, found.notes), found)}
-        for path in _single(pictures(root / images, found.notes), found):
+            masks = {path.stem: path for path in _single(pictures(root / labels, found.skipped), found)}
+        for path in _single(pictures(root / images, found.skipped), found):
             name, _, channel = path.stem.rpartition("_")
             if channel != "0000":
                 raise ValueError(f"{path}: one channel is read, its name ends in _0000; this is another one")
@@ -135,8 +136,8 @@ def _pairs(root: Path, images: Path, masks: Path) -> Found:
     """Two folders of the same names, with Kaggle's tables where they are."""
     found = Found(f"{images.name} with {masks.name}")
     rows = _kaggle(root, found)
-    drawn = {path.stem: path for path in _single(pictures(masks, found.notes), found)}
-    for path in _single(pictures(images, found.notes), found):
+    drawn = {path.stem: path for path in _single(pictures(masks, found.skipped), found)}
+    for path in _single(pictures(images, found.skipped), found):
         image_id, label = rows.pop(path.stem, (path.stem, None))
         found.pictures.append(Picture(image_id, path, "train", drawn.pop(path.stem, None), label))
     _orphans(drawn.values(), found)

@@ -1,10 +1,10 @@
-"""SIIM-ACR Pneumothorax as Kaggle gave it out: DICOM folders and a CSV of run-length codes, both stages.
+"""Source `siim`: SIIM-ACR Pneumothorax as Kaggle published it: DICOM folders and a CSV of run-length codes, both stages.
 
     dicom-images-train/<study>/<series>/<id>.dcm  or flat     training files; the name is the id (SOPInstanceUID)
     dicom-images-test/…  stage_2_images/ID_….dcm              test files
     train-rle.csv  or  stage_2_train.csv                      ImageId, EncodedPixels; an image may have several rows
     sample_submission.csv  or  stage_2_sample_submission.csv  the ids to be scored
-    patients.csv                                              image id, patient (optional; Kaggle has none)
+    patients.csv                                              image id, patient (optional: SIIM-ACR's are built in)
 
 Stage 2 released the labels of stage 1's test files, so a labelled file is for training wherever it lies.
 """
@@ -14,12 +14,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from imaging import rle
+from imaging import rle, runs
+from imaging.io import walk
 from imaging.io.tables import column, read_csv
 from imaging.preparation import patients
 from imaging.settings import DataSettings
-from imaging.sources.discovery import existing, first, patients_file, walk
-from imaging.sources.listing import Listing, refusals, table
+from imaging.sources.discovery import LeftOut, existing, files_below, first, patients_file
+from imaging.sources.listing import Listing, refusals, skipped_note, table
 
 TRAIN_FOLDER = "dicom-images-train"
 TEST_FOLDER = "dicom-images-test"
@@ -28,7 +29,6 @@ LABEL_FILES = (
     "stage_2_train.csv",
     "train-rle.csv",
 )  # the first that is there; stage 2's holds all of stage 1's
-_COLUMN = 1024
 SUBMISSION_FILES = ("stage_2_sample_submission.csv", "sample_submission.csv")
 
 
@@ -41,25 +41,27 @@ def list_studies(settings: DataSettings) -> Listing:
     if label_file is None:
         raise ValueError(f"{folder}: holds neither {' nor '.join(LABEL_FILES)}; one of them has the labels")
     labels, rejected, notes = read_labels(label_file)
-    files, doubled, ignored = _list_files(folder)
+    skipped: LeftOut = []
+    files, doubled = _list_files(folder, labels, skipped)
     refused_ids = {name for name, _ in rejected}
     rejected += doubled + _without_file(labels, files, label_file.name)
 
-    to_patient = patients.read(patients_file(folder, settings.patients))
+    told = patients.look_up(patients_file(folder, settings.patients), labels)
     records = table(
         {
-            "image_id": image_id,
+            "image_id": name,
             "path": path,
-            "split": _split(image_id, kind, labels, refused_ids),
-            "rle": labels.get(image_id),
-            "patient_id": to_patient.get(image_id),
+            "split": _split(name, kind, labels, refused_ids),
+            "rle": labels.get(name),
+            "patient_id": told.patient.get(name),
         }
-        for image_id, (path, kind) in files.items()
-        if image_id not in refused_ids
+        for name, (path, kind) in files.items()
+        if name not in refused_ids
     )
     if not (records["split"] == "train").any():
         raise ValueError(f"{folder / TRAIN_FOLDER}: no .dcm file found that can be used for training")
-    return Listing(records, refusals(rejected), notes + ignored)
+    notes += [*told.notes, *skipped_note(skipped)]
+    return Listing(records, refusals(rejected), refusals(skipped), notes, told.source)
 
 
 def submission_ids(folder: str | Path) -> list[str] | None:
@@ -119,35 +121,30 @@ def unite(codes: list[str]) -> str:
     if len(codes) == 1:
         rle.area(codes[0])  # refuses what is no code
         return codes[0]
-    # A code counts pixels along one line, which any height cuts into columns: the image's own size is not
-    # needed here.
-    length = max(sum(map(int, code.split())) for code in codes if rle.area(code))
-    return rle.encode(rle.union(codes, (_COLUMN, -(-length // _COLUMN))))
+    return runs.write(runs.union(runs.parse(code) for code in codes))
 
 
 def _split(image_id: str, kind: str, labels: dict[str, str], refused: set[str]) -> str:
     return "train" if kind == "train" or image_id in labels or image_id in refused else "test"
 
 
-def _list_files(folder: Path) -> tuple[dict[str, tuple[str, str]], list[tuple[str, str]], list[str]]:
-    """All .dcm files: id -> (path, 'train' | 'test'); second files of an id with the reason; notes on
-    ignored files.
-    """
+def _list_files(
+    folder: Path, labels: dict[str, str], skipped: LeftOut
+) -> tuple[dict[str, tuple[str, str]], LeftOut]:
+    """All DICOM files: id -> (path, 'train' | 'test'), and second files of an id with the reason."""
     stage_2 = (folder / STAGE_2_FOLDER).is_dir()
     kinds = {TRAIN_FOLDER: "train", TEST_FOLDER: "train" if stage_2 else "test", STAGE_2_FOLDER: "test"}
     files: dict[str, tuple[str, str]] = {}
-    doubled, ignored = [], []
-    for path, kind in ((path, kinds[top]) for top in kinds for path in walk(folder / top)):
-        name = os.path.basename(path)
-        stem, ending = os.path.splitext(name)
-        if ending.lower() != ".dcm" or name.startswith("."):  # macOS leaves ._name.dcm beside name.dcm
-            ignored.append(name)
-        elif stem in files:
-            doubled.append((path, f"a second file of the id {stem}; kept: {files[stem][0]}"))
+    doubled = []
+    for path, kind in ((path, kinds[top]) for top in kinds for path in files_below(folder / top, skipped)):
+        name = walk.image_id(path)
+        if not path.lower().endswith((".dcm", ".dicom")) and os.path.basename(path) not in labels:
+            skipped.append((path, "no .dcm file"))
+        elif name in files:
+            doubled.append((path, f"a second file of the id {name}; kept: {files[name][0]}"))
         else:
-            files[stem] = (path, kind)
-    notes = [f"{len(ignored):,} files ignored, no .dcm: {', '.join(ignored[:5])} …"] if ignored else []
-    return files, doubled, notes
+            files[name] = (path, kind)
+    return files, doubled
 
 
 def _without_file(

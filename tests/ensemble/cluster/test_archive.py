@@ -150,12 +150,12 @@ def test_a_file_behind_a_url_is_read_as_the_local_one(tmp_path: Path) -> None:
     path = dicom_files.write(
         tmp_path / "a.dcm", np.random.default_rng(0).integers(0, 256, (90, 70), np.uint8)
     )
-    one, facts = reader.read_square(path, 64)
-    other, same = reader.read_square(f"file://{path}", 64)
-    assert (one == other).all()
-    assert facts == same
+    one = reader.read(path, 64)
+    other = reader.read(f"file://{path}", 64)
+    assert (one.pixels == other.pixels).all()
+    assert one.facts == other.facts
     with pytest.raises(RefusedFile, match="no such file"):
-        reader.read_square(f"file://{tmp_path}/b.dcm", 64)
+        reader.read(f"file://{tmp_path}/b.dcm", 64)
     (tmp_path / "empty.dcm").touch()
     with pytest.raises(RefusedFile, match="the file is empty"):
         remote.load(f"file://{tmp_path}/empty.dcm")

@@ -140,7 +140,7 @@ def mutations(paths: list[Path], count: int, seed: int) -> Iterator[tuple[str, s
 def judge(path: Path) -> str:
     """`read` or `refused`; any other outcome is an exception."""
     try:
-        reader.read_reduced(path, 32)
+        reader.read(path, 32)
         radiograph = reader.read(path)
     except RefusedFile:
         return "refused"

@@ -40,7 +40,7 @@ def test_slices_lie_as_radiologists_see_them(tmp_path, name, ending):
     assert (lowest.pixels[:10] == 255).all()  # the front is above; 100 HU is white
     assert (lowest.pixels[10:, :20] == 0).all()  # the patient's right, on the left: air
     assert (lowest.pixels[10:, 20:] == 129).all()  # 40 HU, the window's centre
-    assert (reader.read_reduced(slices[3], 8)[0][10:, 20:] == 150).all()
+    assert (reader.read(slices[3], 8).pixels[10:, 20:] == 150).all()
 
 
 def test_transposed_axes_are_turned(tmp_path):

@@ -12,7 +12,7 @@ from pydicom.data import get_testdata_file
 from imaging import dicom
 from imaging.decoding import pillow
 from imaging.decoding.radiograph import MAX_SIDE, RefusedFile
-from imaging.formats import pictures, reader
+from imaging.formats import reader
 from tests.imaging import dicom_files as files
 from tests.imaging.dicom.test_read import smooth_picture
 
@@ -28,7 +28,7 @@ def saved(tmp_path, picture, name="a.png", **options):
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
 def test_8_bit_grey(tmp_path, suffix):
-    radiograph = pictures.read(saved(tmp_path, GREY, f"a.{suffix}"))
+    radiograph = reader.read(saved(tmp_path, GREY, f"a.{suffix}"))
     np.testing.assert_array_equal(radiograph.pixels, GREY)
     assert radiograph.spacing_mm is None
     assert (radiograph.facts.height, radiograph.facts.width, radiograph.facts.bits) == (24, 30, 8)
@@ -39,10 +39,10 @@ def test_8_bit_grey(tmp_path, suffix):
 def test_16_bit_grey(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     assert cv2.imwrite(str(path), GREY16)
-    radiograph = pictures.read(path)
+    radiograph = reader.read(path)
     assert radiograph.pixels.dtype == np.uint16
     np.testing.assert_array_equal(radiograph.pixels, GREY16)
-    np.testing.assert_array_equal(pictures.read_reduced(path, 5)[0], np.rint(GREY16 / 257).astype(np.uint8))
+    np.testing.assert_array_equal(reader.read(path, 5).pixels, np.rint(GREY16 / 257).astype(np.uint8))
 
 
 @pytest.mark.parametrize(("pixels", "mode"), [(GREY, "L"), (GREY16, "I;16")])
@@ -53,13 +53,14 @@ def test_tiff_that_counts_from_white(tmp_path, pixels, mode):
     assert stored.tag_v2[262] == 0
     raw = path.read_bytes()
     meaning = pixels if raw.find((~pixels).tobytes()) >= 0 else ~pixels  # whether the writer turned it round
-    np.testing.assert_array_equal(pictures.read(path).pixels, meaning)
+    np.testing.assert_array_equal(reader.read(path).pixels, meaning)
 
 
 @pytest.mark.parametrize("side", [24, 12, 6])
 def test_grey_jpeg_is_reduced(tmp_path, side):
     (tmp_path / "a.jpg").write_bytes(files.jpeg(smooth_picture()))
-    pixels, facts = pictures.read_reduced(tmp_path / "a.jpg", side)
+    found = reader.read(tmp_path / "a.jpg", side)
+    pixels, facts = found.pixels, found.facts
     assert min(pixels.shape) == max(12, side)
     assert (facts.height, facts.width) == (96, 120)
 
@@ -67,7 +68,7 @@ def test_grey_jpeg_is_reduced(tmp_path, side):
 @pytest.mark.parametrize(("name", "options"), [("a.png", {}), ("a.jpg", {"quality": 90}), ("a.bmp", {})])
 def test_grey_in_three_channels_is_not_called_colour(tmp_path, name, options):
     picture = smooth_picture()
-    radiograph = pictures.read(saved(tmp_path, np.dstack([picture] * 3), name, **options))
+    radiograph = reader.read(saved(tmp_path, np.dstack([picture] * 3), name, **options))
     assert np.abs(radiograph.pixels.astype(int) - picture).max() < 8
     assert radiograph.facts.notes == ()
 
@@ -75,29 +76,29 @@ def test_grey_in_three_channels_is_not_called_colour(tmp_path, name, options):
 def test_colour_becomes_luma_with_a_note(tmp_path):
     colours = np.zeros((4, 5, 3), np.uint8)
     colours[:] = 200, 100, 50
-    radiograph = pictures.read(saved(tmp_path, colours))
+    radiograph = reader.read(saved(tmp_path, colours))
     assert np.unique(radiograph.pixels).tolist() == [round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)]
     assert "differ by up to 150" in radiograph.facts.notes[0]
 
 
 def test_palettes(tmp_path):
     palette = Image.fromarray(GREY).convert("P")
-    np.testing.assert_array_equal(pictures.read(saved(tmp_path, palette)).pixels, GREY)
+    np.testing.assert_array_equal(reader.read(saved(tmp_path, palette)).pixels, GREY)
     colours = Image.fromarray(np.dstack([GREY, GREY // 2, GREY // 4])).quantize(16)
-    assert "colour" in pictures.read(saved(tmp_path, colours)).facts.notes[0]
+    assert "colour" in reader.read(saved(tmp_path, colours)).facts.notes[0]
 
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_transparency_is_ignored_with_a_note(tmp_path, channels):
     layers = np.dstack([GREY] * (channels - 1) + [GREY // 2])
-    radiograph = pictures.read(saved(tmp_path, layers))
+    radiograph = reader.read(saved(tmp_path, layers))
     np.testing.assert_array_equal(radiograph.pixels, GREY)
     assert radiograph.facts.notes == ("transparency is ignored",)
 
 
 def test_one_bit(tmp_path):
     path = saved(tmp_path, Image.fromarray(GREY > 127))
-    np.testing.assert_array_equal(pictures.read(path).pixels, np.where(GREY > 127, 255, 0))
+    np.testing.assert_array_equal(reader.read(path).pixels, np.where(GREY > 127, 255, 0))
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
@@ -108,19 +109,19 @@ def test_orientation_is_ignored(tmp_path, suffix, orientation):
     picture = smooth_picture()
     path = saved(tmp_path, picture, f"a.{suffix}", exif=exif)
     assert Image.open(path).getexif()[0x0112] == orientation
-    pixels = pictures.read(path).pixels
+    pixels = reader.read(path).pixels
     assert pixels.shape == picture.shape
     assert np.abs(pixels.astype(int) - picture).max() < (8 if suffix == "jpg" else 1)
-    assert pictures.read_reduced(path, 48)[0].shape in ((48, 60), (96, 120))
+    assert reader.read(path, 48).pixels.shape in ((48, 60), (96, 120))
 
 
 def test_a_turned_tiff_that_counts_from_white(tmp_path):
     path = saved(tmp_path, GREY16, "a.tif", tiffinfo={262: 0, 274: 6})
-    np.testing.assert_array_equal(pictures.read(path).pixels, ~GREY16)
+    np.testing.assert_array_equal(reader.read(path).pixels, ~GREY16)
 
 
 def refused(path, reason):
-    for read in (pictures.read, reader.read, lambda path: reader.read_reduced(path, 8)):
+    for read in (reader.read, lambda path: reader.read(path, 8)):
         with pytest.raises(RefusedFile, match=reason) as caught:
             read(path)
         assert str(path) in str(caught.value)
@@ -199,7 +200,7 @@ def test_content_decides_and_not_the_name(tmp_path):
     np.testing.assert_array_equal(reader.read(path).pixels, GREY)
     path = files.write(tmp_path / "b.png", GREY)
     np.testing.assert_array_equal(reader.read(path).pixels, GREY)
-    np.testing.assert_array_equal(reader.read_reduced(path, 5)[0], GREY)
+    np.testing.assert_array_equal(reader.read(path, 5).pixels, GREY)
     assert reader.read(path).facts.transfer_syntax is not None
 
 

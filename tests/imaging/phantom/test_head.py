@@ -111,7 +111,7 @@ def test_dicom_slices_are_seen_in_the_brain_window(tmp_path):
         RescaleSlope=1, RescaleIntercept=-1024, WindowCenter=700, WindowWidth=3000,
     )  # fmt: skip
     record = list_studies(settings(tmp_path)).records.iloc[0]
-    assert reader.read_reduced(record["path"], 64)[0].tolist() == [[0, 0, 64, 129, 255, 255]]
+    assert reader.read(record["path"], 64).pixels.tolist() == [[0, 0, 64, 129, 255, 255]]
 
 
 def test_volumes(tmp_path):
