@@ -191,7 +191,7 @@ def _opened(path: str, changed: int, size: int) -> _Volume:
     )
 
 
-def _uncompressed(path: str) -> IO[bytes]:
+def _uncompressed(path: str) -> Any:
     """The volume's bytes as an open file: the file itself, or a temporary one that vanishes when it is closed."""
     source = open(path, "rb")  # noqa: SIM115  # stays open with the volume
     if source.read(2) != b"\x1f\x8b":

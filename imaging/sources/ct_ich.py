@@ -1,4 +1,4 @@
-"""Source `ct_ich`: head CT with intracranial haemorrhage in the form of PhysioNet's ct-ich, as pictures (1.0.0, Kaggle) or volumes (1.3.1).
+"""Source `ct_ich`: head CT with intracranial haemorrhage as PhysioNet's ct-ich, pictures (1.0.0, Kaggle) or volumes (1.3.1).
 
     Patients_CT/<patient>/brain/<n>.jpg   <n>_HGE_Seg.jpg       slices and masks; a slice without a mask is negative
     Patients_CT/<patient>/bone/<n>.jpg                          not read
@@ -94,7 +94,7 @@ def _slices(root: Path, left: _Left) -> Records:
 
 
 def _named(paths: list[Path], left: _Left) -> tuple[dict[str, Path], dict[str, Path]]:
-    """The slices by their names, and the masks by their slices' names in lower case; `_HGE_Seg` in any case is a mask's ending."""
+    """Slices by name, and masks by their slice's name in lower case; `_HGE_Seg` in any case marks a mask."""
     images: dict[str, Path] = {}
     masks: dict[str, Path] = {}
     for path in paths:

@@ -44,7 +44,9 @@ def list_studies(settings: DataSettings) -> Listing:
     skipped: LeftOut = []
     files, doubled = _list_files(folder, labels, skipped)
     refused_ids = {name for name, _ in rejected}
-    rejected += doubled + _without_file(labels, files, label_file.name)
+    unreadable = [(path, why) for path, why in skipped if walk.image_id(path) in labels.keys() - files.keys()]
+    skipped = [item for item in skipped if item not in unreadable]
+    rejected += doubled + unreadable + _without_file(labels, files, unreadable, label_file.name)
 
     told = patients.look_up(patients_file(folder, settings.patients), labels)
     records = table(
@@ -148,8 +150,9 @@ def _list_files(
 
 
 def _without_file(
-    labels: dict[str, str], files: dict[str, tuple[str, str]], label_file: str
-) -> list[tuple[str, str]]:
+    labels: dict[str, str], files: dict[str, tuple[str, str]], unreadable: LeftOut, label_file: str
+) -> LeftOut:
+    there = files.keys() | {walk.image_id(path) for path, _ in unreadable}
     return [
-        (name, f"in {label_file}, but there is no file {name}.dcm") for name in labels if name not in files
+        (name, f"in {label_file}, but there is no file {name}.dcm") for name in labels if name not in there
     ]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from imaging import prepare, rle
-from imaging.prepared import Prepared
+from imaging.prepared import PatientRecord, Prepared
 from imaging.settings import DataSettings
 
 
@@ -72,6 +72,7 @@ def test_two_runs_write_the_same_bytes(siim, run, tmp_path):
         "images.npy",
         "index.parquet",
         "masks.npy",
+        "patients.json",
         "rejected.csv",
         "truth.csv",
     ]
@@ -178,17 +179,16 @@ def test_index_has_the_documented_columns_and_types(siim, run, tmp_path):
     assert {name: str(kind) for name, kind in index.dtypes.items()} == {
         name: kind.replace("string", str(index["image_id"].dtype)) for name, kind in prepare.TYPES.items()
     }
-    pd.testing.assert_frame_equal(data.files(), index[["path", "sha256"]])
-    pd.testing.assert_frame_equal(data.index, index.drop(columns=["path", "sha256"]))
+    pd.testing.assert_frame_equal(data.index, index)
 
 
 def test_the_real_sample(real_siim, tmp_path):
-    patients = str(real_siim / "labels" / "patients.csv")
-    settings = DataSettings(source="siim", folder=str(real_siim), image_size=256, patients=patients)
+    settings = DataSettings(source="siim", folder=str(real_siim), image_size=256)
     prepare.run(settings, tmp_path / "prepared", tmp_path / "reports")
     data = Prepared(tmp_path / "prepared")
     assert (len(data.index), int(data.index["label"].sum())) == (13, 7)
     assert data.index["patient_id"].nunique() == 13
+    assert data.patients == PatientRecord("the built-in table of SIIM-ACR's ids", 13, 0)
     assert (data.index["height"] == 1024).all()
     assert data.index["spacing_mm"].between(0.1, 0.2).all()
     for row in np.flatnonzero(data.index["label"] == 1):

@@ -142,13 +142,6 @@ def test_a_mask_that_is_no_picture(shape):
         rle.encode(np.zeros(shape, bool))
 
 
-def test_union_counts_shared_pixels_once():
-    code = ["0 2", "1 2", "-1", "11 1"]
-    mask = rle.union(code, SHAPE)
-    np.testing.assert_array_equal(mask, drawn([(0, 0), (1, 0), (2, 0), (2, 3)]))
-    assert not rle.union([], SHAPE).any()
-
-
 def test_pictures_without_pixels():
     assert rle.encode(np.zeros((0, 5), bool)) == "-1"
     assert rle.decode("-1", (0, 5)).shape == (0, 5)

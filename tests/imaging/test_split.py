@@ -9,9 +9,13 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from imaging import split
+from imaging.io.files import write_json
 from imaging.preparation.holdout import mmsegmentation_validation
+from imaging.prepared import PatientRecord, Prepared
 from imaging.settings import SplitSettings
 from imaging.split import assign_folds, describe
+
+KNOWN = PatientRecord("patients.csv", 500, 0)
 
 
 def images(count: int, seed: int = 0, alone: bool = False, prevalence: float = 0.22) -> pd.DataFrame:
@@ -98,13 +102,46 @@ def test_scheme_image_tears_patients_apart_and_says_so():
     settings = SplitSettings(scheme="image", folds=3)
     folds = assign_folds(labelled, settings)
     assert (parts_of_patients(labelled, folds) > 1).any()
-    report = describe(labelled.assign(fold=folds["fold"]), settings)
+    report = describe(labelled.assign(fold=folds["fold"]), settings, KNOWN)
     assert "**LEAKS: " in report
     whole = assign_folds(labelled, SplitSettings(folds=3))
-    report = describe(labelled.assign(fold=whole["fold"]), SplitSettings(folds=3))
+    report = describe(labelled.assign(fold=whole["fold"]), SplitSettings(folds=3), KNOWN)
     assert "LEAKS" not in report
     assert "No patient stands in two parts." in report
     assert "| all | 500 |" in report
+
+
+@pytest.mark.parametrize("unknown", [500, 20])
+@pytest.mark.parametrize("scheme", ["patient", "image", "mmsegmentation"])
+def test_unknown_patients_are_told(unknown, scheme):
+    labelled = images(500, alone=True)
+    settings = SplitSettings(scheme=scheme, folds=3)
+    folds = assign_folds(labelled, settings)
+    report = describe(
+        labelled.assign(fold=folds["fold"]), settings, PatientRecord("image clusters", 500, unknown)
+    )
+    share = "" if unknown == 500 else " for 20 of 500 images"
+    assert f"**Warning: patients unknown{share}: split and intervals are by image.**" in report
+    assert "No patient stands in two parts." not in report
+
+
+def test_unknown_patients_are_refused_until_accepted(prepared_once, tmp_path):
+    folder = shutil.copytree(prepared_once, tmp_path / "prepared")
+    write_json(folder / "patients.json", {"source": "image clusters", "labelled": 12, "unknown": 12})
+    with pytest.raises(ValueError, match=r"split\.unknown_patients: by_image"):
+        split.run(SplitSettings(folds=2), folder, tmp_path)
+    for accepted in ({"unknown_patients": "by_image"}, {"scheme": "image"}):
+        split.run(SplitSettings(folds=2, **accepted), folder, tmp_path)
+        assert "patients unknown: split and intervals are by image" in (tmp_path / "folds.md").read_text()
+
+
+def test_shared_patients_are_counted_whatever_the_scheme(prepared_once, tmp_path):
+    folder = shutil.copytree(prepared_once, tmp_path / "prepared")
+    assert Prepared(folder).shared_patients == 0
+    index = pd.read_parquet(folder / "index.parquet")
+    index.loc[:3, "patient_id"] = "p0"  # four images, two of each class, torn apart by every fold of six
+    index.to_parquet(folder / "index.parquet", index=False)
+    assert Prepared(folder).shared_patients == 1
 
 
 def test_thirteen_images_of_thirteen_patients_suffice():
@@ -164,13 +201,12 @@ def test_too_few_patients(labels, message):
 
 def test_the_real_labels_divide_evenly(real_siim):
     from imaging import rle
-    from imaging.preparation import patients
+    from imaging.preparation.siim_patients import patient_of
     from imaging.sources.siim import read_labels
 
     codes, _, _ = read_labels(real_siim / "labels" / "train-rle-full.csv")
-    owner = patients.read(real_siim / "labels" / "patients.csv")
     labelled = pd.DataFrame(
-        [(name, owner[name], int(code != "-1"), rle.area(code)) for name, code in codes.items()],
+        [(name, patient_of(name), int(code != "-1"), rle.area(code)) for name, code in codes.items()],
         columns=["image_id", "patient_id", "label", "area_px"],
     )
     assert labelled["patient_id"].nunique() == 6171
@@ -210,7 +246,7 @@ def test_mmsegmentations_division_is_the_holdout_and_leaks():
     folds = assign_folds(labelled, settings)
     assert (folds["fold"] == "holdout").sum() == 100
     assert folds["fold"].value_counts()[["0", "1", "2"]].tolist() == pytest.approx([133] * 3, abs=2)
-    report = describe(labelled.assign(fold=folds["fold"]), settings)
+    report = describe(labelled.assign(fold=folds["fold"]), settings, KNOWN)
     assert "mmsegmentation's validation set as hold-out" in report
     assert "**LEAKS: " in report
     with pytest.raises(ValueError, match=r"holdout 0\.3 has no effect with scheme 'mmsegmentation'"):
@@ -227,6 +263,10 @@ def test_a_given_validation_set_stays_and_the_rest_is_dealt_by_patient():
     assert (folds["fold"] == "holdout").tolist() == (labelled["split"] == "val").tolist()
     assert folds["fold"].value_counts()[["0", "1", "2", "3"]].tolist() == pytest.approx([120] * 4, abs=2)
     assert (parts_of_patients(labelled, folds) == 1).all()
+    torn = labelled.assign(patient_id=[f"p{number // 7}" for number in range(600)])
+    with pytest.raises(ValueError, match="validation set shares 34 patients with its training set"):
+        assign_folds(torn, SplitSettings())
+    assert (assign_folds(torn, SplitSettings(scheme="image"))["fold"] == folds["fold"]).mean() > 0.2
     pd.testing.assert_frame_equal(
         assign_folds(labelled, SplitSettings(given=False)),
         assign_folds(labelled.drop(columns="split"), SplitSettings()),

@@ -38,8 +38,8 @@ def spoil(folder: Path, good: Path) -> dict[str, str]:
     del blank.PixelData
     blank.save_as(folder / "blank.dcm")
     return {
-        "empty": "empty", "cut": "cut off", "text": "neither a DICOM", "packed": "neither a DICOM", "loop": "cannot be opened",
-        "gone": "no such file", "folder": "there is no file", "pipe": "not a file", "huge": "65535 x 65535",
+        "empty": "empty", "cut": "cut off", "text": "neither a DICOM", "packed": "neither a DICOM", "loop": "symbolic links",
+        "gone": "a broken link", "folder": "there is no file", "pipe": "not a file", "huge": "65535 x 65535",
         "frames": "12 frames", "video": "MPEG-4", "blank": "pixel data is missing", "past": "does not fit", 
         "float": "no whole number", "overlap": "",
     }  # fmt: skip
@@ -76,9 +76,10 @@ def test_every_file_gets_a_verdict(nasty, tmp_path):
 
 def test_what_the_labels_alone_show_stops_before_anything_is_read(nasty, tmp_path):
     siim, _ = nasty
-    with pytest.raises(ValueError, match=r"2 of .* training inputs refused"):
+    with pytest.raises(ValueError, match=r"5 of .* training inputs refused"):
         prepare.run(siim.settings(), tmp_path / "out", tmp_path / "report")
-    assert set(pd.read_csv(tmp_path / "out/rejected.csv")["input"]) == {"float", "folder"}
+    inputs = pd.read_csv(tmp_path / "out/rejected.csv")["input"]
+    assert {Path(name).stem for name in inputs} == {"float", "folder", "loop", "gone", "pipe"}
     assert not (tmp_path / "out/index.parquet").exists()
 
 

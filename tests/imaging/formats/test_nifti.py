@@ -78,7 +78,7 @@ def test_what_is_refused(tmp_path):
         f"{tmp_path / 'none.nii'}#1": "no such file",
         f"{flat}#1": "40 x 60 is no stack of slices",
         f"{several}#1": "4 x 4 x 4 x 2 is no stack of slices",
-        f"{cut}#1": "damaged",
+        f"{cut}#1": "NIFTI-DAMAGED",
         f"{tmp_path / 'text.nii'}#1": "not a NIfTI volume",
     }
     for name, words in cases.items():

@@ -1,4 +1,4 @@
-"""Tables made and read piece by piece are what they would be in one piece."""
+"""Tables as people write them, and typed ones."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from imaging.io.files import fingerprint
-from imaging.io.tables import ROWS, packed, read_csv
+from imaging.io.tables import read_csv, typed, write_csv
 from imaging.sources import listing
 
-COUNTS = [0, 1, ROWS, 2 * ROWS + 3]
+COUNTS = [0, 1, 7]
 
 
 def made(count: int) -> Iterator[dict[str, object]]:
@@ -22,8 +22,8 @@ def made(count: int) -> Iterator[dict[str, object]]:
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_rows_packed_some_at_a_time_are_all_there(count: int) -> None:
-    table = packed(made(count), {"image_id": "string", "label": "Int8", "path": "string"})
+def test_rows_become_typed_columns(count: int) -> None:
+    table = typed(made(count), {"image_id": "string", "label": "Int8", "path": "string"})
     assert table["image_id"].tolist() == [f"i{number}" for number in range(count)]
     assert int(table["label"].isna().sum()) == count // 2
     assert table["path"].isna().all()
@@ -31,7 +31,7 @@ def test_rows_packed_some_at_a_time_are_all_there(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_records_one_by_one_say_what_they_know(count: int) -> None:
+def test_records_one_by_one_without_what_is_missing(count: int) -> None:
     table = listing.table({"split": "train", "path": "x", **row} for row in made(count))
     found = sorted(listing.rows(table), key=lambda record: int(record["image_id"][1:]))
     given = [{key: value for key, value in row.items() if value is not None} for row in made(count)]
@@ -39,13 +39,15 @@ def test_records_one_by_one_say_what_they_know(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_csv_files_read_some_rows_at_a_time(tmp_path: Path, count: int) -> None:
+def test_csv_files_are_stripped(tmp_path: Path, count: int) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a, b\n" + "".join(f"{number}, x {number} \n" for number in range(count)))
     table = read_csv(path)
     assert table.columns.tolist() == ["a", "b"]
     assert table["b"].tolist() == [f"x {number}" for number in range(count)]
     assert table.index.equals(pd.RangeIndex(count))
+    write_csv(tmp_path / "b.csv", table)
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "b.csv"), table)
 
 
 @pytest.mark.parametrize("items", [[], [1], [["a", None, 1], {"b": 2.5}]])

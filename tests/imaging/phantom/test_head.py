@@ -84,7 +84,7 @@ def test_the_table_is_compared_with_the_masks(tmp_path):
     assert data.index["label"].tolist() == [1, 0]
     assert data.index["area_px"].tolist() == [64, 0]
     card = (tmp_path / "reports/dataset_card.md").read_text()
-    assert "1 files: the label table says 1, the mask says 0" in card
+    assert "1 files: the label table has 1, the mask 0" in card
     assert "| train | haemorrhage | 1 |" in card
     assert "from: the folders" in card
 
@@ -128,7 +128,7 @@ def test_volumes(tmp_path):
         nibabel.save(nibabel.Nifti1Image(labels, affine), tmp_path / f"masks/{patient}.nii.gz")
     listing = list_studies(settings(tmp_path))
     assert listing.records["image_id"].tolist() == ["049_1", "049_2", "049_3", "051_1", "051_2", "051_3"]
-    assert "2 slices, but its mask" in listing.rejected["reason"][0]
+    assert "NIFTI-MASK: 8 x 8 x 2 voxels, but its mask" in listing.rejected["reason"][0]
     assert "051.nii has no mask file; its 3 slices are unlabelled." in listing.notes
     prepare.run(settings(tmp_path, refused_share=0.5), tmp_path / "prepared", tmp_path / "reports")
     data = Prepared(tmp_path / "prepared")

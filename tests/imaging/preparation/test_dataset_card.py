@@ -6,6 +6,7 @@ import pytest
 
 from imaging import prepare
 from imaging.preparation import dataset_card, dataset_figures
+from imaging.prepared import PatientRecord
 from imaging.settings import DataSettings
 
 SETTINGS = DataSettings(source="siim", folder="somewhere", image_size=32)
@@ -41,7 +42,7 @@ def dataset(labels: list[int | None], **changes) -> dataset_card.Dataset:
     given = {
         "tests": 7,
         "rejected": pd.DataFrame(columns=["input", "reason"]),
-        "patients": "patients.csv",
+        "patients": PatientRecord("patients.csv", count, 0),
         "notes": [],
     }
     images = np.full((count, 16, 16), 90, np.uint8)

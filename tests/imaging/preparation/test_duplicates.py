@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from imaging.preparation.duplicates import difference_hash, twin_pairs
+from imaging.preparation.duplicates import difference_hash, duplicate_pairs
 
 
 def pictures(count: int, side: int = 64) -> np.ndarray:
@@ -15,10 +15,10 @@ def pictures(count: int, side: int = 64) -> np.ndarray:
 
 
 def pairs(images: np.ndarray) -> list[tuple[int, int]]:
-    return twin_pairs(np.array([difference_hash(image) for image in images]), images)
+    return duplicate_pairs(np.array([difference_hash(image) for image in images]), images)
 
 
-def test_different_pictures_are_no_twins():
+def test_different_pictures_are_no_duplicates():
     assert pairs(pictures(30)) == []
 
 
@@ -41,13 +41,13 @@ def test_a_changed_copy_is_found(change):
     assert pairs(images) == [(1, 4)]
 
 
-def test_a_mirror_image_is_no_twin():
+def test_a_mirror_image_is_no_duplicate():
     images = pictures(3)
     images[2] = images[0][:, ::-1]
     assert pairs(images) == []
 
 
-def test_like_hashes_alone_do_not_make_twins():
+def test_like_hashes_alone_do_not_make_duplicates():
     flat = np.zeros((64, 64), np.uint8)  # no cell is brighter than its neighbour, as in the falling ramp
     ramp = np.repeat(np.arange(252, -1, -4, dtype=np.uint8)[None], 64, axis=0)
     assert pairs(np.array([flat, ramp])) == []

@@ -136,7 +136,7 @@ def test_a_mask_of_another_size_names_both(tmp_path):
     root = mmsegmentation(tmp_path / "data", train="Ab")
     put(root / "masks/train/A.png", SQUARE[:30, :20])
     text = refused(root, tmp_path)
-    assert "images/train/A.png: the image has 40 x 40 pixels, but its mask" in text
+    assert "images/train/A.png: MASK-SIZE: the image has 40 x 40 pixels, but its mask" in text
     assert "masks/train/A.png has 20 x 30" in text
 
 
@@ -220,7 +220,7 @@ def test_kaggles_tables_are_checked(tmp_path):
     data = prepared(tmp_path / "data", tmp_path, refused_share=0.5)
     assert data.index["label"].tolist() == [1, 0, 0, 0]
     card = (tmp_path / "reports/dataset_card.md").read_text()
-    assert "1 files: the label table says 1, the mask says 0; the mask is taken." in card
+    assert "1 files: the label table has 1, the mask 0; the mask is taken." in card
     (base / "stage_1_train_images.csv").write_text("new_filename,ImageId,has_pneumo\n0_train_1_.png,a,yes\n")
     with pytest.raises(ValueError, match=r"has_pneumo of 0_train_1_\.png is 'yes'"):
         list_studies(settings(tmp_path / "data"))
@@ -258,7 +258,7 @@ def test_a_folder_of_no_known_layout_says_what_was_looked_for(tmp_path):
 def test_the_folders_validation_is_the_holdout(tmp_path):
     root = mmsegmentation(tmp_path / "data", train="ABCDefgh", val="IJkl")
     prepared(root, tmp_path)
-    split.run(SplitSettings(folds=2), tmp_path / "prepared", tmp_path / "reports")
+    split.run(SplitSettings(folds=2, unknown_patients="by_image"), tmp_path / "prepared", tmp_path / "reports")
     folds = Prepared(tmp_path / "prepared").folds
     assert set(folds.index[folds == "holdout"]) == set("IJkl")
     report = (tmp_path / "reports/folds.md").read_text()
@@ -272,4 +272,4 @@ def test_a_validation_set_of_one_class_is_no_holdout(tmp_path):
     root = mmsegmentation(tmp_path / "data", train="ABCDefgh", val="kl")
     prepared(root, tmp_path)
     with pytest.raises(ValueError, match=r"2 images are set apart as hold-out, with the labels \[0\]"):
-        split.run(SplitSettings(folds=2), tmp_path / "prepared", tmp_path / "reports")
+        split.run(SplitSettings(folds=2, unknown_patients="by_image"), tmp_path / "prepared", tmp_path / "reports")

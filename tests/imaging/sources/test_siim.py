@@ -111,7 +111,7 @@ def test_a_second_file_of_an_id_is_rejected(siim):
     assert "second file of the id a" in listing.rejected["reason"][0]
 
 
-def test_other_files_are_ignored_and_told(siim):
+def test_other_files_are_skipped_and_listed_and_hidden_ones_are_not(siim):
     siim.add("a", "-1")
     (siim.path / "dicom-images-train" / "._a.dcm").write_bytes(b"a macOS resource fork")
     (siim.path / "dicom-images-train" / "notes.txt").write_text("x")
@@ -119,7 +119,8 @@ def test_other_files_are_ignored_and_told(siim):
     listing = list_studies(siim.settings())
     assert len(listing.records) == 1
     assert listing.rejected.empty
-    assert "2 files ignored" in " ".join(listing.notes)
+    assert listing.skipped["reason"].tolist() == ["not an image (.txt)"]
+    assert "1 files skipped, listed in rejected.csv: notes.txt (not an image (.txt))." in listing.notes
 
 
 def test_stage_2_labels_stage_1s_test_files(siim):
