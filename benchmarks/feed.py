@@ -54,7 +54,7 @@ def rows() -> list[Row]:
             **{name: (way(prepared, settings), batches) for name, settings in OURS.items()},
         }
         if (read := monai_loader()) is not None:
-            cases[MONAI] = (read, [Path(path) for path in prepared.files()["path"][:8]])
+            cases[MONAI] = (read, [Path(path) for path in prepared.index["path"][:8]])
         seconds = timing.medians(cases, ROUNDS)
     each = {name: value / (BATCH if name in OURS else 1) for name, value in seconds.items()}
     return [
@@ -94,7 +94,7 @@ def caches(folder: Path) -> tuple[Prepared, list[tuple[Path, Path]]]:
     prepare.run(settings, folder / "prepared", folder / "report")
     prepared = Prepared(folder / "prepared")
     cache = []
-    for name, path in zip(prepared.index["image_id"], prepared.files()["path"], strict=True):
+    for name, path in zip(prepared.index["image_id"], prepared.index["path"], strict=True):
         pixels = reader.read(path).pixels
         mask = rle.decode(prepared.truth.get(name, rle.EMPTY), pixels.shape).astype(np.uint8)
         files = folder / f"{name}.png", folder / f"{name}-mask.png"

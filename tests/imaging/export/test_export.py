@@ -113,7 +113,9 @@ def test_a_file_that_is_gone_or_changed(siim, tmp_path):
     paths = [siim.add(f"i{number}", "0 9" if number % 2 else "-1") for number in range(8)]
     siim.write_labels()
     prepare.run(siim.settings(), tmp_path / "prepared", tmp_path / "reports")
-    split.run(SplitSettings(folds=2, unknown_patients="by_image"), tmp_path / "prepared", tmp_path / "reports")
+    split.run(
+        SplitSettings(folds=2, unknown_patients="by_image"), tmp_path / "prepared", tmp_path / "reports"
+    )
     siim.add("i3", None, pixels=np.zeros((50, 64), np.uint8))
     with pytest.raises(ValueError, match=r"i3\.dcm: has changed since it was prepared"):
         export("mmsegmentation", tmp_path / "out", tmp_path / "prepared")

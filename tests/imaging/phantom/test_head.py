@@ -134,7 +134,7 @@ def test_volumes(tmp_path):
     data = Prepared(tmp_path / "prepared")
     assert data.index["label"].fillna(9).tolist() == [0, 1, 0, 9, 9, 9]
     assert data.index["area_px"].sum() == 4
-    assert data.files()["sha256"].nunique() == 1  # all slices are alike
+    assert data.index["sha256"].nunique() == 1  # all slices are alike
 
 
 def test_no_such_form(tmp_path):
