@@ -79,7 +79,7 @@ def _case(data: Prepared, reduced: bool, named: tuple[str, str, str]) -> Case:
     try:
         image = to_uint8(read(path).pixels)
     except RefusedFile as refusal:
-        raise ValueError(f"{refusal}; mend it, or export the prepared images with --reduced") from None
+        raise ValueError(f"{refusal}; correct it, or export the prepared images with --reduced") from None
     shape = (int(facts["height"]), int(facts["width"]))
     if image.shape != shape:
         raise ValueError(f"{path}: has changed since it was prepared; run `python -m imaging.prepare` again")

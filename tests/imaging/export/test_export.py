@@ -121,7 +121,8 @@ def test_a_file_that_is_gone_or_changed(siim, tmp_path):
         export("mmsegmentation", tmp_path / "out", tmp_path / "prepared")
     paths[3].unlink()
     with pytest.raises(
-        ValueError, match=r"i3\.dcm: no such file; mend it, or export the prepared images with --reduced"
+        ValueError,
+        match=r"i3\.dcm: FILE-MISSING: no such file; correct it, or export the prepared images with --reduced",
     ):
         export("mmsegmentation", tmp_path / "out", tmp_path / "prepared")
     assert not (tmp_path / "out").exists()

@@ -256,22 +256,26 @@ def test_a_folder_of_no_known_layout_says_what_was_looked_for(tmp_path):
 
 
 def test_the_folders_validation_is_the_holdout(tmp_path):
-    root = mmsegmentation(tmp_path / "data", train="ABCDefgh", val="IJkl")
+    root = mmsegmentation(tmp_path / "data", train="ABCDefgh", val="IJmn")
     prepared(root, tmp_path)
     split.run(
         SplitSettings(folds=2, unknown_patients="by_image"), tmp_path / "prepared", tmp_path / "reports"
     )
     folds = Prepared(tmp_path / "prepared").folds
-    assert set(folds.index[folds == "holdout"]) == set("IJkl")
+    assert set(folds.index[folds == "holdout"]) == set("IJmn")
     report = (tmp_path / "reports/folds.md").read_text()
     assert "the source's own validation set as hold-out" in report
-    split.run(SplitSettings(folds=2, given=False), tmp_path / "prepared", tmp_path / "reports")
+    split.run(
+        SplitSettings(folds=2, given=False, unknown_patients="by_image"),
+        tmp_path / "prepared",
+        tmp_path / "reports",
+    )
     assert set(Prepared(tmp_path / "prepared").folds.value_counts()) != {4}
     assert "a hold-out of 20%" in (tmp_path / "reports/folds.md").read_text()
 
 
 def test_a_validation_set_of_one_class_is_no_holdout(tmp_path):
-    root = mmsegmentation(tmp_path / "data", train="ABCDefgh", val="kl")
+    root = mmsegmentation(tmp_path / "data", train="ABCDefgh", val="mn")
     prepared(root, tmp_path)
     with pytest.raises(ValueError, match=r"2 images are set apart as hold-out, with the labels \[0\]"):
         split.run(
