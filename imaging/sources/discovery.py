@@ -29,7 +29,11 @@ def first(folder: Path, names: Iterable[str]) -> Path | None:
 def patients_file(folder: Path, named: str | None) -> Path | None:
     """The file that names the patients: the one of the settings, else `patients.csv` in the folder that they name."""
     place = Path(named) if named else folder
-    return first(place, ["patients.csv"]) if place.is_dir() else place
+    if not place.is_dir():
+        return place
+    return first(place, ["patients.csv"]) or first(
+        folder, ["patients.csv"]
+    )  # an archive's inner folder has its own
 
 
 def files_below(folder: Path, skipped: LeftOut) -> list[str]:
