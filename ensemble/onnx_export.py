@@ -1,10 +1,11 @@
-"""Write every network of a bundle as an ONNX file that needs nothing else.
+"""Write every network of a bundle as a self-contained ONNX file.
 
     python -m ensemble.onnx_export [--bundle models/bundle] [--output models/onnx] [--int8] [--openvino]
 
 Input `image` uint8 (batch, 1, s, s), output `probability` float32 (batch, 1) or (batch, 1, s, s); normalisation, sigmoid and
-test-time augmentation are inside. Each file is asked beside its PyTorch network before it is kept. `--int8` adds quantised ones,
-`--openvino` tries OpenVINO on all of them. Each way is accepted where it keeps the hold-out's Dice: ensemble/runtimes/parity.py.
+test-time augmentation are inside. Each file is compared with its PyTorch network before it is kept. `--int8` adds quantised
+files, `--openvino` tries OpenVINO on all of them. Each combination of runtime and precision is accepted where it keeps the
+hold-out's Dice: ensemble/runtimes/parity.py.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ from imaging.io import command
 from imaging.io.files import atomic_folder, sha256, write_json
 
 TRIED = 8
-"""Images on which a file is compared with its network, in two batches of different size."""
+"""Images on which a file is compared with its network, in two batches of different sizes."""
 
 
-class Whole(nn.Module):
-    """Everything from uint8 squares (B, 1, s, s) to probabilities, in float32, as a graph to be traced."""
+class EndToEnd(nn.Module):
+    """A network from uint8 squares (B, 1, s, s) to probabilities, in float32 on the CPU, to be traced."""
 
     def __init__(self, member: Member) -> None:
         super().__init__()
@@ -56,12 +57,12 @@ class Whole(nn.Module):
         self.settings = member.settings.model_copy(update={"inference_precision": "32-true"})
 
     def forward(self, image: Tensor) -> Tensor:
-        """See the class."""
+        """Probabilities float32 (B, 1) or (B, 1, s, s) of uint8 squares."""
         return inference.probabilities(self.net, image, self.settings)
 
 
 def main() -> None:
-    """From the command line."""
+    """Export a bundle and print what was accepted."""
     parser = argparse.ArgumentParser(
         prog="python -m ensemble.onnx_export", description=__doc__.split("\n")[0]
     )
@@ -80,12 +81,12 @@ def main() -> None:
         sys.exit(str(error))
     worst = max(file.difference for name, file in index.files.items() if name.startswith("fp32/"))
     print(f"{len(index.files)} networks in {given.output}; opset {OPSET}; fp32 within {worst:.1e} of PyTorch")
-    for way, found in index.compared.items():
-        print(acceptance.in_words(way, found))
+    for key, found in index.compared.items():
+        print(acceptance.in_words(key, found))
 
 
-def ways(int8: bool, openvino: bool) -> list[tuple[Engine, Precision]]:
-    """What shall be tried on the hold-out; bf16 only where the processor has it."""
+def combinations(int8: bool, openvino: bool) -> list[tuple[Engine, Precision]]:
+    """Runtimes and precisions to try on the hold-out; bf16 only where the processor has it."""
     wanted: list[tuple[Engine, Precision]] = [("onnx", "int8")] if int8 else []
     if openvino:
         wanted += [("openvino", "fp32")]
@@ -95,7 +96,7 @@ def ways(int8: bool, openvino: bool) -> list[tuple[Engine, Precision]]:
 
 
 def export(source: Path, output: Path, int8: bool = False, openvino: bool = False) -> Index:
-    """Write the ONNX files of a bundle and onnx.json; the folder appears whole or not at all."""
+    """Write the ONNX files of a bundle and onnx.json; the folder is replaced as a whole."""
     loaded = bundle.Bundle.load(source)
     predictor = loaded.predictor()
     with atomic_folder(output, INDEX) as folder:
@@ -107,9 +108,11 @@ def export(source: Path, output: Path, int8: bool = False, openvino: bool = Fals
         write_json(folder / INDEX, index.model_dump(mode="json"))
         # float32 in ONNX Runtime repeats PyTorch's float32; a bundle of another precision must be compared.
         plain: list[tuple[Engine, Precision]] = [("onnx", "fp32")] if predictor.precision != "32-true" else []
-        for engine, precision in [*plain, *ways(int8, openvino)]:
+        for engine, precision in [*plain, *combinations(int8, openvino)]:
             data = loaded.index.fingerprints["data"]
-            index = acceptance.add(index, predictor, folder, data, engine, precision)
+            index = acceptance.add(
+                index, loaded.predictor(), folder, data, engine, precision
+            )  # as `predict` loads it
             write_json(folder / INDEX, index.model_dump(mode="json"))
         index = acceptance.without_refused(index, folder)
         write_json(folder / INDEX, index.model_dump(mode="json"))
@@ -123,20 +126,20 @@ def members(predictor: Predictor) -> Iterator[tuple[str, Member]]:
 
 
 def write(member: Member, stage: str, path: Path) -> File:
-    """Trace one network into an ONNX file with its facts; a ValueError when it does not answer as the network does."""
+    """Trace one network into an ONNX file with its metadata; a ValueError when its outputs differ from the network's."""
     side = member.settings.image_size
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole, example = Whole(member).eval(), torch.zeros(2, 1, side, side, dtype=torch.uint8)
+    network, example = EndToEnd(member).eval(), torch.zeros(2, 1, side, side, dtype=torch.uint8)
     batch = {"image": {0: "batch"}, "probability": {0: "batch"}}
     with warnings.catch_warnings():  # of Python numbers that are constant here, and of the tracer's age
         warnings.simplefilter("ignore")
         # The tracer (dynamo=False) needs no further package, and shares the weights between an image and its mirror image.
         torch.onnx.export(
-            whole, (example,), str(path), input_names=["image"], output_names=["probability"],
+            network, (example,), str(path), input_names=["image"], output_names=["probability"],
             dynamic_axes=batch, opset_version=OPSET, dynamo=False,
         )  # fmt: skip
     describe(path, member, stage)
-    difference = parity(whole, path, side)
+    difference = parity(network, path, side)
     if difference > TOLERANCE:
         raise ValueError(
             f"{path.name} of {stage}/{member.name}: probabilities differ from PyTorch's by {difference:.2g}, more than "
@@ -146,7 +149,7 @@ def write(member: Member, stage: str, path: Path) -> File:
 
 
 def describe(path: Path, member: Member, stage: str) -> None:
-    """Put into the file what its reader must know; metadata_props of the ONNX model."""
+    """Write metadata_props of the ONNX model: stage, model, fold, input, output, weights."""
     model = onnx.load(path)
     model.producer_name, model.doc_string = "pneumothorax", "For research, not for diagnosis."
     facts = {
@@ -163,13 +166,13 @@ def describe(path: Path, member: Member, stage: str) -> None:
     onnx.save(model, path)
 
 
-def parity(whole: nn.Module, path: Path, side: int) -> float:
+def parity(network: nn.Module, path: Path, side: int) -> float:
     """Largest difference of a probability between network and file, on smooth random images in batches of 1 and the rest."""
     coarse = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (TRIED, 1, 9, 9))
     smooth = nn.functional.interpolate(torch.from_numpy(coarse).float(), (side, side), mode="bilinear")
     images, runtime = smooth.round().to(torch.uint8), session(path)
     parts = (images[:1], images[1:])
-    return max(float(np.abs(ask(runtime, part.numpy()) - whole(part).numpy()).max()) for part in parts)
+    return max(float(np.abs(ask(runtime, part.numpy()) - network(part).numpy()).max()) for part in parts)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Trained networks as ONNX files, asked through ONNX Runtime or OpenVINO: the same answers faster on a CPU, without PyTorch's
-operators.
+"""Trained networks as ONNX files, run by ONNX Runtime or OpenVINO: the same predictions faster on a CPU.
 
     python -m ensemble.onnx_export          writes models/onnx from models/bundle
 
-`models/onnx/onnx.json` says which bundle the files are of, and how far each is from its PyTorch network. A file is sufficient in
-itself: uint8 squares in, probabilities out, normalisation and test-time augmentation inside.
+`models/onnx/onnx.json` names the bundle that the files were made from, and how far each is from its PyTorch network. A file is
+self-contained: uint8 squares in, probabilities out, normalisation and test-time augmentation inside.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ ENGINES: dict[Engine, tuple[Precision, ...]] = {
     "onnx": ("fp32", "int8"),
     "openvino": ("fp32", "bf16", "int8"),
 }
-"""What each can do."""
+"""Precisions of each runtime."""
 
 
 class File(Settings):
@@ -58,17 +57,17 @@ class Index(Settings):
     version: Literal[1] = 1
     """Of this file's form."""
     bundle: str
-    """SHA-256 of the bundle.json of the bundle that the networks are of."""
+    """SHA-256 of the bundle.json of the bundle that the networks come from."""
     opset: int
     """Of the ONNX operators."""
     files: dict[str, File]
     """By path inside the folder: `fp32`, `int8-onnx` or `int8-openvino`, then `<stage>/<model>/fold<k>.onnx`."""
     compared: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """By engine and precision, such as `onnx/int8`: what it did to the Dice of the hold-out, and whether it is accepted."""
+    """By engine and precision, such as `onnx/int8`: the hold-out's Dice with it, and whether it is accepted."""
 
 
 def kind_of(precision: Precision, engine: Engine) -> str:
-    """Which of the files: in int8 each engine has its own, else both read that of float32."""
+    """Folder of the files: in int8 each engine has its own, else both read those of float32."""
     return f"int8-{engine}" if precision == "int8" else "fp32"
 
 
@@ -85,7 +84,7 @@ def key_of(engine: Engine, precision: Precision) -> str:
 def session(
     path: Path | str, engine: Engine = "onnx", precision: Precision = "fp32", threads: int | None = None
 ) -> Any:
-    """An onnxruntime.InferenceSession on the CPU, or what stands for it, with as many threads as the process has cores."""
+    """An onnxruntime.InferenceSession on the CPU, or OpenVINO's equivalent, with as many threads as the process has cores."""
     if engine == "openvino":
         return openvino_runtime.Session(path, precision, threads)
     import onnxruntime  # an extra: the rest of the project does without
@@ -103,7 +102,7 @@ def ask(runtime: Any, image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class OnnxMember(Member):
-    """A network whose probabilities come from its ONNX file; `net` remains for who wants to look into it."""
+    """A network whose probabilities come from its ONNX file; `net` is the PyTorch network, for saliency."""
 
     runtime: Any = None
 
@@ -136,8 +135,10 @@ def use(
     engine: Engine = "onnx",
     untried: bool = False,
 ) -> Predictor:
-    """The same predictor with its networks asked through `engine`; a ValueError when the files are of other networks, or when
-    this way has not been found to say the same (`untried` leaves that out). float32 in ONNX Runtime repeats PyTorch's numbers.
+    """The same predictor with its networks run by `engine`.
+
+    A ValueError when the files were made from other networks, or when this engine and precision were not accepted on the
+    hold-out (`untried` skips that check; float32 in ONNX Runtime needs none, since each file was compared with PyTorch).
     """
     index, folder = load(folder), Path(folder)
     if not untried and (engine, precision, predictor.precision) != ("onnx", "fp32", "32-true"):

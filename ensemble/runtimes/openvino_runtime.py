@@ -1,7 +1,7 @@
-"""OpenVINO beside ONNX Runtime: it reads the same ONNX files and is faster on Intel's processors, most so in bf16 and int8.
+"""OpenVINO as a runtime: it reads the same ONNX files and is faster on Intel's processors, most in bf16 and int8.
 
-OpenVINO sends usage data to Google Analytics when it is imported, without asking. Here it never does: the package that sends is
-not let in, for which OpenVINO has a stub.
+OpenVINO sends usage data to Google Analytics when it is imported, without asking. Here it never does: the package that sends them
+is kept out, for which OpenVINO has a stub.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from imaging.io.threads import cores
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
-"""In what is calculated where the file says float32; of int8 the rest."""
+"""Precision of the layers that the file has in float32; in int8 files, of the unquantised ones."""
 
 
 def without_telemetry() -> None:
@@ -41,10 +41,10 @@ def core() -> Any:
 
 
 class Session:
-    """One network, with the interface of onnxruntime.InferenceSession that is used here. May be asked by several threads.
+    """One network, with the part of onnxruntime.InferenceSession's interface that is used here. Thread-safe.
 
-    One image is worked on by all threads together; of several, each thread takes one at a time, which saves their waiting for
-    each other in every layer. Each way is compiled when it is first asked for.
+    All threads work on a single image together; of several images each thread takes one at a time, which saves waiting for each
+    other in every layer. Each of the two is compiled when first needed.
     """
 
     def __init__(self, path: Path | str, precision: str = "fp32", threads: int | None = None) -> None:
@@ -83,8 +83,8 @@ class Session:
     def _streams(self) -> Any:
         return self._compiled({"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": self._threads})
 
-    def _compiled(self, way: dict[str, Any]) -> Any:
-        return core().compile_model(self._model, "CPU", {**self._settings, **way})
+    def _compiled(self, settings: dict[str, Any]) -> Any:
+        return core().compile_model(self._model, "CPU", {**self._settings, **settings})
 
 
 def has_bf16() -> bool:

@@ -1,7 +1,8 @@
-"""Exported networks in other numbers or another runtime (int8, bf16, OpenVINO), accepted only where they say the same.
+"""Acceptance of exported networks in another precision or runtime: int8, bf16, OpenVINO.
 
-The decision was fitted on PyTorch's float32 outputs. So the whole predictor answers the hold-out both ways, and the other way is
-accepted only if no Dice moved by more than `ALLOWED`. The scales of int8 are measured on training images, never on the hold-out.
+The decision was fitted on PyTorch's float32 outputs. So the hold-out is predicted twice: by the predictor that `predict` uses,
+and by the same predictor in the other runtime. That one is accepted only if no Dice moved by more than `ALLOWED`. int8 scales are
+measured on training images, never on the hold-out.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from imaging.prepared import Prepared
 from imaging.resize import resize_image
 
 ALLOWED = 0.002
-"""Largest change of the hold-out's Dice, of all images and of the positive ones, that another way may make."""
+"""Largest accepted change of the hold-out's Dice, of all images and of the positive ones, in either direction."""
 CALIBRATION = 64
 """Training images whose activations set the scales of int8."""
 
@@ -47,7 +48,10 @@ Squares = list[NDArray[np.uint8]]
 def add(
     index: Index, predictor: Predictor, folder: Path, data: str, engine: Engine, precision: Precision
 ) -> Index:
-    """Try one way on an exported folder: quantise for int8, compare on the hold-out, note what came of it."""
+    """Try a runtime and precision on an exported folder: quantise for int8, compare on the hold-out, add the result to the index.
+
+    predictor: as `predict` uses it, in PyTorch.
+    """
     prepared = Prepared()
     if prepared.fingerprint != data:
         raise ValueError(
@@ -142,13 +146,13 @@ def score(predictor: Predictor, prepared: Prepared) -> tuple[Any, NDArray[np.flo
     return breakdown(np.array(dice), np.array(label)), np.array(prob)
 
 
-def in_words(way: str, found: dict[str, Any]) -> str:
-    """What `compare` found of a way, such as `onnx/int8`, in a sentence."""
+def in_words(key: str, found: dict[str, Any]) -> str:
+    """The result of `compare` for a runtime and precision, such as `onnx/int8`, in a sentence."""
     both = found["dice_positive"]
-    kept = "accepted" if found["accepted"] else f"not accepted: more than {found['allowed']:g}"
+    verdict = "accepted" if found["accepted"] else f"not accepted: more than {found['allowed']:g}"
     return (
-        f"{way} on {found['images']} hold-out images: Kaggle Dice {found['kaggle_dice']['torch']:.4f} -> "
-        f"{found['kaggle_dice']['other']:.4f}, of the positive ones {both['torch']:.4f} -> {both['other']:.4f}; {kept}"
+        f"{key} on {found['images']} hold-out images: Kaggle Dice {found['kaggle_dice']['torch']:.4f} -> "
+        f"{found['kaggle_dice']['other']:.4f}, of the positive ones {both['torch']:.4f} -> {both['other']:.4f}; {verdict}"
     )
 
 

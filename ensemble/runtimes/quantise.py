@@ -1,11 +1,11 @@
-"""Networks in 8-bit whole numbers, in a form for ONNX Runtime and one for OpenVINO; ensemble/runtimes/parity.py judges them.
+"""Static int8 quantisation of ONNX files, for ONNX Runtime or for OpenVINO; ensemble/runtimes/parity.py accepts or rejects them.
 
-Static quantisation in ONNX's QDQ form: weights int8, one scale a channel; activations uint8, their ranges measured on
-training images. Convolutions between the first and the last one alone are quantised: they take the time, and a map's faint
-background, which the rules look at, keeps its floats.
+QDQ form: weights int8 with one scale a channel, activations uint8 with ranges measured on training images. The layers between
+the first and the last one are quantised: they take the time. The others stay in float, since the rules depend on a map's faint
+background.
 
-ONNX Runtime multiplies in whole numbers only where a layer's output is quantised too. OpenVINO needs its inputs alone, and then
-adds and joins in floats; its graph is rewritten before, which ONNX Runtime would run slower: docs/decisions/onnx-runtime.md.
+ONNX Runtime multiplies integers only where a layer's output is quantised too. OpenVINO needs quantised inputs alone, and is
+faster and closer to float32 without quantised outputs: docs/decisions/onnx-runtime.md.
 """
 
 from __future__ import annotations
@@ -17,18 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.runtimes.graph_rewrite import rewritten
 from ensemble.runtimes.onnx_runtime import Engine
 
 LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Operations with weights."""
-
-
-QUANTISED = ["Conv", "ConvTranspose"]
+QUANTISED = ["Conv"]
 
 
 def quantise(source: Path, path: Path, batches: list[NDArray[np.uint8]], engine: Engine = "onnx") -> None:
-    """Write the int8 form of an ONNX file for `engine`, its scales measured on batches uint8 (B, 1, s, s)."""
+    """Write the int8 form of an ONNX file for `engine`; activation ranges are measured on batches uint8 (B, 1, s, s)."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -43,16 +40,13 @@ def quantise(source: Path, path: Path, batches: list[NDArray[np.uint8]], engine:
 
     prepared = path.with_suffix(".pre.onnx")
     level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)  # the tool advises the preparation that has just been made
+    logging.getLogger().setLevel(logging.ERROR)  # it recommends the pre-processing that has just been done
     try:
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         model = onnx.load(prepared)
-        if engine == "openvino":
-            model = rewritten(model)
-            onnx.save(model, prepared)
         quantize_static(
             prepared, path, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-            op_types_to_quantize=QUANTISED if engine == "openvino" else ["Conv"],
+            op_types_to_quantize=QUANTISED,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=outer(model),
             extra_options={"OpTypesToExcludeOutputQuantization": QUANTISED if engine == "openvino" else []},
         )  # fmt: skip
@@ -64,8 +58,8 @@ def quantise(source: Path, path: Path, batches: list[NDArray[np.uint8]], engine:
 def outer(model: Any) -> list[str]:
     """Names of an onnx.ModelProto's nodes up to and with the first layers, and from the last ones on.
 
-    They cost next to nothing and 8 bits hurt them most: the first layer sees single grey levels, behind the last one are the
-    probabilities that thresholds of 1/256 look at (Krishnamoorthi 2018, arXiv:1806.08342, keeps them too).
+    They cost next to nothing and lose most in 8 bits: the first layer sees single grey levels, and thresholds of 1/256 are
+    applied to the probabilities behind the last one (Krishnamoorthi 2018, arXiv:1806.08342, keeps them in float too).
     """
     nodes = list(model.graph.node)  # in an order in which inputs come first, as ONNX demands
     behind, before = _touched(nodes), _touched([_reversed(node) for node in reversed(nodes)])
@@ -86,7 +80,7 @@ def _touched(nodes: list[Any]) -> set[str]:
 
 
 def _reversed(node: Any) -> Any:
-    """The node with its arrow turned round."""
+    """The node with inputs and outputs exchanged."""
     from onnx import NodeProto
 
     return NodeProto(name=node.name, op_type=node.op_type, input=node.output, output=node.input)
