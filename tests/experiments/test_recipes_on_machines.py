@@ -1,0 +1,143 @@
+"""Every recipe trains two steps of each phase with the choices of each machine, with its own losses, optimisers, clipping,
+accumulation, averages, freezing, sampling and augmentation: small networks in `make test`, the real ones in `make test-slow`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import imaging.prepare
+from classification.model import build as build_classifier
+from classification.objective import Objective as ClassificationObjective
+from experiments.hardware import Hardware
+from experiments.recipe import FOLDER, names
+from experiments.settings.params import Params
+from experiments.settings.scaling import DECODER, ENCODER
+from experiments.settings.training import TrainingSettings, for_model, phases_of
+from experiments.training import phases, train_fold
+from imaging import rle, split
+from imaging.io.config import validate
+from imaging.prepared import Prepared
+from imaging.settings import SplitSettings
+from segmentation.architectures import build as build_segmenter
+from segmentation.objective import Objective as SegmentationObjective
+from tests.experiments.hardware_cases import MACHINES
+from tests.imaging.conftest import SiimFolder
+
+STAGES: dict[str, Any] = {
+    "classification": (build_classifier, ClassificationObjective),
+    "segmentation": (build_segmenter, SegmentationObjective),
+}
+SHORT: dict[str, Any] = {
+    "epochs": 1, "iterations": 2, "validate_every": 1, "workers": 0, "pretrained": "none", "encoder_from": None,
+}  # fmt: skip
+"""Two steps of each phase; nothing is fetched."""
+SIDE = 64
+FAST = ["h200"]
+"""Processors emulate fp16, the T4's, a hundred times slower than bf16: test_machines.py has it for a tiny network."""
+
+
+def shortened(settings: TrainingSettings, **changes: Any) -> TrainingSettings:
+    """The settings and all phases with `changes`; an encoder that thaws later is frozen throughout."""
+    own = {**settings.model_dump(), **SHORT, **changes}
+    own["phases"] = [{**phase, **SHORT, **changes} for phase in settings.phases]
+    fields = type(settings).model_fields
+    own = {key: value for key, value in own.items() if key in fields}
+    own["phases"] = [{key: value for key, value in phase.items() if key in fields} for phase in own["phases"]]
+    return validate(type(settings), own, "")
+
+
+def small(stage: str, settings: Any) -> TrainingSettings:
+    """A recipe's settings with a small network, small images and batches of four."""
+    changes: dict[str, Any] = {"image_size": SIDE, "batch_size": 4, "evaluation_batch_size": None}
+    if stage == "classification":
+        return shortened(settings, **changes, architecture=ENCODER)
+    unet = settings.architecture in ("unet", "unetplusplus")
+    return shortened(
+        settings,
+        **changes,
+        encoder=f"tu-{ENCODER}",
+        base_channels=4,
+        decoder_channels=DECODER if unet else None,
+    )
+
+
+def cases(shrink: bool) -> list[Any]:
+    """(recipe, stage, settings), each different training once."""
+    found: dict[str, Any] = {}
+    for recipe in names():
+        params = validate(Params, yaml.safe_load((FOLDER / f"{recipe}.yaml").read_text()), "")
+        for stage in STAGES:
+            section: TrainingSettings = getattr(params, stage)
+            for model in section.models:
+                settings = for_model(section, model)
+                settings = small(stage, settings) if shrink else settings
+                alike = settings.model_dump_json(exclude={"models", "variants", "lr", "seed"})
+                found.setdefault(alike, pytest.param(stage, settings, id=f"{recipe} {model}"))
+    return list(found.values())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("recipes")
+
+
+def prepared(folder: Path, side: int) -> Prepared:
+    """Twelve images, every second with a square, prepared at `side`."""
+    place = folder / str(side)
+    if not place.exists():
+        source = SiimFolder(place / "siim")
+        for number in range(12):
+            mask = np.zeros((64, 64), np.uint8)
+            mask[:20, number : number + 20] = number % 2
+            source.add(f"i{number:02}", rle.encode(mask), patient=f"p{number}")
+        source.write_labels()
+        imaging.prepare.run(
+            source.settings().model_copy(update={"image_size": side}), place / "prepared", place / "reports"
+        )
+        split.run(SplitSettings(folds=2), place / "prepared", place / "reports")
+    return Prepared(place / "prepared")
+
+
+def train(stage: str, settings: TrainingSettings, data: Prepared, resume: Path, hardware: Hardware) -> None:
+    """Train on this processor as the hardware would, and look for the signs of a training."""
+    build, objective = STAGES[stage]
+    torch.manual_seed(0)
+    net = build(phases_of(settings)[0])
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    groups = train_fold.validation_groups(data, train_fold.datasets(data, 0, settings)[1])
+    done = phases.fit(
+        net, settings, lambda phase: objective(phase, groups), lambda phase: train_fold.datasets(data, 0, phase),
+        title="recipe", resume=resume, hardware=hardware,
+    )  # fmt: skip
+    assert len(done.history) == len(phases_of(settings))
+    assert all(torch.isfinite(value).all() for value in done.state.values() if value.is_floating_point())
+    assert any(not torch.equal(before[name], value) for name, value in done.state.items())
+    assert "kaggle" in done.metrics
+
+
+@pytest.mark.parametrize(
+    "machine", FAST + [pytest.param(name, marks=pytest.mark.slow) for name in MACHINES if name not in FAST]
+)
+@pytest.mark.parametrize(("stage", "settings"), cases(shrink=True))
+def test_two_steps_of_each_phase(
+    folder: Path, tmp_path: Path, stage: str, settings: TrainingSettings, machine: str
+) -> None:
+    train(stage, settings, prepared(folder, SIDE), tmp_path, MACHINES[machine])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", ["h200", "cpu"])
+@pytest.mark.parametrize(("stage", "settings"), cases(shrink=False))
+def test_two_steps_at_the_real_size(
+    folder: Path, tmp_path: Path, stage: str, settings: TrainingSettings, machine: str
+) -> None:
+    """The last phase, the largest, with its own network and image size, in batches of two: a processor's memory holds no more."""
+    last = phases_of(settings)[-1].model_copy(update={"devices": 1, "nodes": 1})
+    data = prepared(folder, last.image_size)
+    train(stage, shortened(last, batch_size=2, accumulate=1), data, tmp_path, MACHINES[machine])
