@@ -21,7 +21,12 @@ from timm.layers import resample_abs_pos_embed
 from timm.models._manipulate import adapt_input_conv
 from torch import Tensor, nn
 
-from experiments.networks.normalisation import Normalisation, from_channels, set_normalisation
+from experiments.networks.normalisation import (
+    Normalisation,
+    from_channels,
+    normalisation_of,
+    set_normalisation,
+)
 from imaging.io.files import read_json, sha256
 
 State = dict[str, Tensor]
@@ -286,3 +291,15 @@ def _from_hugging_face_dinov2(state: State) -> State:
                 break
         result[new] = value
     return result
+
+
+def described(net: nn.Module) -> str:
+    """Source, checksum and normalisation of a network that was just built, a line each."""
+    found, normalisation = origin(net), normalisation_of(net)
+    if found is None:
+        return "no pretrained weights: the network starts at random"
+    return (
+        f"source: {found['source']}\nSHA-256: {found['sha256']}\n"
+        f"normalisation: mean {normalisation['mean']:g}, std {normalisation['std']:g}\n"
+        f"parameters: {sum(one.numel() for one in net.parameters()):,}; every tensor of the encoder was found"
+    )

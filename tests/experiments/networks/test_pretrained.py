@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -285,3 +287,19 @@ def test_timms_own_weights_say_how_they_are_normalised() -> None:
     assert from_channels(facts.mean, facts.std) == {"mean": 0.5, "std": 0.5}
     facts = timm.get_pretrained_cfg("resnet50")
     assert from_channels(facts.mean, facts.std) == pytest.approx({"mean": 0.449, "std": 0.226})
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"), [("classification", "resnet10t"), ("segmentation", "tu-resnet10t")]
+)
+def test_the_command_checks_a_file(tmp_path: Path, stage: str, name: str) -> None:
+    path = saved(tmp_path, of_timm("resnet10t"))
+    command = [sys.executable, "-m", f"{stage}.pretrained", name, str(path), "--image-size", "64"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"SHA-256: {sha256(path)}" in done.stdout
+    command[3] = name.replace("10t", "18")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "the file lacks" in done.stderr
+    assert "Traceback" not in done.stderr
