@@ -1,1 +1,1 @@
-"""The figures of docs/, drawn from a finished run: `python -m ensemble.gallery`."""
+"""Figures of docs/, drawn from a finished run: `python -m ensemble.gallery`."""

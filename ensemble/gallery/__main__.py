@@ -1,7 +1,8 @@
 """Draw the figures of docs/: `python -m ensemble.gallery [NAME ...] [--output docs/figures]`.
 
-Without names all of them. Those of SHEETS need no run; the others show the finished run that is here, whose data must be
-phantoms: a picture made of a patient's radiograph has no place in a repository."""
+Without names, draw all of them. The figures in SHEETS need no run; the others use the finished run here, whose data must
+be phantoms: no picture of a patient's radiograph belongs in the repository.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ from imaging.settings import DataSettings
 OUTPUT = Path("docs/figures")
 DPI = 130
 PICTURES = {"data-examples": 78}
-"""Dots an inch of a figure that is mostly radiographs, which PNG hardly shortens: all stay below 300 KiB."""
+"""Dots per inch of figures that are mostly radiographs, which PNG compresses little: all stay below 300 KiB."""
 SHEETS: dict[str, Callable[[Path], None]] = {
     "phantom": lambda folder: phantoms.write(folder / "phantom.png"),
     "head-ct": lambda folder: heads.write(folder / "head-ct.png"),
@@ -50,7 +51,7 @@ SIDE = 320
 
 
 def main() -> None:
-    """From the command line."""
+    """Draw the figures named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m ensemble.gallery", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all)")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder (default: %(default)s)")
@@ -70,11 +71,11 @@ def main() -> None:
 
 
 def drawings() -> dict[str, Callable[[], Figure]]:
-    """Each figure's name and what draws it."""
+    """Each figure's name and the function that draws it."""
     source = load_section("data", DataSettings).source
     if source != "phantom":
         raise ValueError(
-            f"data.source is {source!r}: only phantoms may be shown in docs/, run `make repro` with them first"
+            f"data.source is {source!r}: only phantoms may appear in docs/; run `make repro` with them first"
         )
     prepared = Prepared()
     index = prepared.index
@@ -84,7 +85,7 @@ def drawings() -> dict[str, Callable[[], Figure]]:
         "cascade": lambda: cascade(prepared),
         "networks": both_networks,
         "data-classes": lambda: dataset_figures.class_pie(index),
-        "data-people": lambda: patients.people(index),
+        "data-people": lambda: patients.patients(index),
         "data-areas": lambda: dataset_figures.area_histogram(index),
         "data-places": lambda: dataset_figures.mask_heatmap(masks),
         "data-examples": lambda: dataset_figures.overlay_sheet(index, prepared.images, masks),
@@ -97,7 +98,7 @@ def drawings() -> dict[str, Callable[[], Figure]]:
 
 
 def cascade(prepared: Prepared) -> Figure:
-    """The hold-out's positive image of median Dice among those with a mask, as the bundle answers it."""
+    """One study through the cascade: the positive hold-out image of median Dice among those with a mask."""
     table = pd.read_csv(REPORT / "per_image.csv")
     found = table[(table["label"] == 1) & table["submitted"]].sort_values("dice")
     wanted = found.iloc[len(found) // 2] if len(found) else table.iloc[0]
@@ -109,16 +110,16 @@ def cascade(prepared: Prepared) -> Figure:
 
 
 def both_networks() -> Figure:
-    """The first classifier and the first mask network of the bundle."""
+    """The bundle's first classifier and first segmentation network."""
     predictor = Bundle.load().predictor()
-    look, draw = predictor.classifiers[0], predictor.masks[0]
-    assert isinstance(look.settings, ClassificationSettings)
-    assert isinstance(draw.settings, SegmentationSettings)
-    return networks.networks(look.net, look.settings, draw.net, draw.settings)
+    classifier, segmenter = predictor.classifiers[0], predictor.masks[0]
+    assert isinstance(classifier.settings, ClassificationSettings)
+    assert isinstance(segmenter.settings, SegmentationSettings)
+    return networks.networks(classifier.net, classifier.settings, segmenter.net, segmenter.settings)
 
 
 def rule(prepared: Prepared) -> Figure:
-    """The out-of-fold images before the expected-value rule, whichever rule was chosen in the end."""
+    """The out-of-fold images under the expected-value rule, whichever rule was chosen."""
     decision = Decision.load(Path(FOLDER) / "rules" / "expected_value.json")
     assert isinstance(decision.rule, ExpectedValue)
     found = predictions.read("oof", list(decision.classifiers), list(decision.masks.weights))
@@ -137,7 +138,7 @@ def rule(prepared: Prepared) -> Figure:
 
 
 def score() -> Figure:
-    """The hold-out's table of rules."""
+    """Every rule's hold-out score in its parts."""
     prevalence = read_json(METRICS)["prevalence"]["value"]
     return rule_figures.decomposition(
         pd.read_csv(REPORT / "rules.csv"), prevalence, Decision.load().rule.kind
@@ -145,13 +146,13 @@ def score() -> Figure:
 
 
 def roc() -> Figure:
-    """Of the hold-out."""
+    """ROC curve of the hold-out."""
     label, prob = holdout()
     return figures.roc(label, prob, in_words(read_json(METRICS)["auroc"]))
 
 
 def reliability() -> Figure:
-    """Of the hold-out, before and after calibration."""
+    """Reliability diagram of the hold-out, before and after calibration."""
     label, prob = holdout()
     raw = pd.read_csv(REPORT / "per_image.csv")["raw"].to_numpy()
     return figures.reliability(label, {"classifiers": raw, "calibrated": prob}, 10)

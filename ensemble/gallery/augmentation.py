@@ -1,4 +1,4 @@
-"""Figures of the augmentations on generated chests, and of what both augmentation engines draw."""
+"""Figures of the augmentation presets on generated chests, and of both augmentation engines side by side."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHANGED = 5
 DRAWS = 1000
 Image = NDArray[np.uint8]
 EASY = PhantomSettings(train=60, difficulty=0.2)
-"""Findings that are seen at the size of a stamp."""
+"""Phantoms whose findings are visible at thumbnail size."""
 
 
 def write(folder: Path) -> None:
@@ -39,7 +39,7 @@ def write(folder: Path) -> None:
 
 
 def draw(rows: list[tuple[Image, Image, AugmentSettings]], names: list[str]) -> Figure:
-    """One row an image with its mask, uint8 (SIDE, SIDE), and settings: as it is, then changed with the seeds 0, 1, 2 …"""
+    """One row per image with its mask, uint8 (SIDE, SIDE), and settings: unchanged, then augmented with seeds 0, 1, 2 …"""
     columns = CHANGED + 1
     figure, axes = plotting.new_figure(1.75 * columns, 1.75 * len(rows) + 0.3, len(rows), columns)
     for number, (image, mask, settings) in enumerate(rows):
@@ -57,7 +57,7 @@ def draw(rows: list[tuple[Image, Image, AugmentSettings]], names: list[str]) -> 
 
 
 def engines(image: Image, mask: Image) -> Figure:
-    """Above: one chest in five epochs by each engine; below: what each did to it, 1,000 times."""
+    """Top: one chest in four epochs by each engine. Bottom: the distribution of each engine's changes over 1,000 draws."""
     names = ("albumentations", "fused")
     settings = AugmentSettings(probability=1)
     changed = [_albumentations(image, mask, settings), _fused(image, mask, settings)]
@@ -93,7 +93,7 @@ def _fused(image: Image, mask: Image, settings: AugmentSettings) -> tuple[Image,
 
 
 def _measures(images: Image, masks: Image) -> dict[str, NDArray[np.float64]]:
-    """Of each image: where the finding lies, how large it is, how bright the middle of the chest is."""
+    """Position and size of the finding, and brightness of the centre of the chest, for each image."""
     places = [np.nonzero(mask) for mask in masks]
     return {
         "finding's row, px": np.array([rows.mean() for rows, _ in places]),

@@ -1,4 +1,4 @@
-"""Boxes, arrows and words on a sheet measured in inches, for drawings of how things hang together."""
+"""Boxes, arrows and text on a sheet measured in inches, for diagrams."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE
 
 PALE = {NEGATIVE: "#e3eff8", POSITIVE: "#fbe9dd", INK: "#f4f4f4", "#009e73": "#e0f3ec"}
-"""Filling of a box by the colour of its edge."""
+"""Fill colour of a box by its edge colour."""
 RULE = "#009e73"
-"""The decision's own colour, beside the two stages' blue and orange."""
+"""Colour of the decision, beside the two stages' blue and orange."""
 
 Point = tuple[float, float]
 
 
 def sheet(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty sheet whose data units are inches, (0, 0) at the lower left."""
+    """Create an empty sheet whose data units are inches, (0, 0) at the lower left."""
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -30,7 +30,7 @@ def sheet(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def box(axes: Axes, centre: Point, size: Point, title: str, text: str = "", colour: str = INK) -> None:
-    """A rounded box with a bold title and quiet words under it."""
+    """Draw a rounded box with a bold title and plain text below it."""
     (x, y), (w, h) = centre, size
     axes.add_patch(
         FancyBboxPatch(
@@ -48,7 +48,7 @@ def box(axes: Axes, centre: Point, size: Point, title: str, text: str = "", colo
 
 
 def arrow(axes: Axes, start: Point, end: Point, colour: str = INK, bend: float = 0.0, **style: Any) -> None:
-    """An arrow; `bend` is the arc's height over its length."""
+    """Draw an arrow; `bend` is the arc's height relative to its length."""
     axes.add_patch(
         FancyArrowPatch(
             start, end, arrowstyle="-|>", mutation_scale=11, linewidth=1.3, color=colour, shrinkA=0, shrinkB=0,
@@ -58,12 +58,12 @@ def arrow(axes: Axes, start: Point, end: Point, colour: str = INK, bend: float =
 
 
 def words(axes: Axes, at: Point, text: str, size: float = 9, **style: Any) -> None:
-    """Words on the sheet, centred unless told otherwise."""
+    """Draw text, centred by default."""
     axes.text(*at, text, **{"ha": "center", "va": "center", "fontsize": size, "linespacing": 1.25, **style})
 
 
 def field(axes: Axes, low: Point, size: Point) -> None:
-    """A dashed field for what is no stage; `low` is its lower left corner."""
+    """Draw a dashed area for what is not a stage; `low` is its lower left corner."""
     axes.add_patch(
         FancyBboxPatch(
             low, *size, boxstyle="round,pad=0,rounding_size=0.12", facecolor="none", edgecolor=FAINT,

@@ -1,4 +1,4 @@
-"""Drawings of the two networks as a run has them: sizes and channels are asked of the networks themselves."""
+"""Diagrams of a run's two networks; sizes and channels are read from the networks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from experiments.settings.training import ClassificationSettings, SegmentationSe
 from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE
 
 Shape = tuple[int, int]
-"""Channels and side of a map."""
+"""Channels and side of a feature map."""
 GAP, LEAST = 0.5, 0.16
 
 
 def networks(
     classifier: nn.Module, look: ClassificationSettings, unet: nn.Module, draw: SegmentationSettings
 ) -> Figure:
-    """Left the classifier, right the mask network; each map is a bar, its height the map's side, its number the channels."""
+    """Classifier left, segmentation network right; a bar per feature map: its height is the side, its number the channels."""
     figure, axes = sheet(11, 4.3)
     _classifier(axes, shapes(classifier, look.image_size), look)
     _unet(axes, shapes(unet, draw.image_size), draw)
@@ -31,7 +31,7 @@ def networks(
 
 @torch.no_grad()
 def shapes(net: nn.Module, side: int) -> list[Shape]:
-    """(channels, side) of the last map at each change of size, in the order of the forward pass."""
+    """Return (channels, side) of the last feature map at each size, in forward order."""
     seen: list[Shape] = []
 
     def note(module: nn.Module, given: Any, output: Any) -> None:
@@ -55,7 +55,7 @@ def _classifier(axes: Axes, maps: list[Shape], settings: ClassificationSettings)
     words(
         axes,
         (0.25, 4.05),
-        f"Is it there?   {settings.architecture}",
+        f"Classifier: {settings.architecture}",
         11,
         ha="left",
         fontweight="bold",
@@ -71,22 +71,22 @@ def _classifier(axes: Axes, maps: list[Shape], settings: ClassificationSettings)
     if local:
         arrow(axes, (x + 0.12, base + 0.1), (x + 0.38, base + 0.1), NEGATIVE)
         _cells(axes, (x + 0.42, base), maps[-1][1])
-        words(axes, (x + 0.8, base - 0.16), "a logit a cell", 8.5, color="#666666")
+        words(axes, (x + 0.8, base - 0.16), "a logit per cell", 8.5, color="#666666")
         x += 1.1
     arrow(axes, (x + 0.12, base + 0.1), (x + 0.5, base + 0.1), NEGATIVE)
     words(axes, (x + 0.62, base + 0.1), "p", 13, color=NEGATIVE, fontweight="bold", style="italic")
-    said = "each cell learns from the masks; log-sum-exp\nover the cells is the image's logit"
+    pooling = "cells are trained with the masks; log-sum-exp\nover the cells is the image's logit"
     words(
         axes,
         (0.25, 0.42),
-        said if local else "the mean over the map gives one logit",
+        pooling if local else "the mean over the map gives one logit",
         ha="left",
         color="#555555",
     )
 
 
 def _cells(axes: Axes, low: tuple[float, float], count: int) -> None:
-    """A square of count x count cells."""
+    """Draw a square of count x count cells."""
     side = 0.76 / count
     for i in range(count**2):
         place = (low[0] + side * (i % count), low[1] + side * (i // count))
@@ -103,7 +103,7 @@ def _unet(axes: Axes, maps: list[Shape], settings: SegmentationSettings) -> None
         if settings.architecture == "plain"
         else f"{settings.architecture} on {settings.encoder}"
     )
-    words(axes, (4.75, 4.05), f"Where is it?   {title}", 11, ha="left", fontweight="bold", color=POSITIVE)
+    words(axes, (4.75, 4.05), f"Segmentation: {title}", 11, ha="left", fontweight="bold", color=POSITIVE)
     deepest = min(range(len(maps)), key=lambda i: maps[i][1])
     step = 5.6 / max(len(maps) - 1, 1)
     depth = 2.75 / max(deepest, 1)
@@ -145,12 +145,12 @@ def _unet(axes: Axes, maps: list[Shape], settings: SegmentationSettings) -> None
         style="italic",
         ha="right",
     )
-    words(axes, (7.75, 3.62), "the level's own map beside", 9, color="#555555")
+    words(axes, (7.75, 3.62), "skip connections", 9, color="#555555")
     words(axes, (7.75, 0.16), "bold: channels   ·   grey: side in pixels", 9, color="#555555")
 
 
 def _mirror(maps: list[Shape], i: int, deepest: int) -> int:
-    """Level of a map on the way up: that of the map of its size on the way down."""
+    """Level of a decoder map: that of the encoder map of the same size."""
     if i <= deepest:
         return i
     return next((j for j in range(deepest + 1) if maps[j][1] == maps[i][1]), max(2 * deepest - i, 0))

@@ -1,4 +1,4 @@
-"""Who is in the data: images a patient, ages, sex and view, each with its share of positive images."""
+"""Figure of the patients: images per patient, ages, sex and view, each with its share of positive images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from imaging.plotting import NEGATIVE, POSITIVE, new_figure
 
 AGES = np.arange(0, 101, 10)
 MANY = 7
-"""Images a patient from which on they share a bar."""
+"""Images per patient from which on counts share a bar."""
 
 
-def people(index: pd.DataFrame) -> Figure:
-    """Three panels from the prepared index's labelled rows; what the files do not tell is left out and counted in the title."""
+def patients(index: pd.DataFrame) -> Figure:
+    """Three panels from the labelled rows of the prepared index; missing values are left out and counted in the title."""
     labelled = index[index["label"].notna()]
     figure, (images, ages, groups) = new_figure(11, 3.5, 1, 3)
     _images(images, labelled)
@@ -37,7 +37,7 @@ def _images(axes: Axes, index: pd.DataFrame) -> None:
     axes.bar(places, ill, bottom=well, color=POSITIVE, label="pneumothorax (of a patient: on any image)")
     axes.set_xticks(places, [*map(str, places[:-1]), f"{MANY}+"])
     axes.grid(axis="x", visible=False)
-    axes.set(xlabel="images of the patient", ylabel="patients")
+    axes.set(xlabel="images per patient", ylabel="patients")
     axes.set_title(f"{len(index):,} images of {len(count):,} patients")
 
 
@@ -48,7 +48,7 @@ def _ages(axes: Axes, index: pd.DataFrame) -> None:
     axes.grid(axis="x", visible=False)
     axes.set(xlabel="age, years", ylabel="images")
     missing = len(index) - len(known)
-    axes.set_title("Age" + (f" ({missing:,} not told)" if missing else ""))
+    axes.set_title("Age" + (f" ({missing:,} missing)" if missing else ""))
 
 
 def _groups(axes: Axes, index: pd.DataFrame) -> None:

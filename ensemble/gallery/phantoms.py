@@ -1,4 +1,4 @@
-"""A sheet of chest phantoms.
+"""Draw a sheet of chest phantoms.
 
 First row without a pneumothorax, second row with one (small to large), third row the second with the readers' outlines.
 """
@@ -18,9 +18,9 @@ from imaging.settings import PhantomSettings
 
 FILE = Path("docs/figures/phantom.png")
 SIDE = 192
-"""Side in pixels of one picture on the sheet."""
+"""Side in pixels of one image on the sheet."""
 OUTLINE = (60, 76, 231)
-"""Red in OpenCV's order of colours."""
+"""Red in OpenCV's BGR order."""
 
 
 def write(file: Path, columns: int = 4) -> None:
@@ -44,18 +44,18 @@ def sheet(settings: PhantomSettings, columns: int) -> NDArray[np.uint8]:
 
 
 def area(phantom: Phantom) -> int:
-    """Pixels of the annotation."""
+    """Number of annotated pixels."""
     return int(np.any(phantom.masks, 0).sum())
 
 
 def small(phantom: Phantom) -> NDArray[np.uint8]:
-    """The picture alone, (SIDE, SIDE, 3)."""
+    """The image alone, (SIDE, SIDE, 3)."""
     grey = cv2.resize(phantom.pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     return np.repeat(grey[..., None], 3, axis=2)
 
 
 def outlined(phantom: Phantom) -> NDArray[np.uint8]:
-    """The picture with the union of its masks outlined, (SIDE, SIDE, 3)."""
+    """The image with the union of its masks outlined, (SIDE, SIDE, 3)."""
     picture = small(phantom).copy()
     union = np.any(phantom.masks, 0).astype(np.uint8) * np.uint8(255)
     reduced = (cv2.resize(union, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A sheet of head CT phantoms.
+"""Draw a sheet of head CT phantoms.
 
 First row one patient from below, second row one slice of each kind of haemorrhage, third row the second with the masks outlined.
 """
@@ -38,12 +38,12 @@ def sheet(settings: PhantomSettings) -> NDArray[np.uint8]:
 
 
 def _healthy(plan: tuple[Case, ...]) -> int:
-    """The first patient who does not bleed."""
+    """The first patient without a haemorrhage."""
     return next(case.patient for case in plan if not case.bleedings)
 
 
 def _middle(plan: tuple[Case, ...], kind: str) -> int:
-    """The first slice through the middle of a haemorrhage of this kind."""
+    """Index of the first slice through the middle of a haemorrhage of this kind."""
     for index, case in enumerate(plan):
         main = case.bleedings[0] if case.bleedings else None
         if main and main.kind == kind and abs(case.z - main.middle) < main.half / 3:

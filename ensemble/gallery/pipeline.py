@@ -1,4 +1,4 @@
-"""Drawings of the pipeline: how a run is made, and how one study goes through the trained pair."""
+"""Diagrams of the pipeline, and of one study through the trained networks."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ Pixels = NDArray[np.uint8]
 
 
 def pipeline() -> Figure:
-    """From the files to the bundle: the stages of `dvc repro`."""
+    """Draw the stages of `dvc repro`, from files to bundle."""
     figure, axes = sheet(11, 4.9)
     high, low, middle = 3.45, 1.55, 2.5
-    box(axes, (0.85, middle), (1.4, 1.2), "files", "DICOM, PNG, JPEG\nmasks as codes\nor pictures")
-    box(axes, (2.6, middle), (1.4, 1.2), "prepare", "decoded once,\none memory map,\nrefusals listed")
-    box(axes, (4.35, middle), (1.4, 1.2), "split", "by patient: folds,\nand a hold-out\nthat is locked")
+    box(axes, (0.85, middle), (1.4, 1.2), "files", "DICOM, PNG, JPEG\nmasks as RLE\nor images")
+    box(axes, (2.6, middle), (1.4, 1.2), "prepare", "decode once into\na memory map,\nlist refusals")
+    box(axes, (4.35, middle), (1.4, 1.2), "split", "by patient: folds,\nand a hold-out")
     box(
         axes,
         (6.4, high),
         (1.7, 1.2),
         "classification",
-        "is it there?\ntimm network × fold\ntuned by Optuna",
+        "probability:\ntimm network × fold\ntuned by Optuna",
         NEGATIVE,
     )
-    box(axes, (6.4, low), (1.7, 1.2), "segmentation", "where is it?\nU-Net × fold\ntuned by Optuna", POSITIVE)
-    box(axes, (8.35, middle), (1.3, 1.2), "decision", "calibrate, weigh,\np > 1/(1 + D);\nnested", RULE)
+    box(axes, (6.4, low), (1.7, 1.2), "segmentation", "mask:\nU-Net × fold,\ntuned by Optuna", POSITIVE)
+    box(axes, (8.35, middle), (1.3, 1.2), "decision", "calibrate, weight,\np > 1/(1 + D),\nnested", RULE)
     box(axes, (10.15, high), (1.4, 1.0), "evaluate", "scores with\n95 % intervals")
-    box(axes, (10.15, low), (1.4, 1.0), "export", "one sealed\nbundle")
+    box(axes, (10.15, low), (1.4, 1.0), "export", "one bundle with\nchecksums")
     for start, end in (((1.55, middle), (1.9, middle)), ((3.3, middle), (3.65, middle))):
         arrow(axes, start, end)
     arrow(axes, (5.05, middle + 0.2), (5.55, high - 0.2))
@@ -45,7 +45,7 @@ def pipeline() -> Figure:
     dashed = (0, (4, 3))
     axes.plot([4.35, 4.35, 10.15], [middle + 0.6, 4.55, 4.55], color=INK, linewidth=1.3, linestyle=dashed)
     arrow(axes, (10.15, 4.55), (10.15, high + 0.5), linestyle=dashed)
-    words(axes, (7.3, 4.55), " the hold-out: for evaluate alone ", backgroundcolor="white", color="#555555")
+    words(axes, (7.3, 4.55), " hold-out: only for evaluate ", backgroundcolor="white", color="#555555")
     field(axes, (0.15, 0.15), (10.7, 0.6))
     forms = ("predict a folder", "web page", "DICOM SEG", "MLflow server", "ONNX", "submission")
     words(axes, (5.5, 0.45), "     ·     ".join(forms), 10)
@@ -56,30 +56,30 @@ def pipeline() -> Figure:
 def cascade(
     image: Pixels, level: Pixels, mask: NDArray[np.bool_], prob: float, needed: float | None
 ) -> Figure:
-    """One study, image and map uint8 and mask bool (S, S), through the pair; its probability and the one that its mask needs."""
+    """One study, image and map uint8 and mask bool (S, S), through both stages, with its probability and the one needed."""
     figure, axes = sheet(11, 3.7)
     y = 2.2
     _picture(axes, (0.2, y - 0.95), 1.9, image)
-    words(axes, (1.15, y - 1.15), "the radiograph")
+    words(axes, (1.15, y - 1.15), "radiograph")
     box(axes, (3.35, y), (1.7, 1.05), "classifiers", "see every study", NEGATIVE)
-    box(axes, (5.75, y), (1.7, 1.05), "U-Nets", "see what is left", POSITIVE)
+    box(axes, (5.75, y), (1.7, 1.05), "U-Nets", "see the rest", POSITIVE)
     _picture(axes, (6.95, y - 0.95), 1.9, level, DENSITY)
-    words(axes, (7.9, y - 1.15), "probability of each pixel")
+    words(axes, (7.9, y - 1.15), "probability map")
     _picture(axes, (9.0, y - 0.95), 1.9, image, mask=mask)
-    words(axes, (9.95, y - 1.15), "the answer")
+    words(axes, (9.95, y - 1.15), "prediction")
     arrow(axes, (2.12, y), (2.48, y))
     arrow(axes, (4.22, y), (4.88, y), NEGATIVE)
     words(axes, (4.55, y + 0.2), f"{prob:.2f}", 10.5, color=NEGATIVE, fontweight="bold")
     arrow(axes, (6.62, y), (6.93, y), POSITIVE)
     arrow(axes, (3.35, y - 0.54), (3.35, 0.72), NEGATIVE)
     words(axes, (3.5, y - 0.93), "below the bound", ha="left", color=NEGATIVE)
-    box(axes, (3.35, 0.45), (2.5, 0.52), "no mask, U-Nets not asked", "", NEGATIVE)
-    asked = "" if needed is None else f",  needed {needed:.2f}"
-    said = f"p = {prob:.2f}{asked}:  {'a mask' if mask.any() else 'no mask'}"
-    box(axes, (8.92, 0.45), (3.4, 0.52), said, "", RULE)
+    box(axes, (3.35, 0.45), (2.5, 0.52), "no mask, U-Nets skipped", "", NEGATIVE)
+    needs = "" if needed is None else f",  needed {needed:.2f}"
+    verdict = f"p = {prob:.2f}{needs}:  {'a mask' if mask.any() else 'no mask'}"
+    box(axes, (8.92, 0.45), (3.4, 0.52), verdict, "", RULE)
     arrow(axes, (7.9, y - 1.3), (7.9, 0.72), POSITIVE)
     arrow(axes, (9.95, 0.72), (9.95, y - 1.3), RULE)
-    words(axes, (0.2, 3.48), "One study through the trained pair", 11, ha="left", fontweight="bold")
+    words(axes, (0.2, 3.48), "One study through the trained networks", 11, ha="left", fontweight="bold")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The decision and its worth in two pictures: images around the curve p = 1/(1 + D), and every rule's score taken apart."""
+"""Figures of the decision: images around the curve p = 1/(1 + D), and every rule's score in its parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Bools = NDArray[np.bool_]
 
 
 def around_the_curve(dice: Floats, prob: Floats, label: Bools) -> Figure:
-    """Each image (N,) at its expected Dice and its probability; full where the rule is right, a cross where it is not."""
+    """Plot each image (N,) at its expected Dice and probability: a dot where the rule is right, a cross where it is wrong."""
     figure, (axes,) = new_figure(7.4, 5.0)
     curve = np.linspace(0, 1, 200)
     axes.fill_between(curve, 1 / (1 + curve), 1.03, color=POSITIVE, alpha=0.07, linewidth=0)
@@ -42,7 +42,7 @@ def around_the_curve(dice: Floats, prob: Floats, label: Bools) -> Figure:
         ylabel="probability p of a pneumothorax",
     )
     axes.set_title(
-        f"{len(label):,} images out of fold: {(~right & label).sum()} missed, {(~right & ~label).sum()} false alarms"
+        f"{len(label):,} images, out of fold: {(~right & label).sum()} missed, {(~right & ~label).sum()} false alarms"
     )
     figure.legend(handles=_keys(), loc="outside lower center", ncols=4)
     return figure
@@ -61,7 +61,7 @@ def _keys() -> list[Line2D]:
 
 
 def decomposition(rules: pd.DataFrame, prevalence: float, chosen: str) -> Figure:
-    """Every rule's score as the two parts that it is the sum of: (1 − π)·TNR and π·D⁺. `rules` as in rules.csv, best first."""
+    """Plot every rule's score as the sum of (1 − π)·TNR and π·D⁺. `rules` as in rules.csv, best first."""
     shown = rules.iloc[::-1]
     empty, ill = (1 - prevalence) * shown["tnr"], prevalence * shown["dice_positive"]
     figure, (axes,) = new_figure(8.6, 0.42 * len(shown) + 1.7)

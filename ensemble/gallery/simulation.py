@@ -1,8 +1,9 @@
-"""Compare the decision rules on generated images whose best possible answer is known (`python -m ensemble.simulate`).
+"""Compare the decision rules on generated images whose best possible rule is known (`python -m ensemble.simulate`).
 
-Each image has a known probability p of a pneumothorax and a mask whose expected Dice, should there be one,
+Each image has a known probability p of a pneumothorax and a mask whose expected Dice, if there is one,
 is a known function g of its area. No rule can beat "submit iff p > 1/(1 + g)". All rules are fitted on one
-sample and judged on another, by their expectation."""
+sample and scored on another, by their expectation.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +25,16 @@ Floats = NDArray[np.float64]
 
 PIXELS = 1024**2
 RIM = 60
-"""Level of a mask's outer half; its inner half stands at 255·p, the best that a map can tell of p."""
+"""Level of a mask's outer half; its inner half stands at 255·p, the most that a map can reveal of p."""
 
 
 def expected_dice(area: NDArray[np.int64]) -> Floats:
-    """g: Dice grows with the area, from about 0.1 at 300 pixels to 0.9 at 80,000."""
+    """g: Expected Dice grows with the area, from about 0.1 at 300 pixels to 0.9 at 80,000."""
     return expit(0.78 * (np.log(area) - np.log(5000)))
 
 
 def sample(images: int, seed: int) -> tuple[Cases, Floats]:
-    """Draw images; returns them and g (N,), the expected Dice of each one's mask."""
+    """Sample images; return them and the expected Dice (N,) of each one's mask."""
     random = np.random.Generator(np.random.PCG64(seed))
     prob = random.beta(0.35, 0.8, images)
     area = np.rint(np.exp(random.uniform(np.log(300), np.log(80_000), images))).astype(np.int64)
@@ -44,7 +45,7 @@ def sample(images: int, seed: int) -> tuple[Cases, Floats]:
 
 
 def _cases(prob: Floats, area: NDArray[np.int64], dice: Floats, label: NDArray[np.bool_]) -> Cases:
-    """Maps of two levels, and truths as large as the mask that overlap it by `dice`."""
+    """Maps of two levels, and true masks of equal area that overlap them by `dice`."""
     level = np.arange(LEVELS)
     inner = np.maximum(np.rint(255 * prob), RIM + 1)[:, None]
     above = np.where(level == 0, PIXELS, np.where(level <= RIM, area[:, None], 0))
@@ -74,7 +75,7 @@ def expectation(cases: Cases, mean: Floats, level: NDArray[np.int64]) -> float:
 
 
 def compare(images: int, seed: int) -> pd.DataFrame:
-    """Expected score of each rule on fresh images, and how far it stays behind the best possible one."""
+    """Expected score of each rule on new images, and its regret against the best possible rule."""
     fitted, (fresh, mean) = sample(images, seed)[0], sample(images, seed + 1)
     ideal = np.where(worth_it(fresh.evidence.prob, mean), RIM, NOTHING)
     best = expectation(fresh, mean, ideal)
@@ -83,11 +84,11 @@ def compare(images: int, seed: int) -> pd.DataFrame:
         level = rule.fit(fitted, PIXELS).for_batch(fresh.evidence).thresholds(fresh.evidence)
         rows.append((name, expectation(fresh, mean, level)))
     table = pd.DataFrame(rows, columns=["rule", "expected score"])
-    return table.assign(behind=best - table["expected score"])
+    return table.assign(regret=best - table["expected score"])
 
 
 def picture(table: pd.DataFrame, images: int, seed: int) -> Figure:
-    """Left: which images deserve a mask, with the curve that parts them. Right: how far each rule stays behind."""
+    """Left: for which images a mask pays, with the boundary. Right: the regret of each rule."""
     cases, mean = sample(images, seed)
     prob, worth = cases.evidence.prob, worth_it(cases.evidence.prob, mean)
     figure, (left, right) = new_figure(10.5, 4.3, 1, 2)
@@ -110,15 +111,15 @@ def picture(table: pd.DataFrame, images: int, seed: int) -> Figure:
         xlabel="expected Dice D of the mask",
         ylabel="probability p of a pneumothorax",
     )
-    left.set_title("A doubtful mask needs a surer image")
-    rules = table[~table["rule"].str.startswith("(")].sort_values("behind", ascending=False)
+    left.set_title("A poorer mask needs a higher probability")
+    rules = table[~table["rule"].str.startswith("(")].sort_values("regret", ascending=False)
     own = rules["rule"].str.startswith("expected")
-    lost = 1000 * rules["behind"]
+    lost = 1000 * rules["regret"]
     bars = right.barh(
         rules["rule"].str.replace("_", " "), lost, color=[POSITIVE if o else UNLABELLED for o in own]
     )
     right.bar_label(bars, fmt="%.1f", padding=3)
     right.grid(axis="y", visible=False)
     right.set(xlabel="thousandths of the score", xlim=(0, lost.max() * 1.12))
-    right.set_title("Lost to the best possible rule")
+    right.set_title("Regret against the best possible rule")
     return figure

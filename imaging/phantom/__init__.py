@@ -1,4 +1,4 @@
-"""Generated chest radiographs with pneumothorax in SIIM-ACR's form: phantoms, not patients."""
+"""Generated chest radiographs and head CT slices in the file formats of SIIM-ACR and ct-ich: phantoms, not patients."""
 
 from imaging.phantom.chest.render import Facts, Phantom, render
 

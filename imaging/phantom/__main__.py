@@ -1,4 +1,4 @@
-"""Stage `phantom`: write the generated data set to data/phantom, or say that the settings do not ask for one."""
+"""Stage `phantom`: write the generated data set to data/phantom, or a note if the settings use another source."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from imaging.io import command
 from imaging.io.config import load_section
-from imaging.io.files import write_text
-from imaging.phantom.dataset import NOTE, check_replaceable, replace, write
+from imaging.io.files import atomic_folder, write_text
+from imaging.phantom.dataset import NOTE, write
 from imaging.phantom.head import dataset as head
 from imaging.settings import DataSettings, PhantomSettings
 
@@ -25,13 +25,12 @@ def main() -> None:
 
 
 def leave_note(folder: Path, data: DataSettings) -> None:
-    """The stage's output must exist; say in it why it is empty."""
-    check_replaceable(folder)
-    part = folder.with_name(f".{folder.name}.part")
-    write_text(
-        part / NOTE, f"No phantoms: data.source is {data.source!r} and the images come from {data.folder}.\n"
-    )
-    replace(part, folder)
+    """Write a folder with a note only: DVC requires the stage's output to exist."""
+    with atomic_folder(folder, NOTE) as part:
+        write_text(
+            part / NOTE,
+            f"No phantoms: data.source is {data.source!r} and the images come from {data.folder}.\n",
+        )
 
 
 if __name__ == "__main__":

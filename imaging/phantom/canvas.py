@@ -1,8 +1,8 @@
-"""Drawing in whole numbers: every primitive here gives the same bits on every machine.
+"""Drawing in integer arithmetic: every primitive gives the same bits on every machine.
 
-Geometry is floating point and is rounded to 1/16 pixel; what follows is integer arithmetic: filled polygons, fixed-point
-Gaussian blur and exact bilinear resizing of uint8/uint16 (the three that OpenCV documents as bit-exact), and look-up tables. So
-images do not depend on the CPU's vector width. Attenuation is held in 1/32 mm of water, uint16.
+Geometry is floating point and is rounded to 1/16 pixel. Everything after that is integer: filled polygons, fixed-point Gaussian
+blur and exact bilinear resizing of uint8 and uint16 (the three that OpenCV documents as bit-exact), and look-up tables. Images
+therefore do not depend on the CPU's vector width. Attenuation is held in 1/32 mm of water, uint16.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 FULL = 1024
 """Side in pixels of a radiograph in SIIM-ACR."""
 WORK = 512
-"""Side in pixels at which the anatomy is drawn; it is smooth, so half the resolution is enough."""
+"""Side in pixels at which the anatomy is drawn: half the resolution is enough for smooth shapes."""
 MM = 32
 """Units of attenuation in one millimetre of water."""
 
 Layer = NDArray[Any]
-"""uint8, 0 outside to 255 inside (OpenCV's type hints know no narrower type)."""
+"""uint8, 0 outside to 255 inside; Any, since OpenCV's type hints are no narrower."""
 Depth = NDArray[Any]
 """uint16, attenuation in 1/32 mm of water."""
 Points = NDArray[Any]
@@ -32,7 +32,7 @@ _SHIFT = 4
 
 
 def closed_curve(points: Points, steps: int = 8) -> Points:
-    """Smooth closed curve through (N, 2) points: Catmull-Rom spline with `steps` points a segment, (N * steps, 2)."""
+    """Smooth closed curve (N * steps, 2) through (N, 2) points: a Catmull-Rom spline with `steps` points a segment."""
     around = np.concatenate([points[-1:], points, points[:2]])
     return _spline(around[:-3], points, around[2:-1], around[3:], steps)
 
@@ -52,7 +52,7 @@ def _spline(before: Points, start: Points, end: Points, after: Points, steps: in
 
 
 def band(line: Points, width: float | Points) -> Points:
-    """Outline of a line (N, 2) of the given half-width (number or one a point): a closed polygon (2N, 2)."""
+    """Closed polygon (2N, 2) around a line (N, 2) with the given half-width, one number or one a point."""
     along = np.empty_like(line)
     along[1:-1] = line[2:] - line[:-2]
     along[0], along[-1] = line[1] - line[0], line[-1] - line[-2]
@@ -64,7 +64,7 @@ def band(line: Points, width: float | Points) -> Points:
 def ellipse(
     centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0, n: int = 32
 ) -> Points:
-    """Closed polygon (n, 2) of an ellipse turned by `angle` radians."""
+    """Closed polygon (n, 2) of an ellipse rotated by `angle` radians."""
     t = np.arange(n) * (2 * np.pi / n)
     x, y = radii[0] * np.cos(t), radii[1] * np.sin(t)
     c, s = np.cos(angle), np.sin(angle)
@@ -82,7 +82,7 @@ def blank(size: int = WORK) -> Layer:
 
 
 def fill(layer: Layer, polygon: Points, value: int = 255) -> Layer:
-    """Paint a filled polygon with a smooth border over `layer`; returns the layer."""
+    """Paint a filled, anti-aliased polygon over `layer`; returns the layer."""
     cv2.fillPoly(layer, [fixed(polygon)], value, cv2.LINE_AA, _SHIFT)
     return layer
 
@@ -109,9 +109,9 @@ def _line_table(top: int) -> Depth:
 
 
 def bulge(mask: Layer, radius: float, mm: float, flatness: float = 2.0) -> Depth:
-    """Projected depth of a rounded body with this outline: zero at the border, `mm` from `radius` pixels inwards.
+    """Projected depth of a rounded body with this outline: 0 at the border, `mm` from `radius` pixels inwards.
 
-    The profile is that of a superellipse, (1 - (1 - t)^f)^(1/f): an edge as steep as that of a sphere seen from the front.
+    The profile is that of a superellipse, (1 - (1 - t)^f)^(1/f): its edge is as steep as a sphere's in projection.
     """
     distance = _distance((mask > 127).view(np.uint8))
     steps = np.minimum(distance * np.float32(16), np.float32(4095)).astype(np.uint16)
@@ -119,7 +119,7 @@ def bulge(mask: Layer, radius: float, mm: float, flatness: float = 2.0) -> Depth
 
 
 def _distance(inside: Layer) -> NDArray[np.float32]:
-    """Distance to the border in pixels (3 x 3 chamfer); without Intel's IPP, which rounds otherwise than OpenCV's own code."""
+    """Distance to the border in pixels (3 x 3 chamfer); without Intel's IPP, which rounds differently from OpenCV's own code."""
     used = cv2.ipp.useIPP()
     cv2.ipp.setUseIPP(False)
     try:
@@ -136,7 +136,7 @@ def _bulge_table(radius: int, top: int, flatness: float) -> Depth:
 
 
 def blur(values: NDArray, sigma: float) -> NDArray:
-    """Gaussian blur of uint8 or uint16 in fixed-point arithmetic, cut off at two standard deviations for speed."""
+    """Gaussian blur of uint8 or uint16 in fixed-point arithmetic, truncated at two standard deviations for speed."""
     side = max(2 * int(2 * sigma) + 1, 3)
     return cv2.GaussianBlur(values, (side, side), sigma, borderType=cv2.BORDER_REPLICATE)
 
@@ -162,12 +162,12 @@ def invert(layer: Layer) -> Layer:
 
 
 def tint(field: NDArray[np.int16]) -> Depth:
-    """A noise field as uint16, 1024 in the middle, so that it can be resized."""
+    """A noise field as uint16 centred at 1024, so that it can be resized."""
     return (field + np.int16(1024)).astype(np.uint16)
 
 
 def noise(rng: np.random.Generator, size: int, cell: int) -> NDArray[np.int16]:
-    """Smooth random field (size, size) with grains of about `cell` pixels, mean 0, standard deviation near 300."""
+    """Smooth random field (size, size) with a grain of about `cell` pixels, mean 0, standard deviation about 300."""
     cells = size // cell + 3
     coarse = rng.integers(0, 2048, (cells, cells), dtype=np.uint16)
     field = resize(blur(coarse, 0.6), cells * cell)[cell : cell + size, cell : cell + size]

@@ -1,8 +1,8 @@
-"""Who is in the data set: patients, their images, and which of them show a pneumothorax.
+"""The cohort: patients, their images, and which images are positive.
 
-The shape follows SIIM-ACR (counted in its label file and the NIH names behind it): 12,047 images of 6,171 patients; 68 %
+The distribution follows SIIM-ACR (counted in its label file and the NIH names behind it): 12,047 images of 6,171 patients; 68 %
 of the patients have one image, the others 4.0 on average, at most 61; the images of a patient often share the label (3.3
-positive images a positive patient). A split by image therefore leaks here as it does there.
+positive images per positive patient). A split by image therefore leaks, as it does in the real data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UNLABELLED = 0.0035
 
 @dataclass(frozen=True)
 class Case:
-    """One image to be made; `label` is None where the CSV has no row for it."""
+    """One image to generate; `labelled` is False where the CSV has no row for it."""
 
     index: int
     split: str
@@ -34,7 +34,7 @@ class Case:
     positive: bool
     labelled: bool
     sick: bool
-    """The patient has a pneumothorax on some image: such patients carry chest tubes also on their other images."""
+    """The patient has a pneumothorax on some image: such patients have chest tubes on their other images too."""
 
 
 def total(settings: PhantomSettings) -> int:
@@ -79,7 +79,7 @@ def cases(settings: PhantomSettings, seed: int) -> tuple[Case, ...]:
 
 
 def _patients(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Patient number of each image, (count,) int; the images of one patient are apart as in the real files."""
+    """Patient number of each image, (count,) int; images of one patient are scattered, as in the real files."""
     low = rng.choice(len(SICK), count, p=np.array(SIZE_SHARES) / sum(SIZE_SHARES))
     bounds = np.array(SIZES)
     sizes = np.floor(rng.uniform(bounds[low], bounds[low + 1])).astype(int)
@@ -88,7 +88,7 @@ def _patients(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def _positive(rng: np.random.Generator, patients: np.ndarray, count: int) -> np.ndarray:
-    """Choose exactly `count` images, patient by patient: the more images a patient has, the likelier he is sick."""
+    """Choose exactly `count` positive images, patient by patient: the more images, the likelier a pneumothorax."""
     size = np.bincount(patients)
     sick = np.array(SICK)[np.searchsorted(SIZES, np.maximum(size, 1), side="right") - 1]
     share = np.where(

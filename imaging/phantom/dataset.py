@@ -1,17 +1,16 @@
-"""A folder of phantoms in SIIM-ACR's exact form: files, names, labels, patients, and their oddities.
+"""Write a folder of phantoms in SIIM-ACR's exact format: files, names, labels, patients, and irregularities.
 
 dicom-images-train/<study uid>/<series uid>/<sop uid>.dcm
 dicom-images-test/ID_xxxxxxxxx.dcm      flat, irregular headers
-train-rle.csv                           header with a blank, several rows for some images, some overlapping
+train-rle.csv                           blank in the header, several rows for some images, some overlapping
 patients.csv                            image id, and a file name whose first eight digits are the patient
-sample_submission.csv                   every test image as empty
+sample_submission.csv                   every test image as negative
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from imaging import rle
-from imaging.io.files import write_text
+from imaging.io.files import atomic_folder, write_text
 from imaging.phantom.chest.render import render
 from imaging.phantom.cohort import Case, cases
 from imaging.phantom.dicom_writer import image_id, location, save
@@ -31,7 +30,7 @@ from imaging.settings import PhantomSettings
 Job = TypeVar("Job")
 Made = TypeVar("Made")
 NOTE = "README.txt"
-"""A file that marks the folder as ours, so that writing again may replace it."""
+"""A file that marks the folder as generated, so that it may be replaced."""
 
 TEXT = """Generated chest phantoms in the form of the SIIM-ACR Pneumothorax data. No patient is shown here.
 Made by `python -m imaging.phantom` from the section `phantom` of params.yaml; see docs/phantom.md.
@@ -41,31 +40,15 @@ Made by `python -m imaging.phantom` from the section `phantom` of params.yaml; s
 def write(folder: str | Path, settings: PhantomSettings, workers: int | None = None) -> None:
     """Write the whole data set to `folder`, which appears complete or not at all.
 
-    ValueError when the folder holds something that this function has not written. `workers` defaults to the number of cores.
+    ValueError if the folder holds anything but phantoms. `workers` defaults to the number of cores.
     """
-    folder = Path(folder)
-    check_replaceable(folder)
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
     plan = cases(settings, settings.seed)
-    codes = _render_all(part, settings, plan, workers)
-    write_text(part / "train-rle.csv", label_table(plan, codes, settings.seed))
-    write_text(part / "patients.csv", patient_table(plan, settings.seed))
-    write_text(part / "sample_submission.csv", submission_table(plan, settings.seed))
-    write_text(part / NOTE, TEXT)
-    replace(part, folder)
-
-
-def check_replaceable(folder: Path) -> None:
-    """Refuse a folder with foreign content."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / NOTE).exists():
-        raise ValueError(f"{folder}: holds files that are no phantoms; choose another folder or empty it")
-
-
-def replace(part: Path, folder: Path) -> None:
-    """Put a finished folder in its place."""
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(part, folder)
+    with atomic_folder(folder, NOTE) as part:
+        codes = _render_all(part, settings, plan, workers)
+        write_text(part / "train-rle.csv", label_table(plan, codes, settings.seed))
+        write_text(part / "patients.csv", patient_table(plan, settings.seed))
+        write_text(part / "sample_submission.csv", submission_table(plan, settings.seed))
+        write_text(part / NOTE, TEXT)
 
 
 def _render_all(
@@ -77,7 +60,7 @@ def _render_all(
 
 
 def in_order(make: Callable[[Job], Made], jobs: list[Job], workers: int | None) -> Iterator[Made]:
-    """Results of `make` for each job, in their order, from as many processes as there are cores or `workers` says."""
+    """Results of `make` for each job, in order, from `workers` processes (default: one a core)."""
     workers = workers or len(os.sched_getaffinity(0))
     if workers == 1:
         yield from map(make, jobs)
@@ -100,7 +83,7 @@ def _one(job: tuple[Path, PhantomSettings, int]) -> list[str]:
 
 
 def label_table(plan: tuple[Case, ...], codes: list[list[str]], seed: int) -> str:
-    """train-rle.csv: one row a mask, ` -1` for a negative, the rows of one image apart; blanks as in the original."""
+    """train-rle.csv: one row a mask, ` -1` for a negative, the rows of one image scattered; blanks as in the original."""
     rows = [
         f"{image_id(seed, case.index, case.split)}, {code}"
         for case, found in zip(plan, codes, strict=True)
@@ -122,6 +105,6 @@ def patient_table(plan: tuple[Case, ...], seed: int) -> str:
 
 
 def submission_table(plan: tuple[Case, ...], seed: int) -> str:
-    """sample_submission.csv: all test images, empty."""
+    """sample_submission.csv: all test images, without masks."""
     ids = sorted(image_id(seed, case.index, "test") for case in plan if case.split == "test")
     return "\n".join(["ImageId,EncodedPixels", *(f"{name},{rle.EMPTY}" for name in ids)]) + "\n"

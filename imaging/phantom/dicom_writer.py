@@ -1,8 +1,8 @@
-"""DICOM files with the header fields, and the oddities, of SIIM-ACR's.
+"""Write DICOM files with the header fields and the irregularities of SIIM-ACR's.
 
-Training files carry full UIDs and a patient id that is different on every image, so it groups nothing. Test files carry
-blank study, series and patient ids and an SOPInstanceUID `ID_xxxxxxxxx` that is no valid UID. One field says what they
-really are: QualityControlImage (0028,0300) is YES, DICOM's flag for phantoms.
+Training files have full UIDs and a patient id that differs in every file, so it groups nothing. Test files have blank study,
+series and patient ids and an invalid SOPInstanceUID `ID_xxxxxxxxx`. QualityControlImage (0028,0300), DICOM's flag for phantoms,
+is YES.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pydicom.uid import UID, JPEGBaseline8Bit, SecondaryCaptureImageStorage, gen
 from imaging.phantom.chest.render import Facts, Phantom
 
 JPEG_QUALITY = 92
-"""Its quantisation table (2 or 3 in the low frequencies, 16 in the high ones) is close to that of the real files."""
+"""Its quantisation table (2 or 3 in the low frequencies, 16 in the high ones) is close to the real files'."""
 
 
 def uid(seed: int, index: int, part: str) -> str:
@@ -42,7 +42,7 @@ def image_id(seed: int, index: int, split: str) -> str:
 
 
 def location(seed: int, index: int, split: str) -> Path:
-    """Where the file lies inside the data folder."""
+    """Path of the file inside the data folder."""
     name = f"{image_id(seed, index, split)}.dcm"
     if split == "test":
         return Path("dicom-images-test") / name
@@ -56,7 +56,7 @@ def save(path: Path, phantom: Phantom, seed: int) -> None:
     dataset.Rows, dataset.Columns = phantom.pixels.shape
     dataset.PixelData = encapsulate([jpeg(phantom.pixels)])
     path.parent.mkdir(parents=True, exist_ok=True)
-    with config.disable_value_validation():  # the oddities are meant
+    with config.disable_value_validation():  # the irregularities are intended
         dcmwrite(path, dataset)
 
 
@@ -67,7 +67,7 @@ def jpeg(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def header(facts: Facts, seed: int) -> Dataset:
-    """All but the pixels."""
+    """Everything but the pixels."""
     index, split = facts.case.index, facts.case.split
     train = split == "train"
     patient = _uuid(digest(seed, index, "patient")) if train else ""
@@ -96,12 +96,12 @@ def header(facts: Facts, seed: int) -> Dataset:
 
 
 def _unchecked(tag: int, representation: str, value: str) -> DataElement:
-    """A value that the standard forbids and the real files have: `ID_…` as a UID, `45` as an age."""
+    """A value that the standard forbids and the real files contain: `ID_…` as a UID, `45` as an age."""
     return DataElement(tag, representation, value, validation_mode=config.IGNORE)
 
 
 def _meta(sop: str) -> FileMetaDataset:
-    """Written as it stands: pydicom would put the invalid SOPInstanceUID and its own version here."""
+    """The file meta information, written as given: pydicom would put the invalid SOPInstanceUID and its own version here."""
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\0\1"
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage

@@ -1,6 +1,6 @@
-"""From attenuation to a picture: edge enhancement, tone curve, blur, quantum noise, collimation, 8 bits.
+"""Turn attenuation into pixels: edge enhancement, tone curve, blur, quantum noise, collimation, 8 bits.
 
-The greys on the way are whole numbers, in 1/64 of a grey level.
+Intermediate greys are integers in 1/64 of a grey level.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ GREY = 64
 
 @dataclass(frozen=True)
 class Exposure:
-    """How the detector's signal is shown."""
+    """How the detector's signal is displayed."""
 
     lung: float
     """Grey level of the darkest lung."""
     dense: float
-    """Grey level of mediastinum and belly."""
+    """Grey level of mediastinum and abdomen."""
     bend: float
-    """Curvature of the tone curve: above 1 the dense parts are flattened."""
+    """Curvature of the tone curve: above 1 compresses the dense parts."""
     detail: float
     """Gain on structure finer than about 2 cm, as the manufacturers' processing does."""
     noise: float
@@ -35,11 +35,11 @@ class Exposure:
     blur: float
     """Standard deviation in pixels of the WORK grid: focus, motion, detector."""
     frame: float | None
-    """Degrees by which the exposed field is turned in a black frame; None without one."""
+    """Rotation in degrees of the exposed field in a black frame; None: no frame."""
 
 
 def sample_exposure(rng: np.random.Generator, view: str) -> Exposure:
-    """Draw an exposure; bedside (AP) ones are flatter, noisier and less sharp."""
+    """Sample an exposure; bedside (AP) ones have less contrast and sharpness and more noise."""
     bedside = view == "AP"
     lung = rng.uniform(50, 125) if bedside else rng.uniform(25, 100)
     span = rng.uniform(70, 130) if bedside else rng.uniform(95, 165)
@@ -55,7 +55,7 @@ def sample_exposure(rng: np.random.Generator, view: str) -> Exposure:
 
 
 def enhance(depth: Depth, gain: float) -> Depth:
-    """Raise structure finer than about 2 cm against its surroundings (unsharp masking, in whole numbers)."""
+    """Amplify structure finer than about 2 cm (unsharp masking, in integers)."""
     coarse = resize(blur(resize(depth, WORK // 8), 4.0), WORK).astype(np.int32)
     detail = (depth.astype(np.int32) - coarse) * round(256 * gain) >> 8
     return np.clip(detail + depth, 0, 65535).astype(np.uint16)
@@ -73,19 +73,19 @@ def tone(exposure: Exposure, lung: int, dense: int) -> Depth:
     """Table from attenuation (1/32 mm) to grey, uint16 (65536,); `lung` and `dense` are the anchors' attenuations."""
     axis = np.arange(0, 65536, 16, dtype=np.float64)
     t = (axis - lung) / max(dense - lung, 1)
-    reach = 0.86  # where the flattened part of the curve ends
+    reach = 0.86  # where the compressed part of the curve ends
     bent = (1 - (1 - np.clip(t, 0, 1) * reach) ** exposure.bend) / (1 - (1 - reach) ** exposure.bend)
     grey = (
         exposure.lung
         + (exposure.dense - exposure.lung) * (bent + 0.9 * np.clip(t, -1, 0))
         + 26 * np.clip(t - 1, 0, 1)
     )
-    air = np.clip(axis / (30.0 * MM), 0, 1)  # outside the body nothing absorbs: black
+    air = np.clip(axis / (30.0 * MM), 0, 1)  # no absorption outside the body: black
     grey = np.clip(grey, 2 + 8 * air, 248) * air
     return np.round(np.interp(np.arange(65536), axis, grey) * GREY).astype(np.uint16)
 
 
-def show(depth: Depth, exposure: Exposure, field: Layer) -> Depth:
+def display(depth: Depth, exposure: Exposure, field: Layer) -> Depth:
     """Attenuation on the WORK grid to grey on the FULL grid, uint16."""
     lung, dense = anchors(depth, field)
     grey = tone(exposure, lung, dense).take(depth)
@@ -94,7 +94,7 @@ def show(depth: Depth, exposure: Exposure, field: Layer) -> Depth:
 
 @lru_cache(maxsize=1)
 def _grain() -> NDArray[np.int16]:
-    """One large field of noise for all images, standard deviation 48, neighbours correlated by a half (the detector's blur)."""
+    """One large noise field for all images, standard deviation 48, neighbours correlated by 0.5 (the detector's blur)."""
     rng = np.random.Generator(np.random.PCG64(7))
     white = rng.integers(0, 256, (2, FULL + 257, FULL + 257), dtype=np.uint8).astype(np.int32).sum(0) - 255
     mixed = white[:-1, :-1] + white[1:, 1:] + white[1:, :-1] + white[:-1, 1:]
@@ -104,7 +104,7 @@ def _grain() -> NDArray[np.int16]:
 
 
 def quantum(grey: Depth, level: float, rng: np.random.Generator) -> Depth:
-    """Add quantum noise: a random window of the grain."""
+    """Add quantum noise: a random window of the noise field."""
     top, left = rng.integers(0, 256, 2)
     window = _grain()[top : top + FULL, left : left + FULL]
     if rng.random() < 0.5:
@@ -114,7 +114,7 @@ def quantum(grey: Depth, level: float, rng: np.random.Generator) -> Depth:
 
 
 def collimate(pixels: Layer, exposure: Exposure, rng: np.random.Generator) -> Layer:
-    """Black outside the exposed field: thin blades at the edges, or a turned film in a frame."""
+    """Black outside the exposed field: thin blades at the edges, or a rotated field in a frame."""
     if exposure.frame is None and rng.random() < 0.5:
         return pixels
     widest = 14 if exposure.frame is None else 100

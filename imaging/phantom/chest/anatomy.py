@@ -1,7 +1,7 @@
-"""Where things are: the outlines of a chest as polygons.
+"""The outlines of a chest as polygons.
 
-Unit: half the inner width of the thorax (about 14 cm). x to the right of the picture (the patient's left), 0 on the
-midline; y downwards, 0 at the lung apex. `side` is -1 for the patient's right lung (left in the picture), +1 for the left.
+Unit: half the inner width of the thorax (about 14 cm). x to the right of the image (the patient's left), 0 on the
+midline; y downwards, 0 at the lung apex. `side` is -1 for the patient's right lung (left in the image), +1 for the left.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Chest:
         return units * self.pose.unit * size / WORK
 
     def vary(self, number: int, amount: float) -> float:
-        """The patient's own deviation `number` (0..15), of standard deviation `amount`."""
+        """The patient's deviation `number` (0..15), scaled to standard deviation `amount`."""
         return self.build.shape[number] * amount
 
     def wall(self, y: Points) -> Points:
@@ -72,7 +72,7 @@ class Chest:
         return self.build.scoliosis * np.sin(y * 1.9)
 
     def envelope(self, side: int) -> Points:
-        """The whole pleural space, the part behind the diaphragm and the heart included."""
+        """The whole pleural space, including the part behind diaphragm and heart."""
         lateral = np.array([0.02, 0.09, 0.2, 0.4, 0.65, 0.95, 1.25, 1.55, 1.85, 2.02]) * self.height
         outer = np.stack([self.wall(lateral), lateral], 1)
         inner = points(".86 2.08, .5 2.06, .16 1.98, .12 1.6, .12 1.1, .11 .7, .13 .4, .17 .17, .27 .02")
@@ -80,11 +80,11 @@ class Chest:
         return closed_curve(np.concatenate([top, outer, inner * (1, self.height)])) * (side, 1)
 
     def dome_height(self, side: int) -> float:
-        """y of the top of the diaphragm; the right one is mostly the higher."""
+        """y of the top of the diaphragm; the right one is usually higher."""
         return (1.60 + self.vary(3, 0.02) if side < 0 else 1.66 + self.vary(4, 0.03)) * self.height
 
     def below_diaphragm(self, side: int) -> Points:
-        """Everything under the dome of one side, down to below the picture."""
+        """Everything below one side's dome, down to below the image."""
         top, steep = self.dome_height(side), 1 + self.vary(5 if side < 0 else 6, 0.18)
         dome = points("0 .1, .2 .055, .42 0, .62 .02, .8 .11, .92 .21, 1.0 .34, 1.3 .5")
         dome[:, 0] += (self.vary(7, 0.04) + 0.03 * side) * np.array([0, 0.5, 1, 1, 0.6, 0.3, 0, 0])
@@ -114,7 +114,7 @@ class Chest:
         return closed_curve(outline * (wide, self.height) + (self.pose.turned, 0))
 
     def torso(self) -> Points:
-        """Skin of chest and belly."""
+        """Skin of chest and abdomen."""
         chest = 1.07 + 0.42 * self.build.stout
         belly = chest * (0.98 + 0.16 * self.build.stout) * (1 + self.vary(12, 0.03))
         half = points(".3 -.3, .75 -.1, .95 .2, .98 .6, 1 1, 1 1.5, 1 2.1, 1 3.2")
@@ -123,7 +123,7 @@ class Chest:
         return closed_curve(np.concatenate([half, half[::-1] * (-1, 1)]))
 
     def shoulders(self, side: int) -> Points:
-        """Trapezius, deltoid and the flesh around the shoulder blade."""
+        """Trapezius, deltoid and the soft tissue around the shoulder blade."""
         wide = side * (1.0 + 0.15 * self.build.stout)
         outline = points(
             "0 -.75, .27 -.62, .34 -.36, .62 -.2, 1.1 -.12, 1.45 0, 1.66 .3, 1.72 .8, 1.5 1,"
@@ -133,7 +133,7 @@ class Chest:
         return closed_curve(outline * (wide, 1))
 
     def pectoral(self, side: int) -> Points:
-        """Great chest muscle with the fold of the armpit."""
+        """Pectoralis major with the axillary fold."""
         outline = points("1.4 .2, 1.15 .75, .95 .95, .72 .98, .4 .92, .2 .8, .2 .35, .6 .2, 1.1 .08")
         outline[1:5, 1] += self.vary(14, 0.06)
         return closed_curve(outline) * (side, 1)
@@ -156,7 +156,7 @@ class Chest:
         return ellipse((x, y), (size, size * 0.95), side * 0.3)
 
     def trachea(self) -> Points:
-        """Windpipe down to the carina."""
+        """Trachea down to the carina."""
         shift = self.pose.turned * 0.5
         line = points("0 -.9, 0 -.2, -.02 .25, -.03 .6") * (1, self.height) + (shift, 0)
         return band(open_curve(line), 0.062)
@@ -168,5 +168,5 @@ class Chest:
         return band(np.array([start, end]), np.array([0.045, 0.034]))
 
     def hilum(self, side: int) -> tuple[float, float]:
-        """Centre of the hilum; the left one is the higher."""
+        """Centre of the hilum; the left one is higher."""
         return side * 0.25 + self.pose.turned * 0.5, (0.86 if side < 0 else 0.80) * self.height

@@ -1,6 +1,4 @@
-"""What lies on or in the patient besides himself: tubes, wires, electrodes, pacemaker, letters.
-
-And skin folds, which look like a pleural line and are none.
+"""Devices and artefacts: tubes, wires, electrodes, pacemaker, letters, and skin folds, which imitate a pleural line.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ def _draw(layer: Layer, chest: Chest, points: list[tuple[float, float]], value: 
 
 
 def chest_tube(layer: Layer, chest: Chest, rng: np.random.Generator, side: int) -> None:
-    """Drain from the side wall up to the apex, with its radio-opaque stripe and the gap of the last hole."""
+    """Chest tube from the lateral wall to the apex, with its radio-opaque stripe and the gap at the last hole."""
     y = rng.uniform(1.0, 1.5)
     end = (side * rng.uniform(0.3, 0.65), rng.uniform(0.12, 0.5))
     path = [(side * 1.45, y + 0.3), (side * 1.0, y), (side * rng.uniform(0.65, 0.9), y - 0.35), end]
@@ -43,14 +41,14 @@ def catheter(layer: Layer, chest: Chest, rng: np.random.Generator) -> None:
 
 
 def airway_tube(layer: Layer, chest: Chest, rng: np.random.Generator) -> None:
-    """Endotracheal tube, and often a stomach tube beside it."""
+    """Endotracheal tube, often with a gastric tube."""
     _draw(layer, chest, [(0.02, -0.9), (0.0, -0.3), (-0.01, rng.uniform(0.25, 0.45))], 120, 4)
     if rng.random() < 0.7:
         _draw(layer, chest, [(0.05, -0.9), (0.05, 0.3), (0.06, 1.2), (0.2, 1.75), (0.45, 2.0)], 100, 3)
 
 
 def electrodes(layer: Layer, chest: Chest, rng: np.random.Generator) -> None:
-    """ECG patches with snaps, and their wires that hang across the chest."""
+    """ECG patches with snaps, and their leads across the chest."""
     hub = (rng.uniform(-0.4, 0.8), 2.6)
     for x, y in ((-0.75, 0.35), (0.75, 0.3), (0.65, 1.5), (-0.8, 1.5))[: rng.integers(2, 5)]:
         spot = (x + rng.normal(0, 0.08), y + rng.normal(0, 0.1))
@@ -79,7 +77,7 @@ def pacemaker(layer: Layer, chest: Chest, rng: np.random.Generator) -> None:
 
 
 def letters(layer: Layer, rng: np.random.Generator, view: str) -> Layer:
-    """Side marker in an upper corner, and on bedside films the words of the technician."""
+    """Side marker in an upper corner, and on bedside radiographs the technician's annotations."""
     font = cv2.FONT_HERSHEY_SIMPLEX if rng.random() < 0.5 else cv2.FONT_HERSHEY_DUPLEX
     right = rng.random() < 0.75
     x = int(rng.integers(900, 975) if right else rng.integers(25, 90))
@@ -105,7 +103,7 @@ def letters(layer: Layer, rng: np.random.Generator, view: str) -> Layer:
 
 
 def skin_fold(chest: Chest, rng: np.random.Generator) -> Layer:
-    """A fold of skin (FULL, 0..255): brightens slowly towards one sharp edge; vessels run on beyond it, nothing is lucent."""
+    """A skin fold (FULL, 0..255): brightens towards one sharp edge; vessels continue beyond it, nothing is lucent."""
     side = 1 if rng.random() < 0.5 else -1
     x0, lean, phase = rng.uniform(0.5, 0.88), rng.normal(0, 0.18), rng.uniform(0, 6)
     y = np.linspace(rng.uniform(0.1, 0.5), rng.uniform(1.0, 1.6), 7)

@@ -1,4 +1,4 @@
-"""How a lung comes off the chest wall: geometry only.
+"""Lung collapse: how a lung detaches from the chest wall (geometry only).
 
 A chord is laid through the lung's outline, and the cap beyond it (the apex, the side, the base) is flattened towards the chord:
 an affine map, so the lung's surface stays as smooth and as convex as a real one. The chord is shifted until the space between
@@ -21,7 +21,7 @@ from imaging.phantom.canvas import Layer, Points, fill
 
 @dataclass(frozen=True)
 class Cap:
-    """A stretch of the lung's outline, and how much it is flattened towards its chord."""
+    """A segment of the lung's outline, and how far it is flattened towards its chord."""
 
     first: float
     last: float
@@ -33,7 +33,7 @@ class Cap:
         return np.arange(round(self.first), round(self.last) + 1)
 
     def move(self, outline: Points, points: Points) -> Points:
-        """Where points (N, 2) beyond the chord of this outline go; the others stay."""
+        """Move the points (N, 2) beyond the chord of this outline; the others stay."""
         start, end = outline[round(self.first)], outline[round(self.last)]
         chord = (end - start) / max(float(np.hypot(*(end - start))), 1e-9)
         normal = np.array([chord[1], -chord[0]])
@@ -43,7 +43,7 @@ class Cap:
         return points - self.flat * beyond[:, None] * normal
 
     def widened(self, share: float) -> Cap:
-        """Both ends at `share` of their way from the middle (the apex, when it is in the cap) to where they are."""
+        """The cap with both ends at `share` of the way from its middle (the apex, if it is inside) to where they are."""
         middle = 0.0 if self.first < 0 else (self.first + self.last) / 2
         first, last = (middle + (end - middle) * share for end in (self.first, self.last))
         return replace(self, first=first - 1, last=last + 1)
@@ -65,18 +65,18 @@ class Retraction:
         return moved
 
     def move(self, points: Points) -> Points:
-        """Points of the healthy lung at their place in the retracted one."""
+        """Map points of the healthy lung to the retracted one."""
         for cap in self.caps:
             points = cap.move(self.outline, points)
         return points
 
     def space(self, field: Layer) -> Layer:
-        """The visible lung `field` less the retracted lung."""
+        """The visible lung `field` minus the retracted lung."""
         return fill(field.copy(), self.surface(), 0)
 
 
 def solve(shape: Retraction, field: Layer, area: float) -> Retraction:
-    """Widen the caps by bisection until the space has `area` pixels of the WORK grid, or is as large as it gets."""
+    """Widen the caps by bisection until the space has `area` pixels of the WORK grid, or the largest possible."""
     low, high = 0.02, 1.0
     for _ in range(9):
         middle = (low + high) / 2
@@ -89,7 +89,7 @@ def solve(shape: Retraction, field: Layer, area: float) -> Retraction:
 
 
 def sample_caps(rng: np.random.Generator, area: float, supine: bool) -> tuple[str, tuple[Cap, ...]]:
-    """Which border of the lung retracts, by the wanted area in pixels at full size: a name and the widest caps.
+    """Sample which border retracts, for a wanted area in pixels at full size: a name and the widest caps.
 
     Most are apical, as in SIIM-ACR (median height of the centroids .22); air of a lying patient may gather at the base.
     """

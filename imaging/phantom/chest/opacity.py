@@ -1,4 +1,4 @@
-"""Other disease, which a model must not take for a pneumothorax, nor for health: consolidation, nodules, effusion."""
+"""Other findings, to be confused neither with a pneumothorax nor with a normal lung: consolidation, nodules, effusion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def opacities(chest: Chest, rng: np.random.Generator, density: NDArray[np.int32]
 
 
 def _consolidations(chest: Chest, rng: np.random.Generator) -> Layer:
-    """Patches without a border, of uneven filling."""
+    """Patches without a sharp border, unevenly dense."""
     layer = blank(WORK // 2)
     for _ in range(rng.poisson(0.6)):
         side, size = (1 if rng.random() < 0.5 else -1), rng.uniform(0.06, 0.2)
@@ -57,7 +57,7 @@ def _nodules(chest: Chest, rng: np.random.Generator) -> Layer:
 
 
 def _effusion(chest: Chest, side: int, rng: np.random.Generator) -> Layer:
-    """Fluid that climbs at the side wall (meniscus); lying, it only veils the lung."""
+    """Fluid with a meniscus at the lateral wall; in a supine patient a diffuse veil."""
     level = chest.dome_height(side) + rng.uniform(-0.4, 0.1)
     points = np.array([[0.0, 0.12], [0.35, 0.1], [0.65, 0.04], [0.88, -0.12], [1.05, -0.4], [1.1, -0.45]])
     surface = open_curve(points + np.array([0.0, level])) * (side, 1)

@@ -1,4 +1,4 @@
-"""Who is exposed and how: what stays the same on all images of a patient, and what is drawn anew for each image."""
+"""Patient and exposure: what is the same on all images of a patient, and what is sampled for each image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imaging.phantom.canvas import WORK
 
 @dataclass(frozen=True)
 class Build:
-    """What stays the same on all images of a patient."""
+    """What is the same on all images of a patient."""
 
     sex: str
     age: int
@@ -22,7 +22,7 @@ class Build:
     heart: float
     """Width of the heart relative to the standard outline."""
     rib_slope: float
-    """How far the ribs run down, relative to the standard."""
+    """Downward slope of the ribs relative to the standard."""
     breast: float
     """0 flat .. 1 large."""
     muscle: float
@@ -31,9 +31,9 @@ class Build:
     implant: bool
     """Carries a pacemaker."""
     bone: float
-    """Mineral of the bones, 1 in a young man."""
+    """Bone mineral, 1 in a young man."""
     shape: tuple[float, ...]
-    """Sixteen numbers around 0 by which the outlines differ from the standard ones."""
+    """Sixteen deviations of the outlines from the standard, around 0."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Pose:
     shoulders: float
     """0 rolled forward (shoulder blades off the lungs, PA) .. 1 hanging (over the lungs, AP)."""
     turned: float
-    """Rotation of the patient about his long axis: shift of the front against the back, in anatomical units."""
+    """Rotation about the long axis: shift of the front against the back, in anatomical units."""
 
 
 def sample_build(rng: np.random.Generator) -> Build:
-    """Draw a patient."""
+    """Sample a patient."""
     sex = "M" if rng.random() < 0.56 else "F"
     age = int(np.clip(rng.normal(47, 17), 4, 90))
     woman = sex == "F" and age > 14
@@ -78,7 +78,7 @@ def sample_build(rng: np.random.Generator) -> Build:
 
 
 def sample_pose(rng: np.random.Generator, build: Build) -> Pose:
-    """Draw the circumstances of one exposure."""
+    """Sample the pose of one exposure."""
     upright = rng.random() < 0.62  # PA in SIIM-ACR: 62 % of the sample at hand
     size = 0.93 if build.age < 16 else 1.0
     unit = (rng.normal(0.425, 0.022) if upright else rng.normal(0.375, 0.035)) * WORK * size

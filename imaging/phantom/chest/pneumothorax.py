@@ -1,4 +1,4 @@
-"""Pneumothorax: what it changes in the picture, and how a reader would outline it.
+"""Pneumothorax: its effect on the image, and a reader's outline of it.
 
 The space between the chest wall and the retracted lung (retraction.py) holds air and no vessels; its inner border is the fine
 bright visceral pleura; the lung that gave way is a little denser.
@@ -20,9 +20,9 @@ from imaging.settings import PhantomSettings
 
 AREA_SHARES = (0.0, 0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99, 1.0)
 AREA_PIXELS = (400, 567, 1364, 2006, 4059, 8630, 18388, 33433, 45772, 80416, 161421)
-"""Quantiles of a positive image's area in pixels at 1024 x 1024, counted in SIIM-ACR's labels (where the least is 55)."""
+"""Quantiles of a positive image's area in pixels at 1024 x 1024, counted in SIIM-ACR's labels (where the smallest is 55)."""
 SMALLEST_PART = 60
-"""Parts of fewer pixels than this are not outlined."""
+"""Components with fewer pixels are not outlined."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class Pneumothorax:
     kind: str
     retraction: Retraction
     space: Layer
-    """255 on the WORK grid where the pleural space holds air only."""
+    """255 on the WORK grid where the pleural space holds only air."""
     strength: float
-    """1: the whole depth is air; less: lung overlaps it and the contrast falls."""
+    """1: air through the whole depth; less: overlapping lung lowers the contrast."""
     pleura: float
     """Thickness of the pleural line in mm of water."""
 
     def retract(self, side: int, points: Points) -> Points:
-        """Move a lung's vessels with it; the other lung stays."""
+        """Move one lung's vessels with it; the other lung stays."""
         return self.retraction.move(points) if side == self.side else points
 
 
 def sample_area(rng: np.random.Generator, least: int = 0) -> float:
-    """Wanted area of the mask in pixels at 1024 x 1024, distributed as those of SIIM-ACR that have `least` pixels."""
+    """Wanted area of the mask in pixels at 1024 x 1024, distributed as in SIIM-ACR among masks of at least `least` pixels."""
     share = float(np.interp(np.log(max(least, 1)), np.log(AREA_PIXELS), AREA_SHARES))
     drawn = share + (1 - share) * rng.random()
     return float(np.exp(np.interp(drawn, AREA_SHARES, np.log(AREA_PIXELS))))
@@ -54,14 +54,14 @@ def sample_area(rng: np.random.Generator, least: int = 0) -> float:
 def sample(
     chest: Chest, rng: np.random.Generator, settings: PhantomSettings, field: dict[int, Layer]
 ) -> Pneumothorax:
-    """Draw a pneumothorax; `field` is the visible lung by side (tissue.Lungs.field), difficulty lowers the contrast."""
+    """Sample a pneumothorax; `field` is the visible lung by side (tissue.Lungs.field), difficulty lowers the contrast."""
     side = (
         -1 if rng.random() < 0.59 else 1
     )  # SIIM-ACR: 59 % of the centroids are in the left half of the picture
     area = sample_area(rng, settings.least_area)
     kind, caps = sample_caps(rng, area, chest.pose.supine)
     healthy = Retraction(chest.to_pixels(chest.envelope(side)), caps)
-    drawn = 1.03 * area + 160  # readers stay off the wall, so the mask is a little smaller than the space
+    drawn = 1.03 * area + 160  # readers keep off the wall, so the mask is slightly smaller than the space
     shape = solve(healthy, field[side], drawn * (WORK / FULL) ** 2)
     hard = float(np.clip(rng.normal(settings.difficulty, 0.22), 0, 1))
     pleura = 7.0 - 4.5 * hard * rng.random()
@@ -69,25 +69,25 @@ def sample(
 
 
 def collapse(density: NDArray[np.int32], found: Pneumothorax, envelope: Layer) -> NDArray[np.int32]:
-    """Density of the lungs (256 = water) with the collapse in it: thin air in the space, denser lung beside it."""
+    """Density of the lungs (256 = water) with the collapse: air in the space, denser lung beside it."""
     soft = blur(found.space, 0.6).astype(np.int32)
     lost = cv2.countNonZero(found.space) / max(cv2.countNonZero(envelope), 1)
-    crowd = round(256 * (1 + 1.2 * lost))  # what left the space is in the rest of the lung
+    crowd = round(256 * (1 + 1.2 * lost))  # lung displaced from the space densifies the rest
     denser = np.where(envelope > 127, density * crowd >> 8, density)
     return denser - (denser * (soft * round(255 * found.strength) >> 8) >> 8)
 
 
 def pleural_line(chest: Chest, found: Pneumothorax, layer: Layer) -> Layer:
-    """Draw the visceral pleura on a FULL layer, where it stands off the wall."""
+    """Draw the visceral pleura on a FULL layer where it is off the wall."""
     line = found.retraction.surface()
     apart = np.hypot(*(line - found.retraction.outline).T) > 2.0
-    for piece in _runs(line * (FULL / WORK), apart):
+    for piece in _segments(line * (FULL / WORK), apart):
         stroke(layer, piece, 255, 2)
     return cv2.min(layer, visible_lung(chest, found.side, FULL))
 
 
-def _runs(points: Points, wanted: NDArray[np.bool_]) -> list[Points]:
-    """Stretches of consecutive wanted points, two points or more each; the outline is closed, so it starts at a gap."""
+def _segments(points: Points, wanted: NDArray[np.bool_]) -> list[Points]:
+    """Segments of consecutive wanted points, two or more each; the outline is closed, so start at a gap."""
     gap = int(np.argmin(wanted))
     points, wanted = np.roll(points, -gap, 0), np.roll(wanted, -gap)
     edges = np.flatnonzero(np.diff(wanted.astype(np.int8), prepend=0, append=0))
@@ -97,11 +97,11 @@ def _runs(points: Points, wanted: NDArray[np.bool_]) -> list[Points]:
 
 
 def annotate(chest: Chest, found: Pneumothorax, rng: np.random.Generator) -> list[NDArray[np.bool_]]:
-    """The masks (FULL, FULL) that a reader would draw: the space with a slightly wrong border, at times in several parts."""
+    """The masks (FULL, FULL) that a reader would draw: the space with a slightly wrong border, sometimes in several parts."""
     outline = found.retraction.outline
     around = np.arange(len(outline)) / len(outline)
     wobble = np.interp(around, np.linspace(0, 1, 24), rng.normal(0, 1, 24))[:, None]
-    inwards = (outline.mean(0) - outline) * (0.004 + 0.001 * wobble)  # readers stay just off the wall
+    inwards = (outline.mean(0) - outline) * (0.004 + 0.001 * wobble)  # readers keep just off the wall
     surface = (
         found.retraction.surface(float(rng.normal(0, 0.04))) + (outline.mean(0) - outline) * 0.003 * wobble
     )
@@ -114,7 +114,7 @@ def _parts(mask: NDArray[np.bool_], found: Pneumothorax, rng: np.random.Generato
     sizes = stats[1:, cv2.CC_STAT_AREA]
     largest = int(sizes.max(initial=0))
     kept = [labels == n + 1 for n in range(count - 1) if sizes[n] >= max(SMALLEST_PART, largest // 20)]
-    if not kept:  # thinner than the reader's error: he would still outline it
+    if not kept:  # thinner than the reader's error: still outlined
         return [cv2.resize(found.space, (FULL, FULL), interpolation=cv2.INTER_NEAREST) > 0]
     if len(kept) == 1 and rng.random() < 0.2:
         return _split(kept[0], rng)
@@ -122,7 +122,7 @@ def _parts(mask: NDArray[np.bool_], found: Pneumothorax, rng: np.random.Generato
 
 
 def _split(mask: NDArray[np.bool_], rng: np.random.Generator) -> list[NDArray[np.bool_]]:
-    """One space outlined as two that meet or, as in SIIM-ACR at times, overlap by a few rows."""
+    """One space outlined as two masks that meet or, as sometimes in SIIM-ACR, overlap by a few rows."""
     rows = np.flatnonzero(mask.any(1))
     cut = int(np.quantile(rows, rng.uniform(0.3, 0.7)))
     overlap = int(rng.integers(0, 2)) * int(rng.integers(2, 12))

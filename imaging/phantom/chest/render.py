@@ -20,16 +20,16 @@ from imaging.settings import PhantomSettings
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a phantom; the DICOM header and the tables are written from it."""
+    """Facts about a phantom, from which the DICOM header and the tables are written."""
 
     case: Case
     build: Build
     pose: Pose
     spacing_mm: float
     kind: str
-    """Form of the pneumothorax: '', 'apical', 'lateral', 'basal', 'two-part' or 'large'."""
+    """Shape of the pneumothorax: '', 'apical', 'lateral', 'basal', 'two-part' or 'large'."""
     side: int
-    """-1: the patient's right (left in the picture), 1: left, 0: none."""
+    """-1: the patient's right (left in the image), 1: left, 0: none."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Phantom:
 
 
 def render(seed: int, index: int, settings: PhantomSettings) -> Phantom:
-    """Make image `index` of the data set; the same bytes on every machine. ValueError when there is no such index."""
+    """Generate image `index` of the data set, with the same bytes on every machine. ValueError if there is no such index."""
     plan = cases(settings, seed)
     if not 0 <= index < len(plan):
         raise ValueError(f"phantom index {index}: the settings have images 0 to {len(plan) - 1}")
@@ -81,7 +81,7 @@ def _anatomy(
     )
     ribs = times(
         skeleton.rib_layers(chest), np.maximum(lungs.visible, np.uint8(120))
-    )  # scatter veils them elsewhere
+    )  # hidden by scatter elsewhere
     dense = add(dense, add(tree, ribs))
     return cv2.subtract(dense, add(lost, add(tissue.airways(chest), tissue.bowel_gas(chest, rng))))
 
@@ -98,12 +98,12 @@ def _expose(
     found: pneumothorax.Pneumothorax | None,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
-    """Attenuation to pixels, with what is thin (pleura, skin fold, tubes, letters) drawn at full size."""
+    """Attenuation to pixels, with thin structures (pleura, skin fold, tubes, letters) drawn at full size."""
     exposure = acquisition.sample_exposure(rng, chest.pose.view)
-    grey = acquisition.show(acquisition.enhance(depth, exposure.detail), exposure, lungs.visible)
+    grey = acquisition.display(acquisition.enhance(depth, exposure.detail), exposure, lungs.visible)
     per_mm = (
         (1 + exposure.detail) * (exposure.dense - exposure.lung) / 90.0
-    )  # grey levels a millimetre of water makes
+    )  # grey levels per millimetre of water
     thin = devices.hardware(chest, case, found.side if found else 0, rng)
     if thin.any():
         grey = add(grey, _grey(blur(thin, 0.8), 28.0, per_mm))

@@ -26,9 +26,9 @@ from imaging.phantom.canvas import (
 from imaging.phantom.chest.anatomy import Chest
 
 RIBS = 11
-"""Pairs of ribs that are drawn; the twelfth hides in the belly."""
+"""Pairs of ribs that are drawn; the twelfth is hidden in the abdomen."""
 TURN = 0.56
-"""Where along its line a rib turns from the back to the front."""
+"""Fraction of its length at which a rib turns from posterior to anterior."""
 
 
 def rib(chest: Chest, side: int, number: int) -> tuple[Points, Points]:
@@ -47,7 +47,7 @@ def rib(chest: Chest, side: int, number: int) -> tuple[Points, Points]:
 
 
 def rib_layers(chest: Chest) -> Depth:
-    """All ribs: posterior parts strong, anterior ones fainter, wider and blurred, for they turn to cartilage."""
+    """All ribs: posterior parts dense, anterior ones fainter, wider and blurred where they become cartilage."""
     behind, before = blank(), blank()
     for side in (-1, 1):
         for number in range(RIBS):
@@ -70,7 +70,7 @@ def _bone(layer: Layer, polygon: Points, inside: int, cortex: int, thickness: in
 def _tube(
     layer: Layer, line: Points, width: Points | float, inside: int, cortex: int, thickness: int = 1
 ) -> None:
-    """A long bone that goes on beyond what is drawn: its two ends have no border."""
+    """A long bone that continues beyond the drawing: its ends have no border."""
     outline = band(line, width)
     fill(layer, outline, inside)
     stroke(layer, outline[: len(line)], cortex, thickness)
@@ -131,7 +131,7 @@ def _upper_arm(layer: Layer, chest: Chest, side: int) -> None:
 
 
 def spine(chest: Chest) -> Depth:
-    """Vertebral bodies with discs, pedicles, spinous and transverse processes, from the neck to the loin."""
+    """Vertebral bodies with discs, pedicles, spinous and transverse processes, from neck to lumbar spine."""
     bodies, details = blank(), blank()
     y = top = -0.75
     while y < 3.0:

@@ -1,4 +1,4 @@
-"""What the beam passes: soft tissue, air and lung texture as depths in 1/32 mm of water."""
+"""Soft tissue, air and lung texture as depths in 1/32 mm of water."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from imaging.phantom.chest.anatomy import Chest
 AERATED = 0.26
 """Density of an aerated lung relative to water (ICRU report 44)."""
 LUNG_DEPTH = 150.0
-"""Depth of the lung in millimetres, front to back, where it is thickest."""
+"""Largest front-to-back depth of the lung in millimetres."""
 WALL_MM = 55
-"""The least that skin, muscle and ribs add to the lung, front and back together."""
+"""Minimum that skin, muscle and ribs add to the lung, front and back together."""
 SIDES = (-1, 1)
 
 
@@ -42,11 +42,11 @@ class Lungs:
     """Air-bearing depth and outlines on the WORK grid."""
 
     air: Depth
-    """Depth of lung where no heart or mediastinum takes its place."""
+    """Depth of lung not occupied by heart or mediastinum."""
     envelope: dict[int, Layer]
-    """Pleural space by side (-1 right, +1 left), 255 inside, what lies behind diaphragm and heart included."""
+    """Pleural space by side (-1 right, +1 left), 255 inside, including what is behind diaphragm and heart."""
     field: dict[int, Layer]
-    """What is seen as lung: the envelope without diaphragm, heart and mediastinum."""
+    """Visible lung: the envelope without diaphragm, heart and mediastinum."""
 
     @property
     def visible(self) -> Layer:
@@ -55,7 +55,7 @@ class Lungs:
 
 
 def body(chest: Chest, rng: np.random.Generator) -> Depth:
-    """Chest wall and belly without lungs: the largest of overlapping rounded parts, so that they meet without seams."""
+    """Chest wall and abdomen without lungs: the maximum of overlapping rounded parts, so that they join without seams."""
     stout = chest.build.stout
     depth = _part(chest, chest.torso(), 0.75, 205 + 80 * stout)
     depth = cv2.max(depth, _part(chest, chest.neck(), 0.33, 120 + 30 * stout))
@@ -98,7 +98,7 @@ def visible_lung(chest: Chest, side: int, size: int = WORK, outline: Points | No
 
 
 def front(chest: Chest) -> Depth:
-    """Chest muscles, and breasts whose lower border shows and whose upper one does not."""
+    """Chest muscles, and breasts with a visible lower and no upper border."""
     depth: Depth = np.zeros((WORK // 2, WORK // 2), np.uint16)
     muscle = blank(WORK // 2)
     for side in SIDES:
@@ -111,7 +111,7 @@ def front(chest: Chest) -> Depth:
 
 
 def airways(chest: Chest) -> Depth:
-    """Trachea and main bronchi: depth of air to take away."""
+    """Trachea and main bronchi: depth of air to subtract."""
     layer = blank()
     for side in SIDES:
         fill(layer, chest.to_pixels(chest.bronchus(side)), 130)
@@ -120,7 +120,7 @@ def airways(chest: Chest) -> Depth:
 
 
 def bowel_gas(chest: Chest, rng: np.random.Generator) -> Depth:
-    """Gas in stomach and colon: depth of air to take away."""
+    """Gas in stomach and colon: depth of air to subtract."""
     layer = blank()
     dome = chest.dome_height(1)
     if rng.random() < 0.6:
@@ -145,7 +145,7 @@ def blob(centre: tuple[float, float], radius: float, flat: float, rng: np.random
 
 
 def parenchyma(chest: Chest, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Density of the lung on the WORK grid, 256 = water: aerated, denser in the lower parts, with a coarse and a fine grain."""
+    """Density of the lung on the WORK grid, 256 = water: aerated, denser at the bases, with coarse and fine texture."""
     crowded = AERATED * (1 + 0.5 * (1 - chest.pose.inspiration))
     rough = round(256 * rng.uniform(0.6, 1.9))
     coarse = resize(tint(noise(rng, WORK // 4, 16)), WORK).astype(np.int32)

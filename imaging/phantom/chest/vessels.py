@@ -1,4 +1,4 @@
-"""Pulmonary vessels: trees that leave the hilum, branch and thin out."""
+"""Pulmonary vessels: trees that branch and taper from the hilum."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from imaging.phantom.canvas import (
 from imaging.phantom.chest.anatomy import Chest
 
 GENERATIONS = 6
-"""Branchings from the hilum to the last visible twig."""
+"""Generations of branching from the hilum to the last visible vessel."""
 LEVELS = 24
-"""Steps of brightness; vessels of one step are drawn by one call."""
+"""Steps of brightness; vessels of one step are drawn in one call."""
 
 
 @dataclass(frozen=True)
 class Twigs:
-    """The growing ends of a tree: position (N, 2), direction and radius (N,), in anatomical units."""
+    """The growing ends of a vessel tree: position (N, 2), direction and radius (N,), in anatomical units."""
 
     position: Points
     angle: Points
@@ -53,7 +53,7 @@ def vessels(chest: Chest, rng: np.random.Generator, retract: Callable[[int, Poin
 
 
 def _draw(layer: Layer, lines: Points, radius: Points) -> None:
-    """A vessel's brightness is its thickness; below one pixel the width stays and the brightness falls."""
+    """Draw vessels: brightness follows thickness; below one pixel the width stays and the brightness falls."""
     level = np.clip(radius * 6, 0, LEVELS - 1).astype(int)
     for step in np.unique(level):
         thick = (step + 0.5) / 6
@@ -63,7 +63,7 @@ def _draw(layer: Layer, lines: Points, radius: Points) -> None:
 
 
 def _hilum(layer: Layer, chest: Chest, side: int, rng: np.random.Generator) -> None:
-    """The knot of large vessels and nodes, without a sharp border."""
+    """The hilum: large vessels and nodes, without a sharp border."""
     x, y = chest.hilum(side)
     for _ in range(9):
         centre = (x + side * rng.uniform(-0.12, 0.1), y + rng.normal(0, 0.13))
@@ -89,7 +89,7 @@ def _tree(chest: Chest, side: int, rng: np.random.Generator) -> tuple[Points, Po
 
 
 def _extend(twigs: Twigs, side: int, shrink: float, rng: np.random.Generator) -> tuple[Points, Points]:
-    """One bent piece a twig: points (N, 3, 2), and the direction at its end."""
+    """One curved segment per end: points (N, 3, 2), and the direction at its end."""
     count = len(twigs.angle)
     half = rng.uniform(0.04, 0.13, count)[:, None] * shrink
     first, last = twigs.angle + rng.normal(0, 0.2, count), twigs.angle + rng.normal(0, 0.34, count)
@@ -99,7 +99,7 @@ def _extend(twigs: Twigs, side: int, shrink: float, rng: np.random.Generator) ->
 
 
 def _fork(ends: Points, angle: Points, radius: Points, rng: np.random.Generator) -> Twigs:
-    """Two daughters an end; the thicker one turns less (Murray 1926). Some ends leave the picture's plane."""
+    """Two daughters per end; the thicker one turns less (Murray 1926). Some ends leave the image plane."""
     count = len(angle)
     open_, share = rng.uniform(0.25, 0.8, count), rng.uniform(0.68, 0.92, count)
     flip = rng.integers(0, 2, count) * 2 - 1

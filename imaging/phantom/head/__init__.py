@@ -1,4 +1,4 @@
-"""Generated head CT slices with intracranial haemorrhage in ct-ich's form: phantoms, not patients."""
+"""Generated head CT slices with intracranial haemorrhage in ct-ich's file format: phantoms, not patients."""
 
 from imaging.phantom.head.slices import HeadSlice, render
 

@@ -1,4 +1,4 @@
-"""The normal anatomy of one axial slice: scalp, skull, brain, and the spaces that hold cerebrospinal fluid."""
+"""Normal anatomy of one axial slice: scalp, skull, brain and cerebrospinal fluid spaces."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from imaging.phantom.head.skull import Head, Shift, body, contour, mirror, place
 
 @dataclass(frozen=True)
 class Slice:
-    """Hounsfield units of a slice, and the layers (255 inside) in which blood may lie."""
+    """Hounsfield units of a slice, and the layers (255 inside) in which blood can be."""
 
     units: hu.Units
     inside: Layer
-    """Within the skull."""
+    """Inside the skull."""
     brain: Layer
     spaces: Layer
     """Sulci, fissures and cisterns."""
@@ -28,7 +28,7 @@ class Slice:
 
 
 def draw(head: Head, z: float, shift: Shift) -> Slice:
-    """Draw a slice without disease; the shift moves what lies near the midline."""
+    """Draw a normal slice; `shift` moves what is near the midline."""
     rng = np.random.Generator(np.random.PCG64([head.seed, round(z * 10_000)]))
     units = hu.air()
     _cover(units, head, z)
@@ -49,7 +49,7 @@ def draw(head: Head, z: float, shift: Shift) -> Slice:
 
 
 def _cover(units: hu.Units, head: Head, z: float) -> None:
-    """Skin, fat, galea and the skull with its spongy middle."""
+    """Skin, fat, galea, and the skull with its diploe."""
     inner = heads.inner_inset(head, z)
     for inset, value in ((-15, hu.SKIN), (-11, hu.FAT), (-3, hu.SKIN), (0, hu.BONE + 300)):
         hu.paint(units, within(head, z, inset), value)
@@ -58,7 +58,7 @@ def _cover(units: hu.Units, head: Head, z: float) -> None:
 
 
 def _brain(head: Head, z: float, rng: np.random.Generator) -> Layer:
-    """The brain's surface: a little space below the skull, wider with age, and the bulges of the gyri."""
+    """The brain's surface: a gap below the skull that widens with age, and the gyri."""
     angles = np.arange(96) * (2 * np.pi / 96)
     gap = heads.inner_inset(head, z) + 1.5 + 5 * head.atrophy
     edge = contour(head, z, gap, angles)
@@ -67,7 +67,7 @@ def _brain(head: Head, z: float, rng: np.random.Generator) -> Layer:
 
 
 def _white(head: Head, z: float, shift: Shift, rng: np.random.Generator) -> Layer:
-    """White matter of both hemispheres, under a cortex of about 4 mm that folds into it."""
+    """White matter of both hemispheres, under a folded cortex of about 4 mm."""
     angles = np.arange(64) * (2 * np.pi / 64)
     folds = np.where(np.arange(64) % 2, 30, 15) + rng.uniform(-5, 7, 64)
     edge = contour(head, z, heads.inner_inset(head, z) + 4 + 4 * head.atrophy, angles)
@@ -78,7 +78,7 @@ def _white(head: Head, z: float, shift: Shift, rng: np.random.Generator) -> Laye
         half = edge.copy()
         half[:, 0] = side * np.maximum(side * half[:, 0], 11)
         layer = cv2.max(layer, body(head, shift(half)))
-    if 0.26 < z < 0.74:  # the corpus callosum and what lies below it join the two
+    if 0.26 < z < 0.74:  # corpus callosum and below: the hemispheres are joined
         s = heads.scale(z)
         layer = cv2.max(layer, body(head, shift(ellipse((0, -10 * s), (16 * s, 86 * s))), False))
     return blur(layer, 3.0)
@@ -106,7 +106,7 @@ def _nuclei(units: hu.Units, head: Head, z: float, shift: Shift) -> None:
 
 
 def _falx(units: hu.Units, head: Head, z: float, shift: Shift, inside: Layer) -> None:
-    """The falx in the midline fissure, from the level of the cisterns on."""
+    """The falx in the midline fissure, from the cisterns upwards."""
     if z < 0.26:
         return
     layer = blank()
@@ -116,7 +116,7 @@ def _falx(units: hu.Units, head: Head, z: float, shift: Shift, inside: Layer) ->
 
 
 def _calcium(units: hu.Units, head: Head, z: float, shift: Shift, rng: np.random.Generator) -> None:
-    """Pineal gland and choroid plexus: bright, normal, and the first thing to be mistaken for blood."""
+    """Pineal gland and choroid plexus: bright and normal, and easily mistaken for blood."""
     if not 0.38 < z < 0.52 or head.atrophy < 0.25:
         return
     s = heads.scale(z)

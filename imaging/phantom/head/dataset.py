@@ -1,4 +1,4 @@
-"""A folder of head CT slices in the exact form of PhysioNet's ct-ich 1.0.0: names, pictures, masks, table.
+"""Write a folder of head CT slices in the exact format of PhysioNet's ct-ich 1.0.0: names, images, masks, table.
 
 Patients_CT/<patient>/brain/<n>.jpg            brain window, 512 x 512 px
 Patients_CT/<patient>/brain/<n>_HGE_Seg.jpg    mask, where there is a haemorrhage: JPEG, so blurred at its edges
@@ -8,7 +8,6 @@ hemorrhage_diagnosis.csv                       the kinds of haemorrhage on each 
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import cv2
@@ -16,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from imaging.io.files import write_text
-from imaging.phantom.dataset import NOTE, check_replaceable, in_order, replace
+from imaging.io.files import atomic_folder, write_text
+from imaging.phantom.dataset import NOTE, in_order
 from imaging.phantom.head.haemorrhage import KINDS
 from imaging.phantom.head.slices import Case, cases, render
 from imaging.settings import PhantomSettings
 
 FIRST_PATIENT = 49
-"""ct-ich counts its patients from 49."""
+"""ct-ich numbers its patients from 49."""
 QUALITY = 95
 TEXT = """Generated head CT phantoms in the form of PhysioNet's ct-ich 1.0.0. No patient is shown here.
 Made by `python -m imaging.phantom` from the section `phantom` of params.yaml; see docs/phantom.md.
@@ -35,18 +34,14 @@ Job = tuple[Path, PhantomSettings, int]
 def write(folder: str | Path, settings: PhantomSettings, workers: int | None = None) -> None:
     """Write the whole data set to `folder`, which appears complete or not at all.
 
-    ValueError when the folder holds something that is no phantom. `workers` defaults to the number of cores.
+    ValueError if the folder holds anything but phantoms. `workers` defaults to the number of cores.
     """
-    folder = Path(folder)
-    check_replaceable(folder)
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
     plan = cases(settings)
-    jobs = [(part, settings, index) for index in range(len(plan))]
-    made = tqdm(in_order(_one, jobs, workers), "phantoms", len(jobs), disable=None, unit="slice")
-    write_text(part / "hemorrhage_diagnosis.csv", diagnosis_table(plan, list(made)))
-    write_text(part / NOTE, TEXT)
-    replace(part, folder)
+    with atomic_folder(folder, NOTE) as part:
+        jobs = [(part, settings, index) for index in range(len(plan))]
+        made = tqdm(in_order(_one, jobs, workers), "phantoms", len(jobs), disable=None, unit="slice")
+        write_text(part / "hemorrhage_diagnosis.csv", diagnosis_table(plan, list(made)))
+        write_text(part / NOTE, TEXT)
 
 
 def _one(job: Job) -> tuple[str, ...]:
@@ -67,7 +62,7 @@ def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def diagnosis_table(plan: tuple[Case, ...], found: list[tuple[str, ...]]) -> str:
-    """hemorrhage_diagnosis.csv: one row a slice, 1 for each kind to be seen on it."""
+    """hemorrhage_diagnosis.csv: one row a slice, 1 for each visible kind."""
     names = [kind.capitalize() for kind in KINDS]
     rows = [",".join(["PatientNumber", "SliceNumber", *names, "No_Hemorrhage", "Fracture_Yes_No"])]
     for case, kinds in zip(plan, found, strict=True):

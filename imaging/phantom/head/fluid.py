@@ -1,4 +1,4 @@
-"""Spaces that hold cerebrospinal fluid: sulci, fissures, cisterns and ventricles."""
+"""Cerebrospinal fluid spaces: sulci, fissures, cisterns and ventricles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imaging.phantom.head.skull import Head, Shift, contour, inner_inset, mirror
 
 
 def fissure(head: Head, z: float, shift: Shift) -> list[Points]:
-    """Lines of the midline fissure: in front and behind, and through above the ventricles."""
+    """Lines of the midline fissure: anterior and posterior, and continuous above the ventricles."""
     reach = head.length * heads.scale(z) - inner_inset(head, z) - 2
     if z > 0.74:
         spans = [(-reach, reach)]
@@ -52,12 +52,12 @@ def spaces(head: Head, z: float, shift: Shift, rng: np.random.Generator) -> Laye
 
 def _cisterns(head: Head, z: float, s: float) -> Layer:
     layer = blank()
-    if z < 0.26:  # the suprasellar star
+    if z < 0.26:  # the suprasellar cistern
         t = np.arange(10) * (2 * np.pi / 10) - np.pi / 2
         radius = np.where(np.arange(10) % 2, 14, 29) * s
         star = np.stack([radius * np.cos(t), radius * np.sin(t) - 26 * s], 1)
         fill(layer, place(head, closed_curve(star)))
-    if 0.14 < z < 0.4:  # the quadrigeminal smile
+    if 0.14 < z < 0.4:  # the quadrigeminal cistern
         line = np.array([(-30, 40), (-14, 52), (0, 55), (14, 52), (30, 40)]) * s
         fill(layer, place(head, band(open_curve(line, 5), 3.5 * s)))
     return layer
@@ -68,7 +68,7 @@ def ventricles(head: Head, z: float, shift: Shift) -> Layer:
     layer, s, wide = blank(), heads.scale(z), 0.75 + 1.1 * head.atrophy
     for side in (-1, 1):
         for line, half in _lateral(z):
-            apart = 0.7 * half * max(wide - 1, 0)  # wider ones do not merge in the middle
+            apart = 0.7 * half * max(wide - 1, 0)  # so that wide ones do not merge in the middle
             points = mirror([(x + apart, y) for x, y in line], side, s)
             fill(layer, place(head, shift(band(open_curve(points, 6), _taper(points, half * wide * s)))))
     if 0.34 < z < 0.56:
@@ -81,7 +81,7 @@ def ventricles(head: Head, z: float, shift: Shift) -> Layer:
 
 
 def _lateral(z: float) -> list[tuple[list[tuple[float, float]], float]]:
-    """Middle line and half-width of one lateral ventricle's parts at height z, the patient's left."""
+    """Centre line and half-width of the parts of the left lateral ventricle at height z."""
     if 0.24 < z < 0.36:  # temporal horns
         return [([(62, 6), (66, 20), (62, 34)], 2.0)]
     if 0.36 < z < 0.55:  # frontal horns and atria

@@ -1,4 +1,4 @@
-"""Intracranial haemorrhage: five kinds, each where its anatomy lets it lie.
+"""Intracranial haemorrhage: five kinds, each in its anatomical place.
 
 epidural: a lens between skull and dura. subdural: a crescent along the convexity. subarachnoid: blood in place of the fluid of
 sulci, fissures and cisterns. intraparenchymal: a mass within the brain, with oedema around it. intraventricular: blood that
@@ -26,7 +26,7 @@ HEIGHTS = {
     "epidural": (0.2, 0.88),
     "subdural": (0.28, 0.95),
 }
-"""Heights at which each kind may lie."""
+"""Heights at which each kind occurs."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Bleeding:
 
     kind: str
     side: int
-    """-1: the patient's right (left in the picture), 1: left."""
+    """-1: the patient's right (left in the image), 1: left."""
     middle: float
     half: float
-    """It reaches from height middle - half to middle + half."""
+    """It extends from height middle - half to middle + half."""
     size: float
     """1: average."""
     where: float
-    """0 in front to 1 behind."""
+    """0 anterior to 1 posterior."""
     units: int
     """Hounsfield units of the blood."""
     seed: int
@@ -51,7 +51,7 @@ class Bleeding:
 def sample(
     rng: np.random.Generator, kind: str, middle: float, half: float, difficulty: float, larger: float = 1.0
 ) -> Bleeding:
-    """Draw a haemorrhage of a kind, `larger` times the usual size; difficulty makes it smaller and its blood less dense."""
+    """Sample a haemorrhage of a kind, `larger` times the usual size; difficulty makes it smaller and less dense."""
     return Bleeding(
         kind,
         side=int(rng.choice([-1, 1])),
@@ -70,14 +70,14 @@ def extent(bleeding: Bleeding, z: float) -> float:
 
 
 def shift(bleeding: Bleeding, z: float) -> Shift:
-    """How far it pushes the midline away; blood in fluid spaces takes no room."""
+    """How far it shifts the midline; blood in fluid spaces does not."""
     push = {"intraparenchymal": 9.0, "epidural": 8.0, "subdural": 9.0}.get(bleeding.kind, 0.0)
     place_y = -120 + 220 * bleeding.where
     return Shift(-bleeding.side * push * max(bleeding.size - 0.5, 0) * extent(bleeding, z), place_y)
 
 
 def bleed(picture: Slice, head: Head, z: float, bleeding: Bleeding) -> Layer:
-    """Draw the haemorrhage into the slice; return its layer, 255 inside (empty where it does not reach)."""
+    """Draw the haemorrhage into the slice; return its layer, 255 inside (empty beyond its extent)."""
     reach = extent(bleeding, z)
     if reach == 0:
         return blank()
@@ -99,7 +99,7 @@ def _below_the_skull(picture: Slice, head: Head, z: float, bleeding: Bleeding, r
     epidural = bleeding.kind == "epidural"
     width = (0.42 if epidural else 0.95) * (0.6 + 0.4 * reach) * min(bleeding.size, 1.15)
     depth = (30 if epidural else 15) * bleeding.size * reach
-    turn = (bleeding.where - 0.5) * (1.5 if epidural else 0.6)  # from straight aside, towards front or back
+    turn = (bleeding.where - 0.5) * (1.5 if epidural else 0.6)  # from lateral, towards anterior or posterior
     middle = turn if bleeding.side > 0 else np.pi - turn
     t = np.linspace(-1, 1, 41)
     profile = 1 - t**2 if epidural else np.sqrt(1 - np.abs(t) ** 3)
@@ -140,7 +140,7 @@ def _in_spaces(picture: Slice, head: Head, z: float, bleeding: Bleeding, reach: 
 
 
 def _settled(picture: Slice, head: Head, z: float, bleeding: Bleeding, reach: float) -> Layer:
-    """The lower part of the ventricles, on both sides to different heights."""
+    """Blood settled in the ventricles, to a different level on each side."""
     s = heads.scale(z)
     layer = blank()
     for side, level in ((bleeding.side, 20.0), (-bleeding.side, 45.0)):

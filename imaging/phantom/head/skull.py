@@ -1,4 +1,4 @@
-"""One patient's head: its size, age and tilt, and where a point of it lies in a slice.
+"""One patient's head: size, age and tilt, and the place of its points in a slice.
 
 Coordinates are pixels of 0.45 mm from the middle of the head: x to the reader's right (the patient's left), y to the back.
 Height z runs from 0, the level of the petrous bones, to 1, the vertex.
@@ -14,15 +14,15 @@ import numpy as np
 from imaging.phantom.canvas import WORK, Layer, Points, closed_curve, shape
 
 HALF_WIDTH, HALF_LENGTH = 158.0, 198.0
-"""Outer skull in pixels: 142 mm by 178 mm, the middle of adults."""
+"""Outer skull in pixels: 142 mm by 178 mm, the adult median."""
 WIDEST = 0.35
-"""The height at which a head is widest."""
+"""Height at which a head is widest."""
 _STEPS = 32
 
 
 @dataclass(frozen=True)
 class Head:
-    """What stays the same in all slices of a patient."""
+    """What is the same in all slices of a patient."""
 
     width: float
     length: float
@@ -31,7 +31,7 @@ class Head:
     atrophy: float
     """0: a young brain that fills the skull; 1: wide sulci and ventricles."""
     tilt: float
-    """Turn in the image plane, radians."""
+    """Rotation in the image plane, radians."""
     centre: tuple[float, float]
     bumps: tuple[float, ...]
     """Deviations of the outline, as shares of the radius."""
@@ -39,7 +39,7 @@ class Head:
 
 
 def sample(rng: np.random.Generator, seed: int) -> Head:
-    """Draw a head."""
+    """Sample a head."""
     size = rng.uniform(0.93, 1.06)
     return Head(
         width=HALF_WIDTH * size * rng.uniform(0.96, 1.04),
@@ -55,30 +55,30 @@ def sample(rng: np.random.Generator, seed: int) -> Head:
 
 @dataclass(frozen=True)
 class Shift:
-    """How a mass pushes the brain: by `push` pixels along x, most at height `y` and towards the midline."""
+    """How a mass displaces the brain: by `push` pixels along x, most at height `y` and towards the midline."""
 
     push: float = 0.0
     y: float = 0.0
 
     def __call__(self, points: Points) -> Points:
-        """Moved head coordinates (N, 2)."""
+        """Displaced head coordinates (N, 2)."""
         fall = np.exp(-((points[:, 0] / 95) ** 2) - ((points[:, 1] - self.y) / 110) ** 2)
         return points + np.stack([self.push * fall, np.zeros(len(points))], 1)
 
 
 def scale(z: float) -> float:
-    """Share of the greatest size that a head has at height z: an ellipsoid, flatter towards the base."""
+    """Size of a head at height z as a share of its largest: an ellipsoid, flattened towards the base."""
     reach = 0.73 if z > WIDEST else 1.05
     return float(np.sqrt(max(1 - ((z - WIDEST) / reach) ** 2, 0.02)))
 
 
 def inner_inset(head: Head, z: float) -> float:
-    """Inset of the inner table: a slice near the vertex cuts the skull at a slant."""
+    """Inset of the inner table: near the vertex a slice cuts the skull obliquely."""
     return head.skull * (1 + 1.2 * max(z - 0.75, 0) / 0.25)
 
 
 def contour(head: Head, z: float, inset: float, angles: Points | None = None) -> Points:
-    """The skull's outline moved inwards by `inset` pixels, (N, 2) head coordinates: wider behind than in front."""
+    """The skull's outline moved inwards by `inset` pixels, (N, 2) head coordinates: wider posteriorly than anteriorly."""
     t = np.arange(_STEPS) * (2 * np.pi / _STEPS) if angles is None else angles
     bump = 1 + sum(
         share * np.cos((k + 2) * t + k * 1.7) for k, share in enumerate(head.bumps)
@@ -104,7 +104,7 @@ def body(head: Head, points: Points, smooth: bool = True) -> Layer:
 
 
 def within(head: Head, z: float, inset: float) -> Layer:
-    """All that lies inside the skull's outline moved inwards by `inset` pixels."""
+    """Everything inside the skull's outline moved inwards by `inset` pixels."""
     return body(head, contour(head, z, inset))
 
 

@@ -1,7 +1,7 @@
-"""Who is in the data set, and one slice of it.
+"""The cohort of head CT phantoms, and one slice of it.
 
-The shape follows ct-ich: 36 of its 82 patients bleed, and 318 of 2,501 slices show it, in runs of neighbouring slices. Here a
-patient has eight to fourteen slices instead of thirty, so that a small set has patients enough for folds.
+The distribution follows ct-ich: 36 of 82 patients have a haemorrhage, on 318 of 2,501 slices, which are neighbours. A patient has
+eight to fourteen slices instead of thirty, so that a small set has enough patients for folds.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from imaging.phantom.head.haemorrhage import Bleeding
 from imaging.settings import PhantomSettings
 
 BONE_WINDOW = (700, 3200)
-"""Centre and width, after the pictures of ct-ich's `bone` folders: skull grey, brain nearly black."""
+"""Centre and width, after the images of ct-ich's `bone` folders: skull grey, brain nearly black."""
 RUN_SHARE = 0.45
-"""Share of a bleeding patient's slices that show it, unless the prevalence asks for more."""
+"""Share of a positive patient's slices with haemorrhage, unless the prevalence needs more."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One slice to be made."""
+    """One slice to generate."""
 
     patient: int
     number: int
@@ -39,7 +39,7 @@ class Case:
 
 @dataclass(frozen=True)
 class HeadSlice:
-    """A generated slice: brain and bone windows, uint8 (512, 512); mask bool (512, 512); kinds of blood to be seen."""
+    """A generated slice: brain and bone windows, uint8 (512, 512); mask bool (512, 512); visible kinds of haemorrhage."""
 
     brain: NDArray[np.uint8]
     bone: NDArray[np.uint8]
@@ -72,7 +72,7 @@ def _counts(rng: np.random.Generator, total: int) -> list[int]:
 
 
 def _sick(rng: np.random.Generator, counts: list[int], wanted: int) -> dict[int, int]:
-    """Patients that bleed, and on how many slices: together `wanted`."""
+    """Patients with a haemorrhage, and on how many slices: together `wanted`."""
     order = rng.permutation(len(counts)).tolist()
     sick: dict[int, int] = {}
     share = max(RUN_SHARE, wanted / sum(counts))
@@ -87,7 +87,7 @@ def _sick(rng: np.random.Generator, counts: list[int], wanted: int) -> dict[int,
 def _bleedings(
     rng: np.random.Generator, heights: NDArray[np.float64], run: int, turn: int, settings: PhantomSettings
 ) -> tuple[Bleeding, ...]:
-    """One haemorrhage over `run` neighbouring slices, and with it now and then a second one; the kinds take turns."""
+    """One haemorrhage over `run` neighbouring slices, sometimes with a second one; the kinds alternate."""
     if run == 0:
         return ()
     fits = {
@@ -102,7 +102,7 @@ def _bleedings(
     )
     step = heights[1] - heights[0] if len(heights) > 1 else 0.1
     middle, half = float(heights[first : first + run].mean()), float((run / 2 + 0.12) * step)
-    # Asked for large ones alone, let them be larger, so that few slices lose theirs.
+    # Where only large ones are wanted, make them larger, so that few slices lose theirs.
     larger = float(np.clip(np.sqrt(_least(settings) / 600), 1, 1.8))
     kinds = [kind]
     if kind == "intraparenchymal" and rng.random() < 0.4:
@@ -118,7 +118,7 @@ def _least(settings: PhantomSettings) -> int:
 
 
 def render(settings: PhantomSettings, index: int) -> HeadSlice:
-    """Make slice `index`; the same bytes on every machine. ValueError when there is no such slice."""
+    """Generate slice `index`, with the same bytes on every machine. ValueError if there is no such slice."""
     plan = cases(settings)
     if not 0 <= index < len(plan):
         raise ValueError(f"phantom index {index}: the settings have slices 0 to {len(plan) - 1}")
@@ -130,7 +130,7 @@ def render(settings: PhantomSettings, index: int) -> HeadSlice:
     picture, mask, kinds = _bled(patient, case.z, case.bleedings)
     if (
         0 < cv2.countNonZero(mask) < _least(settings)
-    ):  # too small to be outlined: as if it ended one slice earlier
+    ):  # too small to outline: as if it ended one slice earlier
         picture, mask, kinds = _bled(patient, case.z, ())
     noise = round(3 + 3 * settings.difficulty)
     units = hu.grain(hu.soften(picture.units, 0.9), noise, rng)
@@ -141,7 +141,7 @@ def render(settings: PhantomSettings, index: int) -> HeadSlice:
 def _bled(
     patient: skull.Head, z: float, found: tuple[Bleeding, ...]
 ) -> tuple[anatomy.Slice, Layer, tuple[str, ...]]:
-    """The slice with these haemorrhages, their mask (255 inside), and the kinds to be seen."""
+    """The slice with these haemorrhages, their mask (255 inside), and the visible kinds."""
     push = haemorrhage.shift(found[0], z) if found else skull.Shift()
     picture = anatomy.draw(patient, z, push)
     union, kinds = blank(), []

@@ -115,7 +115,7 @@ def test_writing_again_gives_the_same_bytes_whatever_the_workers(folder: Path, t
 
 def test_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.dcm").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"holds files that are no phantoms"):
+    with pytest.raises(ValueError, match=r"exists already"):
         dataset.write(tmp_path, SETTINGS, workers=1)
     assert (tmp_path / "mine.dcm").exists()
 
