@@ -1,5 +1,4 @@
-"""Devices and artefacts: tubes, wires, electrodes, pacemaker, letters, and skin folds, which imitate a pleural line.
-"""
+"""Devices and artefacts: tubes, wires, electrodes, pacemaker, letters, and skin folds, which imitate a pleural line."""
 
 from __future__ import annotations
 
