@@ -28,6 +28,8 @@ from ensemble.evidence.gather import check_subset, gather, original_maps
 from ensemble.evidence.histograms import NOTHING
 from ensemble.evidence.predictions import Predictions
 from experiments import tracking
+from experiments.monitoring import html_report
+from experiments.monitoring.pseudonyms import PSEUDONYMS, pseudonyms
 from experiments.settings.decision import EvaluationSettings
 from experiments.statistics.bootstrap import PatientDraws
 from imaging import rle
@@ -40,6 +42,8 @@ from imaging.prepared import FOLDER, Prepared
 from imaging.settings import SplitSettings
 
 PART = "holdout"
+IDENTITIES = ("per_image.csv", "dice_by_area.csv")
+"""Tables with the ids of images or patients, which do not go to MLflow."""
 
 
 def main() -> None:
@@ -51,17 +55,19 @@ def main() -> None:
     params = {"evaluation": settings.model_dump(mode="json"), "split": {"scheme": scheme}}
     with tracking.start("evaluate", {"stage": "evaluate"}, params) as tracked:
         measured = run(settings, scheme)
-        tracked.metrics(
-            {
-                f"{name}/{key}": value
-                for name, of in measured.items()
-                for key, value in of.items()
-                if value is not None
-            }
-        )
+        tracked.results(measured)
         tracked.made(METRICS)
-        for path in [METRICS, Path(PATH), *sorted(REPORT.iterdir())]:
+        log_files(tracked)
+
+
+def log_files(tracked: tracking.Run) -> None:
+    """Log the report as one page, the metrics, the decision and the tables; of the images only pseudonyms."""
+    for path in [METRICS, Path(PATH), *sorted(REPORT.glob("*.csv"))]:
+        if path.name not in IDENTITIES:
             tracked.file(path)
+    images = pd.read_csv(REPORT / "per_image.csv", dtype={"image_id": str, "patient_id": str})
+    tracked.text(pseudonyms(images).to_csv(index=False, lineterminator="\n"), PSEUDONYMS)
+    tracked.text(html_report.page(REPORT / "report.md"), "report.html")
 
 
 def run(settings: EvaluationSettings, scheme: str) -> Measured:

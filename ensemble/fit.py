@@ -48,7 +48,7 @@ def main() -> None:
     with tracking.start("fit_ensemble", {"stage": "fit_ensemble"}, params) as tracked:
         fitted = run(settings, evaluation, names).fitted
         tracked.tags({"data_fingerprint": fitted["data_fingerprint"]})
-        tracked.metrics({f"nested_score/{key}": value for key, value in fitted["nested_score"].items()})
+        tracked.results({"nested_score": fitted["nested_score"]})
         tracked.made(PATH)
         for path in [Path(PATH), *sorted(REPORTS.iterdir())]:
             tracked.file(path)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from experiments import provenance
+from ensemble.inference import bundle, registry
+from experiments import provenance, tracking
 from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import read_json, write_text
@@ -56,6 +57,11 @@ def _number(measured: dict[str, Any]) -> str:
     return f"{measured['value']:.3f}  [{measured['low']:.3f}, {measured['high']:.3f}]"
 
 
+def registered() -> str:
+    """Register the bundle in MLflow; its name there."""
+    return f"models:/{registry.NAME}/{registry.register(bundle.PATH)}, alias {registry.ALIAS}"
+
+
 def main() -> None:
     """The DVC stage summary; `--show` prints the summary that is there."""
     parser = argparse.ArgumentParser(
@@ -69,9 +75,13 @@ def main() -> None:
         read_json("reports/evaluation/metrics.json"),
         pd.read_csv("reports/submission/studies.csv"),
     )
-    bundle = read_json("models/bundle/bundle.json")["name"]
-    text = describe(metrics, studies, load_section("data", DataSettings).source, bundle)
+    name = read_json("models/bundle/bundle.json")["name"]
+    text = describe(metrics, studies, load_section("data", DataSettings).source, name)
     write_text(OUTPUT, text)
+    group = tracking.pipeline_run()
+    if group is not None:
+        group.end("FINISHED")
+        group.attempt(lambda _: print(f"Model:      {registered()}", flush=True))
     # Printed and not written: what came from DVC's cache is said of this run, not of the result.
     print(f"\n{text}\n{provenance.describe()}", flush=True)
 

@@ -1,4 +1,4 @@
-"""MLflow: one run for each execution of a stage, found again after a restart, never a reason for a training to die.
+"""MLflow: one run for each execution of a stage, found again after a restart; its failures never end a training.
 
 The database is `mlflow.db` at the repository root, by an absolute path, so that a bare `mlflow ui` finds the runs;
 MLFLOW_TRACKING_URI names a server instead. Run ids never go into DVC's outputs: those must mean the same without MLflow.
@@ -12,15 +12,14 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from numpy.typing import NDArray
 
-from experiments import environment
+from experiments import environment, run_group
 from imaging.io.config import without_passwords
 from imaging.io.files import fingerprint, read_json, sha256, write_json
 
@@ -28,7 +27,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -36,7 +35,6 @@ from mlflow.tracking import MlflowClient
 for _name in ("mlflow.store.db.utils", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-EXPERIMENT = "pneumothorax"
 RESUME = Path(".resume")
 """Where a started run is remembered until it ends; outside DVC's outputs."""
 
@@ -54,23 +52,14 @@ def tracking_uri() -> str:
     return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
 
 
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested params as MLflow shows them: {"segmentation": {"lr": .1}} becomes {"segmentation.lr": "0.1"}."""
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and value:
-            flat |= flatten(value, f"{name}.")
-        else:
-            flat[name] = without_passwords(str(value))
-    return flat
-
-
 class Run:
-    """A run being written. If the server fails, it says so once and the work goes on without it."""
+    """A run being written. If the server fails, it warns once and the work goes on without it.
 
-    def __init__(self, client: MlflowClient | None, run_id: str) -> None:
-        self.client, self.run_id = client, run_id
+    group: the parent run of the whole pipeline run, where there is one.
+    """
+
+    def __init__(self, client: MlflowClient | None, run_id: str, group: Run | None = None) -> None:
+        self.client, self.run_id, self.group = client, run_id, group
 
     def metrics(self, values: dict[str, float], step: int = 0) -> None:
         """Log numbers of one step; again after a restart, the same step has the same values."""
@@ -79,30 +68,36 @@ class Run:
             lambda c: c.log_batch(self.run_id, [Metric(k, float(v), now, step) for k, v in values.items()])
         )
 
+    def results(self, values: Mapping[str, Mapping[str, float | None]]) -> None:
+        """Log final metrics {name: {value, low, high}} here and on the group: values as metrics, 95 % intervals as tags."""
+        found = {name: one["value"] for name, one in values.items() if one["value"] is not None}
+        intervals = {
+            f"interval.{name}": f"{one['low']:.4f} to {one['high']:.4f}"
+            for name, one in values.items()
+            if one.get("low") is not None and one.get("high") is not None
+        }
+        for run in [self, *([self.group] if self.group else [])]:
+            run.metrics(found)
+            run.tags(intervals)
+
     def params(self, values: dict[str, Any]) -> None:
-        """Log nested params flat. MLflow never changes one: what a restart brings anew stands in config.yaml."""
-
-        def log(client: MlflowClient) -> None:
-            known = client.get_run(self.run_id).data.params
-            new = {key: value for key, value in flatten(values).items() if key not in known}
-            client.log_batch(self.run_id, params=[Param(key, value[:6000]) for key, value in new.items()])
-
-        self.attempt(log)
+        """Log nested params flat."""
+        self.attempt(lambda c: run_group.log_params(c, self.run_id, values))
 
     def tags(self, values: dict[str, str]) -> None:
         """Set tags, by which runs are grouped and found."""
-        self.attempt(lambda c: c.log_batch(self.run_id, tags=[RunTag(k, v) for k, v in values.items()]))
+        self.attempt(lambda c: run_group.tag(c, self.run_id, values))
 
     def file(self, path: str | Path, folder: str | None = None) -> None:
-        """Keep a small file, such as a picture, with the run."""
+        """Log a small file, such as a figure."""
         self.attempt(lambda c: c.log_artifact(self.run_id, str(path), folder))
 
     def text(self, content: str, name: str) -> None:
-        """Keep a text with the run."""
+        """Log a text as a file."""
         self.attempt(lambda c: c.log_text(self.run_id, content, name))
 
     def image(self, pixels: NDArray[Any], key: str, step: int) -> None:
-        """Keep a picture uint8 (H, W, 3) of one step; MLflow shows the steps of a key with a slider."""
+        """Log an image uint8 (H, W, 3) of one step; MLflow displays the steps of a key with a slider."""
         self.attempt(lambda c: c.log_image(self.run_id, pixels, key=key, step=step))
 
     def made(self, output: str | Path) -> None:
@@ -121,9 +116,9 @@ class Run:
             call(self.client)
         except Exception as error:  # storage plug-ins raise classes of their own
             self.client = None
-            said = str(error).splitlines() or [""]
+            lines = str(error).splitlines() or [""]
             warnings.warn(
-                f"MLflow cannot log ({type(error).__name__}: {without_passwords(said[0])[:300]}); the work goes on, "
+                f"MLflow cannot log ({type(error).__name__}: {without_passwords(lines[0])[:300]}); the work goes on, "
                 "this run is not logged further",
                 stacklevel=3,
             )
@@ -137,7 +132,9 @@ def start(
     memory: Path | None = None,
     parent: Run | None = None,
 ) -> Iterator[Run]:
-    """A run called `name`, found again when a killed stage is started once more.
+    """Open a run called `name`, found again when a killed stage is started once more.
+
+    In a folder with params.yaml it is a child of the pipeline's run, and has that one's name in brackets behind its own.
 
     memory: a small file that remembers the run; the caller removes it once the result is safe. Without one, a run that
     is nobody's child is remembered under its name and params until it ends.
@@ -148,7 +145,7 @@ def start(
     run = _open(name, {**tags, **environment.names()}, memory, parent)
     run.params(params)
     if parent is None:
-        run.text(without_passwords(yaml.safe_dump(params, sort_keys=False)), "config.yaml")
+        run.text(run_group.config_text(params), "config.yaml")
         run.text(environment.packages(), "environment/packages.txt")
         run.text(json.dumps(environment.machine(), indent=2), "environment/machine.json")
     try:
@@ -162,47 +159,49 @@ def start(
         memory.unlink(missing_ok=True)
 
 
+def pipeline_run() -> Run | None:
+    """The parent run of this pipeline run; None without params.yaml, or where MLflow does not answer."""
+    try:
+        client = MlflowClient(tracking_uri=tracking_uri())
+        found = run_group.parent(client, run_group.experiment(client), environment.names())
+    except Exception as error:  # database drivers raise classes of their own
+        warnings.warn(f"MLflow does not answer ({type(error).__name__})", stacklevel=2)
+        return None
+    return Run(client, found[0]) if found else None
+
+
 def _open(name: str, tags: dict[str, str], memory: Path | None, parent: Run | None) -> Run:
     uri = tracking_uri()
     try:
         client = MlflowClient(tracking_uri=uri)
-        experiment = _experiment(client)
+        experiment = run_group.experiment(client)
         run_id = _remembered(client, memory, uri)
+        group = run_group.parent(client, experiment, environment.names()) if parent is None else None
         if run_id is None:
-            family = {"mlflow.parentRunId": parent.run_id} if parent and parent.run_id else {}
+            above = group[0] if group else parent.run_id if parent else ""
+            family = {"mlflow.parentRunId": above} if above else {}
+            name = f"{name} ({group[1]})" if group else name
             run_id = client.create_run(experiment, tags={**tags, **family}, run_name=name).info.run_id
             if memory is not None:
                 write_json(memory, {"run_id": run_id, "uri": without_passwords(uri)})
         else:
-            _go_on(client, run_id, tags)
+            _continue(client, run_id, tags)
+        run_group.log_data(client, [run_id, *([group[0]] if group else [])])
     except Exception as error:  # database drivers raise classes of their own
         warnings.warn(
             f"MLflow at {without_passwords(uri)} does not answer ({type(error).__name__}); the work goes on without it",
             stacklevel=4,
         )
         return Run(None, "")
-    return Run(client, run_id)
+    return Run(client, run_id, Run(client, group[0]) if group else None)
 
 
-def _go_on(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
+def _continue(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
     """Open an unfinished run again; its tags tell of the code and the machine that finish it."""
     client.update_run(run_id, status="RUNNING")
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
     if "reason" in client.get_run(run_id).data.tags:
         client.delete_tag(run_id, "reason")
-
-
-def _experiment(client: MlflowClient) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is not None:
-        return found.experiment_id
-    try:
-        return client.create_experiment(EXPERIMENT)
-    except MlflowException:  # another process was first
-        found = client.get_experiment_by_name(EXPERIMENT)
-        if found is None:
-            raise
-        return found.experiment_id
 
 
 def _remembered(client: MlflowClient, memory: Path | None, uri: str) -> str | None:

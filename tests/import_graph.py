@@ -23,6 +23,7 @@ NEUTRAL = (
     "experiments/params.py",
     "experiments/provenance.py",
     "experiments/ranks.py",
+    "experiments/run_group.py",
     "experiments/settings",
     "experiments/tracking.py",
 )

@@ -1,4 +1,4 @@
-"""What can be compared: whole experiments judged on their hold-out, and single runs with their curves.
+"""What can be compared: whole experiments with their hold-out results, and single runs with their curves.
 
 An experiment is read from the MLflow run of its evaluation, or from a checkout's `reports/evaluation`; both hold the same
 files. The trainings behind it are found by the SHA-256 of the weights that its decision names, never by ids in files.
@@ -14,7 +14,8 @@ import pandas as pd
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from experiments import tracking
+from experiments import run_group
+from experiments.monitoring.pseudonyms import PSEUDONYMS, pseudonyms
 from imaging.io.files import read_json
 
 CURVES = ("train/loss", "val/loss", "val/score")
@@ -57,19 +58,22 @@ def from_folder(folder: Path, client: MlflowClient) -> Result:
 
 def from_run(client: MlflowClient, run: Run) -> Result:
     """The experiment whose evaluation is this run."""
-    path = {
-        name: Path(client.download_artifacts(run.info.run_id, name))
-        for name in ("metrics.json", "per_image.csv", "decision.json")
-    }
+    logged = {one.path for one in client.list_artifacts(run.info.run_id)}
+    images = PSEUDONYMS if PSEUDONYMS in logged else "per_image.csv"  # as earlier versions logged it
+    files = ("metrics.json", images, "decision.json")
+    path = {name: Path(client.download_artifacts(run.info.run_id, name)) for name in files}
     name = run.data.tags.get("experiment", run.info.run_id[:8])
     curves = trainings(client, read_json(path["decision.json"]), name)
-    return _result(name, _time(run), path["metrics.json"], path["per_image.csv"], curves)
+    return _result(name, _time(run), path["metrics.json"], path[images], curves)
 
 
 def _result(name: str, made: str, metrics: Path, images: Path, curves: list[Curve]) -> Result:
     if not images.is_file():
         raise ValueError(f"{images}: missing; run `dvc repro evaluate`, or `dvc pull`")
-    return Result(name, made, read_json(metrics), pd.read_csv(images, dtype={"patient_id": str}), curves)
+    table = pd.read_csv(images, dtype={"image_id": str, "patient_id": str})
+    return Result(
+        name, made, read_json(metrics), table if images.name == PSEUDONYMS else pseudonyms(table), curves
+    )
 
 
 def trainings(client: MlflowClient, decision: dict[str, Any], owner: str) -> list[Curve]:
@@ -96,7 +100,7 @@ def curve(client: MlflowClient, run: Run, owner: str | None = None) -> Curve:
 
 def search(client: MlflowClient, query: str = "") -> list[Run]:
     """Runs of this project's MLflow experiment, the newest first; a ValueError explains a query that MLflow refuses."""
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = client.get_experiment_by_name(run_group.EXPERIMENT)
     if experiment is None:
         return []
     try:
@@ -130,7 +134,7 @@ def select(
                 f"{name!r}: no folder with reports/evaluation/metrics.json, and no run of this name in MLflow; "
                 f"experiments there: {', '.join(there) or 'none'}"
             )
-        chosen += _judged(matching) or matching
+        chosen += _evaluated(matching) or matching
     if not names:
         chosen += _newest(known if clauses else [run for run in known if is_evaluation(run)])
     results = [
@@ -144,8 +148,10 @@ def select(
 
 def named(run: Run, name: str) -> bool:
     """Whether a run is meant by its experiment's name, its own name or the start of its id."""
-    known = (run.data.tags.get("experiment"), run.info.run_name)
-    return name in known or (len(name) >= 6 and run.info.run_id.startswith(name))
+    full = run.info.run_name or ""
+    return name in (run.data.tags.get("experiment"), full, full.partition(" (")[0]) or (
+        len(name) >= 6 and run.info.run_id.startswith(name)
+    )
 
 
 def is_evaluation(run: Run) -> bool:
@@ -153,7 +159,7 @@ def is_evaluation(run: Run) -> bool:
     return run.data.tags.get("stage") == "evaluate" and run.info.status == "FINISHED"
 
 
-def _judged(runs: list[Run]) -> list[Run]:
+def _evaluated(runs: list[Run]) -> list[Run]:
     """Of an experiment's runs its newest evaluation, if it has one."""
     return [run for run in runs if is_evaluation(run)][:1]
 

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ensemble import serve
 from ensemble.inference import mlflow_model, triage
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import Predictor
+from ensemble.inference.registry import register
 from imaging import rle
 from imaging.phantom.chest.render import render
 from imaging.phantom.dicom_writer import save
@@ -113,7 +113,7 @@ def registry(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        assert [serve.register(tiny_bundle), serve.register(tiny_bundle)] == ["1", "1"]
+        assert [register(tiny_bundle), register(tiny_bundle)] == ["1", "1"]
         yield folder
     mlflow.set_tracking_uri(None)
 

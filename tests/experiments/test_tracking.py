@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from experiments import environment, tracking
+from experiments import environment, run_group, tracking
 
 
 def runs(client: MlflowClient) -> list:
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = client.get_experiment_by_name(run_group.EXPERIMENT)
     return client.search_runs([experiment.experiment_id])
 
 
 def test_nested_params_become_flat_keys() -> None:
-    assert tracking.flatten({"storage": "postgresql://me:secret@host/studies"}) == {
+    assert run_group.flatten({"storage": "postgresql://me:secret@host/studies"}) == {
         "storage": "postgresql://me:***@host/studies"
     }
     values = {"segmentation": {"lr": 0.1, "augment": {"preset": "none"}, "variants": {}}}
-    assert tracking.flatten(values) == {
+    assert run_group.flatten(values) == {
         "segmentation.lr": "0.1",
         "segmentation.augment.preset": "none",
         "segmentation.variants": "{}",
@@ -151,3 +151,67 @@ def test_dvcs_temporary_copies_need_a_named_database(tmp_path: Path, monkeypatch
     monkeypatch.chdir(folder)
     with pytest.raises(ValueError, match="would be deleted with it; set MLFLOW_TRACKING_URI"):
         tracking.tracking_uri()
+
+
+PARAMS = """\
+# Written by experiments.recipe from {"name": "siim"}
+data: {folder: data/x, image_size: 64}
+split: {folds: 2}
+train_folds: [0, 1]
+classification: {models: [a], image_size: 32}
+segmentation: {models: [u], image_size: 64, lr: 0.02}
+"""
+
+
+@pytest.fixture
+def pipeline(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
+    """A folder with params and prepared data, as a stage finds it."""
+    monkeypatch.setenv("EXPERIMENT", "wide")
+    Path("params.yaml").write_text(PARAMS)
+    run_group.DATA.parent.mkdir(parents=True)
+    run_group.DATA.write_text('{"fingerprint": "abc"}')
+    return client
+
+
+def test_the_experiment_is_one_of_model_development_with_a_description(client: MlflowClient) -> None:
+    client.create_experiment(run_group.EXPERIMENT)  # as earlier versions made it
+    with tracking.start("t", {}, {}):
+        pass
+    tags = client.get_experiment_by_name(run_group.EXPERIMENT).tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "research" in tags["mlflow.note.content"]
+
+
+def test_stages_are_children_of_one_run_with_all_params_data_and_final_metrics(
+    pipeline: MlflowClient,
+) -> None:
+    measured = {
+        "kaggle_dice": {"value": 0.8, "low": 0.7, "high": 0.9},
+        "tnr": {"value": None, "low": None, "high": None},
+    }
+    with tracking.start("fit_ensemble", {}, {}):
+        pass
+    with tracking.start("evaluate", {"stage": "evaluate"}, {}) as run:
+        run.results(measured)
+    group = tracking.pipeline_run()
+    assert group is not None
+    group.end("FINISHED")
+    parent, *children = sorted(runs(pipeline), key=lambda one: "mlflow.parentRunId" in one.data.tags)
+    assert {one.info.run_name for one in children} == {"fit_ensemble (wide)", "evaluate (wide)"}
+    assert {one.data.tags["mlflow.parentRunId"] for one in children} == {parent.info.run_id}
+    assert (parent.info.run_name, parent.info.status) == ("wide", "FINISHED")
+    assert parent.data.params["segmentation.lr"] == "0.02"
+    assert parent.data.params["split.holdout"] == "0.2"  # a default
+    assert parent.data.tags["recipe"] == 'Written by experiments.recipe from {"name": "siim"}'
+    assert parent.data.metrics == {"kaggle_dice": 0.8}
+    assert parent.data.tags["interval.kaggle_dice"] == "0.7000 to 0.9000"
+    assert [one.dataset.digest for one in parent.inputs.dataset_inputs] == ["abc"]
+
+
+def test_other_params_are_another_parent_and_no_two_runs_have_one_name(pipeline: MlflowClient) -> None:
+    for lr in ("0.02", "0.03"):
+        Path("params.yaml").write_text(PARAMS.replace("0.02", lr))
+        with tracking.start("evaluate", {}, {"lr": lr}):
+            pass
+    names = [one.info.run_name for one in runs(pipeline)]
+    assert sorted(names) == ["evaluate (wide #2)", "evaluate (wide)", "wide", "wide #2"]

@@ -26,7 +26,9 @@ def planted(repository: Repository, tmp_path_factory: pytest.TempPathFactory) ->
         for name, value in PLANTED.items():
             setattr(dataset, name, f"{value}-{number}" if name == "PatientID" else value)
         dataset.save_as(path)
-    made.params({**TINY, "data": {"source": "siim", "folder": str(studies), "image_size": 64}})
+    place = str(studies)
+    data = {"source": "siim", "folder": place, "patients": place, "image_size": 64}
+    made.params({**TINY, "data": data, "submit": {"images": place, "sample": place}})
     done = subprocess.run(
         ["dvc", "repro"], cwd=made.root, env=made.environment(), text=True, capture_output=True
     )

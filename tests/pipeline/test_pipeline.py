@@ -73,7 +73,8 @@ def test_a_second_run_runs_nothing(repository: Repository) -> None:
 def test_mlflow_names_stage_model_and_fold(repository: Repository) -> None:
     client = MlflowClient(tracking_uri=f"sqlite:///{repository.root / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("pneumothorax").experiment_id])
-    names = sorted(run.info.run_name for run in runs)
+    stages = [run for run in runs if run.data.tags["stage"] not in ("pipeline", "register")]
+    names = sorted(run.info.run_name.partition(" (")[0] for run in stages)
     wanted = [
         f"train_{stage} {model} fold {fold}"
         for stage, model in (("classification", "small"), ("segmentation", "unet"))
@@ -100,11 +101,15 @@ def test_the_tuned_values_reach_the_training(repository: Repository) -> None:
 @pytest.mark.parametrize(
     ("section", "change", "stages"),
     [
-        ("ensemble", {"rule": "triplet"}, {"fit_ensemble"}),
-        ("evaluation", {"draws": 300}, {"fit_ensemble", "evaluate"}),
-        ("segmentation", {**TINY["segmentation"], "lr": 0.01}, {"encoder_transfer", "train_segmentation"}),
-        ("tune_segmentation", {"trials": 0}, {"tune_segmentation"}),
-        ("split", {**TINY["split"], "seed": 1}, {"split"}),
+        ("ensemble", {"rule": "triplet"}, {"params", "fit_ensemble"}),
+        ("evaluation", {"draws": 300}, {"params", "fit_ensemble", "evaluate"}),
+        (
+            "segmentation",
+            {**TINY["segmentation"], "lr": 0.01},
+            {"params", "encoder_transfer", "train_segmentation"},
+        ),
+        ("tune_segmentation", {"trials": 0}, {"params", "tune_segmentation"}),
+        ("split", {**TINY["split"], "seed": 1}, {"params", "split"}),
     ],
 )
 def test_a_changed_setting_touches_its_own_stages(

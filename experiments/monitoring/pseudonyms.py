@@ -1,0 +1,24 @@
+"""A table of the hold-out without identities, for a tracking server that others can read."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pandas as pd
+
+PSEUDONYMS = "images.csv"
+"""Its name among the artifacts of an evaluation's run."""
+IDENTIFYING = ("sex", "age", "view")
+
+
+def pseudonyms(table: pd.DataFrame) -> pd.DataFrame:
+    """Replace image ids by pseudonyms, patient ids by that of one of their images, and leave sex, age and view out.
+
+    table: one row for each image, with image_id and patient_id. Tables of the same images get the same pseudonyms, so that they
+    can be compared in pairs. Whoever has a list of the image ids can compute them: this is no anonymisation.
+    """
+    image = table["image_id"].map(lambda name: hashlib.sha256(str(name).encode()).hexdigest()[:16])
+    patient = image.groupby(table["patient_id"].to_numpy(), sort=False).transform("min")
+    return table.drop(columns=[*IDENTIFYING, "image_id", "patient_id"], errors="ignore").assign(
+        image_id=image, patient_id=patient
+    )
