@@ -38,7 +38,7 @@ def to_grey(header: Header, stored: Stored) -> Pixels:
         grey = stored.codes[..., 1]
     kind, top = (np.uint8, 255) if stored.bits <= 8 else (np.uint16, 65535)
     if full == top:
-        return np.ascontiguousarray(grey.astype(kind, copy=False))
+        return np.array(grey, kind)
     return np.rint(np.minimum(grey, full).astype(np.float32) * (top / full)).astype(kind)
 
 

@@ -18,8 +18,8 @@ from pydicom import uid
 from imaging.decoding.radiograph import MAX_SIDE, RefusedFile
 from imaging.dicom.header import Element, Encoding, Header, encoding_of, tag_of, uid_name
 
-MAX_ELEMENTS = 200_000
-"""Element headers that are read; a radiograph has a few hundred. This many take about 0.3 s and 60 MB."""
+MAX_ELEMENTS = 50_000
+"""Element headers that are read; a radiograph has a few hundred. This many take about 0.1 s and 15 MB."""
 MAX_DEPTH = 32
 """Sequences within sequences."""
 MAX_HEADER = 2**24

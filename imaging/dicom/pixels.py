@@ -233,8 +233,8 @@ def _native(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
         return _arranged(words.byteswap().view(np.uint8)[:count], header, shape)
     codes = np.frombuffer(value[:need], f"{header.encoding.order}u{allocated // 8}")
     native = codes.astype(
-        codes.dtype.newbyteorder("=")
-    )  # a copy, since the file's bytes cannot be written to
+        codes.dtype.newbyteorder("="), copy=False
+    )  # a view of the file where the order is the machine's
     high = header.integer("HighBit")
     shift = max(high - stored + 1, 0) if high is not None and high < allocated else 0
     native = np.right_shift(native, shift, dtype=native.dtype) if shift else native

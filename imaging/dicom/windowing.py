@@ -41,7 +41,9 @@ def display(header: Header, stored: Stored) -> Pixels:
     Bits above `stored.bits` are ignored (they may hold overlays).
     """
     if is_plain(header):
-        return ~stored.codes if _inverted(header) else stored.codes
+        if _inverted(header):
+            return ~stored.codes
+        return stored.codes if stored.codes.flags.writeable else stored.codes.copy()
     grey = table(header, stored)
     mask, out = stored.codes.dtype.type(len(grey) - 1), np.empty(stored.codes.shape, grey.dtype)
     for start in range(0, len(out), _ROWS):  # in pieces: `take` widens its indices to 8 bytes
