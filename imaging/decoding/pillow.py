@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from io import BytesIO
 
 import cv2
@@ -11,7 +12,7 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from imaging.decoding import jpeg
-from imaging.decoding.radiograph import Pixels, RefusedFile, check_size
+from imaging.decoding.radiograph import MAX_SIDE, Pixels, RefusedFile, check_size
 
 FORMATS = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
 """First bytes of a file and the name of its format."""
@@ -32,6 +33,8 @@ _TO_RGB = ("RGB", "RGBA", "P", "PA", "RGBX")
 _FULL = 65535
 _ROWS = 256
 """Rows converted at once, so that no second picture of wider numbers is made."""
+# `check_size` is the limit, and a refusal tells more than a warning
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 _EXIF = 2**17
 """Bytes at the start of a JPEG among which EXIF data begins."""
 _TO_GREY = ("1", "L", "LA", "La")
@@ -40,6 +43,15 @@ _TO_GREY = ("1", "L", "LA", "La")
 def kind(data: bytes) -> str | None:
     """Return the format's name by the file's first bytes, whatever its suffix says; None for all others."""
     return next((name for magic, name in FORMATS.items() if data.startswith(magic)), None)
+
+
+def declared_pixels(data: bytes) -> int:
+    """Return the pixels that a picture's header declares, without decoding it; 0 where the header cannot be read."""
+    try:
+        with Image.open(BytesIO(data), formats=[kind(data) or "PNG"]) as picture:
+            return min(picture.width, MAX_SIDE) * min(picture.height, MAX_SIDE)
+    except Exception:  # `page` tells the reason
+        return 0
 
 
 def page(data: bytes) -> tuple[Pixels, tuple[str, ...]]:

@@ -5,8 +5,8 @@ A picture does not tell its window, its spacing or its patient, so all of those 
 
 from __future__ import annotations
 
-from imaging.decoding import jpeg, sandbox
-from imaging.decoding.pillow import kind, orientation_note, page
+from imaging.decoding import budget, jpeg, sandbox
+from imaging.decoding.pillow import declared_pixels, kind, orientation_note, page
 from imaging.decoding.radiograph import Facts, Radiograph, to_uint8
 
 
@@ -21,11 +21,12 @@ def decode(data: bytes, side: int | None = None) -> Radiograph:
     side, floats, CMYK.
     """
     if kind(data) == "JPEG" and (frame := jpeg.frame(data)).plain:
-        return Radiograph(
-            jpeg.decode(data, side), _facts(frame.height, frame.width, 8, orientation_note(data))
-        )
+        with budget.hold(frame.height * frame.width):
+            pixels = jpeg.decode(data, side)
+        return Radiograph(pixels, _facts(frame.height, frame.width, 8, orientation_note(data)))
     # libtiff has had its share of crashes; zlib, libpng and libjpeg-turbo are the browsers' own and stay here
-    pixels, notes = sandbox.picture(data) if kind(data) == "TIFF" else page(data)
+    with budget.hold(declared_pixels(data)):
+        pixels, notes = sandbox.picture(data) if kind(data) == "TIFF" else page(data)
     facts = _facts(pixels.shape[0], pixels.shape[1], 8 * pixels.dtype.itemsize, notes)
     return Radiograph(pixels if side is None else to_uint8(pixels), facts)
 
