@@ -71,9 +71,13 @@ def test_faults_are_named(tmp_path: Path, rows: list[str], header: str, message:
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truth = write(tmp_path / "t.csv", ["a,0 4", "b,-1"])
     score.main([str(truth), str(truth), "--shape", "4x4", "--json"])
-    assert json.loads(capsys.readouterr().out)["score"] == 1.0
+    assert json.loads(capsys.readouterr().out) == {
+        "kaggle_dice": 1.0, "prevalence": 0.5, "tnr": 1.0, "dice_positive": 1.0, "all_empty": 0.5, "images": 2, "positives": 1,
+    }  # fmt: skip  # the names of metrics.json
     score.main([str(truth), str(truth), "--shape", "4x4"])
-    assert "all empty  0.5" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "all empty   0.5" in text
+    assert text.isascii()  # a cp1252 terminal has no D⁺
     with pytest.raises(SystemExit, match=r"none\.csv: no such file"):
         score.main([str(tmp_path / "none.csv"), str(truth)])
 
@@ -98,3 +102,37 @@ def _united(codes: list[str]) -> str:
     if len(codes) == 1:
         return codes[0]
     return rle.encode(np.any([rle.decode(code, (1024, 1024)) for code in codes], axis=0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ImageId,EncodedPixels,\na,0 3,\nb,-1,\n",
+        "ImageId,EncodedPixels\na,0 3,\nb,-1,,\n",
+        "ImageId;EncodedPixels\r\na;0 3\r\nb;-1\r\n",
+        "ImageId\tEncodedPixels\na\t0 3\nb\t-1\n",
+        "\ufeffImageId , EncodedPixels\n\na , 0 3\nb, -1\n\n",
+        'Id,ImageId,EncodedPixels\n1,"a","0 3"\n2,"b","-1"\n',
+    ],
+)
+def test_tables_as_spreadsheets_save_them(tmp_path: Path, text: str) -> None:
+    truth = write(tmp_path / "t.csv", ["a,0 4", "b,-1"])
+    (tmp_path / "s.csv").write_bytes(text.encode())
+    assert score.score(tmp_path / "s.csv", truth, (4, 4)).dice_positive == pytest.approx(6 / 7)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "empty"),
+        (b"ImageId,EncodedPixels\na,0 3,9 1\n", "line 2 has 3 columns, the header has 2"),
+        ("ImageId,EncodedPixels\na,0 3\n".encode("utf-16"), "not UTF-8 text"),
+        (b"ImageId,EncodedPixels\n\xe9,0 3\n", "not UTF-8 text"),
+        (None, "cannot be read \\(Is a directory\\)"),
+    ],
+)
+def test_files_that_are_no_tables_are_named(tmp_path: Path, data: bytes | None, message: str) -> None:
+    path = tmp_path / "s.csv"
+    path.mkdir() if data is None else path.write_bytes(data)
+    with pytest.raises(ValueError, match=rf"s\.csv: {message}"):
+        score.read_codes(path)
