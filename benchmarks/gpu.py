@@ -1,6 +1,7 @@
-"""What a GPU makes of it: images a second in training and inference, and how far that is from what the GPU could do.
+"""Training speed on a GPU: every recipe's networks at their real sizes for a few steps, in under four minutes.
 
-    python -m benchmarks.gpu [--output reports/gpu.json]        without a GPU it says so and does nothing
+    python -m benchmarks.gpu [--output reports/gpu.json]        writes reports/gpu.json and reports/gpu.md; without a GPU nothing
+    python -m benchmarks.gpu --networks                         then five networks in detail, some minutes more
     python -m benchmarks.gpu --device cpu --tiny                the same steps on a processor, to see that they run
 
 For each network and size, in interleaved rounds of one run: segmentation-models-pytorch as it comes (float32, NCHW), the same in
@@ -26,15 +27,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks import timing
+from benchmarks import gpu_recipes, timing
 from benchmarks.gpu_cases import CASES, TINY, Case, Objective, flops, generated, in_memory, plain_loss
+from experiments import hardware
 from experiments.networks import inference
 from experiments.networks.normalisation import normalise
-from experiments.networks.precision import Way
 from experiments.training import loop
 from imaging.data import augment, augment_batch
 from imaging.data.dataset import Images
-from imaging.io.files import write_json
+from imaging.io.files import write_json, write_text
 
 PLAIN, PLAIN_BF16, STEP, WHOLE = (
     "plain fp32",
@@ -46,33 +47,72 @@ Step = Callable[[], object]
 
 
 def main() -> None:
-    """The report, printed and as JSON."""
+    """Measure the recipes, then with --networks the networks in detail; print a table, write JSON and Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.split("\n")[0])
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
-    parser.add_argument("--tiny", action="store_true", help="small networks, a step each")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each way in each round")
+    parser.add_argument("--tiny", action="store_true", help="small networks, one step each, no recipes")
+    parser.add_argument("--minutes", type=float, default=3.5, help="for all recipes together (default: 3.5)")
+    parser.add_argument(
+        "--networks",
+        action="store_true",
+        help="then measure five networks in training and inference in detail",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=2.0, help="of each way in each round, with --networks"
+    )
     parser.add_argument("--output", type=Path, default=Path("reports/gpu.json"))
     given = parser.parse_args()
-    if given.device == "cuda" and not torch.cuda.is_available():
+    if given.device == "cuda" and hardware.current().kind != "cuda":
         return print(
             "No GPU is visible to PyTorch here, so there is nothing to measure. `--device cpu --tiny` tries the steps."
         )
     device = torch.device(given.device)
+    torch.backends.cudnn.benchmark = True  # as in training
     found: dict[str, Any] = {
-        "machine": facts(device),
-        "limits": limits(device, 256 if given.tiny else 8192),
-        "cases": [],
-    }
+        "machine": facts(device), "limits": limits(device, 256 if given.tiny else 8192), "recipes": [], "cases": [],
+    }  # fmt: skip
     print(json.dumps({key: found[key] for key in ("machine", "limits")}, indent=2), flush=True)
-    for case in TINY if given.tiny else CASES:
-        row = measure(case, device, 0.0 if given.tiny else given.seconds, found["limits"]["matrix_tflops"])
+    if not given.tiny:
+        measure_recipes(found, 60 * given.minutes, given.output)
+    if given.tiny or given.networks:
+        measure_networks(
+            found, TINY if given.tiny else CASES, device, 0.0 if given.tiny else given.seconds, given.output
+        )
+    return None
+
+
+def measure_recipes(found: dict[str, Any], seconds: float, output: Path) -> None:
+    """Every network of every recipe within `seconds`; what there is no time for is listed as such."""
+    end, cases = time.monotonic() + seconds, gpu_recipes.cases()
+    for number, case in enumerate(cases):
+        share = (end - time.monotonic()) / (len(cases) - number)
+        # about half of a case's time goes into building, cuDNN's search and warm-up
+        row = gpu_recipes.measure(
+            case, hardware.current(), found["limits"]["matrix_tflops"], max(1.0, share / 2)
+        )
+        found["recipes"].append(row)
+        write_json(output, found)  # after each, should a later one fail
+        if time.monotonic() > end:
+            found["no_time_for"] = [f"{one.recipe} {one.name}" for one in cases[number + 1 :]]
+            break
+    text = gpu_recipes.table(found["recipes"])
+    write_text(output.with_suffix(".md"), text)
+    write_json(output, found)
+    print(text, flush=True)
+
+
+def measure_networks(
+    found: dict[str, Any], cases: list[Case], device: torch.device, seconds: float, output: Path
+) -> None:
+    """Five networks in training and inference, each beside plain code and the whole training, and a profile of the first."""
+    for case in cases:
+        row = measure(case, device, seconds, found["limits"]["matrix_tflops"])
         found["cases"].append(row)
         print(in_words(row), flush=True)
-        write_json(given.output, found)  # after each, should a later one not fit
-    found["profile"] = profile((TINY if given.tiny else CASES)[0], device)
+        write_json(output, found)
+    found["profile"] = profile(cases[0], device)
     print(found["profile"])
-    write_json(given.output, found)
-    return None
+    write_json(output, found)
 
 
 def facts(device: torch.device) -> dict[str, Any]:
@@ -164,7 +204,7 @@ def training_ways(case: Case, batch: dict[str, Tensor], device: torch.device) ->
     """A step of each way on the batch; ours changes it anew each time."""
     bf16 = case.settings(precision(device))
     objective = Objective(bf16)
-    ours = loop.Learner(case.ours(bf16.precision), objective, bf16, Way(bf16.precision)).to(device)
+    ours = loop.Learner(case.ours(bf16.precision), objective, bf16).to(device)
     fast = torch.optim.AdamW(ours.parameters(), 1e-4, fused=True)
     return {
         PLAIN: plain_step(case, batch, device, torch.contiguous_format, None),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import gpu, suite
+from benchmarks import gpu, gpu_recipes, suite
 from benchmarks.gpu_cases import TINY, Case, flops
 from benchmarks.rows import Row, against, table
+from experiments.hardware import Hardware
+from tests.experiments.hardware_cases import CPU, H200
 
 ROWS = [
     Row("decode", "Pillow", 1.5, 1.4),
@@ -75,3 +78,29 @@ def test_all_steps_run_on_a_processor(case: Case) -> None:
     assert set(row["training_images_s"]) == {gpu.PLAIN, gpu.PLAIN_BF16, gpu.STEP, gpu.WHOLE}
     assert min(*row["training_images_s"].values(), *row["inference_images_s"].values()) > 0
     assert row["network"] in gpu.in_words(row)
+
+
+def test_every_recipe_is_measured_on_a_gpu() -> None:
+    cases = gpu_recipes.cases()
+    assert {case.recipe for case in cases} >= {"siim", "siim-best", "siim-first-place", "double-unet"}
+    assert {512, 768, 1024} <= {case.settings.image_size for case in cases if case.recipe == "siim-best"}
+    assert all(case.settings.pretrained == "none" for case in cases)
+
+
+@pytest.mark.parametrize("stage", ["classification", "segmentation"])
+@pytest.mark.parametrize("hardware", [H200, CPU], ids=["h200", "cpu"])
+def test_a_recipes_network_is_measured(stage: str, hardware: Hardware) -> None:
+    """A step of each kind on this processor with the choices of both machines."""
+    case = next(one for one in gpu_recipes.cases() if one.stage == stage and one.recipe == "siim")
+    small = replace(case, settings=case.settings.model_copy(update={"image_size": 64, "batch_size": 2}))
+    row = gpu_recipes.measure(small, hardware, peak_tflops=1.0, seconds=0.0)
+    assert min(row[name] for name in ("images_s", "feed", "peak", "fp32", "bf16")) > 0
+    assert gpu_recipes.table([row]).splitlines()[2].startswith(f"| siim | {stage} ")
+
+
+def test_the_table_says_what_did_not_fit() -> None:
+    row = {"recipe": "r", "network": "n", "side": 1024, "batch": 8, "error": "out of memory"}
+    assert (
+        gpu_recipes.table([row]).splitlines()[2]
+        == "| r | n | 1024 | 8 | – | – | – | – | – | – | out of memory"
+    )
