@@ -165,7 +165,7 @@ def test_overrides_change_a_recipe_and_keep_its_comments() -> None:
     )
     found = yaml.safe_load(text)
     assert (found["segmentation"]["lr"], found["train_folds"], found["phantom"]["seed"]) == (0.001, [0, 1], 3)
-    assert "its own split has slices of one patient on both sides" in text
+    assert "the source has slices of one patient on both sides" in text
     for wrong in ("segmentation.lr", "train_folds.x=1", "split.seed=[1"):
         with pytest.raises(ValueError, match="SET="):
             text_of(Choice("cranium", overrides=(wrong,)))
