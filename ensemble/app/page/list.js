@@ -91,6 +91,6 @@ function fields({ name, study, refused, code, failed }) {
 
 // RFC 4180; a leading = + - @ would be run as a formula by spreadsheets, so it gets an apostrophe.
 function quoted(value) {
-  const text = String(value).replace(/^[=+\-@\t\r]/, "'$&");
+  const text = String(value).replace(/^[=+\-@'\t\r]/, "'$&");
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

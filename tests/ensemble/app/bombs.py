@@ -25,15 +25,15 @@ def checkerboard(side: int = 4096) -> bytes:
     )
 
 
-def progressive_jpeg(side: int = 4000, scans: int = 500) -> bytes:
-    """A progressive JPEG whose last scan stands there many times."""
+def progressive_jpeg(side: int = 4000, size: int = 2**21) -> bytes:
+    """A progressive JPEG whose last scan is repeated until the file has `size` bytes."""
     grey = np.zeros((side, side), np.uint8)
-    grey[::16, ::16] = 255
-    data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_QUALITY, 30])[
-        1
-    ].tobytes()
+    grey[::64, ::64] = 255
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_QUALITY, 30]
+    data = cv2.imencode(".jpg", grey, options)[1].tobytes()
     last = data.rindex(b"\xff\xda")
-    return data[:last] + data[last:-2][: 2**20] * scans + b"\xff\xd9"
+    scan = data[last:-2]
+    return data[:last] + scan * max(1, size // len(scan)) + b"\xff\xd9"
 
 
 def _png(header: bytes, data: bytes) -> bytes:

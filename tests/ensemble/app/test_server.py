@@ -18,12 +18,16 @@ from urllib.parse import quote, urlsplit
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 from pydicom import dcmread
 
+from ensemble.app.study import no_object
+from ensemble.app.worker import Config, Worker, answered
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.findings import measure
 from ensemble.inference.predictor import Predictor
 from imaging.decoding.radiograph import Facts
+from imaging.dicom_objects.reference import Author
 from tests.ensemble.app.bombs import checkerboard, large_png
 from tests.ensemble.app.conftest import LIMIT_MB, PATIENT, Page, serving
 
@@ -164,6 +168,27 @@ def test_nothing_is_kept_and_no_patient_is_named(page: Page, phantoms: list[Path
     for text in [*said, page.log.read_bytes()]:
         assert PATIENT.encode() not in text
         assert b"4711" not in text
+
+
+def test_an_exif_orientation_is_pointed_out(page: Page, tmp_path: Path) -> None:
+    grey = np.tile(np.arange(100, dtype=np.uint8), (80, 1))
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    Image.fromarray(grey).save(tmp_path / "turned.jpg", exif=turned)
+    answer = study(page, tmp_path / "turned.jpg")
+    assert any("orientation" in note.lower() for note in answer["notes"])
+    assert "only a DICOM file" in answer["no_object"]
+
+
+def test_a_bundle_for_something_else_writes_no_segmentation(
+    predictor: Predictor, phantoms: list[Path]
+) -> None:
+    why = "coded as pneumothorax"
+    worker = Worker(Config(predictor.decision, Author("name", "version"), why))
+    assert answered(worker, {"step": "open", "path": str(phantoms[0]), "side": 64}, b"")[0] == {"status": 200}
+    assert answered(worker, {"step": "segmentation", "level": 9}, b"")[0] == {"status": 422, "reason": why}
+    assert no_object(phantoms[0], worker.facts, why) == why
+    assert no_object(phantoms[0], worker.facts, "") == ""
 
 
 def test_bombs_leave_the_others_alone(page: Page, phantoms: list[Path]) -> None:
