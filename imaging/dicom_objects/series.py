@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 from highdicom import UID
 from pydicom.dataset import Dataset
 
-from imaging.caption import RESEARCH
 from imaging.dicom_objects import greys
 from imaging.dicom_objects.reference import Author
 
@@ -34,7 +33,7 @@ def numbered(number: int, description: str, author: Author) -> dict[str, Any]:
     return {
         "series_instance_uid": UID(),
         "series_number": number,
-        "series_description": f"{description} ({RESEARCH})"[:64],
+        "series_description": f"{description} (AI, research only)",
         "sop_instance_uid": UID(),
         "instance_number": 1,
         "manufacturer": MANUFACTURER,

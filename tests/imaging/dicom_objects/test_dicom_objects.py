@@ -162,6 +162,7 @@ def test_all_point_at_the_study(objects: dict[str, Path], study: Path) -> None:
         assert made.StudyInstanceUID == original.StudyInstanceUID
         assert made.SeriesInstanceUID != original.SeriesInstanceUID
         assert original.SOPInstanceUID in str(made)
+        assert made.SeriesDescription.endswith("(AI, research only)")
     assert len({dcmread(path).SOPInstanceUID for path in objects.values()}) == 4
 
 
