@@ -37,7 +37,7 @@ SHORT: dict[str, Any] = {
     "epochs": 1, "iterations": 2, "validate_every": 1, "workers": 0, "pretrained": "none", "encoder_from": None,
 }  # fmt: skip
 """Two steps of each phase; nothing is fetched."""
-SIDE = 64
+SIDE, LOCALISING_SIDE = 32, 64  # a localising head needs a map of at least 2 x 2 cells
 FAST = ["h200"]
 """Processors emulate fp16, the T4's, a hundred times slower than bf16: test_machines.py has it for a tiny network."""
 
@@ -56,7 +56,8 @@ def small(stage: str, settings: Any) -> TrainingSettings:
     """A recipe's settings with a small network, small images and batches of four."""
     changes: dict[str, Any] = {"image_size": SIDE, "batch_size": 4, "evaluation_batch_size": None}
     if stage == "classification":
-        return shortened(settings, **changes, architecture=ENCODER)
+        side = LOCALISING_SIDE if settings.head == "localising" else SIDE
+        return shortened(settings, **{**changes, "image_size": side}, architecture=ENCODER)
     unet = settings.architecture in ("unet", "unetplusplus")
     return shortened(
         settings,
@@ -68,8 +69,9 @@ def small(stage: str, settings: Any) -> TrainingSettings:
 
 
 def cases(shrink: bool) -> list[Any]:
-    """(recipe, stage, settings), each different training once."""
+    """(stage, settings), each different training once; shrunk, the further models of a recipe are slow tests."""
     found: dict[str, Any] = {}
+    seen: set[tuple[str, str]] = set()
     for recipe in names():
         params = validate(Params, yaml.safe_load((FOLDER / f"{recipe}.yaml").read_text()), "")
         for stage in STAGES:
@@ -78,7 +80,10 @@ def cases(shrink: bool) -> list[Any]:
                 settings = for_model(section, model)
                 settings = small(stage, settings) if shrink else settings
                 alike = settings.model_dump_json(exclude={"models", "variants", "lr", "seed"})
-                found.setdefault(alike, pytest.param(stage, settings, id=f"{recipe} {model}"))
+                marks = [pytest.mark.slow] if shrink and (recipe, stage) in seen else []
+                if alike not in found:
+                    found[alike] = pytest.param(stage, settings, marks=marks, id=f"{recipe} {model}")
+                    seen.add((recipe, stage))
     return list(found.values())
 
 
@@ -128,7 +133,7 @@ def train(stage: str, settings: TrainingSettings, data: Prepared, resume: Path, 
 def test_two_steps_of_each_phase(
     folder: Path, tmp_path: Path, stage: str, settings: TrainingSettings, machine: str
 ) -> None:
-    train(stage, settings, prepared(folder, SIDE), tmp_path, MACHINES[machine])
+    train(stage, settings, prepared(folder, settings.image_size), tmp_path, MACHINES[machine])
 
 
 @pytest.mark.slow
