@@ -36,7 +36,6 @@ from imaging import rle
 from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import atomic, write_json, write_text
-from imaging.io.threads import give_back
 from imaging.plotting import save
 from imaging.prepared import FOLDER, Prepared
 from imaging.settings import SplitSettings
@@ -86,10 +85,12 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     measured, rules = measure(table, draws, settings.bins), rules_on_holdout(decision, cases, draws)
     groups = subgroups.report(table, draws)
     points = clinical.operating_points(table, decision.operating_points, draws)
-    del cases, draws  # most of what is in memory; drawing needs it no more
-    give_back()
 
-    write_json(METRICS, measured)
+    if warning := prepared.patients.warning:
+        share = prepared.patients.unknown / prepared.patients.labelled
+        measured["patients_unknown"] = {"value": share, "low": None, "high": None}
+    note = {"patients_unknown": {**measured["patients_unknown"], "note": warning}} if warning else {}
+    write_json(METRICS, {**measured, **note})
     params = {"evaluation": settings.model_dump(mode="json"), "decision": decision.model_dump(mode="json")}
     openings = ledger.record(prepared.fingerprint, params, float(measured["kaggle_dice"]["value"] or 0.0))
     for name, frame in {
@@ -106,7 +107,9 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     pictures(table, measured, settings)
     clinical_pictures(table, points)
     overlays(table, decision, found, prepared, settings.examples)
-    report = evaluation_report.describe(measured, rules, groups, points, table, decision, scheme, openings)
+    report = evaluation_report.describe(
+        measured, rules, groups, points, table, decision, evaluation_report.split_warnings(prepared), openings
+    )
     write_text(REPORT / "report.md", report)
     return measured
 

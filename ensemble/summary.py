@@ -37,6 +37,8 @@ def describe(metrics: dict[str, dict[str, Any]], studies: pd.DataFrame, source: 
     gain = metrics["kaggle_dice"]["value"] - metrics["all_empty"]["value"]
     masks = int((studies["area_px"] > 0).sum())
     refused = int((studies["verdict"] == "refused").sum())
+    if unknown := metrics.get("patients_unknown"):
+        lines += ["", f"  Warning: {unknown['note']}."]
     lines += [
         "",
         f"  {gain:+.4f} over the all-empty baseline. {what}",

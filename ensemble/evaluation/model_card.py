@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from ensemble.decision.decision import Decision
-from ensemble.evaluation.report import LEAKS, in_words, name_of
+from ensemble.evaluation.report import in_words, name_of
 from experiments.networks.weights import load_facts, path_of
 from imaging.io.config import load_section
 from imaging.io.files import read_json
@@ -116,7 +116,7 @@ def write(decision: Decision) -> str:
         scheme=scheme,
         folds=", ".join(str(fold) for fold in fitted["folds"]),
         fingerprint=fitted["data_fingerprint"],
-        leaks=f"\n{LEAKS}\n" if scheme == "image" else "",
+        leaks=_warnings(_read(REPORT / "report.md")),
         networks=_networks(decision),
         holdout=f"{len(holdout):,}",
         holdout_patients=f"{holdout['patient_id'].nunique():,}",
@@ -127,6 +127,11 @@ def write(decision: Decision) -> str:
         fitted_patients=f"{fitted['patients']:,}",
         subgroups=section(_read(REPORT / "report.md"), "Subgroups"),
     )
+
+
+def _warnings(report: str) -> str:
+    """The report's warnings about the split, which it quotes at its top."""
+    return "".join(f"\n{line}\n" for line in report.splitlines() if line.startswith("> **"))
 
 
 def section(markdown: str, title: str) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from ensemble.decision.comparison import to_markdown
 from ensemble.decision.decision import Decision
 from ensemble.evaluation import clinical, ledger, subgroups
+from imaging.prepared import Prepared
 
 METRICS = Path("reports/evaluation/metrics.json")
 REPORT = METRICS.parent / "report"
@@ -56,6 +57,8 @@ PROBABILITIES = {
 
 def name_of(key: str) -> str:
     """A measure's name in words, with the probability that it measures."""
+    if key == "patients_unknown":
+        return "share of images whose patient is unknown"
     if key in NAMES:
         return NAMES[key]
     suffix = (
@@ -76,10 +79,17 @@ def probability_table(measured: Mapping[str, Mapping[str, float | None]]) -> lis
 
 
 LEAKS = (
-    "> **The split leaks.** `split.scheme: image` puts images of one patient on both sides, as the published solutions do. "
+    "> **The split leaks: {shared:,} patients have images in more than one part**, as in the published solutions. "
     "In SIIM-ACR the other images of a patient alone predict the label with an AUROC of 0.83: these figures do not hold for "
     "new patients."
 )
+
+
+def split_warnings(prepared: Prepared) -> list[str]:
+    """What every report says of a split that shares patients, or whose patients are unknown; [] for any other."""
+    leaks = [LEAKS.format(shared=prepared.shared_patients)] if prepared.shared_patients else []
+    unknown = prepared.patients.warning
+    return leaks + ([f"> **Warning: {unknown}.**"] if unknown else [])
 
 
 def in_words(measure: Mapping[str, float | None]) -> str:
@@ -103,13 +113,13 @@ def describe(
     points: pd.DataFrame,
     table: pd.DataFrame,
     decision: Decision,
-    scheme: str,
+    warnings: list[str],
     openings: int,
 ) -> str:
     """The report."""
     value = {name: measure["value"] for name, measure in measured.items()}
     lines = ["# Evaluation on the hold-out", ""]
-    lines += [LEAKS, ""] if scheme == "image" else []
+    lines += [line for warning in warnings for line in (warning, "")]
     lines += [
         f"{len(table):,} images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} "
         "positive. Neither training nor the fit of rule and thresholds used them. Intervals: 95 %, over patients; of rates and "

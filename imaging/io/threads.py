@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -35,10 +33,3 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], threads: int) ->
         finally:  # an error or a reader who stops early: do not work through the rest
             for future in waiting:
                 future.cancel()
-
-
-def give_back() -> None:
-    """After large tables were dropped, before something else that is large: glibc keeps freed memory where it lies between
-    what is still in use, and would take new memory beside it. Elsewhere this does nothing."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)

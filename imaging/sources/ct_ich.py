@@ -118,15 +118,27 @@ def _volumes(root: Path, left: _Left) -> Records:
     masks = {_stem(path): path for path in _nifti(root / MASKS, left)}
     for path in _nifti(root / SCANS, left):
         mask = masks.pop(_stem(path), None)
+        if mask and (why := _contradiction(path, mask)):
+            left.rejected.append((str(mask), why))
+            mask = None
         try:
             records += _of_volume(path, mask)
         except RefusedFile as refusal:
             left.rejected.append((str(path), refusal.message))
             continue
         if mask is None:
-            left.notes.append(f"{path.name} has no mask file; its slices are unlabelled.")
+            left.notes.append(f"{path.name} has no mask that fits; its slices are unlabelled.")
     left.rejected += [(str(path), "a mask without its volume") for path in masks.values()]
     return records
+
+
+def _contradiction(path: Path, mask: Path) -> str:
+    """Why a mask lies elsewhere than its scan, by their affines; '' where it fits or either cannot be read."""
+    try:
+        nifti.check_match(path, mask)
+    except RefusedFile as refusal:
+        return refusal.message if refusal.code == "NIFTI-GRID" else ""
+    return ""
 
 
 def _of_volume(path: Path, mask: Path | None) -> Records:

@@ -96,6 +96,8 @@ class World:
             np.stack([s >= 128 for s, one in zip(small, label, strict=True) if one]).astype(np.uint8),
         )
         index.to_parquet(folder / "index.parquet", index=False)
+        record = {"source": "patients.csv", "labelled": len(label), "unknown": 0}
+        write_json(folder / "patients.json", record)
         self.table[["image_id", "patient_id", "fold"]].to_csv(folder / "folds.csv", index=False)
         codes = [rle.encode(mask) for mask in masks]
         pd.DataFrame({"ImageId": index["image_id"], "EncodedPixels": codes}).to_csv(

@@ -21,6 +21,7 @@ from ensemble.metrics import kaggle_dice
 from experiments.settings.decision import EnsembleSettings, EvaluationSettings
 from experiments.statistics.bootstrap import PatientDraws
 from imaging import rle
+from imaging.io.files import write_json
 from imaging.prepared import Prepared
 
 FAST = EvaluationSettings(draws=100, examples=3)
@@ -120,8 +121,29 @@ def test_dice_of_each_image_is_that_of_its_answer() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_a_leaking_split_is_marked() -> None:
-    evaluate.run(FAST, "image")
-    assert "**The split leaks.**" in (REPORT / "report.md").read_text()
+    folds = Path("data/prepared/folds.csv")
+    index = Path("data/prepared/index.parquet")
+    table = pd.read_parquet(index)
+    ids = pd.read_csv(folds, dtype=str).groupby("fold")["image_id"].first().tolist()  # one of each part
+    table.loc[table["image_id"].isin(ids), "patient_id"] = "p0"
+    table.to_parquet(index, index=False)
+    for scheme in ("image", "mmsegmentation"):
+        evaluate.run(FAST, scheme)
+        assert (
+            "**The split leaks: 1 patients have images in more than one part**"
+            in (REPORT / "report.md").read_text()
+        )
+
+
+@pytest.mark.usefixtures("here")
+def test_unknown_patients_are_told_in_report_and_metrics() -> None:
+    warning = "patients unknown: split and intervals are by image"
+    assert warning not in (REPORT / "report.md").read_text()
+    write_json("data/prepared/patients.json", {"source": "image clusters", "labelled": 80, "unknown": 80})
+    measured = evaluate.run(FAST, "patient")
+    assert measured["patients_unknown"]["value"] == 1
+    assert f"> **Warning: {warning}.**" in (REPORT / "report.md").read_text()
+    assert json.loads(METRICS.read_text())["patients_unknown"]["note"] == warning
 
 
 @pytest.mark.usefixtures("here")

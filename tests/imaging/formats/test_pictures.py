@@ -109,10 +109,43 @@ def test_orientation_is_ignored(tmp_path, suffix, orientation):
     picture = smooth_picture()
     path = saved(tmp_path, picture, f"a.{suffix}", exif=exif)
     assert Image.open(path).getexif()[0x0112] == orientation
-    pixels = reader.read(path).pixels
+    radiograph = reader.read(path)
+    pixels = radiograph.pixels
+    assert [
+        note.startswith(f"EXIF orientation {orientation} is ignored") for note in radiograph.facts.notes
+    ] == ([True] if orientation > 1 else [])
     assert pixels.shape == picture.shape
     assert np.abs(pixels.astype(int) - picture).max() < (8 if suffix == "jpg" else 1)
     assert reader.read(path, 48).pixels.shape in ((48, 60), (96, 120))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("bits", [10, 12, 14, 15])
+def test_fewer_bits_in_16_are_stretched_as_dicoms_are(tmp_path, suffix, bits):
+    """0.1 to 0.95 of the bits' range become 0 to 1, as imaging.dicom displays 10 to 16 bits without a window."""
+    values = np.rint(np.linspace(0.1, 0.95, 720) * (2**bits - 1)).astype(np.uint16).reshape(24, 30)
+    radiograph = reader.read(saved(tmp_path, values, f"a.{suffix}"))
+    low, high = int(values.min()), int(values.max())
+    np.testing.assert_array_equal(
+        radiograph.pixels, np.rint((values.astype(float) - low) / (high - low) * 65535)
+    )
+    assert radiograph.facts.notes == (f"a 16-bit file with {bits} bits: greys are stretched over its range",)
+    study = files.write(tmp_path / "a.dcm", values, stored=bits)
+    np.testing.assert_array_equal(radiograph.pixels, dicom.read(study).pixels)
+
+
+def test_a_12_bit_tiff(tmp_path):
+    """Twelve bits a pixel, packed."""
+    values = np.array([[0xFFF, 0x800], [0x400, 0x000]])
+    packed = bytes([0xFF, 0xF8, 0x00, 0x40, 0x00, 0x00])
+    entries = [(256, 3, 1, 2), (257, 3, 1, 2), (258, 3, 1, 12), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8), (277, 3, 1, 1),
+               (278, 3, 1, 2), (279, 4, 1, 6)]  # fmt: skip
+    table = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    head = b"II*\0" + struct.pack("<I", 14) + packed + struct.pack("<H", len(entries)) + table + bytes(4)
+    (tmp_path / "a.tif").write_bytes(head)
+    radiograph = reader.read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(radiograph.pixels, np.rint(values / 4095 * 65535))
+    assert "12 bits" in radiograph.facts.notes[0]
 
 
 def test_a_turned_tiff_that_counts_from_white(tmp_path):

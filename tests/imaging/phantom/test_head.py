@@ -129,7 +129,7 @@ def test_volumes(tmp_path):
     listing = list_studies(settings(tmp_path))
     assert listing.records["image_id"].tolist() == ["049_1", "049_2", "049_3", "051_1", "051_2", "051_3"]
     assert "NIFTI-MASK: 8 x 8 x 2 voxels, but its mask" in listing.rejected["reason"][0]
-    assert "051.nii has no mask file; its 3 slices are unlabelled." in listing.notes
+    assert "051.nii has no mask that fits; its slices are unlabelled." in listing.notes
     prepare.run(settings(tmp_path, refused_share=0.5), tmp_path / "prepared", tmp_path / "reports")
     data = Prepared(tmp_path / "prepared")
     assert data.index["label"].fillna(9).tolist() == [0, 1, 0, 9, 9, 9]
@@ -220,3 +220,34 @@ def test_the_stage_writes_the_kind_asked_for(tmp_path, monkeypatch):
     stage.main()
     assert len(list((tmp_path / "data/phantom/Patients_CT").rglob("brain/[0-9].jpg"))) >= 9
     assert list_studies(DataSettings()).finding == "haemorrhage"
+
+
+def test_a_mask_whose_affine_contradicts_its_scan_is_rejected(tmp_path):
+    nibabel = pytest.importorskip("nibabel", reason="the extra `ct` is not installed")
+    for folder in ("ct_scans", "masks"):
+        (tmp_path / folder).mkdir()
+    labels = np.zeros((8, 8, 3), np.uint8)
+    labels[1:3, 1:3, 1] = 1
+    scan = np.diag([-0.5, -0.5, 5, 1])
+    for patient, affine in (("049", scan), ("050", np.diag([0.5, -0.5, 5, 1]))):
+        nibabel.save(nibabel.Nifti1Image(labels.astype(np.int16), scan), tmp_path / f"ct_scans/{patient}.nii")
+        nibabel.save(nibabel.Nifti1Image(labels, affine), tmp_path / f"masks/{patient}.nii")
+    listing = list_studies(settings(tmp_path))
+    assert listing.records["mask"].notna().tolist() == [True] * 3 + [False] * 3
+    assert listing.records["rle"].isna().all()  # unlabelled, not negative
+    assert listing.rejected["reason"][0].startswith("NIFTI-GRID: ")
+    assert listing.rejected["input"].tolist() == [str(tmp_path / "masks/050.nii")]
+
+
+@pytest.mark.parametrize("ending", ["_HGE_Seg", "_hge_seg", "_HGE_SEG"])
+def test_a_mask_is_known_by_its_ending_in_any_case(tmp_path, ending):
+    slices(tmp_path, "049", 1)
+    slices(tmp_path, "049", 2, BLOOD)
+    folder = next((tmp_path / "Patients_CT").rglob("2_HGE_Seg.*")).parent
+    mask = next(folder.glob("2_HGE_Seg.*"))
+    mask.rename(folder / f"2{ending}{mask.suffix}")
+    (folder / f"2 segmented{mask.suffix}").write_bytes(b"")
+    listing = list_studies(settings(tmp_path))
+    assert listing.records["image_id"].tolist() == ["049_1", "049_2"]
+    assert listing.records["mask"].notna().tolist() == [False, True]
+    assert listing.rejected["reason"].tolist() == ["named like a mask, but not <slice>_HGE_Seg"]
