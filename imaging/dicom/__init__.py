@@ -12,7 +12,7 @@ from pathlib import Path
 from imaging.decoding import budget
 from imaging.decoding.radiograph import Facts, Radiograph, RefusedFile, load, naming, to_uint8
 from imaging.dicom import colour, groups, metadata, parser, windowing
-from imaging.dicom import pixels as dicom_frame
+from imaging.dicom import pixels as frame
 
 __all__ = ["Facts", "Radiograph", "RefusedFile", "decode", "read", "to_uint8"]
 
@@ -36,13 +36,13 @@ def decode(data: bytes, side: int | None = None) -> Radiograph:
     """As `read`, from a file's bytes."""
     header, element = parser.parse(data)
     header = groups.flattened(header)
-    height, width = shape = dicom_frame.check(header, element)
+    height, width = shape = frame.check(header, element)
     with budget.hold(height * width):
         if colour.is_colour(header):
-            pixels = colour.to_grey(header, dicom_frame.decode(header, element, shape))
+            pixels = colour.to_grey(header, frame.decode(header, element, shape))
         else:
             # averages of stored values are averages of greys only where the one is proportional to the other
             reduced = side if windowing.is_plain(header) else None
-            pixels = windowing.display(header, dicom_frame.decode(header, element, shape, reduced))
+            pixels = windowing.display(header, frame.decode(header, element, shape, reduced))
         pixels = pixels if side is None else to_uint8(pixels)
     return Radiograph(pixels, metadata.facts(header, height, width))
