@@ -21,7 +21,7 @@ from pydicom.pixels import pixel_array
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
-from benchmarks.rows import Row, against
+from benchmarks.timing import Row, against
 from imaging import dicom
 from imaging.dicom import parser as dicom_file
 from imaging.dicom import pixels

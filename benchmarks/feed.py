@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks import timing
-from benchmarks.rows import Row, against, table
+from benchmarks.timing import Row, against, table
 from imaging import prepare, rle
 from imaging.data import augment, augment_batch
 from imaging.data.dataset import Images

@@ -21,7 +21,7 @@ import classification.model
 from benchmarks import timing
 from benchmarks.networks import infer, plain, unet
 from benchmarks.rle import copied_encode
-from benchmarks.rows import Row, table
+from benchmarks.timing import Row, table
 from ensemble import submit
 from ensemble.decision.decision import Decision
 from ensemble.evidence.calibration import Sigmoid

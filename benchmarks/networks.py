@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import timing
-from benchmarks.limits import has_bf16
-from benchmarks.rows import Row, table
+from benchmarks.timing import Row, has_bf16, table
 from ensemble.inference.predictor import Member
 from ensemble.onnx_export import write
 from ensemble.runtimes import parity, quantise

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
 from benchmarks.rle import copied_decode
-from benchmarks.rows import Row, against
+from benchmarks.timing import Row, against
 from imaging.io.npy_writer import RowWriter, row_writer
 from imaging.io.threads import cores, ordered_map
 from imaging.phantom.dataset import write

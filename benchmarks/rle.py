@@ -15,7 +15,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
-from benchmarks.rows import Row
+from benchmarks.timing import Row
 from imaging import rle
 
 SIDE = 1024

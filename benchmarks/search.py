@@ -19,7 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import timing
-from benchmarks.rows import Row
+from benchmarks.timing import Row
 from ensemble.evidence.evidence import UNIT
 from ensemble.evidence.histograms import above, histogram
 from experiments.statistics.threshold_search import triplet_surface

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import decode, feed, folder, limits, networks, prepare, rle, search
-from benchmarks.rows import Row, table
+from benchmarks import decode, feed, folder, networks, prepare, rle, search, timing
+from benchmarks.timing import Row, table
 from imaging.io.files import write_json
 
 MODULES: dict[str, Callable[[], list[Row]]] = {
@@ -38,9 +38,9 @@ def main() -> None:
         start = time.perf_counter()
         rows += MODULES[name]()
         print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
-    print(f"\n{limits.machine()}\n")
+    print(f"\n{timing.machine()}\n")
     print(table(rows))
-    print("\nPhysical limits here:", "; ".join(f"{key} {value}" for key, value in limits.measured().items()))
+    print("\nPhysical limits here:", "; ".join(f"{key} {value}" for key, value in timing.measured().items()))
     write_json(given.output, as_json(rows))
     missed = [row.name for row in rows if row.verdict == "missed"]
     print(f"Written: {given.output}. Missed: {'; '.join(missed) or 'none'}")

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks import gpu, gpu_recipes, suite
 from benchmarks.gpu_cases import TINY, Case, flops
-from benchmarks.rows import Row, against, table
+from benchmarks.timing import Row, against, table
 from experiments.hardware import Hardware
 from tests.experiments.hardware_cases import CPU, H200
 
