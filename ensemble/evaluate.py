@@ -1,4 +1,4 @@
-"""Stage `evaluate`: what the fitted decision is worth on the locked hold-out, which nothing before has seen.
+"""Stage `evaluate`: measure the fitted decision on the locked hold-out, which no stage before has read.
 
 python -m ensemble.evaluate
 Applies decision.json to the hold-out's predictions and writes reports/evaluation/. No other module reads these predictions.
@@ -131,13 +131,13 @@ def check_same_data(decision: Decision, prepared: Prepared, scheme: str) -> None
 
 
 def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Prepared) -> pd.DataFrame:
-    """One row an image: its facts, its probabilities, what was submitted and how well it fits."""
+    """One row an image: its facts, its probabilities, what was submitted, and its Dice."""
     level, prob = crossfit.apply(decision, cases)
     rows = prepared.index.iloc[prepared.rows(cases.image_id)].reset_index(drop=True)
-    said = cases.evidence.above[np.arange(len(cases)), level].astype(np.int64)
+    predicted = cases.evidence.above[np.arange(len(cases)), level].astype(np.int64)
     dice = cases.dice_at(level)
     if not decision.post_processing.idle:
-        said, dice = finished(decision, level, said, dice, cases, found, prepared)
+        predicted, dice = post_processed(decision, level, predicted, dice, cases, found, prepared)
     return pd.DataFrame(
         {
             "image_id": cases.image_id,
@@ -150,10 +150,10 @@ def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Pr
             "calibrated": decision.calibrator(cases.evidence.raw),
             "prob": prob,
             "skipped": crossfit.skipped(decision, cases),
-            "submitted": said > 0,
+            "submitted": predicted > 0,
             "level": level,
             "true_area": cases.hit[:, 0],
-            "predicted_area": said,
+            "predicted_area": predicted,
             "pixels": cases.evidence.pixels,
             "true_share": cases.hit[:, 0] / cases.evidence.pixels,
             "agreement": cases.evidence.agreement,
@@ -163,25 +163,29 @@ def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Pr
     )
 
 
-def finished(
+def post_processed(
     decision: Decision,
     level: NDArray[np.int64],
-    said: NDArray[np.int64],
+    predicted: NDArray[np.int64],
     dice: NDArray[np.float64],
     cases: Cases,
     found: Predictions,
     prepared: Prepared,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Area and Dice (N,) after the last touches, which histograms cannot tell: on the pixels of the submitted masks."""
+    """Area and Dice (N,) after post-processing, which needs the submitted masks' pixels."""
     place = {image_id: i for i, image_id in enumerate(cases.image_id)}
     submitted = {image_id for image_id, i in place.items() if level[i] < NOTHING}
-    said, dice, truth = said.copy(), dice.copy(), prepared.truth[prepared.truth.index.isin(submitted)]
+    predicted, dice, truth = (
+        predicted.copy(),
+        dice.copy(),
+        prepared.truth[prepared.truth.index.isin(submitted)],
+    )
     for image_id, pixels, _ in original_maps(found, decision.masks, prepared, submitted):
         i = place[image_id]
         mask = decision.post_processing(pixels >= level[i])
-        said[i] = np.count_nonzero(mask)
+        predicted[i] = np.count_nonzero(mask)
         dice[i] = metrics.kaggle_dice(mask, rle.decode(truth[image_id], pixels.shape))
-    return said, dice
+    return predicted, dice
 
 
 def rules_on_holdout(decision: Decision, cases: Cases, draws: PatientDraws) -> pd.DataFrame:
@@ -205,7 +209,7 @@ def plots(table: pd.DataFrame, bins: int) -> dict[str, pd.DataFrame]:
     return {
         "roc": pd.DataFrame({"fpr": fpr, "tpr": tpr}),
         "precision_recall": pd.DataFrame({"recall": recall, "precision": precision}),
-        "calibration": pd.DataFrame({"said": mean, "observed": observed, "images": count})[count > 0],
+        "calibration": pd.DataFrame({"predicted": mean, "observed": observed, "images": count})[count > 0],
         "dice_by_area": positive[["image_id", "true_area", "dice"]],
     }
 
@@ -242,9 +246,11 @@ def overlays(
     for image_id, level, _ in original_maps(found, decision.masks, prepared, wanted):
         true = rle.decode(truth[image_id], level.shape)
         cut = int(rows["level"][image_id])
-        said = decision.post_processing(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
+        predicted = (
+            decision.post_processing(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
+        )
         pictures[image_id] = overlay_sheets.draw(
-            prepared.images[int(prepared.rows([image_id])[0])], true, said
+            prepared.images[int(prepared.rows([image_id])[0])], true, predicted
         )
     captions = {i: evaluation_report.caption(*rows.loc[i, ["prob", "label", "dice"]]) for i in wanted}
     for name, sheet in chosen.items():

@@ -149,7 +149,7 @@ def reliability(label: Bools, prob: Floats, bins: int = 15) -> tuple[Floats, Flo
 
 
 def expected_calibration_error(label: Bools, prob: Floats, bins: int = 15) -> float:
-    """Mean distance between said and seen frequency over equal-width bins, weighted by images (Guo et al.
+    """Mean distance between predicted and observed frequency over equal-width bins, weighted by images (Guo et al.
     2017, eq. 3)."""
     mean, observed, count = reliability(label, prob, bins)
     used = count > 0

@@ -41,11 +41,11 @@ def compare(
     empty = np.where(cases.label, 0.0, 1.0)
     rows = []
     for name, values in {**dice, "(all empty)": empty}.items():
-        said = submitted.get(name, np.zeros(len(cases), bool))
+        drawn = submitted.get(name, np.zeros(len(cases), bool))
         unseen = float(skipped[name].mean()) if name in skipped else float("nan")
         difference = draws.mean(values - dice[chosen])
         low, high = percentile_interval(difference, draws.patients())
-        row = rule_row(name, values, said, cases.label, draws)
+        row = rule_row(name, values, drawn, cases.label, draws)
         rows.append(
             row
             | {

@@ -11,18 +11,17 @@ from typing import Any
 
 import numpy as np
 
+from ensemble.decision import cascade
 from ensemble.decision.decision import Decision
 from ensemble.decision.postprocess import PostProcessing
 from ensemble.evidence import calibration, probability
 from ensemble.evidence.evidence import Cases, Evidence, concatenate
-from ensemble.evidence.histograms import NOTHING
 from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.probability import ensemble_probability, learn_weights
 from ensemble.rules import RULES
 from experiments.settings.decision import EnsembleSettings, Space
 from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.nested_score import patient_groups
-from experiments.statistics.threshold_search import UNIT
 
 FittedOn = Callable[[Bools], tuple[MaskEnsemble, Cases]]
 """Training rows (N,) -> the ensemble of mask models fitted to them alone, and all N cases as it shows them."""
@@ -30,7 +29,7 @@ FittedOn = Callable[[Bools], tuple[MaskEnsemble, Cases]]
 
 @dataclass(frozen=True)
 class Nested:
-    """What is said of N images by decisions that were fitted without them, and the images as their own ensemble shows them.
+    """Predictions for N images by decisions that were fitted without them, and the images as their own ensemble shows them.
 
     levels, skipped: (N,) by kind of rule; raw, calibrated, prob: (N,) the classifier ensemble as it is, calibrated,
     and what the rules saw (another number only where it is stacked)."""
@@ -58,7 +57,8 @@ def fit(
     """
     weights = _classifier_weights(cases, settings)
     cases = reweighted(cases, weights, settings.classifier_average)
-    model, prob, losses = probability.fit(cases, probability.groups(cases), settings)
+    group = probability.groups(cases)
+    model, prob, losses = probability.fit(cases, group, settings)
     seen = cases.with_prob(prob)
     decisions = {}
     for kind in kinds:
@@ -71,14 +71,14 @@ def fit(
             probability=model,
             calibrator=_calibrator(cases, model),
             rule=rule,
-            floor=floor_of(seen, level, settings.cascade_cost) if settings.cascade else 0.0,
+            floor=cascade.fit_floor(seen, level, group, settings.cascade_cost) if settings.cascade else 0.0,
             post_processing=post_processing_of(settings),
         )
     return decisions, losses
 
 
 def apply(decision: Decision, cases: Cases) -> tuple[Ints, Floats]:
-    """Levels (N,) and probabilities (N,) of images as one batch; as in an answer, a skipped one's is the classifiers'."""
+    """Levels (N,) and probabilities (N,) of images as one batch; as in prediction, a skipped image has the classifiers'."""
     decision, evidence = _as_batch(decision, cases)
     unseen = evidence.raw < decision.lower_bound()
     return decision.thresholds(evidence), np.where(unseen, decision.calibrator(evidence.raw), evidence.prob)
@@ -113,7 +113,7 @@ def nested(
     for g in np.unique(group):
         masks, shown = fitted_on(group != g)
         decisions, _ = fit(shown.take(group != g), names, kinds, masks, settings)
-        parts.append(_said(decisions, shown.take(group == g)))
+        parts.append(_predicted(decisions, shown.take(group == g)))
         order.append(np.flatnonzero(group == g))
     back = np.argsort(np.concatenate(order))
     return Nested(
@@ -127,20 +127,8 @@ def nested(
     )
 
 
-def floor_of(cases: Cases, level: Ints, cost: float) -> float:
-    """Raw classifier probability below which masks are given up: on the way up to it, what they earned over leaving
-    the images empty never added up to more than `cost` of the score. 0 where all masks together earn no more.
-
-    cases: N images with their raw probability; level: (N,) where the rule cuts their masks, 256 for none."""
-    value, place = np.unique(cases.evidence.raw, return_inverse=True)
-    gain = np.zeros(len(value), np.int64)
-    np.add.at(gain, place, cases.units[np.arange(len(cases)), level] - cases.units[:, NOTHING])
-    dear = np.cumsum(gain) > int(cost * len(cases) * UNIT)
-    return float(value[dear.argmax()]) if dear.any() else 0.0
-
-
 def post_processing_of(settings: EnsembleSettings) -> PostProcessing:
-    """The last touches that the settings ask for."""
+    """The post-processing that the settings ask for."""
     return PostProcessing(
         min_component=settings.min_component,
         fill_holes=settings.fill_holes,
@@ -149,8 +137,8 @@ def post_processing_of(settings: EnsembleSettings) -> PostProcessing:
     )
 
 
-def _said(decisions: dict[str, Decision], cases: Cases) -> Nested:
-    """What decisions say of images as one batch; probabilities are the same in all decisions."""
+def _predicted(decisions: dict[str, Decision], cases: Cases) -> Nested:
+    """Predictions of decisions for images as one batch; probabilities are the same in all decisions."""
     some = next(iter(decisions.values()))
     evidence = _as_batch(some, cases)[1]
     return Nested(

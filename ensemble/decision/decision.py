@@ -36,7 +36,7 @@ PATH = f"{FOLDER}/decision.json"
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is said about one image.
+    """The prediction for one image.
 
     mask: bool (H, W), empty if nothing is submitted; prob: calibrated probability of a pneumothorax; raw:
     the classifier ensemble's own; level: where the map was cut, 256 for no mask; skipped: ruled out
@@ -68,7 +68,7 @@ class Decision(Settings):
     probability: Probability
     """From evidence to the calibrated probability that the rule sees."""
     calibrator: Calibrator
-    """Of the classifier ensemble alone: the probability said of images that are skipped."""
+    """Of the classifier ensemble alone: the probability of images that are skipped."""
     rule: AnyRule
     """Whether to submit a mask, and at which level to cut it."""
     floor: float = Field(default=0.0, ge=0, le=1)
@@ -172,8 +172,8 @@ class Decision(Settings):
         evidence = evidence.with_prob(self.probability(evidence))
         cut = int(self.thresholds(evidence)[0])
         mask = self.post_processing(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
-        said, needed = self.rule.reason(evidence), self.rule.needed(evidence)
-        return Prediction(mask, float(evidence.prob[0]), raw, cut, False, said, level, needed)
+        reason, needed = self.rule.reason(evidence), self.rule.needed(evidence)
+        return Prediction(mask, float(evidence.prob[0]), raw, cut, False, reason, level, needed)
 
     def seen(self, evidence: Evidence) -> Evidence:
         """Evidence (N) with the probability that the rule sees in place of what it held."""

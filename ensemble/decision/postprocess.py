@@ -1,5 +1,4 @@
-"""Last touches to a mask: small parts removed, holes filled, the edge moved out. All sizes are in reference
-pixels.
+"""Post-processing of a mask: remove small parts, fill holes, dilate. All sizes are in reference pixels.
 
 A size means the same lesion on every image: areas are scaled by the ratio of pixels, lengths by its root.
 """
@@ -15,7 +14,7 @@ from imaging.io.config import Settings
 
 
 class PostProcessing(Settings):
-    """What is done to a mask after it is cut; nothing by default."""
+    """Post-processing after a mask is cut; none by default."""
 
     min_component: int = Field(default=0, ge=0)
     """Connected parts (8 neighbours) of fewer reference pixels are removed."""
@@ -32,7 +31,7 @@ class PostProcessing(Settings):
         return not (self.min_component or self.fill_holes or self.dilate)
 
     def __call__(self, mask: Bools) -> Bools:
-        """The finished mask bool (H, W)."""
+        """The processed mask bool (H, W)."""
         if self.idle or not mask.any():
             return mask
         ratio = mask.size / self.reference

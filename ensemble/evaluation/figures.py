@@ -54,7 +54,7 @@ def search_surface(cases: Cases, rule: Rule) -> Figure:
 
 
 def reliability(label: Bools, probs: dict[str, Floats], bins: int) -> Figure:
-    """Said against seen frequency of several sets of probabilities, first the one before calibration; a point's area grows
+    """Predicted against observed frequency of several sets of probabilities, first the uncalibrated one; a point's area grows
     with its images, its bar is one standard error. Below: how many images each set has in each bin."""
     figure, (axes, below) = new_figure(5.8, 6.2, 2, 1)
     if spec := axes.get_subplotspec():
@@ -87,7 +87,7 @@ def reliability(label: Bools, probs: dict[str, Floats], bins: int) -> Figure:
         edges = np.linspace(0, 1, bins + 1)
         below.stairs(count, edges, color=colour, linewidth=1.4)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.05), ylabel="share of positive images")
-    axes.set_title("Calibration: said against seen, expected calibration error")
+    axes.set_title("Calibration: predicted and observed frequency")
     figure.legend(
         *axes.get_legend_handles_labels(),
         loc="outside lower center",
@@ -96,7 +96,7 @@ def reliability(label: Bools, probs: dict[str, Floats], bins: int) -> Figure:
         columnspacing=1,
         handlelength=1,
     )
-    below.set(xlim=(-0.02, 1.02), yscale="log", xlabel="probability said", ylabel="images")
+    below.set(xlim=(-0.02, 1.02), yscale="log", xlabel="predicted probability", ylabel="images")
     return figure
 
 

@@ -51,11 +51,11 @@ def _in_rows(ids: list[str], examples: int) -> Rows:
     return {" " * k: ids[k * examples : (k + 1) * examples] for k in range(2) if ids[k * examples :]}
 
 
-def draw(image: NDArray[np.uint8], true: Bools, said: Bools, weight: int = 2) -> NDArray[np.uint8]:
+def draw(image: NDArray[np.uint8], true: Bools, predicted: Bools, weight: int = 2) -> NDArray[np.uint8]:
     """An image uint8 (S, S) as RGB uint8 (SIDE, SIDE, 3) with both outlines; masks bool of any size."""
     grey = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
-    for mask, colour in ((true, OUTLINE), (said, SAID)):
+    for mask, colour in ((true, OUTLINE), (predicted, SAID)):
         large = cv2.resize(mask.astype(np.uint8) * 255, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
         outlines, _ = cv2.findContours((large >= 128).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         rgb = tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))

@@ -1,8 +1,6 @@
-"""Calibration of the classifier ensemble: of the images said to be 0.7, seven in ten shall have a
-pneumothorax.
+"""Calibration of the classifier ensemble: of the images scored 0.7, 70 % should be positive.
 
-Calibrators are plain numbers in JSON, rising in their argument, and know how far an image must come
-(`least_raw`)."""
+Calibrators are plain numbers in JSON and monotone, so that a bound on the raw probability follows from one on the calibrated."""
 
 from __future__ import annotations
 
