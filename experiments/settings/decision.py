@@ -65,7 +65,7 @@ class EnsembleSettings(Settings):
     """Never submit below a classifier probability under which masks earned next to nothing out of fold, whatever the rule;
     the mask models need not run there. (What the rule itself rules out is skipped in any case.)"""
     cascade_cost: float = Field(default=0.001, ge=0, lt=1)
-    """Score that the cascade may cost where it is fitted; 0: none, the floor then lies below the first mask that earns.
+    """Score that the cascade may cost on images it was not fitted to, by cross-fitting; 0: give up no mask that earned.
     A thousandth is a third of the score's standard error on 10,000 images."""
     reference_side: int = Field(default=1024, ge=32)
     """Areas are counted in pixels of an image of this side, and rescaled to each image's own size."""
