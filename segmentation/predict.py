@@ -17,7 +17,7 @@ from tqdm import tqdm
 from experiments.networks import fold_predictions, inference
 from experiments.networks.inference import quantise
 from imaging.data.dataset import Images
-from imaging.io import command
+from imaging.io import command, map_archive
 from imaging.io.files import atomic, write_json
 from imaging.prepared import Prepared
 from segmentation.architectures import load
@@ -37,7 +37,7 @@ def batches(tasks: Tasks, prepared: Prepared) -> Iterator[NDArray[np.uint8]]:
 
 
 def predict(model: str, part: str, prepared: Prepared) -> Path:
-    """Write maps.npy uint8 (M, s, s) and ids.parquet (image_id, fold), a row for each image and network that predicts it."""
+    """Write maps.zip (M maps uint8 (s, s)) and ids.parquet (image_id, fold), a row for each image and its network."""
     tasks = list(fold_predictions.tasks("segmentation", model, part, prepared))
     names = prepared.index["image_id"].to_numpy()
     ids = pd.concat(
@@ -45,31 +45,29 @@ def predict(model: str, part: str, prepared: Prepared) -> Path:
     )
     folder = fold_predictions.folder_of("segmentation", model, part)
     with (
-        atomic(folder / "maps.npy") as temporary,
+        atomic(folder / "maps.zip") as temporary,
         tqdm(total=len(ids), desc=f"{model} {part}", disable=None) as bar,
     ):
-        maps, done = None, 0
-        for batch in batches(tasks, prepared):
-            if maps is None:
-                maps = np.lib.format.open_memmap(
-                    temporary, mode="w+", dtype=np.uint8, shape=(len(ids), *batch.shape[1:])
-                )
-            maps[done : done + len(batch)] = batch
-            done += len(batch)
-            bar.update(len(batch))
-        del maps  # flushes
+        map_archive.write(temporary, counted(batches(tasks, prepared), bar), len(ids))
     with atomic(folder / "ids.parquet") as temporary:
         ids.to_parquet(temporary, index=False)
     return folder
 
 
+def counted(arrays: Iterator[NDArray[np.uint8]], bar: tqdm) -> Iterator[NDArray[np.uint8]]:
+    """The same batches, shown on the progress bar."""
+    for batch in arrays:
+        yield batch
+        bar.update(len(batch))
+
+
 def out_of_fold_summary(folder: Path, prepared: Prepared) -> dict[str, float]:
     """Metrics of the predictions at one half, at the network's size."""
-    maps = np.load(folder / "maps.npy", mmap_mode="r")
+    maps = map_archive.MapArchive(folder / "maps.zip")
     rows = prepared.rows(pd.read_parquet(folder / "ids.parquet")["image_id"])
     truth = Images(prepared, rows, maps.shape[1], None, seed=0, masks=True)
     found = [
-        counts(torch.from_numpy(maps[[i]])[None] / 255, truth[i]["mask"][None]) for i in range(len(rows))
+        counts(torch.tensor(maps[i])[None, None] / 255, truth[i]["mask"][None]) for i in range(len(rows))
     ]
     return summary(torch.cat(found))
 

@@ -1,8 +1,8 @@
 """The two stages' predictions as they lie on the disk: checked, and opened without being read whole.
 
 predictions/classification/<model>/<part>/predictions.parquet: image_id, fold, prob.
-predictions/segmentation/<model>/<part>/: ids.parquet (image_id, fold), whose row j belongs to maps.npy[j],
-uint8 (n, s, s)."""
+predictions/segmentation/<model>/<part>/: ids.parquet (image_id, fold), whose row j belongs to map j of
+maps.zip, uint8 (s, s)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from imaging.io.config import read_yaml
+from imaging.io.map_archive import MapArchive
 
 FOLDER = "predictions"
 STAGES = ("classification", "segmentation")
@@ -25,7 +25,7 @@ class MaskMaps:
     asked for."""
 
     table: pd.DataFrame
-    maps: NDArray[np.uint8]
+    maps: MapArchive
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,14 @@ def read_images(folder: Path) -> pd.DataFrame:
 
 def read_maps(folder: Path) -> MaskMaps:
     """Open one segmentation model's maps."""
-    path = folder / "maps.npy"
+    path = folder / "maps.zip"
     table = _table(folder / "ids.parquet", ["image_id", "fold"])
     try:
-        maps = np.load(path, mmap_mode="r", allow_pickle=False)
+        maps = MapArchive(path)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file; run `dvc repro predict_segmentation`") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: not a NumPy array: {error}") from error
-    if maps.dtype != np.uint8 or maps.ndim != 3 or maps.shape[1] != maps.shape[2] or len(maps) != len(table):
-        raise ValueError(
-            f"{path}: expected uint8 ({len(table)}, s, s) as ids.parquet says, found {maps.dtype} {maps.shape}"
-        )
+    if maps.shape[1] != maps.shape[2] or len(maps) != len(table):
+        raise ValueError(f"{path}: expected {len(table)} square maps as ids.parquet says, found {maps.shape}")
     return MaskMaps(table, maps)
 
 

@@ -24,6 +24,7 @@ from ensemble.rules.gate import Gate
 from experiments.networks import weights
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from imaging import rle
+from imaging.io import map_archive
 from imaging.io.files import sha256, write_json
 
 
@@ -117,7 +118,9 @@ class World:
                 folder = self.root / "predictions" / "segmentation" / name / part
                 folder.mkdir(parents=True)
                 self.ids(pairs).to_parquet(folder / "ids.parquet", index=False)
-                np.save(folder / "maps.npy", np.stack([self.map(row) for _, row, _ in pairs]))
+                map_archive.write(
+                    folder / "maps.zip", [np.stack([self.map(row) for _, row, _ in pairs])], len(pairs)
+                )
 
         for folder in sorted((self.root / "predictions").glob("*/*")):
             files = {

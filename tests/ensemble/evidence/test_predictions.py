@@ -17,10 +17,15 @@ from ensemble.evidence.probability import fold_mean
 from ensemble.fit import mask_ensembles
 from experiments.settings.decision import EnsembleSettings
 from imaging import rle
+from imaging.io import map_archive
 from imaging.prepared import Prepared
 
 TABLE = Path("predictions/classification/a/oof/predictions.parquet")
-MAPS = Path("predictions/segmentation/u/oof/maps.npy")
+MAPS = Path("predictions/segmentation/u/oof/maps.zip")
+
+
+def write_maps(path: Path, maps: np.ndarray) -> None:
+    map_archive.write(path, [maps], len(maps))
 
 
 def read() -> predictions.Predictions:
@@ -47,13 +52,13 @@ def change_table(change) -> None:
             r"classification/a and .* predict different images \(1 differ",
         ),
         (lambda: change_table(lambda t: t[:0]), "no rows"),
-        (lambda: MAPS.unlink(), r"u/oof/maps\.npy: no such file"),
-        (lambda: MAPS.write_bytes(b"x"), r"maps\.npy: not a NumPy array"),
+        (lambda: MAPS.unlink(), r"u/oof/maps\.zip: no such file"),
+        (lambda: MAPS.write_bytes(b"x"), r"maps\.zip: not a zip file"),
         (
-            lambda: np.save(MAPS, np.zeros((3, 4, 4), np.uint8)),
-            r"expected uint8 \(120, s, s\).*found uint8 \(3, 4, 4\)",
+            lambda: write_maps(MAPS, np.zeros((3, 4, 4), np.uint8)),
+            r"expected 120 square maps.*found \(3, 4, 4\)",
         ),
-        (lambda: np.save(MAPS, np.zeros((120, 4, 4), np.float32)), "found float32"),
+        (lambda: write_maps(MAPS, np.zeros((120, 4, 5), np.uint8)), r"found \(120, 4, 5\)"),
     ],
 )
 def test_damaged_files_are_refused_by_name(world, damage, message) -> None:
@@ -108,7 +113,7 @@ def test_holdout_images_are_means_over_folds(world) -> None:
     assert len(prob) == 3
     assert cases.evidence.raw[5] == pytest.approx(1 / (1 + np.exp(-np.mean(np.log(prob / (1 - prob))))))
     rows = np.flatnonzero(found.segmentation["u"].table["image_id"] == cases.image_id[5])
-    mean = np.rint(found.segmentation["u"].maps[rows].mean(axis=0)).astype(np.uint8)
+    mean = np.rint(np.mean([found.segmentation["u"].maps[row] for row in rows], axis=0)).astype(np.uint8)
     assert cases.evidence.above[5, 90] == (resized(mean, world.shape) >= 90).sum()
     assert cases.fold[5] == -1
 
@@ -120,8 +125,9 @@ def test_mean_of_one_fold_is_itself() -> None:
 
 @pytest.mark.parametrize("average", ["probability", "centred"])
 def test_mask_ensemble_is_learned(world, average) -> None:
-    spoiled = Path("predictions/segmentation/v/oof/maps.npy")
-    np.save(spoiled, np.random.default_rng(0).integers(0, 256, np.load(spoiled).shape).astype(np.uint8))
+    spoiled = Path("predictions/segmentation/v/oof/maps.zip")
+    shape = map_archive.MapArchive(spoiled).shape
+    write_maps(spoiled, np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8))
     found, settings = read(), EnsembleSettings(average=average, shrinkage=0.0)
     ensemble = mask_weights.fit(mask_weights.map_statistics(found, Prepared()), found, settings)
     assert ensemble.weights["u"] > 0.8
