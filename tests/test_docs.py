@@ -127,6 +127,20 @@ def exists(module: str) -> bool:
     return path.with_suffix(".py").exists() or (path / "__main__.py").exists()
 
 
+def test_pages_named_in_the_code_exist() -> None:
+    packages = ("imaging", "experiments", "classification", "segmentation", "ensemble", "benchmarks")
+    files = [
+        path
+        for package in packages
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in (".py", ".yaml")
+    ]
+    named = {
+        (name(path), page) for path in files for page in re.findall(r"\bdocs/[\w/-]+\.md\b", path.read_text())
+    }
+    assert sorted((file, page) for file, page in named if not (ROOT / page).exists()) == []
+
+
 @pytest.mark.slow
 def test_the_site_builds_strictly_and_loads_nothing_from_elsewhere() -> None:
     if importlib.util.find_spec("zensical") is None:
