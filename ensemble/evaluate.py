@@ -10,33 +10,27 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ensemble import metrics
 from ensemble.decision import crossfit
 from ensemble.decision.comparison import compare, submitted_at
 from ensemble.decision.decision import FOLDER as DECISIONS
 from ensemble.decision.decision import PATH, Decision
-from ensemble.evaluation import clinical, figures, ledger, overlay_sheets, subgroups
+from ensemble.decision.image_table import per_image
+from ensemble.evaluation import clinical, ledger, pictures, subgroups
 from ensemble.evaluation import report as evaluation_report
 from ensemble.evaluation.holdout_metrics import Measured, measure
 from ensemble.evaluation.report import METRICS, REPORT
 from ensemble.evidence import lineage, predictions
-from ensemble.evidence.calibration import calibration_steps
 from ensemble.evidence.evidence import Cases
-from ensemble.evidence.gather import check_subset, gather, original_maps
-from ensemble.evidence.histograms import NOTHING
-from ensemble.evidence.predictions import Predictions
+from ensemble.evidence.gather import check_subset, gather
 from experiments import tracking
 from experiments.monitoring import html_report
 from experiments.monitoring.pseudonyms import PSEUDONYMS, pseudonyms
 from experiments.settings.decision import EvaluationSettings
 from experiments.statistics.bootstrap import PatientDraws
-from imaging import rle
 from imaging.io import command
 from imaging.io.config import load_section
-from imaging.io.files import atomic, write_json, write_text
-from imaging.plotting import save
+from imaging.io.files import write_json, write_text
 from imaging.prepared import FOLDER, Prepared
 from imaging.settings import SplitSettings
 
@@ -93,20 +87,19 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     write_json(METRICS, {**measured, **note})
     params = {"evaluation": settings.model_dump(mode="json"), "decision": decision.model_dump(mode="json")}
     openings = ledger.record(prepared.fingerprint, params, float(measured["kaggle_dice"]["value"] or 0.0))
-    for name, frame in {
+    frames = {
         "per_image": table,
         "rules": rules,
         "subgroups": groups,
         "operating_points": points,
         "predictive_values": clinical.by_prevalence(points),
         "decision_curve": clinical.net_benefit(table["label"].to_numpy(bool), table["prob"].to_numpy()),
-        **plots(table, settings.bins),
-    }.items():
-        with atomic(REPORT / f"{name}.csv") as temporary:
-            frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
-    pictures(table, measured, settings)
-    clinical_pictures(table, points)
-    overlays(table, decision, found, prepared, settings.examples)
+        **pictures.curves(table, settings.bins),
+    }
+    pictures.write_tables(frames, REPORT)
+    pictures.pictures(table, measured, settings, REPORT)
+    pictures.clinical_pictures(table, points, REPORT)
+    pictures.overlays(table, decision, found, prepared, settings.examples, REPORT)
     report = evaluation_report.describe(
         measured, rules, groups, points, table, decision, evaluation_report.split_warnings(prepared), openings
     )
@@ -130,64 +123,6 @@ def check_same_data(decision: Decision, prepared: Prepared, scheme: str) -> None
         )
 
 
-def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Prepared) -> pd.DataFrame:
-    """One row an image: its facts, its probabilities, what was submitted, and its Dice."""
-    level, prob = crossfit.apply(decision, cases)
-    rows = prepared.index.iloc[prepared.rows(cases.image_id)].reset_index(drop=True)
-    predicted = cases.evidence.above[np.arange(len(cases)), level].astype(np.int64)
-    dice = cases.dice_at(level)
-    if not decision.post_processing.idle:
-        predicted, dice = post_processed(decision, level, predicted, dice, cases, found, prepared)
-    return pd.DataFrame(
-        {
-            "image_id": cases.image_id,
-            "patient_id": cases.patient,
-            "sex": rows["sex"],
-            "age": rows["age"],
-            "view": rows["view"],
-            "label": cases.label.astype(int),
-            "raw": cases.evidence.raw,
-            "calibrated": decision.calibrator(cases.evidence.raw),
-            "prob": prob,
-            "skipped": crossfit.skipped(decision, cases),
-            "submitted": predicted > 0,
-            "level": level,
-            "true_area": cases.hit[:, 0],
-            "predicted_area": predicted,
-            "pixels": cases.evidence.pixels,
-            "true_share": cases.hit[:, 0] / cases.evidence.pixels,
-            "agreement": cases.evidence.agreement,
-            "dice": dice,
-            "iou": metrics.iou_of_dice(dice),
-        }
-    )
-
-
-def post_processed(
-    decision: Decision,
-    level: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    dice: NDArray[np.float64],
-    cases: Cases,
-    found: Predictions,
-    prepared: Prepared,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Area and Dice (N,) after post-processing, which needs the submitted masks' pixels."""
-    place = {image_id: i for i, image_id in enumerate(cases.image_id)}
-    submitted = {image_id for image_id, i in place.items() if level[i] < NOTHING}
-    predicted, dice, truth = (
-        predicted.copy(),
-        dice.copy(),
-        prepared.truth[prepared.truth.index.isin(submitted)],
-    )
-    for image_id, pixels, _ in original_maps(found, decision.masks, prepared, submitted):
-        i = place[image_id]
-        mask = decision.post_processing(pixels >= level[i])
-        predicted[i] = np.count_nonzero(mask)
-        dice[i] = metrics.kaggle_dice(mask, rle.decode(truth[image_id], pixels.shape))
-    return predicted, dice
-
-
 def rules_on_holdout(decision: Decision, cases: Cases, draws: PatientDraws) -> pd.DataFrame:
     """All rules that were fitted with the chosen one, on the hold-out, with paired differences to it."""
     others = {path.stem: Decision.load(path) for path in sorted(Path(DECISIONS).glob("rules/*.json"))}
@@ -197,67 +132,6 @@ def rules_on_holdout(decision: Decision, cases: Cases, draws: PatientDraws) -> p
     dice = {kind: cases.dice_at(level) for kind, level in levels.items()}
     submitted = {kind: submitted_at(level, cases) for kind, level in levels.items()}
     return compare(dice, submitted, skipped, cases, decision.rule.kind, draws)
-
-
-def plots(table: pd.DataFrame, bins: int) -> dict[str, pd.DataFrame]:
-    """The curves as tables, for `dvc plots`."""
-    label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy()
-    fpr, tpr, _ = metrics.roc(label, prob)
-    precision, recall, _ = metrics.precision_recall(label, prob)
-    mean, observed, count = metrics.reliability(label, prob, bins)
-    positive = table[table["label"] == 1].sort_values("true_area")
-    return {
-        "roc": pd.DataFrame({"fpr": fpr, "tpr": tpr}),
-        "precision_recall": pd.DataFrame({"recall": recall, "precision": precision}),
-        "calibration": pd.DataFrame({"predicted": mean, "observed": observed, "images": count})[count > 0],
-        "dice_by_area": positive[["image_id", "true_area", "dice"]],
-    }
-
-
-def pictures(table: pd.DataFrame, measured: Measured, settings: EvaluationSettings) -> None:
-    """The curves as pictures."""
-    label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy()
-    words = evaluation_report.in_words
-    save(figures.roc(label, prob, words(measured["auroc"])), REPORT / "roc.png")
-    save(figures.precision_recall(label, prob, words(measured["average_precision"])), REPORT / "pr.png")
-    steps = calibration_steps(*(table[name].to_numpy() for name in ("raw", "calibrated", "prob")))
-    save(figures.reliability(label, steps, settings.bins), REPORT / "calibration.png")
-    positive = table[table["label"] == 1]
-    share, dice = positive["true_share"].to_numpy(), positive["dice"].to_numpy()
-    save(figures.dice_by_area(share, dice, positive["submitted"].to_numpy(bool)), REPORT / "dice_by_area.png")
-
-
-def clinical_pictures(table: pd.DataFrame, points: pd.DataFrame) -> None:
-    """Predictive values against prevalence, and the decision curve."""
-    label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy()
-    curves = clinical.by_prevalence(points)
-    save(figures.predictive_values(curves, float(label.mean())), REPORT / "predictive_values.png")
-    save(figures.decision_curve(clinical.net_benefit(label, prob)), REPORT / "decision_curve.png")
-
-
-def overlays(
-    table: pd.DataFrame, decision: Decision, found: Predictions, prepared: Prepared, examples: int
-) -> None:
-    """Sheets of radiographs with the annotated and the submitted outline."""
-    chosen = overlay_sheets.choose(table, examples)
-    wanted = {image_id for sheet in chosen.values() for ids in sheet.values() for image_id in ids}
-    rows = table[table["image_id"].isin(wanted)].set_index("image_id")
-    pictures, truth = {}, prepared.truth[prepared.truth.index.isin(wanted)]
-    for image_id, level, _ in original_maps(found, decision.masks, prepared, wanted):
-        true = rle.decode(truth[image_id], level.shape)
-        cut = int(rows["level"][image_id])
-        predicted = (
-            decision.post_processing(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
-        )
-        pictures[image_id] = overlay_sheets.draw(
-            prepared.images[int(prepared.rows([image_id])[0])], true, predicted
-        )
-    captions = {i: evaluation_report.caption(*rows.loc[i, ["prob", "label", "dice"]]) for i in wanted}
-    for name, sheet in chosen.items():
-        save(
-            overlay_sheets.sheet(sheet, pictures, captions, evaluation_report.SHEETS[name]),
-            REPORT / f"{name}.png",
-        )
 
 
 if __name__ == "__main__":

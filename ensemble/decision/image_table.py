@@ -1,0 +1,75 @@
+"""The table of images: for each one its facts, its probabilities, what was submitted, and its Dice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ensemble import metrics
+from ensemble.decision import crossfit
+from ensemble.decision.decision import Decision
+from ensemble.evidence.evidence import Cases
+from ensemble.evidence.gather import original_maps
+from ensemble.evidence.histograms import NOTHING
+from ensemble.evidence.predictions import Predictions
+from imaging import rle
+from imaging.prepared import Prepared
+
+
+def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Prepared) -> pd.DataFrame:
+    """One row an image: its facts, its probabilities, what was submitted, and its Dice."""
+    level, prob = crossfit.apply(decision, cases)
+    rows = prepared.index.iloc[prepared.rows(cases.image_id)].reset_index(drop=True)
+    predicted = cases.evidence.above[np.arange(len(cases)), level].astype(np.int64)
+    dice = cases.dice_at(level)
+    if not decision.post_processing.idle:
+        predicted, dice = post_processed(decision, level, predicted, dice, cases, found, prepared)
+    return pd.DataFrame(
+        {
+            "image_id": cases.image_id,
+            "patient_id": cases.patient,
+            "sex": rows["sex"],
+            "age": rows["age"],
+            "view": rows["view"],
+            "label": cases.label.astype(int),
+            "raw": cases.evidence.raw,
+            "calibrated": decision.calibrator(cases.evidence.raw),
+            "prob": prob,
+            "skipped": crossfit.skipped(decision, cases),
+            "submitted": predicted > 0,
+            "level": level,
+            "true_area": cases.hit[:, 0],
+            "predicted_area": predicted,
+            "pixels": cases.evidence.pixels,
+            "true_share": cases.hit[:, 0] / cases.evidence.pixels,
+            "agreement": cases.evidence.agreement,
+            "dice": dice,
+            "iou": metrics.iou_of_dice(dice),
+        }
+    )
+
+
+def post_processed(
+    decision: Decision,
+    level: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    dice: NDArray[np.float64],
+    cases: Cases,
+    found: Predictions,
+    prepared: Prepared,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Area and Dice (N,) after post-processing, which needs the submitted masks' pixels."""
+    place = {image_id: i for i, image_id in enumerate(cases.image_id)}
+    submitted = {image_id for image_id, i in place.items() if level[i] < NOTHING}
+    predicted, dice, truth = (
+        predicted.copy(),
+        dice.copy(),
+        prepared.truth[prepared.truth.index.isin(submitted)],
+    )
+    for image_id, pixels, _ in original_maps(found, decision.masks, prepared, submitted):
+        i = place[image_id]
+        mask = decision.post_processing(pixels >= level[i])
+        predicted[i] = np.count_nonzero(mask)
+        dice[i] = metrics.kaggle_dice(mask, rle.decode(truth[image_id], pixels.shape))
+    return predicted, dice
