@@ -72,10 +72,10 @@ def size(value: float) -> str:
 
 
 def overview(name: str, plans: dict[float, Plan]) -> str:
-    """One line a recipe for the table of all recipes: by memory in GB the batch of its largest phase and the assumed hours."""
+    """One line a recipe for the table of all recipes: for each memory the batch × accumulation of its costliest step, and hours."""
     cells = []
     for gigabytes, plan in plans.items():
-        largest = max(plan.phases, key=lambda phase: phase.memory * 1e6 + phase.flop_per_image)
+        largest = max(plan.phases, key=lambda phase: phase.flop_per_image)
         rate = ASSUMED[min(ASSUMED, key=lambda known: abs(known - gigabytes))]
         fit = (
             f"{largest.batch} × {largest.accumulate}, {plan.hours(rate):,.3g} h"
