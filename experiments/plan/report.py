@@ -72,7 +72,7 @@ def size(value: float) -> str:
 
 
 def overview(name: str, plans: dict[float, Plan]) -> str:
-    """One line a recipe for the table of all recipes: for each memory the batch × accumulation of its costliest step, and hours."""
+    """One line a recipe: for each memory the batch × accumulation of its costliest step, and the hours of the run."""
     cells = []
     for gigabytes, plan in plans.items():
         largest = max(plan.phases, key=lambda phase: phase.flop_per_image)
