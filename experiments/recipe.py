@@ -91,10 +91,6 @@ def _put_folder(content: Any, data: str) -> None:
     folder = Path(data).expanduser()
     if not folder.is_dir():
         raise ValueError(f"DATA={data}: no such folder")
-    if "${" in data or "\n" in data:
-        raise ValueError(
-            f"DATA={data!r}: DVC cannot take a path with a line break or with ${{…}}; rename the folder"
-        )
     old = content["data"]["folder"]
     for section, key in (path.split(".") for path in ("data.folder", *PATHS)):
         if content[section].get(key, old) == old:

@@ -15,9 +15,9 @@ from tests import import_graph
 
 STAGES = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
 ORDER = [
-    "params", "phantom", "prepare", "split", "check", "tune_classification", "tune_segmentation", "train_classification",
-    "encoder_transfer", "train_segmentation", "predict_classification", "predict_segmentation", "fit_ensemble", "evaluate",
-    "export", "submit", "summary",
+    "params", "phantom", "inputs", "prepare", "split", "check", "tune_classification", "tune_segmentation",
+    "train_classification", "encoder_transfer", "train_segmentation", "predict_classification", "predict_segmentation",
+    "fit_ensemble", "evaluate", "export", "submit", "summary",
 ]  # fmt: skip
 
 

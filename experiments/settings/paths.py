@@ -7,8 +7,7 @@ from pathlib import Path
 from experiments.settings.params import Params
 
 PATHS = ("data.patients", "submit.images", "submit.sample")
-"""Keys that dvc.yaml interpolates into deps, so that DVC notices a changed file behind them: each must be a path. The data folder
-itself stands for the source's own file."""
+"""Keys beside `data.folder` that name input files. The data folder itself, or null, stands for the source's own file."""
 
 
 def check_paths(params: Params) -> None:
@@ -17,9 +16,7 @@ def check_paths(params: Params) -> None:
     values = dict(zip(PATHS, (data.patients, params.submit.images, params.submit.sample), strict=True))
     faults = [] if data.source == "phantom" else _missing("data.folder", data.folder)
     for key, value in values.items():
-        if value is None:
-            faults.append(f"params: `{key}` is missing; write {data.folder} for the source's own")
-        elif Path(value) != Path(data.folder):
+        if value is not None and Path(value) != Path(data.folder):
             faults += _missing(key, value) or _wrong_kind(key, Path(value))
     if faults:
         raise ValueError("\n".join(faults))

@@ -209,20 +209,20 @@ def paths(**changes: str | None) -> Params:
         ("submit.images", "typo", "`submit.images` is 'typo': no such file or folder"),
         ("submit.images", "empty", "an empty folder"),
         ("submit.images", "x.csv", "a file; name the folder"),
-        ("submit.images", None, r"`submit.images` is missing; write \. for the source's own"),
         ("submit.sample", "empty", "a folder; name a CSV file"),
         ("data.patients", "none.csv", "no such file"),
         ("data.folder", "none", "`data.folder` is 'none': no such file or folder"),
     ],
 )
 def test_paths_are_checked_before_anything_runs(
-    key: str, value: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    key: str, value: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("x.csv").touch()
     check_paths(paths())
     check_paths(paths(**{"data.patients": "x.csv", "submit.sample": "x.csv"}))
+    check_paths(paths(**{"data.patients": None, "submit.images": None, "submit.sample": None}))
     with pytest.raises(ValueError, match=message):
         check_paths(paths(**{key: value}))
 

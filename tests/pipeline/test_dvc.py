@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from experiments import environment
+from tests.imaging.conftest import SiimFolder
 from tests.pipeline.kills import fresh, kill, started
 from tests.pipeline.tiny import TINY, Repository
 
@@ -34,8 +36,9 @@ def clone(repository: Repository, tmp_path_factory: pytest.TempPathFactory) -> R
 
 
 def test_a_clone_with_pulled_outputs_is_up_to_date(clone: Repository) -> None:
-    assert "up to date" in clone.run("dvc", "status")
-    assert "up to date" in clone.run("dvc", "repro")
+    assert clone.changed() == set()
+    assert clone.executed() == ["inputs"]
+    assert clone.changed() == set()
     assert not (clone.root / "mlflow.db").exists()
 
 
@@ -76,6 +79,12 @@ def test_an_experiment_is_run_shown_and_compared(clone: Repository, repository: 
 
 
 @pytest.fixture
+def siim(tmp_path: Path) -> SiimFolder:
+    """An empty folder in SIIM's form, to be filled."""
+    return SiimFolder(tmp_path / "siim")
+
+
+@pytest.fixture
 def finished(repository: Repository, tmp_path: Path) -> Repository:
     """A copy of the finished run that a test may change."""
     return Repository(shutil.copytree(repository.root, tmp_path / "run", symlinks=True))
@@ -101,7 +110,7 @@ def test_an_edit_makes_stale_what_it_decides_and_no_more(
 
 
 def test_a_change_of_a_file_outside_the_data_folder_is_noticed(finished: Repository, tmp_path: Path) -> None:
-    own, sample, patients = tmp_path / "own #1: new", tmp_path / "sample.csv", tmp_path / "patients.csv"
+    own, sample, patients = tmp_path / "own #1: ${new}", tmp_path / "sample.csv", tmp_path / "patients.csv"
     own.mkdir()
     for path in (own / "a.dcm", sample, patients):
         path.write_text("1")
@@ -109,13 +118,39 @@ def test_a_change_of_a_file_outside_the_data_folder_is_noticed(finished: Reposit
     params["data"]["patients"] = str(patients)
     params["submit"] |= {"images": str(own), "sample": str(sample)}
     finished.params(params)
+    finished.run("dvc", "repro", "inputs")
     finished.run("dvc", "commit", "--force", "--quiet")
     assert finished.changed() == set()
     (own / "b.dcm").write_text("2")
+    finished.run("dvc", "repro", "inputs")
     assert finished.changed() == {"submit"}
     sample.write_text("2")
     patients.write_text("2")
+    finished.run("dvc", "repro", "inputs")
     assert finished.changed() == {"prepare", "submit"}
+
+
+def test_prepare_runs_when_a_file_in_the_data_folder_changes(siim: SiimFolder, tmp_path: Path) -> None:
+    """A broken link and a pipe, which stop DVC itself, are listed and passed over."""
+    paths = [siim.add(f"i{number}", "100 5" if number % 2 else "-1") for number in range(4)]
+    siim.write_labels()
+    os.symlink("/nowhere", paths[0].parent / "broken.dcm")
+    os.mkfifo(paths[0].parent / "pipe")
+    made = Repository.copy(tmp_path / "repository")
+    made.params(
+        {**TINY, "data": {"source": "siim", "folder": str(siim.path), "image_size": 64}, "submit": {}}
+    )
+    assert made.executed("prepare") == ["params", "phantom", "inputs", "prepare"]
+    skipped = (made.root / "data/prepared/rejected.csv").read_text()
+    assert "a broken link" in skipped
+    assert "a pipe, not a file" in skipped
+    paths[0].touch()
+    (siim.path / ".DS_Store").touch()
+    assert made.executed("prepare") == ["inputs"]
+    shutil.copy(paths[1], paths[0])
+    assert made.executed("prepare") == ["inputs", "prepare"]
+    (paths[0].parent / "pipe").unlink()
+    assert made.executed("prepare") == ["inputs", "prepare"]
 
 
 def test_a_valid_change_of_a_setting_starts_only_the_stages_that_use_it(finished: Repository) -> None:

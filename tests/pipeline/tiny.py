@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -88,11 +89,16 @@ class Repository:
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
+    def executed(self, *stages: str) -> list[str]:
+        """Run `dvc repro`, of these stages alone where some are given; return the stages that were not skipped."""
+        return re.findall(r"Running stage '([^']+)'", self.run("dvc", "repro", *stages))
+
     def commit(self) -> None:
         """Everything that git does not ignore, dvc.lock included, as a user does after a run."""
         self.run("git", "add", "--all")
         self.run("git", "-c", "user.name=n", "-c", "user.email=n@localhost", "commit", "-qm", "A run")
 
     def changed(self) -> set[str]:
-        """Stages that `dvc repro` would run, without what follows from them."""
-        return {name.split("@")[0] for name in json.loads(self.run("dvc", "status", "--json"))}
+        """Stages that `dvc repro` would run, without what follows from them and without `inputs`, which runs each time."""
+        stages = {name.split("@")[0] for name in json.loads(self.run("dvc", "status", "--json"))}
+        return stages - {"inputs"}
