@@ -53,7 +53,8 @@ def main() -> None:
             predictor, engine = _predictor(bundle, given)
             dicom = KINDS if given.dicom is None else given.dicom
             table = predict(inputs, given.output, bundle, dicom, given.cascade, predictor, engine)
-            print(summary(table, given.output, inputs.notes))
+            warning = [f"Warning: {bundle.warning}."] * bool(bundle.warning)
+            print(summary(table, given.output, [*inputs.notes, *warning]))
             refused = float((table["verdict"] == "refused").mean())
     except ValueError as error:
         sys.exit(str(error))

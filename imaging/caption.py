@@ -8,6 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 RESEARCH = "AI, research only, not for diagnosis"
 """Stands in every picture and object that shows a prediction."""
+PHANTOMS = "trained on generated phantoms only"
+"""Stands beside it in every prediction of networks that were trained on phantoms."""
 BAR = 36
 """Height of the line under a picture of up to 1,024 pixels; larger pictures have a proportionally higher one."""
 _LARGEST, _SMALLEST = 17.0, 6.0

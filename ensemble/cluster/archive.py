@@ -36,6 +36,7 @@ SCHEMA = pa.schema(
         ("probability", pa.float64()),
         ("decision", pa.string()),
         ("reason", pa.string()),
+        ("warning", pa.string()),
         ("area_px", pa.int64()),
         ("area_mm2", pa.float64()),
         ("side", pa.string()),
@@ -109,7 +110,7 @@ def opened(folder: Path, inventory: Inventory, settings: dict[str, Any], shard: 
         for half in folder.glob("shards/.part-*"):  # of a run that was killed
             half.unlink()
         stock = folder / f".{INPUTS}"
-        found = {"version": 1, "shard": shard, **settings, **_take_stock(inventory, stock, shard)}
+        found = {"version": 2, "shard": shard, **settings, **_take_stock(inventory, stock, shard)}
         if (folder / NOTE).exists():
             _same(folder, read_json(folder / NOTE), found)
         os.replace(stock, folder / INPUTS)

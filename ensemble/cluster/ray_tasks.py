@@ -75,7 +75,7 @@ class Scorer:
             raise ValueError(
                 f"{folder}: another bundle on this node than where the run began; copy it to all nodes"
             )
-        self.cascade, self.predictor = cascade, bundle.predictor()
+        self.cascade, self.predictor, self.warning = cascade, bundle.predictor(), bundle.warning
         if exported is not None:
             self.predictor = onnx_runtime.use(self.predictor, *exported)
 
@@ -103,7 +103,7 @@ class Scorer:
                 batch.append((Scored(Path(name), _facts(facts)), np.asarray(square, np.uint8)))
         scored = self.predictor.decide(batch, self.cascade)
         return [
-            {**triage.row(name, one), **_mask(one.prediction)}
+            {**triage.row(name, one, warning=self.warning), **_mask(one.prediction)}
             for name, one in zip(names, scored, strict=True)
         ]
 

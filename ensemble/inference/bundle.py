@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from ensemble.inference.predictor import Predictor
+from imaging.caption import PHANTOMS
 from imaging.io.config import Settings, validate
 from imaging.io.files import fingerprint, read_json, sha256, write_json
 
@@ -98,6 +99,11 @@ class Bundle:
     def disease(self) -> str:
         """What it looks for."""
         return "haemorrhage" if self.source == "ct_ich" else "pneumothorax"
+
+    @property
+    def warning(self) -> str:
+        """What stands beside every prediction of this bundle; empty where it was trained on radiographs."""
+        return PHANTOMS if self.source == "phantom" else ""
 
     @property
     def no_objects(self) -> str:

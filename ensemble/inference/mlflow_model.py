@@ -37,6 +37,7 @@ OUTPUT = Schema(
         ColSpec(DataType.double, "probability", required=False),
         ColSpec(DataType.string, "decision", required=False),
         ColSpec(DataType.string, "reason"),
+        ColSpec(DataType.string, "warning", required=False),
         ColSpec(DataType.long, "area_px", required=False),
         ColSpec(DataType.double, "area_mm2", required=False),
         ColSpec(DataType.string, "side", required=False),
@@ -55,17 +56,21 @@ class Served(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Verify the bundle and load its networks, once."""
-        self.predictor = Bundle.load(context.artifacts["bundle"]).predictor()
+        bundle = Bundle.load(context.artifacts["bundle"])
+        self.predictor, self.warning = bundle.predictor(), bundle.warning
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """See `predict_table`."""
-        return predict_table(self.predictor, model_input)
+        return predict_table(self.predictor, model_input, self.warning)
 
 
-def predict_table(predictor: Predictor, table: pd.DataFrame) -> pd.DataFrame:
-    """One row an image of a table as INPUT describes it, in its order; columns as OUTPUT describes them."""
+def predict_table(predictor: Predictor, table: pd.DataFrame, warning: str = "") -> pd.DataFrame:
+    """One row an image of a table as INPUT describes it, in its order; columns as OUTPUT describes them.
+
+    warning: the bundle's, for the rows of images that were read.
+    """
     rows: list[dict[str, Any]] = []
     for start in range(0, len(table), BATCH):
         found = [_read(text, predictor) for text in table["image"].iloc[start : start + BATCH]]
@@ -73,7 +78,8 @@ def predict_table(predictor: Predictor, table: pd.DataFrame) -> pd.DataFrame:
         shapes = [(file.facts.height, file.facts.width) for file, _ in found if file.facts]
         said = iter(predictor.predict(squares, shapes) if squares else [])
         rows += [
-            _row(file if square is None else replace(file, prediction=next(said))) for file, square in found
+            _row(file if square is None else replace(file, prediction=next(said)), warning)
+            for file, square in found
         ]
     names = table["name"] if "name" in table else [None] * len(table)
     answered = pd.DataFrame(rows, columns=[spec.name for spec in OUTPUT.inputs], dtype=object)
@@ -102,8 +108,8 @@ def _decoded(text: Any) -> bytes:
         raise RefusedFile("REQUEST-BASE64", f"`image` is not base64: {error}") from None
 
 
-def _row(file: Scored) -> dict[str, Any]:
-    said: dict[str, Any] = triage.row("", file)
+def _row(file: Scored, warning: str) -> dict[str, Any]:
+    said: dict[str, Any] = triage.row("", file, warning=warning)
     if file.prediction is not None:
         height, width = file.prediction.mask.shape
         said |= {"rle": rle.encode(file.prediction.mask), "height": height, "width": width}

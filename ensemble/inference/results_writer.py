@@ -18,6 +18,8 @@ from ensemble.inference.overlay import overlay
 from ensemble.inference.predictor import Scored
 from imaging.caption import RESEARCH
 from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
+from imaging.dicom_objects import reference
+from imaging.dicom_objects.reference import Author
 from imaging.formats.reader import read
 from imaging.io.files import atomic, write_png
 from imaging.io.walk import printable
@@ -31,7 +33,7 @@ class Results:
 
     def __init__(self, output: Path, bundle: Bundle, dicom: tuple[str, ...]) -> None:
         self.output, self.dicom = output, dicom
-        self.name, self.sha256 = bundle.name, bundle.sha256
+        self.author = Author(bundle.name, bundle.sha256, bundle.warning)
 
     def write(
         self, scored: Scored, relative: Path, state: list[int] | None = None
@@ -53,9 +55,11 @@ class Results:
         picture, caption = "", _caption(scored.prediction, scored.facts)
         if grey is not None:
             picture = (PurePosixPath("overlays") / inside(relative, ".png")).as_posix()
-            write_png(self.output / picture, overlay(grey, scored.prediction.mask, f"{RESEARCH}   {caption}"))
+            line = "   ".join([RESEARCH, *[self.author.warning] * bool(self.author.warning), caption])
+            write_png(self.output / picture, overlay(grey, scored.prediction.mask, line))
         cell, objects = self._objects(scored, grey, relative, caption)
-        return triage.row(name, scored, picture, cell), [picture] * bool(picture) + objects
+        row = triage.row(name, scored, picture, cell, self.author.warning)
+        return row, [picture] * bool(picture) + objects
 
     def _objects(
         self, scored: Scored, grey: NDArray[np.uint8] | None, relative: Path, note: str
@@ -67,7 +71,7 @@ class Results:
             return "", []
         if scored.facts.sop_class is None:
             return "none: no DICOM file", []
-        from imaging.dicom_objects import all_kinds, reference, report
+        from imaging.dicom_objects import all_kinds, report  # a library that takes a second to import
 
         try:
             study = reference.read(scored.path)
@@ -82,8 +86,7 @@ class Results:
             found.area_mm2 if study.get("PixelSpacing") else None,
             found.side,
         )
-        author = reference.Author(self.name, self.sha256)
-        made = all_kinds.make(self.dicom, study, scored.prediction.mask, grey, about, author, note)
+        made = all_kinds.make(self.dicom, study, scored.prediction.mask, grey, about, self.author, note)
         stem, files = PurePosixPath("dicom") / inside(relative, ""), []
         for kind, dataset in made.objects.items():
             files.append(f"{stem}.{kind}.dcm")

@@ -41,8 +41,8 @@ def make(
     """
     makers: dict[str, Callable[[], Dataset]] = {"sr": lambda: report.make(study, prediction, author, note)}
     if mask.any():
-        makers["seg"] = lambda: segmentation.make(study, mask, author, note[:64])
-        makers["gsps"] = lambda: presentation_state.make(study, mask, author, note[:64])
+        makers["seg"] = lambda: segmentation.make(study, mask, author, note)
+        makers["gsps"] = lambda: presentation_state.make(study, mask, author, note)
     if mask.any() and grey is not None:
         makers["sc"] = lambda: secondary_capture.make(study, grey, mask, author, note)
     made = Made({}, {})

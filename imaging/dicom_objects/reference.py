@@ -57,6 +57,12 @@ class Author:
     """Of the bundle; at most 64 characters (LO)."""
     version: str
     """Of the bundle: the SHA-256 of its index, cut to 64 characters or fewer."""
+    warning: str = ""
+    """What every object must say of the networks, such as that they were trained on phantoms."""
+
+    def noted(self, note: str) -> str:
+        """A note behind the warning."""
+        return "   ".join(part for part in (self.warning, note) if part)
 
 
 def read(path: str | Path) -> Dataset:

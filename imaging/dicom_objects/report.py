@@ -109,7 +109,9 @@ def _group(
         source_images=[SourceImageForMeasurementGroup.from_source_image(image)],
     )
     comment = TextContentItem(
-        CodedConcept("121106", "DCM", "Comment"), f"{RESEARCH}. {note}".strip(), relationship_type="CONTAINS"
+        CodedConcept("121106", "DCM", "Comment"),
+        f"{RESEARCH}. {author.noted(note)}".strip(),
+        relationship_type="CONTAINS",
     )
     group[0].ContentSequence.append(comment)
     return group

@@ -28,6 +28,7 @@ def make(
         raise ValueError(
             f"pixels {grey.shape} and mask {mask.shape} of a study of {(study.Rows, study.Columns)}"
         )
+    note = author.noted(note)
     made = SCImage.from_ref_dataset(
         ref_dataset=plain(study),
         pixel_array=with_caption(draw(grey, mask, COLOUR), f"{RESEARCH}   {note}"),

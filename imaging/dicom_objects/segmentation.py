@@ -19,7 +19,8 @@ SERIES = 9001
 
 
 def make(study: Dataset, mask: NDArray[np.bool_], author: Author, note: str = "") -> Segmentation:
-    """The Segmentation of a mask bool (rows, columns) over a study as reference.read gives it; note: at most 64 characters.
+    """The Segmentation of a mask bool (rows, columns) over a study as reference.read gives it; note: cut to 64 characters
+    together with the author's warning.
 
     Ready for `save_as`; np.array_equal(made.pixel_array, mask). ValueError when the sizes differ.
     """
@@ -32,7 +33,7 @@ def make(study: Dataset, mask: NDArray[np.bool_], author: Author, note: str = ""
         segment_descriptions=[_segment(author)],
         omit_empty_frames=False,  # a mask may be empty
         pixel_measures=_measures(study),
-        content_description=note or None,
+        content_description=author.noted(note)[:64] or None,
         content_label="PNEUMOTHORAX",
         **numbered(SERIES, "Pneumothorax, segmentation", author),
     )

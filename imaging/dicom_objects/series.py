@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from highdicom import UID
 from pydicom.dataset import Dataset
 
+from imaging.caption import PHANTOMS
 from imaging.dicom_objects import greys
 from imaging.dicom_objects.reference import Author
 
@@ -29,11 +30,12 @@ D = TypeVar("D", bound=Dataset)
 
 
 def numbered(number: int, description: str, author: Author) -> dict[str, Any]:
-    """highdicom's arguments for an object that is the first of a new series."""
+    """highdicom's arguments for an object that is the first of a new series; with their ends, descriptions have 64 characters."""
+    kind = "phantom-trained AI, research" if author.warning == PHANTOMS else "AI, research only"
     return {
         "series_instance_uid": UID(),
         "series_number": number,
-        "series_description": f"{description} (AI, research only)",
+        "series_description": f"{description} ({kind})",
         "sop_instance_uid": UID(),
         "instance_number": 1,
         "manufacturer": MANUFACTURER,

@@ -22,7 +22,7 @@ from ensemble.inference.inputs import find
 from ensemble.inference.names import inside
 from ensemble.inference.overlay import overlay
 from ensemble.inference.results_writer import Results
-from imaging.caption import BAR
+from imaging.caption import BAR, PHANTOMS
 from imaging.io.files import read_json, write_json
 from imaging.phantom.chest.render import render
 from imaging.phantom.dicom_writer import location, save
@@ -130,6 +130,21 @@ def test_the_same_answers_without_the_cascade_and_from_the_predictor(
     assert again.loc[0, "area_px"] == row["area_px"] == answer.mask.sum()
     assert row["probability"] == pytest.approx(answer.prob, abs=1e-4)
     assert not (tmp_path / "out/dicom").exists()
+
+
+def test_a_bundle_trained_on_phantoms_says_so_of_every_study(
+    folder: Path, bundle: Path, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    trained_on_phantoms = write_index(copy, "phantom", {})
+    lines = []
+    monkeypatch.setattr(
+        "ensemble.inference.results_writer.overlay", lambda *given: lines.append(given[2]) or overlay(*given)
+    )
+    again = predict.predict(find(folder / "a"), tmp_path / "out", trained_on_phantoms, ())
+    assert again["warning"].tolist() == [PHANTOMS]
+    assert [PHANTOMS in line for line in lines] == [True]
+    assert table["warning"].isna().all()  # of the other bundle
 
 
 def test_an_output_that_holds_something_is_spared(folder: Path, bundle: Path, tmp_path: Path) -> None:

@@ -31,11 +31,11 @@ def test_order_and_blanks(tmp_path: Path) -> None:
     ]
     triage.write(triage.table(rows), tmp_path / "triage.csv")
     assert (tmp_path / "triage.csv").read_text() == (
-        "file,verdict,probability,decision,reason,area_px,area_mm2,side,overlay,dicom\n"
-        "c,read,0.9876,mask,why,3,0.8,right,overlays/c.png,none: no DICOM file\n"
-        "a,read,0.25,no mask,why,0,,,,\n"
-        "b,read,0.25,no mask,why,0,,,,\n"
-        "refused.txt,refused,,,FILE-FOREIGN: no picture,,,,,\n"
+        "file,verdict,probability,decision,reason,warning,area_px,area_mm2,side,overlay,dicom\n"
+        "c,read,0.9876,mask,why,,3,0.8,right,overlays/c.png,none: no DICOM file\n"
+        "a,read,0.25,no mask,why,,0,,,,\n"
+        "b,read,0.25,no mask,why,,0,,,,\n"
+        "refused.txt,refused,,,FILE-FOREIGN: no picture,,,,,,\n"
     )
     assert triage.table(rows[::-1]).equals(triage.table(rows))
 

@@ -14,6 +14,7 @@ from pydicom import config, dcmread, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 
+from imaging.caption import PHANTOMS, with_caption
 from imaging.decoding.radiograph import to_uint8
 from imaging.dicom_objects import (
     all_kinds,
@@ -218,6 +219,33 @@ def test_an_empty_mask_makes_a_segmentation_and_no_outline(study: Path) -> None:
     assert not segmentation.make(header, nothing, AUTHOR).pixel_array.any()
     with pytest.raises(ValueError, match="0 pixels"):
         presentation_state.make(header, nothing, AUTHOR)
+
+
+@pytest.mark.parametrize("warning", ["", PHANTOMS])
+def test_objects_of_networks_trained_on_phantoms_say_so(
+    study: Path, warning: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    burned_in = list[str]()
+    monkeypatch.setattr(
+        secondary_capture,
+        "with_caption",
+        lambda picture, text: burned_in.append(text) or with_caption(picture, text),
+    )
+    header, mask = reference.read(study), np.ones(SHAPE, bool)
+    author = Author(AUTHOR.name, AUTHOR.version, warning)
+    made = all_kinds.make(ALL, header, mask, np.zeros(SHAPE, np.uint8), PREDICTION, author, NOTE * 5).objects
+    assert set(made) == set(ALL)
+    texts = {
+        "seg": made["seg"].ContentDescription,
+        "gsps": made["gsps"].GraphicAnnotationSequence[0].TextObjectSequence[0].UnformattedTextValue,
+        "sc": made["sc"].ImageComments,
+        "sr": " ".join(str(one.value) for one in made["sr"].iterall() if one.VR == "UT"),
+    }
+    for kind, text in texts.items():
+        assert (PHANTOMS in text) == bool(warning)
+        assert ("phantom-trained" in made[kind].SeriesDescription) == bool(warning)
+        assert len(made[kind].SeriesDescription) <= 64
+    assert (PHANTOMS in burned_in[0]) == bool(warning)
 
 
 def test_another_size_is_refused(study: Path) -> None:
