@@ -2,11 +2,12 @@
 
     python -m imaging.prepare
 
-Writes data/prepared/ (images.npy, masks.npy, truth.csv, rejected.csv, patients.json, index.parquet) and reports/data/. Test
-studies are listed in the dataset card and scored from their own files later. Columns of index.parquet, one
+Writes data/prepared/ (images.npy, masks.npy, truth.csv, boxes.csv, rejected.csv, patients.json, index.parquet) and
+reports/data/. Test studies are listed in the dataset card and scored from their own files later. Columns of index.parquet, one
 row an image, sorted by image_id: image_id, patient_id, path, width, height (original, px), sex, age (years),
 view, spacing_mm (of the rows), label (1, 0, NA unlabelled), area_px (of the mask at the original
-resolution), mask_row (in masks.npy, -1 without), sha256, split ('train', or 'val' where the source sets it apart).
+resolution, 0 for a negative, NA where no mask is known), mask_row (in masks.npy, -1 without; with area_px NA it is the area of
+the boxes, a coarse mask), sha256, split ('train', or 'val' where the source sets it apart).
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ from imaging.settings import DataSettings
 from imaging.sources import list_studies
 from imaging.sources.listing import REJECTED_COLUMNS, Listing, rows
 
-NOTED = {"code": "string", "told_patient": "string", "dicom_patient": "string"}
-"""What is kept of an image beside its row: its run-length code, and its patient by the source and by the file."""
+NOTED = {"code": "string", "boxes": "string", "told_patient": "string", "dicom_patient": "string"}
+"""What is kept of an image beside its row: mask and boxes as run-length codes, its patient by the source and by the file."""
 
 
 def main() -> None:
@@ -78,8 +79,9 @@ def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
     _check_refused(rejected, len(read.facts), settings.refused_share, folder)
     owners = _owners(read, listing, folder)
     index = read.facts.assign(patient_id=pd.Series(owners.ids, dtype="string"))[list(TYPES)]
-    truth = read.facts.loc[read.facts["code"].notna(), ["image_id", "code"]]
-    write_csv(folder / "truth.csv", truth.set_axis(["ImageId", "EncodedPixels"], axis=1))
+    for name, codes in (("truth.csv", "code"), ("boxes.csv", "boxes")):
+        found = read.facts.loc[read.facts[codes].notna(), ["image_id", codes]]
+        write_csv(folder / name, found.set_axis(["ImageId", "EncodedPixels"], axis=1))
     write_csv(folder / "rejected.csv", pd.concat([rejected, listing.skipped], ignore_index=True))
     record = _record(index, owners)
     write_json(folder / "patients.json", asdict(record))
@@ -125,7 +127,12 @@ def _read_all(train: pd.DataFrame, size: int, folder: Path) -> _Read:
                 continue
             images.append(example.image)
             mask_row = -1 if example.mask is None else masks.append(example.mask)
-            noted = {"code": example.code, "told_patient": example.told, "dicom_patient": example.patient}
+            noted = {
+                "code": example.code,
+                "boxes": example.boxes,
+                "told_patient": example.told,
+                "dicom_patient": example.patient,
+            }
             facts.append({**example.facts, "mask_row": mask_row, **noted})
             hashes.append(example.hash)
             odd.update(example.oddities)
@@ -181,7 +188,8 @@ def _check_room(folder: Path, train: pd.DataFrame, size: int) -> None:
     except OSError as error:
         raise ValueError(f"{folder}: cannot be written ({error.strerror})") from error
     (folder / ".room.txt").unlink()
-    positives = int((train["mask"].notna() | (train["rle"].notna() & (train["rle"] != "-1"))).sum())
+    drawn = train["mask"].notna() | train["boxes"].notna() | (train["rle"].notna() & (train["rle"] != "-1"))
+    positives = int(drawn.sum())
     needed, free = (len(train) + positives) * size * size, shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(

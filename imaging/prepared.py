@@ -81,6 +81,27 @@ class Prepared:
         return self._map("images.npy", len(self.index))
 
     @cached_property
+    def has_mask(self) -> NDArray[np.bool_]:
+        """(N,) whether an image's mask is known: a positive with a mask, or a negative (empty mask). Boxes are no mask."""
+        return self.index["area_px"].notna().to_numpy(bool)
+
+    @cached_property
+    def is_located(self) -> NDArray[np.bool_]:
+        """(N,) whether it is known where the finding is, by a mask or by boxes, or that there is none."""
+        return self.has_mask | (self._mask_rows >= 0)
+
+    @property
+    def masks_missing(self) -> str:
+        """What every report says where positives have no mask; '' where all have one."""
+        positive = (self.index["label"] == 1).to_numpy(bool, na_value=False)
+        without = int((positive & ~self.has_mask).sum())
+        if not without:
+            return ""
+        if without == positive.sum():
+            return "no positive has a mask: nothing is said of masks"
+        return f"{without:,} of {int(positive.sum()):,} positives have no mask: figures of masks are of the others"
+
+    @cached_property
     def _masks(self) -> NDArray[np.uint8]:
         return self._map("masks.npy", int((self.index["mask_row"] >= 0).sum()))
 
@@ -89,7 +110,7 @@ class Prepared:
         return self.index["mask_row"].to_numpy(np.int64)
 
     def mask(self, row: int) -> NDArray[np.uint8]:
-        """The mask of images[row]: uint8 0/1 (S, S), all 0 for a negative or unlabelled image."""
+        """The mask of images[row]: uint8 0/1 (S, S); of boxes alone, theirs; all 0 for a negative or where nothing is known."""
         mask_row = self._mask_rows[row]
         return self._masks[mask_row] if mask_row >= 0 else np.zeros(self.images.shape[1:], np.uint8)
 
@@ -147,8 +168,16 @@ class Prepared:
 
     @cached_property
     def truth(self) -> pd.Series:
-        """image_id -> run-length code at the original resolution ('-1': empty), of the labelled images."""
+        """image_id -> run-length code at the original resolution ('-1': empty), of the images whose mask is known."""
         return read_csv(self.folder / "truth.csv").set_index("ImageId")["EncodedPixels"]
+
+    @cached_property
+    def boxes(self) -> pd.Series:
+        """image_id -> area of its boxes as such a code, of the images that have boxes."""
+        path = self.folder / "boxes.csv"
+        if not path.is_file():  # prepared by an earlier version
+            return pd.Series(dtype=object)
+        return read_csv(path).set_index("ImageId")["EncodedPixels"]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -160,6 +189,7 @@ class Prepared:
             self.folder / "truth.csv",
             self.size,
             folds if folds.is_file() else None,
+            *([self.folder / "boxes.csv"] if len(self.boxes) else []),
         )
 
     def _map(self, name: str, rows: int) -> NDArray[np.uint8]:

@@ -16,10 +16,10 @@ from imaging.io.config import Settings
 class DataSettings(Settings):
     """Where the images come from and the form in which they are prepared."""
 
-    source: Literal["phantom", "siim", "folder", "ct_ich"] = "phantom"
+    source: Literal["phantom", "siim", "folder", "ct_ich", "table"] = "phantom"
     """`phantom`: generated images, no data needed; `siim`: Kaggle's SIIM-ACR folders and CSVs; `folder`: images and mask
     pictures in folders (mmsegmentation, nnU-Net, two folders of the same names); `ct_ich`: head CT in the form of
-    PhysioNet's ct-ich. docs/sources.md shows each."""
+    PhysioNet's ct-ich; `table`: one CSV or Parquet of paths with labels, masks or boxes. docs/sources.md shows each."""
     folder: str = "data/phantom"
     """The source's folder; for `siim` the one that holds `dicom-images-train` and `train-rle.csv`."""
     image_size: int = Field(default=512, ge=32, le=2048)
@@ -30,12 +30,39 @@ class DataSettings(Settings):
     """The share of training inputs that may be refused before `prepare` fails; every refusal is listed in any case."""
     without_mask: Literal["unlabelled", "negative"] = "unlabelled"
     """What an image without a mask picture is, for the source `folder`: a missing label is no negative one by itself."""
+    table: str | None = None
+    """For the source `table`: the CSV or Parquet file in `folder`; None: the preset's."""
+    preset: (
+        Literal["nih", "chexpert", "mimic", "padchest", "vindr", "candid", "ptx498", "siim_png"] | None
+    ) = None
+    """For the source `table`: a published data set, whose files and columns are known (imaging/sources/tables/presets)."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """For the source `table`: the file's column for `path`, `label`, `mask`, `boxes`, `patient_id`, `sex`, `age`, `view`,
+    `split`, `image_id` or `reader`, where it has another name. A value such as `files/{id}.png` is built from columns."""
+    word: str | None = None
+    """For the source `table`: the finding's name among several in a label such as `Effusion|Pneumothorax`."""
+    uncertain: Literal["unlabelled", "positive", "negative"] = "unlabelled"
+    """For the source `table`: what the label -1 is (CheXpert: uncertain)."""
+    blank: Literal["unlabelled", "negative"] = "unlabelled"
+    """For the source `table`: what an empty label is (CheXpert: not mentioned in the report)."""
+    box_form: Literal["xywh", "xyxy"] = "xywh"
+    """For the source `table`: four numbers of a box, in pixels: left, top, width, height, or left, top, right, bottom."""
 
     @model_validator(mode="after")
-    def _mask_rule_only_where_used(self) -> DataSettings:
-        if self.without_mask != "unlabelled" and self.source != "folder":
+    def _only_where_used(self) -> DataSettings:
+        used = {"without_mask": "folder"} | dict.fromkeys(
+            ("table", "preset", "columns", "word", "uncertain", "blank", "box_form"), "table"
+        )
+        for name, source in used.items():
+            value = getattr(self, name)
+            if (
+                value != type(self).model_fields[name].get_default(call_default_factory=True)
+                and self.source != source
+            ):
+                raise ValueError(f"{name} {value!r} has no effect with source {self.source!r}; remove it")
+        if self.source == "table" and not (self.table or self.preset):
             raise ValueError(
-                f"without_mask {self.without_mask!r} has no effect with source {self.source!r}; remove it"
+                "source 'table' needs table (a CSV or Parquet file) or preset (a published data set)"
             )
         return self
 

@@ -84,9 +84,10 @@ def _divide(
     groups = labelled["patient_id" if settings.scheme == "patient" else "image_id"].to_numpy(object)
     _check_enough(labelled, groups, names)
     table = _strata(labelled).groupby(groups).sum()
+    needed = _needed(table, len(names))
     for attempt in range(_ATTEMPTS):  # the first one serves unless there are hardly more patients than parts
         parts = _deal(table, shares, f"{settings.seed}/{attempt}")
-        if _complete(table, parts, len(names)):
+        if _complete(table[needed], parts, len(names)):
             part_of = dict(zip(table.index, (names[part] for part in parts), strict=True))
             return pd.Series(groups).map(part_of).to_numpy(object)
     raise ValueError(
@@ -95,17 +96,29 @@ def _divide(
     )
 
 
+MASKED = "masked"
+"""Stratum of the positives with a mask; there is none where all positives have one."""
+
+
+def _needed(table: pd.DataFrame, parts: int) -> list[str]:
+    """Strata of which every part needs an image: with a mask too, where enough patients have one."""
+    enough = MASKED in table and int((table[MASKED] > 0).sum()) >= parts
+    return ["negative", "positive", *([MASKED] if enough else [])]
+
+
 def _strata(labelled: pd.DataFrame) -> pd.DataFrame:
-    """Count columns to balance: negatives, positives, and the positives of each area quantile, one row an
-    image.
+    """Count columns to balance: negatives, positives, those with a mask where not all have one, and the positives of each area
+    quantile, one row an image.
     """
     positive = labelled["label"].astype(int) == 1
-    quantiles = max(1, min(AREA_QUANTILES, int(positive.sum()) // 10))  # fewer would balance noise
-    by_area = labelled[positive].sort_values(["area_px", "image_id"]).index
+    masked = positive & labelled["area_px"].notna()
+    quantiles = max(1, min(AREA_QUANTILES, int(masked.sum()) // 10))  # fewer would balance noise
+    by_area = labelled[masked].sort_values(["area_px", "image_id"]).index
     quantile = pd.Series(np.arange(len(by_area)) * quantiles // max(1, len(by_area)), index=by_area).reindex(
         labelled.index
     )
     columns = {"negative": ~positive, "positive": positive}
+    columns |= {MASKED: masked} if masked.any() and not masked.equals(positive) else {}
     columns |= {f"area{q + 1}": quantile == q for q in range(quantiles) if quantiles > 1}
     return pd.DataFrame({name: flags.astype(int) for name, flags in columns.items()}, index=labelled.index)
 
@@ -135,8 +148,8 @@ def _deal(table: pd.DataFrame, shares: NDArray[np.float64], salt: str) -> NDArra
 
 
 def _complete(table: pd.DataFrame, parts: NDArray[np.int64], number: int) -> bool:
-    """Has every part a positive and a negative image?"""
-    sums = table[["negative", "positive"]].groupby(parts).sum().reindex(range(number), fill_value=0)
+    """Has every part an image of each stratum of the table?"""
+    sums = table.groupby(parts).sum().reindex(range(number), fill_value=0)
     return bool((sums > 0).all(axis=None))
 
 
@@ -165,10 +178,12 @@ def describe(labelled: pd.DataFrame, settings: SplitSettings, record: PatientRec
         f"Scheme `{settings.scheme}`, {settings.folds} folds and {_holdout(labelled, settings)},"
         f" seed {settings.seed}. The hold-out is read by `ensemble.evaluate` alone.",
         "",
-        "| part | images | patients | positive | prevalence | median area, px |",
-        "|---|---:|---:|---:|---:|---:|",
-        *[_line(name, labelled[labelled["fold"] == name]) for name in sorted(labelled["fold"].unique())],
-        _line("all", labelled),
+        *_HEAD[bool(_unmasked(labelled))],
+        *[
+            _line(name, labelled[labelled["fold"] == name], bool(_unmasked(labelled)))
+            for name in sorted(labelled["fold"].unique())
+        ],
+        _line("all", labelled, bool(_unmasked(labelled))),
         "",
     ]
     if shared:
@@ -191,11 +206,31 @@ def _holdout(labelled: pd.DataFrame, settings: SplitSettings) -> str:
     return f"a hold-out of {settings.holdout:.0%}"
 
 
-def _line(name: str, part: pd.DataFrame) -> str:
+_HEAD = {
+    False: [
+        "| part | images | patients | positive | prevalence | median area, px |",
+        "|---|---:|---:|---:|---:|---:|",
+    ],
+    True: [
+        "| part | images | patients | positive | with a mask | prevalence | median area, px |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ],
+}
+"""The table's head, without and with a column for positives that have a mask."""
+
+
+def _unmasked(labelled: pd.DataFrame) -> int:
+    return int(((labelled["label"] == 1) & labelled["area_px"].isna()).sum())
+
+
+def _line(name: str, part: pd.DataFrame, masks: bool) -> str:
+    """masks: say how many positives have one."""
     positive = part[part["label"] == 1]
-    area = f"{positive['area_px'].median():,.0f}" if len(positive) else "–"
+    areas = positive["area_px"].dropna()
+    area = f"{areas.median():,.0f}" if len(areas) else "–"
     patients, share = part["patient_id"].nunique(), len(positive) / len(part)
-    return f"| {name} | {len(part):,} | {patients:,} | {len(positive):,} | {share:.1%} | {area} |"
+    masked = f" {len(areas):,} |" if masks else ""
+    return f"| {name} | {len(part):,} | {patients:,} | {len(positive):,} |{masked} {share:.1%} | {area} |"
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ Of CSV files a byte-order mark, blanks around names and values, and semicolons a
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 
@@ -37,7 +38,7 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
+        with _opened(path) as handle:
             header = handle.readline()
         separator = max(SEPARATORS, key=header.count)
         table = pd.read_csv(
@@ -47,9 +48,28 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text ({error.reason}); save it again as CSV, UTF-8") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, gzip.BadGzipFile, EOFError) as error:
         raise ValueError(f"{path}: not a CSV table: {str(error).strip()}") from error
     return _stripped(table)
+
+
+def _opened(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a CSV (also .gz) or Parquet file as text, as `read_csv` does; ValueError names the file and the fault."""
+    if Path(path).suffix != ".parquet":
+        return read_csv(path)
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # pyarrow's errors are of both
+        raise ValueError(f"{path}: not a Parquet table: {str(error).strip()}") from error
+    return _stripped(table.astype(object).where(table.notna(), "").astype(str))
 
 
 def _stripped(table: pd.DataFrame) -> pd.DataFrame:

@@ -37,11 +37,17 @@ class Dataset:
 
 def write(report: str | Path, data: Dataset) -> None:
     """Write dataset_card.md and its figures into `report`."""
+    masked = data.index[data.index["area_px"].notna() & (data.index["mask_row"] >= 0)]
     drawn = {"class_pie.png": dataset_figures.class_pie(data.index, data.finding)}
-    if len(data.masks):
-        drawn["area_histogram.png"] = dataset_figures.area_histogram(data.index)
-        drawn["mask_heatmap.png"] = dataset_figures.mask_heatmap(data.masks)
-        drawn["overlay_sheet.png"] = dataset_figures.overlay_sheet(data.index, data.images, data.masks)
+    if len(masked):
+        drawn["area_histogram.png"] = dataset_figures.area_histogram(masked)
+        drawn["mask_heatmap.png"] = dataset_figures.mask_heatmap(data.masks, masked["mask_row"].to_numpy())
+        drawn["overlay_sheet.png"] = dataset_figures.overlay_sheet(masked, data.images, data.masks)
+    else:  # the pipeline expects the files
+        drawn |= {
+            name: dataset_figures.without_masks()
+            for name in ("area_histogram.png", "mask_heatmap.png", "overlay_sheet.png")
+        }
     for name, figure in drawn.items():
         plotting.save(figure, Path(report) / name)
     write_text(Path(report) / "dataset_card.md", text(data, list(drawn)))
@@ -80,6 +86,11 @@ def _classes(index: pd.DataFrame, tests: int, finding: str) -> str:
     ]
     lines = [f"| {name} | {count:,} | {count / total:.1%} | {pixels} |" for name, count, pixels in rows]
     missing = int(label.isna().sum())
+    unmasked = int(((label == 1) & index["area_px"].isna()).sum())
+    if unmasked:
+        boxes = int(((label == 1) & index["area_px"].isna() & (index["mask_row"] >= 0)).sum())
+        lines.insert(1, f"| of these without a mask | {unmasked:,} | {unmasked / total:.1%} | – |")
+        lines.insert(2, f"| of these with boxes | {boxes:,} | {boxes / total:.1%} | – |")
     return "\n".join(
         [
             "| split | class | images | share | masks, of the labelled images' pixels |",
@@ -96,6 +107,12 @@ def _areas(index: pd.DataFrame) -> str:
     positive = index[index["label"] == 1]
     if positive.empty:
         return "No positive image."
+    positive = positive[positive["area_px"].notna()]
+    if positive.empty:
+        return (
+            "**No positive image has a mask.** A classifier can be trained, with a gate on its probability; a segmentation"
+            " network cannot, and there is no figure of masks."
+        )
     area = positive["area_px"].astype(float)
     share = area / (positive["width"].astype("int64") * positive["height"])
     points = {

@@ -26,6 +26,10 @@ def class_pie(index: pd.DataFrame, finding: str = "pneumothorax") -> Figure:
     colours = [plotting.POSITIVE, plotting.NEGATIVE, plotting.UNLABELLED]
     names = [f"{name}\n{count:,} · {count / len(index):.1%}" for name, count in counts.items()]
     _ring(left, list(counts.values()), colours, names, f"{len(index):,}\nimages")
+    if not (index["area_px"] > 0).any():
+        plotting.picture_axes(right)
+        right.text(0.5, 0.5, "no masks", ha="center", va="center", transform=right.transAxes)
+        return figure
     inside = pixel_share(index)
     names = [f"{finding}\n{inside:.2%}", f"background\n{1 - inside:.2%}"]
     _ring(
@@ -35,8 +39,8 @@ def class_pie(index: pd.DataFrame, finding: str = "pneumothorax") -> Figure:
 
 
 def pixel_share(index: pd.DataFrame) -> float:
-    """Share of pixels inside a mask among all pixels of the labelled images, at their original resolution."""
-    labelled = index[index["label"].notna()]
+    """Share of pixels inside a mask among all pixels of the images whose mask is known, at their original resolution."""
+    labelled = index[index["area_px"].notna()]
     pixels = (labelled["width"].astype("int64") * labelled["height"]).sum()
     return float(labelled["area_px"].sum() / pixels) if pixels else 0.0
 
@@ -79,16 +83,27 @@ def _mark(axes: Axes, at: float, name: str) -> None:
     )
 
 
-def mask_heatmap(masks: NDArray[np.uint8]) -> Figure:
-    """How often each pixel is inside, over the positives' masks (P, S, S) of 0 and 1."""
+def without_masks() -> Figure:
+    """In the place of a figure that needs masks."""
+    figure, (axes,) = plotting.new_figure(5.6, 1.6)
+    plotting.picture_axes(axes)
+    axes.text(
+        0.5, 0.5, "No image of this data set has a mask.", ha="center", va="center", transform=axes.transAxes
+    )
+    return figure
+
+
+def mask_heatmap(masks: NDArray[np.uint8], rows: NDArray[np.int64] | None = None) -> Figure:
+    """How often each pixel is inside, over these rows of the masks (P, S, S) of 0 and 1; None: over all."""
+    rows = np.arange(len(masks)) if rows is None else rows
     total = np.zeros(masks.shape[1:], np.int64)
-    for start in range(0, len(masks), 64):  # a block at a time, since all masks may not fit in memory
-        total += masks[start : start + 64].sum(axis=0, dtype=np.int64)
+    for start in range(0, len(rows), 64):  # a block at a time, since all masks may not fit in memory
+        total += masks[rows[start : start + 64]].sum(axis=0, dtype=np.int64)
     figure, (axes,) = plotting.new_figure(5.6, 4.9)
     plotting.picture_axes(axes)
-    shown = axes.imshow(100 * total / len(masks), cmap=plotting.DENSITY, vmin=0)
+    shown = axes.imshow(100 * total / len(rows), cmap=plotting.DENSITY, vmin=0)
     figure.colorbar(shown, ax=axes, label="masks that cover the pixel, %", shrink=0.85)
-    axes.set_title(f"Where the {len(masks):,} masks lie (the patient's right is on the left)")
+    axes.set_title(f"Where the {len(rows):,} masks lie (the patient's right is on the left)")
     return figure
 
 

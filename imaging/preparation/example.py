@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +19,18 @@ from imaging.resize import resize_image, resize_mask
 
 @dataclass(frozen=True)
 class Example:
-    """image: uint8 (S, S). mask: uint8 0/1 (S, S) of a positive, else None. code: the run-length code at the
-    original size, None for an unlabelled image. hash: uint8 (32,), see imaging.preparation.duplicates. facts: the index's
-    columns known here. patient: DICOM PatientID. told: the patient by the source. oddities: what is unusual about the file.
+    """One study as it is prepared.
+
+    image: uint8 (S, S). mask: uint8 0/1 (S, S) of a positive, else None; of its boxes where it has no mask. code: the mask as a
+    run-length code at the original size, None where none is known. boxes: the boxes as such a code, or None. hash: uint8 (32,),
+    see imaging.preparation.duplicates. facts: the index's columns known here. patient: DICOM PatientID. told: the patient by the
+    source. oddities: what is unusual about the file.
     """
 
     image: NDArray[np.uint8]
     mask: NDArray[np.uint8] | None
     code: str | None
+    boxes: str | None
     hash: NDArray[np.uint8]
     facts: dict[str, Any]
     patient: str | None
@@ -54,26 +59,31 @@ def read_example(record: dict[str, Any], size: int) -> Example | Refusal:
 def _read(record: dict[str, Any], size: int) -> Example:
     pixels, about, checksum = _picture(record["path"], size)
     image = resize_image(pixels, size)
-    code = record.get("rle")
+    code, listed, shape = record.get("rle"), record.get("label"), (about.height, about.width)
     if record.get("mask"):
         code = rle.encode(_drawn(record["mask"], about))
-    area, mask = _mask(code, (about.height, about.width), size)
+    if code is None and listed == 0:
+        code = rle.EMPTY
+    area, mask = _mask(code, shape, size)
+    boxes = _boxes(record["boxes"], shape) if record.get("boxes") else None
+    if area is None and boxes:  # a coarse mask, for the cells of a localising head
+        mask = resize_mask(rle.decode(boxes, shape), size)
     facts = {
         "image_id": record["image_id"],
         "path": record["path"],
         "width": about.width,
         "height": about.height,
-        "sex": about.sex,
-        "age": about.age,
-        "view": about.view,
+        "sex": record.get("sex", about.sex),
+        "age": record.get("age", about.age),
+        "view": record.get("view", about.view),
         "spacing_mm": about.spacing_mm[0] if about.spacing_mm else None,
-        "label": None if area is None else int(area > 0),
+        "label": listed if area is None else int(area > 0),
         "area_px": area,
         "sha256": checksum,
         "split": record["split"],
     }
     oddities, told = _oddities(record, about, facts["label"]), record.get("patient_id")
-    return Example(image, mask, code, difference_hash(image), facts, about.patient_id, told, oddities)
+    return Example(image, mask, code, boxes, difference_hash(image), facts, about.patient_id, told, oddities)
 
 
 def _picture(path: str, size: int) -> tuple[NDArray[np.uint8], Facts, str]:
@@ -110,6 +120,24 @@ def _oddities(record: dict[str, Any], about: Facts, label: int | None) -> tuple[
     if listed is not None and label is not None and listed != label:
         found.append(f"the label table has {listed}, the mask {label}; the mask is taken")
     return tuple(found)
+
+
+def _boxes(text: str, shape: tuple[int, int]) -> str:
+    """The area of boxes, `x y width height` in pixels and several apart by `;`, as a run-length code."""
+    inside = np.zeros(shape, np.uint8)
+    for one in text.split(";"):
+        x, y, width, height = map(float, one.split())
+        rows, columns = (
+            slice(max(0, math.floor(low)), max(0, math.ceil(low + length)))
+            for low, length in ((y, height), (x, width))
+        )
+        if not inside[rows, columns].size:
+            raise RefusedFile(
+                "TABLE-BOX",
+                f"the box {one} lies outside of the image's {shape[1]} x {shape[0]} pixels; give boxes in its own pixels",
+            )
+        inside[rows, columns] = 1
+    return rle.encode(inside)
 
 
 def _mask(code: str | None, shape: tuple[int, int], size: int) -> tuple[int | None, NDArray[np.uint8] | None]:

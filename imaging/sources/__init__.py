@@ -5,6 +5,7 @@ from __future__ import annotations
 from imaging.settings import DataSettings
 from imaging.sources import ct_ich, image_folder, siim
 from imaging.sources.listing import Listing
+from imaging.sources.tables import source as tables
 
 
 def list_studies(settings: DataSettings) -> Listing:
@@ -13,4 +14,6 @@ def list_studies(settings: DataSettings) -> Listing:
         return image_folder.list_studies(settings)
     if settings.source == "ct_ich" or (settings.source == "phantom" and ct_ich.is_one(settings.folder)):
         return ct_ich.list_studies(settings)
+    if settings.source == "table":
+        return tables.list_studies(settings)
     return siim.list_studies(settings)

@@ -69,6 +69,7 @@ def test_two_runs_write_the_same_bytes(siim, run, tmp_path):
     for path in first.iterdir():
         assert path.read_bytes() == (tmp_path / "prepared" / path.name).read_bytes()
     assert sorted(path.name for path in first.iterdir()) == [
+        "boxes.csv",
         "images.npy",
         "index.parquet",
         "masks.npy",

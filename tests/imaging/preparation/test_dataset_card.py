@@ -100,14 +100,12 @@ def test_rare_values_are_summed_up():
     assert "| spacing, mm | 0.292–0.39 | 10 | 50.0% |" in text
 
 
-@pytest.mark.parametrize(
-    ("labels", "figures"), [([1, 0, 1, None], 4), ([0, 0, None], 1), ([1], 4), ([None], 1)]
-)
-def test_written_twice_the_report_is_the_same_and_links_its_figures(tmp_path, labels, figures):
+@pytest.mark.parametrize("labels", [[1, 0, 1, None], [0, 0, None], [1], [None]])
+def test_written_twice_the_report_is_the_same_and_links_its_figures(tmp_path, labels):
     for name in ("one", "two"):
         dataset_card.write(tmp_path / name, dataset(labels))
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert len(files) == figures + 1
+    assert len(files) == 5  # four figures, whatever there is: the pipeline expects them
     text = (tmp_path / "one" / "dataset_card.md").read_text()
     assert all(f"]({name})" in text for name in files if name.endswith(".png"))
     for name in files:
