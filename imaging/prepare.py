@@ -33,7 +33,7 @@ from imaging.io.npy_writer import row_writer
 from imaging.io.tables import typed, write_csv
 from imaging.io.threads import cores, ordered_map
 from imaging.preparation import dataset_card, patients
-from imaging.preparation.duplicates import duplicate_pairs
+from imaging.preparation.duplicates import SIGNATURE, duplicate_pairs
 from imaging.preparation.example import Refusal, read_example
 from imaging.prepared import FOLDER, TYPES, PatientRecord
 from imaging.settings import DataSettings
@@ -105,7 +105,7 @@ class _Read:
 
     facts: pd.DataFrame
     """The index without its patients, and `NOTED`."""
-    hashes: NDArray[np.uint8]
+    signatures: NDArray[np.void]
     rejected: pd.DataFrame
     notes: list[str]
 
@@ -114,7 +114,7 @@ def _read_all(train: pd.DataFrame, size: int, folder: Path) -> _Read:
     """Stream the studies into images.npy and masks.npy, in their order."""
     cv2.setNumThreads(1)  # the threads below use all cores
     facts: list[dict[str, Any]] = []
-    refusals, hashes = [], []
+    refusals, signatures = [], []
     odd: Counter[str] = Counter()
     examples = ordered_map(partial(read_example, size=size), rows(train), cores())
     with (
@@ -134,12 +134,12 @@ def _read_all(train: pd.DataFrame, size: int, folder: Path) -> _Read:
                 "dicom_patient": example.patient,
             }
             facts.append({**example.facts, "mask_row": mask_row, **noted})
-            hashes.append(example.hash)
+            signatures.append(example.signature)
             odd.update(example.oddities)
     notes = [f"{files:,} files: {oddity}." for oddity, files in odd.most_common()]
     rejected = pd.DataFrame(refusals, columns=REJECTED_COLUMNS)
     types = {name: kind for name, kind in TYPES.items() if name != "patient_id"} | NOTED
-    return _Read(typed(facts, types), np.array(hashes, np.uint8).reshape(-1, 32), rejected, notes)
+    return _Read(typed(facts, types), np.array(signatures, SIGNATURE), rejected, notes)
 
 
 def _owners(read: _Read, listing: Listing, folder: Path) -> patients.Patients:
@@ -148,7 +148,7 @@ def _owners(read: _Read, listing: Listing, folder: Path) -> patients.Patients:
     """
     ids = read.facts["image_id"].tolist()
     images = np.load(folder / "images.npy", mmap_mode="r")
-    pairs = [] if listing.certain else duplicate_pairs(read.hashes, images)
+    pairs = [] if listing.certain else duplicate_pairs(read.signatures, images)
     told, noted = (_or_none(read.facts[name]) for name in ("told_patient", "dicom_patient"))
     return patients.assign(ids, told, noted, pairs, listing.patients)
 

@@ -1,21 +1,55 @@
-"""Find duplicates: the same picture copied, saved again or brightened, under any name.
+"""Find duplicates: the same picture copied, resized, saved again or brightened, under any name, among hundreds of thousands.
 
-Candidates agree in their difference hash (which of two neighbouring cells of a 16 x 16 grid is brighter); a
-pair counts when its 64 x 64 miniatures correlate as well. Chest radiographs resemble each other: among 53 of
-different patients of SIIM-ACR the closest two differ in 34 of 256 bits and correlate .93, while noise, JPEG
-and gamma change at most 13 bits and leave a correlation above .99. Hence the two limits.
+Two images are duplicates when their difference hashes (which of two neighbouring cells of a 16 x 16 grid is brighter)
+differ in at most MOST_BITS and their 64 x 64 miniatures correlate by at least LEAST_CORRELATION. Chest radiographs
+resemble each other: among 53 of different patients of SIIM-ACR the closest two differ in 34 of 256 bits and correlate
+.93, while noise, JPEG and gamma change at most 13 bits and leave a correlation above .99. Hence the two limits. Mirrored
+and inverted copies are different images here.
+
+Candidates come from an index, not from a comparison of all pairs. Miniatures of mean 0 and norm 1 that correlate by r lie
+sqrt(2 - 2r) apart, and no farther in any orthonormal projection. So a search within that radius among a few low
+frequencies of the cosine transform (a k-d tree) misses no pair: the result is that of comparing all pairs.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from imaging.io.threads import cores
 
 MOST_BITS = 20
 LEAST_CORRELATION = 0.99
+RADIUS = float(np.sqrt(2 - 2 * LEAST_CORRELATION)) + 1e-3
+"""Distance of two duplicates' normalised miniatures at most, and room for rounding."""
 _GRID = 16
+_SIDE = 64
 _BLOCK = 1024
+_FREQUENCIES = [(y, x) for y in range(6) for x in range(6) if 0 < x + y <= 5]
+SIGNATURE = np.dtype(
+    [("hash", np.uint8, _GRID * _GRID // 8), ("spectrum", np.float32, len(_FREQUENCIES)), ("digest", np.uint64)]
+)  # fmt: skip
+"""What is kept of an image in memory, 120 bytes. hash: 256 bits of the difference hash. spectrum: low frequencies of the
+normalised miniature. digest: equal for images whose miniatures are equal."""
+_ONES = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
+
+
+def signature(image: NDArray[np.uint8]) -> NDArray[np.void]:
+    """The signature of an image (H, W): a scalar array of the type SIGNATURE."""
+    small = _miniature(image)
+    normal = _normalised(small).astype(np.float32)
+    found = np.zeros((), SIGNATURE)
+    found["hash"] = difference_hash(image)
+    found["spectrum"] = cv2.dct(normal)[tuple(np.transpose(_FREQUENCIES))]
+    # the miniature of a uniform image tells nothing: such images are duplicates only when they are equal
+    whole = small if normal.any() else image
+    found["digest"] = int.from_bytes(hashlib.sha256(whole.tobytes()).digest()[:8], "big")
+    return found
 
 
 def difference_hash(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -24,30 +58,36 @@ def difference_hash(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.packbits(cells[:, 1:] > cells[:, :-1])
 
 
-def duplicate_pairs(hashes: NDArray[np.uint8], images: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, of nearly equal images, from their hashes (N, 32) and the images (N, S, S)."""
-    return [(i, j) for i, j in _near(hashes) if _correlation(images[i], images[j]) >= LEAST_CORRELATION]
+def duplicate_pairs(signatures: NDArray[np.void], images: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Pairs (i, j), i < j, of duplicates, sorted, from the signatures (N,) and the images (N, S, S).
 
-
-def _near(hashes: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Pairs within MOST_BITS in order; differing bits follow from the product of vectors of +1 and -1. Block against block, so
-    that memory does not grow with the images.
+    Of images with equal miniatures each is paired with the first of them, which alone is compared with others: connected
+    pairs are one group, and a thousand copies of one image are a thousand pairs, not half a million.
     """
-    pairs: list[tuple[int, int]] = []
-    for above in range(0, len(hashes), _BLOCK):
-        signs = _signs(hashes[above : above + _BLOCK])
-        for left in range(above, len(hashes), _BLOCK):
-            agreement = signs @ _signs(hashes[left : left + _BLOCK]).T  # 256 - 2 * differing bits
-            rows, columns = np.nonzero(agreement >= signs.shape[1] - 2 * MOST_BITS)
-            rows, columns = rows + above, columns + left
-            later = columns > rows
-            pairs += zip(rows[later].tolist(), columns[later].tolist(), strict=True)
+    _, first, group = np.unique(signatures["digest"], return_index=True, return_inverse=True)
+    copies = [(int(first[g]), i) for i, g in enumerate(group) if first[g] != i]
+    pairs = [(i, j) for i, j in copies if _correlation(images[i], images[j]) >= LEAST_CORRELATION]
+    kept = np.sort(first)
+    for one, other in _candidates(signatures[kept]):
+        for i, j in zip(kept[one].tolist(), kept[other].tolist(), strict=True):
+            if _correlation(images[i], images[j]) >= LEAST_CORRELATION:
+                pairs.append((i, j))
     return sorted(pairs)
 
 
-def _signs(hashes: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(N, 256) of +1 and -1."""
-    return np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
+def _candidates(signatures: NDArray[np.void]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Positions (i, j), i < j, of images near each other in spectrum and hash, block by block, so that memory stays flat."""
+    spectrum, hashes = np.ascontiguousarray(signatures["spectrum"]), signatures["hash"]
+    tree = KDTree(spectrum)
+    for start in range(0, len(spectrum), _BLOCK):
+        near = tree.query_ball_point(
+            spectrum[start : start + _BLOCK], RADIUS, workers=cores(), return_sorted=False
+        )
+        one = np.repeat(np.arange(start, start + len(near)), [len(found) for found in near])
+        other = np.concatenate([np.asarray(found, np.int64) for found in near])
+        one, other = one[other > one], other[other > one]
+        alike = _ONES[hashes[one] ^ hashes[other]].sum(axis=1, dtype=np.int64) <= MOST_BITS
+        yield one[alike], other[alike]
 
 
 def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
@@ -56,12 +96,16 @@ def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     """
     if np.array_equal(one, other):
         return 1.0
-    a, b = (_miniature(image).astype(np.float64) for image in (one, other))
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / norm if norm else 0.0
+    return float((_normalised(_miniature(one)) * _normalised(_miniature(other))).sum())
+
+
+def _normalised(miniature: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean 0 and norm 1; zeros for a uniform one."""
+    centred = miniature.astype(np.float64) - miniature.mean()
+    norm = float(np.sqrt((centred * centred).sum()))
+    return centred / norm if norm else np.zeros_like(centred)
 
 
 def _miniature(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """64 x 64; from sides that are multiples of it, in a fraction of the time that an odd factor takes."""
-    return np.asarray(cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from imaging import rle
 from imaging.decoding.radiograph import Facts, RefusedFile, load, to_uint8
 from imaging.formats import masks, nifti, reader
-from imaging.preparation.duplicates import difference_hash
+from imaging.preparation.duplicates import signature
 from imaging.resize import resize_image, resize_mask
 
 
@@ -22,7 +22,7 @@ class Example:
     """One study as it is prepared.
 
     image: uint8 (S, S). mask: uint8 0/1 (S, S) of a positive, else None; of its boxes where it has no mask. code: the mask as a
-    run-length code at the original size, None where none is known. boxes: the boxes as such a code, or None. hash: uint8 (32,),
+    run-length code at the original size, None where none is known. boxes: the boxes as such a code, or None. signature:
     see imaging.preparation.duplicates. facts: the index's columns known here. patient: DICOM PatientID. told: the patient by the
     source. oddities: what is unusual about the file.
     """
@@ -31,7 +31,7 @@ class Example:
     mask: NDArray[np.uint8] | None
     code: str | None
     boxes: str | None
-    hash: NDArray[np.uint8]
+    signature: NDArray[np.void]
     facts: dict[str, Any]
     patient: str | None
     told: str | None
@@ -83,7 +83,7 @@ def _read(record: dict[str, Any], size: int) -> Example:
         "split": record["split"],
     }
     oddities, told = _oddities(record, about, facts["label"]), record.get("patient_id")
-    return Example(image, mask, code, boxes, difference_hash(image), facts, about.patient_id, told, oddities)
+    return Example(image, mask, code, boxes, signature(image), facts, about.patient_id, told, oddities)
 
 
 def _picture(path: str, size: int) -> tuple[NDArray[np.uint8], Facts, str]:

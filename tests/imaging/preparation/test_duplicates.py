@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from imaging.preparation.duplicates import difference_hash, duplicate_pairs
+from imaging.preparation.duplicates import RADIUS, SIGNATURE, duplicate_pairs, signature
 
 
 def pictures(count: int, side: int = 64) -> np.ndarray:
@@ -15,7 +15,7 @@ def pictures(count: int, side: int = 64) -> np.ndarray:
 
 
 def pairs(images: np.ndarray) -> list[tuple[int, int]]:
-    return duplicate_pairs(np.array([difference_hash(image) for image in images]), images)
+    return duplicate_pairs(np.array([signature(image) for image in images], SIGNATURE), images)
 
 
 def test_different_pictures_are_no_duplicates():
@@ -59,3 +59,45 @@ def test_blocks_cover_all_pairs(monkeypatch):
     images[8], images[5] = images[0], images[3]
     monkeypatch.setattr("imaging.preparation.duplicates._BLOCK", 2)
     assert pairs(images) == [(0, 8), (3, 5)]
+
+
+def test_copies_of_one_picture_are_a_star_not_all_pairs():
+    images = pictures(5)
+    images[2] = images[3] = images[4] = images[0]
+    assert pairs(images) == [(0, 2), (0, 3), (0, 4)]
+
+
+def test_uniform_images_are_duplicates_only_when_equal():
+    images = np.full((4, 64, 64), 7, np.uint8)
+    images[1], images[2] = 8, pictures(1)[0]
+    assert pairs(images) == [(0, 3)]
+
+
+def test_no_images_have_no_duplicates():
+    assert pairs(np.zeros((0, 64, 64), np.uint8)) == []
+
+
+def test_the_index_finds_what_comparing_all_pairs_finds():
+    rng = np.random.default_rng(3)
+    images = pictures(40)
+    for number in range(20, 40):  # from hardly changed to hardly alike: pairs on both sides of the limits
+        noise = rng.normal(0, number - 19, images[0].shape)
+        images[number] = np.clip(images[number - 20] + cv2.GaussianBlur(noise, (0, 0), 3) * 8, 0, 255)
+    kept = np.array([signature(image) for image in images], SIGNATURE)
+    flat = images.reshape(len(images), -1).astype(np.float64)
+    alike = np.corrcoef(flat) >= 0.99
+    bits = np.unpackbits(kept["hash"], axis=1)
+    near = (bits[:, None] != bits[None]).sum(axis=2) <= 20
+    expected = [(i, j) for i in range(40) for j in range(i + 1, 40) if alike[i, j] and near[i, j]]
+    assert 3 < len(expected) < 20
+    assert pairs(images) == expected
+
+
+def test_spectra_lie_no_farther_apart_than_the_miniatures():
+    images = pictures(8)
+    kept = np.array([signature(image) for image in images], SIGNATURE)
+    flat = images.reshape(len(images), -1).astype(np.float64)
+    correlation = np.corrcoef(flat)
+    apart = np.linalg.norm(kept["spectrum"][:, None] - kept["spectrum"][None], axis=2)
+    assert (apart <= np.sqrt(np.maximum(2 - 2 * correlation, 0)) + 1e-4).all()
+    assert np.sqrt(2 - 2 * 0.99) <= RADIUS
