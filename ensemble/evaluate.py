@@ -87,6 +87,7 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     write_json(METRICS, {**measured, **note})
     params = {"evaluation": settings.model_dump(mode="json"), "decision": decision.model_dump(mode="json")}
     openings = ledger.record(prepared.fingerprint, params, float(measured["kaggle_dice"]["value"] or 0.0))
+    ledger.write_count(openings)
     frames = {
         "per_image": table,
         "rules": rules,

@@ -43,9 +43,9 @@ def parts(decision: Decision) -> Iterator[tuple[Path, str]]:
     """(file of the run, its name in the bundle) of all that is copied: of the networks those the decision was fitted with."""
     yield from ((Path(DECISION), "decision.json"), (Path(PARAMS_FILE), "params.yaml"))
     yield from ((METRICS, "metrics.json"), (LICENCE, "LICENSE"))
-    for network, seal in decision.fitted["lineage"].items():
+    for network, recorded in decision.fitted["lineage"].items():
         stage, model = network.split("/")
-        for fold in seal["weights"]:
+        for fold in recorded["weights"]:
             path = path_of(stage, model, fold)
             if path.is_file():
                 check_weights(decision.fitted["lineage"], stage, model, fold, sha256(path))

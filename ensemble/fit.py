@@ -25,6 +25,7 @@ from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.predictions import Predictions
 from ensemble.rules import RULES
 from experiments import tracking
+from experiments.monitoring.pseudonyms import OUT_OF_FOLD, pseudonyms
 from experiments.settings.decision import EnsembleSettings, EvaluationSettings
 from experiments.statistics.bootstrap import PatientDraws
 from imaging.io import command
@@ -51,7 +52,10 @@ def main() -> None:
         tracked.results({"nested_score": fitted["nested_score"]})
         tracked.made(PATH)
         for path in [Path(PATH), *sorted(REPORTS.iterdir())]:
-            tracked.file(path)
+            if path.name != OUT_OF_FOLD:
+                tracked.file(path)
+        images = pd.read_csv(REPORTS / OUT_OF_FOLD, dtype={"image_id": str, "patient_id": str})
+        tracked.text(pseudonyms(images).to_csv(index=False, lineterminator="\n"), OUT_OF_FOLD)
 
 
 def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[str, list[str]]) -> Decision:
@@ -81,8 +85,9 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
     for kind, other in decisions.items():  # `evaluate` compares them on the hold-out
         other.save(f"{DECISIONS}/rules/{kind}.json")
     probs = calibration_steps(nested.raw, nested.calibrated, nested.prob)
-    with atomic(REPORTS / "rules.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+    for path, frame in {"rules.csv": table, OUT_OF_FOLD: out_of_fold(nested, chosen)}.items():
+        with atomic(REPORTS / path) as temporary:
+            frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
     write_text(REPORTS / "rules.md", report.describe(table, decision, losses, cases, probs))
     save(figures.search_surface(cases, decisions["triplet"].rule), REPORTS / "search_surface.png")
     save(figures.reliability(cases.label, probs, evaluation.bins), REPORTS / "reliability.png")
@@ -139,6 +144,24 @@ def table_of_rules(
     apparent = {kind: cases.score(crossfit.apply(decision, cases)[0]) for kind, decision in decisions.items()}
     table["apparent"] = table["rule"].map(apparent)
     return table.assign(optimism=table["apparent"] - table["score"])
+
+
+def out_of_fold(nested: crossfit.Nested, chosen: str) -> pd.DataFrame:
+    """One row an image, as a decision fitted without it predicts it: label, fold, probabilities, whether a mask is drawn, Dice."""
+    cases, level = nested.cases, nested.levels[chosen]
+    return pd.DataFrame(
+        {
+            "image_id": cases.image_id,
+            "patient_id": cases.patient,
+            "fold": cases.fold,
+            "label": cases.label.astype(int),
+            "raw": nested.raw,
+            "calibrated": nested.calibrated,
+            "prob": nested.prob,
+            "submitted": submitted_at(level, cases),
+            "dice": cases.dice_at(level),
+        }
+    )
 
 
 def nested_points(

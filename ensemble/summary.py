@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ensemble.evaluation import ledger
 from ensemble.inference import bundle, registry
 from experiments import provenance, tracking
 from imaging.io import command
@@ -29,8 +30,10 @@ ROWS = [
 ]
 
 
-def describe(metrics: dict[str, dict[str, Any]], studies: pd.DataFrame, source: str, bundle: str) -> str:
-    """The summary as text; metrics as in reports/evaluation/metrics.json, bundle: its name."""
+def describe(
+    metrics: dict[str, dict[str, Any]], studies: pd.DataFrame, source: str, bundle: str, openings: int
+) -> str:
+    """The summary as text; metrics as in reports/evaluation/metrics.json, bundle: its name, openings: of the hold-out."""
     what = "These are generated phantoms, not patients." if source == "phantom" else f"Source: {source}."
     lines = ["Hold-out, with 95 % intervals over patients", ""]
     lines += [f"  {name:<36} {_number(metrics[key])}" for key, name in ROWS]
@@ -42,6 +45,7 @@ def describe(metrics: dict[str, dict[str, Any]], studies: pd.DataFrame, source: 
     lines += [
         "",
         f"  {gain:+.4f} over the all-empty baseline. {what}",
+        f"  {ledger.sentence(openings)}",
         "",
         f"Submission: submission.csv, {len(studies)} studies, {masks} with a mask, {refused} refused",
         f"Bundle:     models/bundle ({bundle}); python -m ensemble.predict FOLDER --output OUT applies it",
@@ -78,7 +82,8 @@ def main() -> None:
         pd.read_csv("reports/submission/studies.csv"),
     )
     name = read_json("models/bundle/bundle.json")["name"]
-    text = describe(metrics, studies, load_section("data", DataSettings).source, name)
+    source = load_section("data", DataSettings).source
+    text = describe(metrics, studies, source, name, ledger.read_count())
     write_text(OUTPUT, text)
     group = tracking.pipeline_run()
     if group is not None:

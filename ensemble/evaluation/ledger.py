@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments import environment
-from imaging.io.files import fingerprint
+from imaging.io.files import fingerprint, read_json, write_json
 from imaging.prepared import FOLDER
 
 NAME = "holdout_openings.jsonl"
+COUNT = Path("reports/evaluation/report/openings.json")
+"""The count at the time of the report, for the model card and the summary."""
 
 
 def record(data: str, params: dict[str, Any], score: float, folder: str | Path = FOLDER) -> int:
@@ -39,6 +41,16 @@ def count(data: str, folder: str | Path = FOLDER) -> int:
     return sum(
         json.loads(line)["data"] == data for line in path.read_text(encoding="utf-8").splitlines() if line
     )
+
+
+def write_count(openings: int) -> None:
+    """Write the count beside the report."""
+    write_json(COUNT, {"openings": openings})
+
+
+def read_count() -> int:
+    """The count beside the report; a ValueError names the missing file."""
+    return int(read_json(COUNT)["openings"])
 
 
 def commit() -> str:

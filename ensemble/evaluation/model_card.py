@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from ensemble.decision.decision import Decision
+from ensemble.evaluation import ledger
 from ensemble.evaluation.report import in_words, name_of
 from experiments.networks.weights import load_facts, path_of
 from imaging.io.config import load_section
@@ -22,7 +23,7 @@ Measures = Mapping[str, Mapping[str, float | None]]
 
 ABOUT = {
     "phantom": """**Trained on generated chest phantoms: drawings, not patients.** It shows that the pipeline works, and nothing
-else; its answers about a real radiograph mean nothing.""",
+else; its predictions for a real radiograph mean nothing.""",
     "siim": """Trained on SIIM-ACR Pneumothorax: frontal chest radiographs of one American hospital (NIH ChestX-ray14), 8 bits,
 outlined by radiologists of SIIM, ACR and STR. The data's own terms hold for what is made of it.""",
 }
@@ -30,7 +31,7 @@ CARD = """{front_matter}
 
 # Pneumothorax on chest radiographs ({source})
 
-A ensemble of classifiers says how probable a pneumothorax is, a ensemble of U-Nets where it would be, and a fitted decision
+An ensemble of classifiers says how probable a pneumothorax is, an ensemble of U-Nets where it would be, and a fitted decision
 whether to draw it. {about}
 
 **For research. Not for diagnosis, not a medical device.**
@@ -79,6 +80,8 @@ over patients.
 
 {scores}
 
+{openings}
+
 Rule `{rule}`, fitted on {images} out-of-fold images of {fitted_patients} patients.
 
 ## Subgroups
@@ -87,7 +90,7 @@ Rule `{rule}`, fitted on {images} out-of-fold images of {fitted_patients} patien
 
 ## Limits
 
-- Frontal chest radiographs alone. Other views, other parts of the body and photographs of screens get an answer too, and it
+- Frontal chest radiographs alone. Other views, other parts of the body and photographs of screens get a prediction too, and it
   means nothing.
 - Measured on data of the same source as the training data; at another hospital, on another machine or with another share of
   positive studies, scores and calibration differ. Measure there first.
@@ -122,6 +125,7 @@ def write(decision: Decision) -> str:
         holdout_patients=f"{holdout['patient_id'].nunique():,}",
         holdout_positives=f"{int(holdout['label'].sum()):,}",
         scores=_scores(measured),
+        openings=ledger.sentence(ledger.read_count()),
         rule=decision.rule.kind,
         images=f"{fitted['images']:,}",
         fitted_patients=f"{fitted['patients']:,}",
@@ -172,14 +176,14 @@ def _front_matter(source: str, measured: Measures) -> str:
 
 def _networks(decision: Decision) -> str:
     lines = ["| stage | model | architecture | input, px | folds | SHA-256 |", "|---|---|---|---|---|---|"]
-    for network, seal in decision.fitted["lineage"].items():
+    for network, recorded in decision.fitted["lineage"].items():
         stage, model = network.split("/")
-        settings = load_facts(path_of(stage, model, min(map(int, seal["weights"]))))["settings"]
+        settings = load_facts(path_of(stage, model, min(map(int, recorded["weights"]))))["settings"]
         encoder = settings.get("encoder") if settings["architecture"] != "plain" else None
         what = f"{settings['architecture']} ({encoder})" if encoder else settings["architecture"]
-        digests = ", ".join(f"{digest[:8]}…" for digest in seal["weights"].values())
+        digests = ", ".join(f"{digest[:8]}…" for digest in recorded["weights"].values())
         lines.append(
-            f"| {stage} | {model} | {what} | {settings['image_size']} | {len(seal['weights'])} | {digests} |"
+            f"| {stage} | {model} | {what} | {settings['image_size']} | {len(recorded['weights'])} | {digests} |"
         )
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +23,11 @@ from imaging.io.files import atomic, write_text
 from imaging.plotting import save
 
 OUTPUT = Path("reports/compare")
+RANKING = {
+    "out-of-fold": "Ranked by nested out-of-fold scores; the hold-out's columns are for the report of the experiment that was chosen.",
+    "holdout": "Ranked by the hold-out: the best experiment's score is biased upwards, and the hold-out is no longer independent.",
+}
+"""What the ranking means, by what it goes."""
 
 
 def arguments() -> argparse.Namespace:
@@ -36,6 +42,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--query", default="", help='MLflow\'s filter, e.g. "metrics.`val/score` > 0.5"')
     parser.add_argument(
         "--baseline", metavar="NAME", help="what differences are taken to; the first by default"
+    )
+    parser.add_argument(
+        "--by",
+        choices=compare_tables.BY,
+        default=compare_tables.BY[0],
+        help="rank and compare by out-of-fold scores (default) or by the hold-out, which is then no longer independent",
     )
     parser.add_argument("--draws", type=int, default=2000, help="bootstrap draws of the differences")
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder to write, default {OUTPUT}")
@@ -54,23 +66,20 @@ def run(given: argparse.Namespace) -> str:
     results = distinct(results)
     base = baseline(results, given.baseline)
     tables = {
-        "experiments": compare_tables.results(results),
-        "differences": differences(results, base, given.draws),
+        "experiments": compare_tables.ranked(compare_tables.results(results), given.by),
+        "differences": differences(results, base, given.draws, given.by),
     }
     curves += [one for result in results for one in result.curves]
     for stage in dict.fromkeys(one.stage for one in curves):
         tables[stage or "runs"] = compare_tables.curves([one for one in curves if one.stage == stage])
-    return write(tables, [one for one in curves if one.points], given.output)
+    return write(tables, [one for one in curves if one.points], given.output, given.by)
 
 
 def distinct(results: list[Result]) -> list[Result]:
     """Experiments of one name are told apart by the time they were made."""
     names = [one.name for one in results]
     return [
-        one
-        if names.count(one.name) == 1
-        else Result(f"{one.name} {one.made}", one.made, one.metrics, one.images, one.curves)
-        for one in results
+        one if names.count(one.name) == 1 else replace(one, name=f"{one.name} {one.made}") for one in results
     ]
 
 
@@ -87,21 +96,23 @@ def baseline(results: list[Result], name: str | None) -> Result | None:
     )
 
 
-def differences(results: list[Result], base: Result | None, draws: int) -> pd.DataFrame:
+def differences(results: list[Result], base: Result | None, draws: int, by: str) -> pd.DataFrame:
     """All other experiments' differences to the baseline."""
     rows = [
-        compare_tables.difference(one, base, draws) for one in results if base is not None and one is not base
+        compare_tables.difference(one, base, draws, by=by)
+        for one in results
+        if base is not None and one is not base
     ]
     return pd.DataFrame(rows)
 
 
-def write(tables: dict[str, pd.DataFrame], curves: list[Curve], folder: Path) -> str:
+def write(tables: dict[str, pd.DataFrame], curves: list[Curve], folder: Path, by: str) -> str:
     """Each table as CSV, all of them as compare.md, the curves as a picture; returns the Markdown."""
     heads = {
-        "experiments": "Hold-out, with 95 % intervals over patients",
+        "experiments": f"Experiments, ranked by the {by.replace('holdout', 'hold-out')} score, with 95 % intervals over patients",
         "differences": "Differences to the baseline, image by image, with 95 % intervals over patients",
     }
-    parts = []
+    parts = [f"{RANKING[by]}\n"]
     for name, table in tables.items():
         if len(table):
             head = heads.get(name, f"Ends of the curves: {name}")

@@ -6,7 +6,7 @@ files. The trainings behind it are found by the SHA-256 of the weights that its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from experiments import run_group
-from experiments.monitoring.pseudonyms import PSEUDONYMS, pseudonyms
-from imaging.io.files import read_json
+from experiments.monitoring.pseudonyms import OUT_OF_FOLD, PSEUDONYMS, pseudonyms
+from imaging.io.files import read_json, sha256
 
 CURVES = ("train/loss", "val/loss", "val/score")
 MOST = 5000
@@ -37,13 +37,18 @@ class Curve:
 
 @dataclass(frozen=True)
 class Result:
-    """One experiment: the hold-out's metrics {name: {value, low, high}}, one row an image, and the trainings behind it."""
+    """One experiment: the hold-out's metrics {name: {value, low, high}}, one row an image, and the trainings behind it.
+
+    nested: the decision's nested out-of-fold score {value, low, high}; out_of_fold: one row a training image, None where the
+    table of out-of-fold predictions is not found."""
 
     name: str
     made: str
     metrics: dict[str, dict[str, float | None]]
     images: pd.DataFrame
     curves: list[Curve] = field(default_factory=list)
+    nested: dict[str, float | None] = field(default_factory=dict)
+    out_of_fold: pd.DataFrame | None = None
 
 
 def from_folder(folder: Path, client: MlflowClient) -> Result:
@@ -53,7 +58,10 @@ def from_folder(folder: Path, client: MlflowClient) -> Result:
     decision = folder / "models" / "ensemble" / "decision.json"
     name = folder.resolve().name
     curves = trainings(client, read_json(decision), name) if decision.exists() else []
-    return _result(name, made, reports / "metrics.json", reports / "report" / "per_image.csv", curves)
+    result = _result(name, made, reports / "metrics.json", reports / "report" / "per_image.csv", curves)
+    table = folder / "reports" / "ensemble" / OUT_OF_FOLD
+    images = pseudonyms(_images(table)) if table.is_file() else None
+    return replace(result, nested=_nested(decision), out_of_fold=images)
 
 
 def from_run(client: MlflowClient, run: Run) -> Result:
@@ -64,13 +72,32 @@ def from_run(client: MlflowClient, run: Run) -> Result:
     path = {name: Path(client.download_artifacts(run.info.run_id, name)) for name in files}
     name = run.data.tags.get("experiment", run.info.run_id[:8])
     curves = trainings(client, read_json(path["decision.json"]), name)
-    return _result(name, _time(run), path["metrics.json"], path[images], curves)
+    result = _result(name, _time(run), path["metrics.json"], path[images], curves)
+    images = _logged_out_of_fold(client, path["decision.json"])
+    return replace(result, nested=_nested(path["decision.json"]), out_of_fold=images)
+
+
+def _logged_out_of_fold(client: MlflowClient, decision: Path) -> pd.DataFrame | None:
+    """The out-of-fold table, with pseudonyms, of the run that fitted a decision; None where there is none."""
+    for run in search(client, f"tags.output_sha256 = '{sha256(decision)}'"):
+        if OUT_OF_FOLD in {one.path for one in client.list_artifacts(run.info.run_id)}:
+            return _images(Path(client.download_artifacts(run.info.run_id, OUT_OF_FOLD)))
+    return None
+
+
+def _nested(decision: Path) -> dict[str, float | None]:
+    """A decision's nested out-of-fold score; {} without one."""
+    return dict(read_json(decision)["fitted"].get("nested_score", {})) if decision.exists() else {}
+
+
+def _images(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype={"image_id": str, "patient_id": str})
 
 
 def _result(name: str, made: str, metrics: Path, images: Path, curves: list[Curve]) -> Result:
     if not images.is_file():
         raise ValueError(f"{images}: missing; run `dvc repro evaluate`, or `dvc pull`")
-    table = pd.read_csv(images, dtype={"image_id": str, "patient_id": str})
+    table = _images(images)
     return Result(
         name, made, read_json(metrics), table if images.name == PSEUDONYMS else pseudonyms(table), curves
     )

@@ -11,6 +11,7 @@ from experiments.statistics.intervals import percentile_interval
 
 # mIoU and mDice first, as mmsegmentation prints them, then the competition's score with its parts.
 COLUMNS = {
+    "nested": "out-of-fold score",
     "miou": "mIoU",
     "mdice": "mDice",
     "kaggle_dice": "Kaggle Dice",
@@ -20,6 +21,8 @@ COLUMNS = {
     "all_empty": "all empty",
     "auroc": "AUROC",
 }
+BY = ("out-of-fold", "holdout")
+"""What experiments are ranked and compared by; the hold-out only where it is asked for, since a choice by it spoils it."""
 PARTS = ("kaggle_dice", "tnr", "dice_positive")
 
 
@@ -29,20 +32,35 @@ def results(found: list[Result]) -> pd.DataFrame:
     for one in found:
         row: dict[str, object] = {"experiment": one.name, "made": one.made, "images": len(one.images)}
         for metric in COLUMNS:
-            said = one.metrics.get(metric, {})
-            row |= {metric: said.get("value")}
-            row |= {f"{metric}_{end}": said.get(end) for end in ("low", "high")}
+            measured = one.nested if metric == "nested" else one.metrics.get(metric, {})
+            row |= {metric: measured.get("value")}
+            row |= {f"{metric}_{end}": measured.get(end) for end in ("low", "high")}
         rows.append(row)
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
 
-def difference(one: Result, base: Result, draws: int, seed: int = 0) -> dict[str, object]:
-    """Scores of `one` less those of `base`, image by image on the hold-out that both have, with 95 % intervals over patients.
+def ranked(table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The table of `results`, best first by the out-of-fold or the hold-out score; experiments without that score last."""
+    column = "kaggle_dice" if by == "holdout" else "nested"
+    if column not in table:
+        return table
+    return table.sort_values(column, ascending=False, kind="stable", ignore_index=True)
+
+
+def difference(
+    one: Result, base: Result, draws: int, seed: int = 0, by: str = "holdout"
+) -> dict[str, object]:
+    """Scores of `one` less those of `base`, image by image on the images that both have, with 95 % intervals over patients.
+
+    by: of BY; out of fold where both have the table of out-of-fold predictions, else on the hold-out (column `on`).
 
     The score's parts are of the empty images (TNR) and of the positive ones (D⁺). Raises ValueError where the two have no
     image in common or call it differently.
     """
-    both = one.images.merge(base.images, on="image_id", suffixes=("", "_base"))
+    images, others, on = one.images, base.images, "holdout"
+    if by != "holdout" and one.out_of_fold is not None and base.out_of_fold is not None:
+        images, others, on = one.out_of_fold, base.out_of_fold, "out-of-fold"
+    both = images.merge(others, on="image_id", suffixes=("", "_base"))
     if both.empty:
         raise ValueError(f"{one.name} and {base.name} were judged on other images: no difference in pairs")
     if (both["label"] != both["label_base"]).any():
@@ -50,7 +68,7 @@ def difference(one: Result, base: Result, draws: int, seed: int = 0) -> dict[str
     gain = (both["dice"] - both["dice_base"]).to_numpy()
     positive = both["label"].to_numpy(bool)
     drawn = PatientDraws(both["patient_id"].to_numpy(), draws, seed)
-    row: dict[str, object] = {"experiment": one.name, "baseline": base.name, "images": len(both)}
+    row: dict[str, object] = {"experiment": one.name, "baseline": base.name, "on": on, "images": len(both)}
     for part, inside in zip(PARTS, (np.ones(len(both), bool), ~positive, positive), strict=True):
         low, high = percentile_interval(drawn.ratio(gain * inside, inside), drawn.patients(inside))
         row |= {

@@ -8,6 +8,8 @@ import pandas as pd
 
 PSEUDONYMS = "images.csv"
 """Its name among the artifacts of an evaluation's run."""
+OUT_OF_FOLD = "out_of_fold.csv"
+"""The table of out-of-fold predictions, of the run that fits the decision and in reports/ensemble/."""
 IDENTIFYING = ("sex", "age", "view")
 
 

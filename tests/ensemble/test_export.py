@@ -50,6 +50,7 @@ def run(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     write_json("reports/evaluation/metrics.json", metrics)
     write_text("reports/evaluation/report/report.md", REPORT)
     write_text("reports/evaluation/report/per_image.csv", PER_IMAGE)
+    write_json("reports/evaluation/report/openings.json", {"openings": 3})
     write_text("reports/data/dataset_card.md", CARD)
     write_text("params.yaml", "data: {source: phantom, folder: x}\nsplit: {scheme: image}\n")
     write_text("LICENSE", "MIT License\n")

@@ -16,6 +16,7 @@ from mlflow.tracking import MlflowClient
 from experiments import tracking
 from experiments.compare import __main__, runs, tables
 from experiments.compare.runs import Result
+from experiments.monitoring.pseudonyms import pseudonyms
 
 LABEL = [1, 1, 0, 0]
 PATIENTS = ["p", "q", "r", "r"]
@@ -31,6 +32,11 @@ def result(name: str, dice: list[float], **of_images: Any) -> Result:
     return Result(name, "2026-01-01 00:00", {"kaggle_dice": score}, images(dice, **of_images))
 
 
+def out_of_fold(dice: list[float]) -> list[float]:
+    """Out of fold an experiment is as good as it is bad on the hold-out."""
+    return [1 - one for one in dice]
+
+
 def evaluated(folder: Path, name: str, dice: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """Two trainings and an evaluation in MLflow, and the same files in a checkout `folder`."""
     monkeypatch.setenv("EXPERIMENT", name)
@@ -44,11 +50,20 @@ def evaluated(folder: Path, name: str, dice: list[float], monkeypatch: pytest.Mo
                 run.metrics({"train/loss": 1 / (epoch + 1), "val/score": epoch / 10}, epoch)
             run.made(weights)
         sealed[f"{stage}/m"] = {"weights": {"0": hashlib.sha256(weights.read_bytes()).hexdigest()}}
+    nested = {"value": sum(out_of_fold(dice)) / len(dice), "low": 0.2, "high": 0.8}
     files = {
         "reports/evaluation/metrics.json": json.dumps(result(name, dice).metrics),
         "reports/evaluation/report/per_image.csv": images(dice).to_csv(index=False),
-        "models/ensemble/decision.json": json.dumps({"fitted": {"lineage": sealed}}),
+        "models/ensemble/decision.json": json.dumps({"fitted": {"lineage": sealed, "nested_score": nested}}),
     }
+    table = images(out_of_fold(dice), first=100)
+    (folder / "reports/ensemble").mkdir(parents=True)
+    table.to_csv(folder / "reports/ensemble/out_of_fold.csv", index=False)
+    (folder / "models/ensemble").mkdir()
+    (folder / "models/ensemble/decision.json").write_text(files["models/ensemble/decision.json"])
+    with tracking.start("fit_ensemble", {"stage": "fit_ensemble"}, {}) as run:
+        run.made(folder / "models/ensemble/decision.json")
+        run.text(pseudonyms(table).to_csv(index=False), "out_of_fold.csv")
     with tracking.start("evaluate", {"stage": "evaluate"}, {}) as run:
         for path, text in files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +92,15 @@ def two(home: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
 
 
 def given(*names: str, **changes: Any) -> argparse.Namespace:
-    values = {"tag": [], "query": "", "baseline": None, "draws": 50, "output": Path("out"), **changes}
+    values = {
+        "tag": [],
+        "query": "",
+        "baseline": None,
+        "draws": 50,
+        "output": Path("out"),
+        "by": "out-of-fold",
+    }
+    values |= changes
     return argparse.Namespace(names=list(names), **values)
 
 
@@ -121,15 +144,44 @@ def test_a_cell_holds_a_value_and_its_interval() -> None:
 def test_every_evaluated_experiment_and_its_trainings(two: MlflowClient, tmp_path: Path) -> None:
     text = __main__.run(given(output=tmp_path / "out"))
     lines = text.splitlines()
-    assert next(line for line in lines if line.startswith("| narrow |")).split(" | ")[3].startswith("0.375")
-    assert any(line.startswith("| wide | narrow | 4 | +0.438 [") for line in lines)
+    assert (
+        next(line for line in lines if line.startswith("| narrow |"))
+        .split(" | ")[3]
+        .startswith("0.625 [0.200")
+    )
+    assert next(line for line in lines if line.startswith("| narrow |")).split(" | ")[4].startswith("0.375")
+    assert any(line.startswith("| wide | narrow | out-of-fold | 4 | -0.438 [") for line in lines)
     assert sum("train_segmentation m fold 0" in line for line in lines) == 2
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {
         "compare.md", "curves.png", "differences.csv", "experiments.csv", "train_classification.csv",
         "train_segmentation.csv",
     }  # fmt: skip
-    assert pd.read_csv(out / "differences.csv")["kaggle_dice"].tolist() == [0.4375]
+    assert pd.read_csv(out / "differences.csv")["kaggle_dice"].tolist() == [-0.4375]
+
+
+@pytest.mark.parametrize(
+    ("by", "first", "words"),
+    [
+        ("out-of-fold", "narrow", "Ranked by nested out-of-fold scores"),
+        ("holdout", "wide", "no longer independent"),
+    ],
+)
+@pytest.mark.parametrize("names", [[], ["one", "two"]])  # from MLflow, and from checkouts
+def test_experiments_are_ranked_out_of_fold_unless_asked_otherwise(
+    two: MlflowClient, names: list[str], by: str, first: str, words: str
+) -> None:
+    """On the hold-out `wide` is better, out of fold `narrow`."""
+    text = __main__.run(given(*names, by=by))
+    first = {"narrow": "one", "wide": "two"}[first] if names else first
+    assert words in text
+    assert text.split("| --- |\n| ")[1].startswith(first)
+    assert f"| {by} | 4 | {'+' if by == 'holdout' else '-'}0.438 [" in text
+
+
+def test_without_out_of_fold_tables_the_difference_is_on_the_holdout() -> None:
+    row = tables.difference(result("b", [1, 1, 1, 1]), result("a", [0, 0, 0, 0]), draws=10, by="out-of-fold")
+    assert row["on"] == "holdout"
 
 
 @pytest.mark.parametrize(
@@ -160,8 +212,9 @@ def test_runs_are_found(
 
 
 def test_the_baseline_is_by_name(two: MlflowClient) -> None:
-    assert "| narrow | wide | 4 | -0.438 [" in __main__.run(given(baseline="wide"))
-    assert "| narrow | wide | 4 | -0.438 [" in __main__.run(given("narrow", baseline="wide"))
+    row = "| narrow | wide | out-of-fold | 4 | +0.438 ["
+    assert row in __main__.run(given(baseline="wide"))
+    assert row in __main__.run(given("narrow", baseline="wide"))
 
 
 @pytest.mark.parametrize(
