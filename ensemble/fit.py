@@ -147,7 +147,7 @@ def table_of_rules(
 
 
 def out_of_fold(nested: crossfit.Nested, chosen: str) -> pd.DataFrame:
-    """One row an image, as a decision fitted without it predicts it: label, fold, probabilities, whether a mask is drawn, Dice."""
+    """One row an image, predicted by a decision that was fitted without it: label, fold, probabilities, mask or none, Dice."""
     cases, level = nested.cases, nested.levels[chosen]
     return pd.DataFrame(
         {

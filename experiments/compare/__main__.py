@@ -24,8 +24,8 @@ from imaging.plotting import save
 
 OUTPUT = Path("reports/compare")
 RANKING = {
-    "out-of-fold": "Ranked by nested out-of-fold scores; the hold-out's columns are for the report of the experiment that was chosen.",
-    "holdout": "Ranked by the hold-out: the best experiment's score is biased upwards, and the hold-out is no longer independent.",
+    "out-of-fold": "Ranked by nested out-of-fold scores; the hold-out's columns are for reporting the chosen one.",
+    "holdout": "Ranked by the hold-out: the best score is biased upwards, and the hold-out is no longer independent.",
 }
 """What the ranking means, by what it goes."""
 
