@@ -73,8 +73,8 @@ def from_run(client: MlflowClient, run: Run) -> Result:
     name = run.data.tags.get("experiment", run.info.run_id[:8])
     curves = trainings(client, read_json(path["decision.json"]), name)
     result = _result(name, _time(run), path["metrics.json"], path[images], curves)
-    images = _logged_out_of_fold(client, path["decision.json"])
-    return replace(result, nested=_nested(path["decision.json"]), out_of_fold=images)
+    nested, table = _nested(path["decision.json"]), _logged_out_of_fold(client, path["decision.json"])
+    return replace(result, nested=nested, out_of_fold=table)
 
 
 def _logged_out_of_fold(client: MlflowClient, decision: Path) -> pd.DataFrame | None:
