@@ -15,6 +15,7 @@ from experiments.plan.batch import Fit, fit_batch
 from experiments.plan.cost import StepCost, step_cost
 from experiments.settings.params import Params
 from experiments.settings.training import TrainingSettings, for_model, phases_of
+from imaging.data import device_cache
 from imaging.data.sampler import counts
 from imaging.settings import DataSettings, PhantomSettings
 
@@ -143,7 +144,7 @@ def _phase(
 ) -> Phase:
     shown = images_shown(settings, [n * (folds - 1) for n in of_fold])
     cost = costs(stage, settings, hardware)
-    fit = fitted(stage, settings, hardware)
+    fit = fitted(stage, settings, hardware, resident(settings, of_fold, folds, hardware))
     step = cost(fit.batch)
     per_image = step.flop / fit.batch
     validated = settings.epochs // settings.validate_every * sum(of_fold)
@@ -166,10 +167,22 @@ def images_shown(settings: TrainingSettings, training: list[int]) -> list[int]:
     return [int(n) for n in np.round(total / total.sum() * length)]
 
 
-def fitted(stage: str, settings: TrainingSettings, hardware: Hardware) -> Fit:
-    """The batch of one process that fits into the card, and accumulation for the rest."""
+def fitted(stage: str, settings: TrainingSettings, hardware: Hardware, held: int = 0) -> Fit:
+    """The batch of one process that fits into the card beside `held` bytes of images, and accumulation for the rest."""
     batch = settings.batch_size // settings.processes
-    return fit_batch(costs(stage, settings, hardware), batch, settings.accumulate, hardware.memory)
+    return fit_batch(costs(stage, settings, hardware), batch, settings.accumulate, hardware.memory, held)
+
+
+def resident(settings: TrainingSettings, of_fold: list[int], folds: int, hardware: Hardware) -> int:
+    """Bytes of the training and validation images that a phase keeps in the card's memory; masks are those of positives."""
+    if hardware.kind == "cpu":
+        return 0
+    validation = (2 * of_fold[0] + of_fold[1]) * settings.image_size**2
+    fused = settings.augment.preset == "none" or settings.augment.engine == "fused"
+    return device_cache.planned(
+        [(folds - 1) * validation, validation], settings.data_on_device, fused, settings.loader_processes,
+        hardware.memory,
+    )  # fmt: skip
 
 
 def costs(stage: str, settings: TrainingSettings, hardware: Hardware) -> Callable[[int], StepCost]:

@@ -177,6 +177,11 @@ class TrainingSettings(Settings):
         return self.evaluation_batch_size or max(self.batch_size, 8)
 
     @property
+    def loader_processes(self) -> int:
+        """The loader processes that were asked for; `auto` asks for none."""
+        return 0 if self.workers == "auto" else self.workers
+
+    @property
     def processes(self) -> int:
         """How many train together."""
         return self.devices * self.nodes

@@ -279,8 +279,7 @@ def _residence(
 ) -> tuple[bool | str, torch.device, int | None, int]:
     """What device_cache.place asks: the wish, the device, a GPU's free bytes, and the loader processes that were asked for."""
     free = hardware.free_memory() if hardware.kind == "cuda" else None
-    workers = 0 if settings.workers == "auto" else settings.workers
-    return settings.data_on_device, hardware.device, free, workers
+    return settings.data_on_device, hardware.device, free, settings.loader_processes
 
 
 def _loader(

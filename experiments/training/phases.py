@@ -42,23 +42,27 @@ def fit(
 
     data: training and validation images under a phase's settings. For the rest see loop.fit, which runs a phase.
     """
+    hardware = hardware or current()
     chain = phases_of(settings)
     history: list[Row] = []
     for number, phase in enumerate(chain):
         folder = resume if len(chain) == 1 else resume / f"phase{number}"
         name = title if len(chain) == 1 else f"{title} phase {number + 1}/{len(chain)}"
-        judge = objective(phase)
-        done = _finished(folder) or loop.fit(
-            net,
-            judge,
-            *data(phase),
-            micro_batch.divided(net, judge.loss, phase, hardware or current()),
-            title=name,
-            resume=folder,
-            report=_after(len(history), report),
-            callbacks=callbacks,
-            hardware=hardware,
-        )
+        done = _finished(folder)
+        if done is None:
+            judge, sets = objective(phase), data(phase)
+            resident = micro_batch.resident_bytes(sets, phase, hardware)
+            done = loop.fit(
+                net,
+                judge,
+                *sets,
+                micro_batch.divided(net, judge.loss, phase, hardware, resident),
+                title=name,
+                resume=folder,
+                report=_after(len(history), report),
+                callbacks=callbacks,
+                hardware=hardware,
+            )
         if ranks.first():
             weights.save(folder / DONE, done.state, {"rows": done.history, "metrics": done.metrics})
         net.load_state_dict(done.state)

@@ -43,16 +43,17 @@ def check_model(
     hardware = hardware or current()
     for phase in phases_of(for_model(section, model)):
         where = f"{stage}, model {model}, {phase.image_size} px, batch_size {phase.batch_size}"
-        images, _ = train_fold.datasets(prepared, number, phase)
+        sets = train_fold.datasets(prepared, number, phase)
         judge = objective(phase, np.zeros(1, np.int64))
         try:
             net = build(phase)
-            phase = micro_batch.divided(net, judge.loss, phase, hardware)
+            resident = micro_batch.resident_bytes(sets, phase, hardware)
+            phase = micro_batch.divided(net, judge.loss, phase, hardware, resident)
             net = net.to(hardware.device).to(memory_format=torch.channels_last)
             precision = choose_precision(phase.precision, hardware)
-            loss = step(net, judge, first_batch(images, phase), precision, hardware)
-        except ValueError:
-            raise  # names its cause
+            loss = step(net, judge, first_batch(sets[0], phase), precision, hardware)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
         except Exception as error:
             fix = (
                 "lower batch_size and raise accumulate as much, or lower image_size"

@@ -6,6 +6,8 @@ the memory maps give.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -63,16 +65,35 @@ def place(
     raise ValueError(f"data_on_device yes: {obstacle}; or set data_on_device to auto")
 
 
+def planned(parts: Sequence[int], wish: bool | str, fused: bool, workers: int, memory: int) -> int:
+    """Bytes that `place` will upload to an empty GPU of `memory` bytes.
+
+    parts: bytes of the training and of the validation images, as by `size`. fused: whether the training images are changed on
+    the device or not at all; validation images are never changed.
+    """
+    held = 0
+    for number, part in enumerate(parts):
+        possible = wish is not False and not workers and (fused or number > 0)
+        if possible and part <= (AUTO if wish == "auto" else MOST) * (memory - held):
+            held += part
+    return held
+
+
 def size(images: Images) -> int:
     """Bytes of the images and of the positives' masks at the size that is trained at."""
     masks = int((images.prepared.index["mask_row"].to_numpy()[images.rows] >= 0).sum()) if images.masks else 0
     return (len(images) + masks) * images.size**2
 
 
+def on_device(images: Images) -> bool:
+    """Whether the images are changed on the device or not at all."""
+    return images.augment is None or isinstance(images.augment, Fused)
+
+
 def _obstacle(images: Images, workers: int) -> str | None:
     if workers:
         return f"loader processes cannot use the GPU's memory; set workers {workers} to 0"
-    if images.augment is not None and not isinstance(images.augment, Fused):
+    if not on_device(images):
         return "albumentations changes images on the processor; set augment.engine to fused"
     return None
 

@@ -17,7 +17,7 @@ from experiments.training import phases, train_fold
 from imaging.data.device_cache import Resident
 from imaging.prepared import Prepared
 from tests.experiments.hardware_cases import CPU, H200, MACHINES, T4
-from tests.experiments.training.test_loop import prepared, run, same
+from tests.experiments.training.test_loop import Quits, prepared, run, same
 from tests.experiments.training.test_optimisation import WithEncoder
 
 __all__ = ["prepared"]
@@ -82,12 +82,32 @@ def test_clipping_bounds_the_step_of_a_fused_optimiser(prepared: Prepared, tmp_p
 
 
 def test_a_killed_training_in_fp16_resumes_with_its_scaler(prepared: Prepared, tmp_path: Path) -> None:
-    from tests.experiments.training.test_loop import Quits
-
     whole = run(prepared, tmp_path / "whole", hardware=T4)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         run(prepared, tmp_path / "killed", [Quits(2)], T4)
     assert same(whole, run(prepared, tmp_path / "killed", hardware=T4))
+
+
+@pytest.mark.parametrize("quits", [1, 3])
+def test_a_killed_training_resumes_on_another_gpu_with_other_passes(
+    prepared: Prepared, tmp_path: Path, quits: int
+) -> None:
+    """As `micro_batch: auto` divides it there: the same epochs, steps and learning rates, on from the weights that there were."""
+    one_pass, two_passes = {"batch_size": 2}, {"batch_size": 1, "accumulate": 2}
+    whole = run(prepared, tmp_path / "whole", hardware=H200, **one_pass)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        run(prepared, tmp_path / "killed", [Quits(quits)], H200, **one_pass)
+    witness = Witness()
+    resumed = run(prepared, tmp_path / "killed", [witness], MACHINES["24gb"], **two_passes)
+    assert resumed.history[:quits] == whole.history[:quits]
+    assert [row["epoch"] for row in resumed.history] == [row["epoch"] for row in whole.history]
+    assert witness.optimiser.state_dict()["state"][0]["step"] == 4 * (whole_steps(prepared))
+    assert all(torch.isfinite(value).all() for value in resumed.state.values())
+
+
+def whole_steps(prepared: Prepared) -> int:
+    """Steps of an epoch, two images each; see the loader's drop_last."""
+    return len(train_fold.training_rows(prepared, 0)) // 2
 
 
 @pytest.mark.parametrize("engine", ["fused", "albumentations"])
