@@ -22,8 +22,8 @@ T = TypeVar("T", bound=TrainingSettings)
 def divided(net: nn.Module, loss: Loss, settings: T, hardware: Hardware, resident: int = 0) -> T:
     """Settings with the batch of one pass and accumulation for the rest; batch_size x accumulate stays what it was.
 
-    `micro_batch: auto` takes the largest part of the batch whose step, measured on fake tensors, fits into the GPU's memory beside
-    `resident` bytes of images, and does nothing without a GPU. ValueError when even the smallest part does not fit.
+    `micro_batch: auto` takes the largest part of the batch whose step, measured on fake tensors, fits into the GPU's memory
+    beside `resident` bytes of images, and does nothing without a GPU. ValueError when even the smallest part does not fit.
     """
     if settings.micro_batch is None or (settings.micro_batch == "auto" and hardware.kind == "cpu"):
         return settings

@@ -139,7 +139,7 @@ def test_two_steps_of_each_phase(
 
 
 def planned(stage: str, settings: TrainingSettings, hardware: Hardware) -> TrainingSettings:
-    """Two steps of the batch that fits into the machine's memory, at most MOST images and two passes a step: this is a processor."""
+    """Two steps of the batch that fits into the memory, at most MOST images and two passes a step: this is a processor."""
     build, objective = STAGES[stage]
     loss = objective(settings, np.zeros(1, np.int64)).loss
     whole = micro_batch.divided(build(settings, trained=True), loss, settings, hardware)
