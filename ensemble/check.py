@@ -14,6 +14,7 @@ import classification.model
 import classification.objective
 import segmentation.architectures
 import segmentation.objective
+from experiments.hardware import Hardware
 from experiments.settings import params
 from experiments.settings.training import TrainingSettings
 from experiments.training.loop import Objective
@@ -35,10 +36,14 @@ def check(
     objective: Callable[[T, Groups], Objective],
     prepared: Prepared,
     fold: int,
+    hardware: Hardware | None = None,
 ) -> None:
-    """Check all models of a stage, and say so."""
+    """Check all models of a stage, and print the number of parameters of each. hardware: this machine's; tests describe another.
+
+    ValueError names the setting to change, among others where a step does not fit into the GPU's memory (`experiments.plan`).
+    """
     for model in section.models:
-        count = check_model(stage, model, section, build, objective, prepared, fold)
+        count = check_model(stage, model, section, build, objective, prepared, fold, hardware)
         print(f"{stage} {model}: {count:,} parameters, one batch went through", flush=True)
 
 

@@ -62,8 +62,8 @@ def _all(given: argparse.Namespace) -> str:
     """The table of all recipes; those of other sources than SIIM-ACR with --images and --positives, or left out."""
     memories = given.gpu_memory or list(ASSUMED)
     lines = [
-        f"| recipe | px | PFLOP | disk | {' | '.join(f'{m:g} GB' for m in memories)} |",
-        "|---" * (4 + len(memories)) + "|",
+        f"| recipe | px | PFLOP | disk | 95 % interval | {' | '.join(f'{m:g} GB' for m in memories)} |",
+        "|---" * (5 + len(memories)) + "|",
     ]
     for path in tqdm(sorted(RECIPES.glob("*.yaml")), "recipes", disable=None):
         params = load(path)
@@ -71,7 +71,7 @@ def _all(given: argparse.Namespace) -> str:
             size = _size(given, params)
         except ValueError:
             missing = "its source has no known size: give --images and --positives"
-            lines.append(f"| {path.stem} | {missing} |" + " |" * (2 + len(memories)))
+            lines.append(f"| {path.stem} | {missing} |" + " |" * (3 + len(memories)))
             continue
         lines.append(overview(path.stem, {m: plan(params, *size, card(m)) for m in memories}))
     return "\n".join(lines)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from experiments.hardware import Hardware
 from experiments.plan.work import Plan
+from imaging.preparation import interval_width
 
 ASSUMED = {16: 20.0, 24: 40.0, 48: 60.0, 80: 120.0, 141: 200.0}
 """TFLOP/s by memory of the card in GB: some 30 % of the dense matrix peak in half precision of a T4, A10 or RTX 3090, A6000,
 A100 and H200. An assumption, measured on none of them."""
-
-
 COLUMNS = (
     "stage", "model", "phase", "px", "precision", "parameters", "batch × accumulate", "memory", "images (positive)", "PFLOP",
 )  # fmt: skip
@@ -23,19 +22,7 @@ def assumed_tflops(hardware: Hardware) -> float:
 
 def table(plan: Plan) -> str:
     """One line a phase, as Markdown."""
-    names = [
-        "stage",
-        "model",
-        "phase",
-        "px",
-        "precision",
-        "parameters",
-        "batch × accumulate",
-        "memory",
-        "images (positive)",
-        "PFLOP",
-    ]
-    head = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    head = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     rows = [
         f"| {p.stage} | {p.model} | {p.number + 1} | {p.image_size} | {p.precision} | {p.parameters / 1e6:.1f} M "
         f"| {p.batch} × {p.accumulate} | {p.memory / 1e9:.1f} GB{'' if p.fits else ' **does not fit**'} "
@@ -54,6 +41,7 @@ def summary(plan: Plan, hardware: Hardware, tflops: float | None) -> str:
             f"Computation: {plan.flop / 1e15:,.4g} PFLOP, {plan.prediction_flop / 1e15:,.3g} of them predictions",
             f"Time: {_time(plan, hardware, tflops)}",
             f"Disk: {disk}",
+            f"Hold-out: {interval_width.sentence(plan.holdout)}",
         ]
     )
 
@@ -85,7 +73,9 @@ def overview(name: str, plans: dict[float, Plan]) -> str:
         cells.append(fit)
     some = next(iter(plans.values()))
     disk = size(sum(some.disk.values()))
-    return f"| {name} | {max(p.image_size for p in some.phases)} | {some.flop / 1e15:,.4g} | {disk} | {' | '.join(cells)} |"
+    width = f"±{interval_width.half_width(some.holdout):.3f}"
+    side = max(p.image_size for p in some.phases)
+    return f"| {name} | {side} | {some.flop / 1e15:,.4g} | {disk} | {width} | {' | '.join(cells)} |"
 
 
 def refusal(plan: Plan) -> str:

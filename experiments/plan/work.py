@@ -17,6 +17,7 @@ from experiments.settings.params import Params
 from experiments.settings.training import TrainingSettings, for_model, phases_of
 from imaging.data import device_cache
 from imaging.data.sampler import counts
+from imaging.io import map_archive
 from imaging.settings import DataSettings, PhantomSettings
 
 STAGES = {
@@ -70,7 +71,9 @@ class Plan:
     prediction_flop: float
     """Out-of-fold and hold-out predictions of all models and folds."""
     disk: dict[str, int]
-    """Bytes by what they hold."""
+    """Bytes by what they hold; mask maps: the room that is asked for before they are written."""
+    holdout: int
+    """Images that the run is evaluated on."""
 
     @property
     def flop(self) -> float:
@@ -111,9 +114,8 @@ def plan(params: Params, images: int, positives: int, hardware: Hardware) -> Pla
     """Plan every phase of every model, each with the largest batch that fits."""
     split, folds = params.split, len(params.train_folds)
     of_fold = [round(n * (1 - split.holdout) / split.folds) for n in (positives, images - positives)]
-    predicted = folds * (
-        sum(of_fold) + round(images * split.holdout)
-    )  # each network: its fold and the hold-out
+    holdout = round(images * split.holdout)
+    predicted = folds * (sum(of_fold) + holdout)  # each network: its fold and the hold-out
     phases: list[Phase] = []
     flop, maps, weights = 0.0, 0, 0
     for stage in STAGES:
@@ -130,7 +132,8 @@ def plan(params: Params, images: int, positives: int, hardware: Hardware) -> Pla
             maps += predicted * settings.image_size**2 if stage == "segmentation" else 0
             weights += 4 * last.parameters * folds
     prepared = (images + positives) * params.data.image_size**2
-    return Plan(phases, folds, flop, {"prepared data": prepared, "mask maps": maps, "weights": weights})
+    disk = {"prepared data": prepared, "mask maps": maps // map_archive.SHARE, "weights": weights}
+    return Plan(phases, folds, flop, disk, holdout)
 
 
 def _phase(

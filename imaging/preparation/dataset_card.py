@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imaging import plotting
 from imaging.io.files import write_text
-from imaging.preparation import dataset_figures
+from imaging.preparation import dataset_figures, interval_width
 from imaging.prepared import PatientRecord
 from imaging.settings import DataSettings
 
@@ -67,6 +67,8 @@ def text(data: Dataset, figures: list[str]) -> str:
         _areas(index),
         "## Patients",
         _patients(index, data.patients),
+        "## Sample size",
+        _sample_size(int(index["label"].notna().sum())),
         "## Images",
         _facts(index),
         "## Left out",
@@ -136,6 +138,13 @@ def _patients(index: pd.DataFrame, record: PatientRecord) -> str:
         f"{warning}{len(counts):,} patients, from: {record.source}. {len(several):,} of them have more than one image"
         f" ({several.sum():,} images; at most {counts.max():,} of one patient)."
     )
+
+
+def _sample_size(labelled: int) -> str:
+    """How wide the interval of the Kaggle Dice will be on hold-outs of three sizes."""
+    shares = {"10 %": 0.1, "20 %": 0.2, "all, by cross-validation": 1.0}
+    lines = [f"{name}: {interval_width.sentence(round(share * labelled))}" for name, share in shares.items()]
+    return "What a hold-out of so many of the labelled images can show:\n\n" + _list(lines)
 
 
 def _facts(index: pd.DataFrame) -> str:

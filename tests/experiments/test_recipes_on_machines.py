@@ -38,7 +38,7 @@ SHORT: dict[str, Any] = {
 }  # fmt: skip
 """Two steps of each phase; nothing is fetched."""
 SIDE, LOCALISING_SIDE = 32, 64  # a localising head needs a map of at least 2 x 2 cells
-MOST = 4
+MOST = 2
 """Images of a pass at the real size: a processor has neither the memory nor the speed for 16 images of 1024 px."""
 FAST = ["h200"]
 """Processors emulate fp16, the T4's, a hundred times slower than bf16: test_machines.py has it for a tiny network."""
