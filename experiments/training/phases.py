@@ -48,8 +48,10 @@ def fit(
     for number, phase in enumerate(chain):
         folder = resume if len(chain) == 1 else resume / f"phase{number}"
         name = title if len(chain) == 1 else f"{title} phase {number + 1}/{len(chain)}"
-        done = _finished(folder)
-        if done is None:
+        finished = _finished(folder)
+        if finished is not None:
+            done = finished
+        else:
             judge, sets = objective(phase), data(phase)
             resident = micro_batch.resident_bytes(sets, phase, hardware)
             done = loop.fit(
