@@ -14,18 +14,23 @@ from ensemble.evaluation import model_card
 from ensemble.evidence.lineage import check_weights
 from ensemble.inference import bundle
 from ensemble.inference.bundle import INDEX, Bundle
+from ensemble.validation import training_data
 from experiments.networks.weights import path_of
 from imaging.io import command
 from imaging.io.config import PARAMS_FILE, load_section
-from imaging.io.files import atomic_folder, sha256, write_text
+from imaging.io.files import atomic_folder, sha256, write_json, write_text
+from imaging.prepared import Prepared
 from imaging.settings import DataSettings
 
 METRICS = Path("reports/evaluation/metrics.json")
 LICENCE = Path("LICENSE")
 
 
-def export(output: str | Path = bundle.PATH) -> Bundle:
-    """Write the bundle of the run in the working folder, and load it once as anyone would; whole or not at all."""
+def export(output: str | Path = bundle.PATH, identities: bool = True) -> Bundle:
+    """Write the bundle of the run in the working folder, and load it once as anyone would; whole or not at all.
+
+    identities: with hashes of the training data's pictures and patients, for the leak check of `ensemble.validate`.
+    """
     decision = Decision.load(DECISION)
     with atomic_folder(output, mark=INDEX) as folder:
         for source, name in parts(decision):
@@ -33,6 +38,8 @@ def export(output: str | Path = bundle.PATH) -> Bundle:
                 raise ValueError(f"{source}: missing, and a bundle needs it; run `dvc repro`")
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, folder / name)
+        known = training_data.record(Prepared(), identities)
+        write_json(folder / training_data.NAME, known.model_dump(mode="json"))
         write_text(folder / "README.md", model_card.write(decision))
         fingerprints = {"data": decision.fitted["data_fingerprint"], "decision": sha256(DECISION)}
         bundle.write_index(folder, load_section("data", DataSettings).source, fingerprints).predictor()
@@ -57,9 +64,14 @@ def main() -> None:
     """The DVC stage export."""
     parser = argparse.ArgumentParser(prog="python -m ensemble.export", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path(bundle.PATH), help="the folder to write")
+    parser.add_argument(
+        "--no-identities",
+        action="store_true",
+        help="leave the hashes of the training data's pictures and patients out: `ensemble.validate` then cannot check for leaks",
+    )
     given = parser.parse_args()
     try:
-        made = export(given.output)
+        made = export(given.output, not given.no_identities)
     except ValueError as error:
         sys.exit(str(error))
     size = sum((made.folder / name).stat().st_size for name in made.index.files)

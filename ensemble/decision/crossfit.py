@@ -79,18 +79,18 @@ def fit(
 
 def apply(decision: Decision, cases: Cases) -> tuple[Ints, Floats]:
     """Levels (N,) and probabilities (N,) of images as one batch; as in prediction, a skipped image has the classifiers'."""
-    decision, evidence = _as_batch(decision, cases)
+    decision, evidence = as_batch(decision, cases)
     unseen = evidence.raw < decision.lower_bound()
     return decision.thresholds(evidence), np.where(unseen, decision.calibrator(evidence.raw), evidence.prob)
 
 
 def skipped(decision: Decision, cases: Cases) -> Bools:
     """Which images (N,) of a batch the mask models need not see."""
-    decision, evidence = _as_batch(decision, cases)
+    decision, evidence = as_batch(decision, cases)
     return evidence.raw < decision.lower_bound()
 
 
-def _as_batch(decision: Decision, cases: Cases) -> tuple[Decision, Evidence]:
+def as_batch(decision: Decision, cases: Cases) -> tuple[Decision, Evidence]:
     """The decision for this very batch, and what it sees of it."""
     evidence = decision.seen(
         reweighted(cases, decision.classifier_weights, decision.classifier_average).evidence
@@ -140,7 +140,7 @@ def post_processing_of(settings: EnsembleSettings) -> PostProcessing:
 def _predicted(decisions: dict[str, Decision], cases: Cases) -> Nested:
     """Predictions of decisions for images as one batch; probabilities are the same in all decisions."""
     some = next(iter(decisions.values()))
-    evidence = _as_batch(some, cases)[1]
+    evidence = as_batch(some, cases)[1]
     return Nested(
         cases=cases,
         levels={kind: apply(decision, cases)[0] for kind, decision in decisions.items()},

@@ -27,7 +27,7 @@ def choose(table: pd.DataFrame, examples: int) -> dict[str, Rows]:
 
     Best, middle and worst among the positive images that got a mask; false alarms and misses, the surest first.
     """
-    found = table[(table["label"] == 1) & table["submitted"]].sort_values(
+    found = table[(table["label"] == 1) & table["submitted"] & table["dice"].notna()].sort_values(
         ["dice", "image_id"], ascending=[False, True]
     )
     alarms = table[(table["label"] == 0) & table["submitted"]].sort_values(

@@ -37,7 +37,7 @@ def curves(table: pd.DataFrame, bins: int) -> dict[str, pd.DataFrame]:
     fpr, tpr, _ = metrics.roc(label, prob)
     precision, recall, _ = metrics.precision_recall(label, prob)
     mean, observed, count = metrics.reliability(label, prob, bins)
-    positive = table[table["label"] == 1].sort_values("true_area")
+    positive = table[(table["label"] == 1) & table["dice"].notna()].sort_values("true_area")
     return {
         "roc": pd.DataFrame({"fpr": fpr, "tpr": tpr}),
         "precision_recall": pd.DataFrame({"recall": recall, "precision": precision}),
@@ -53,9 +53,13 @@ def pictures(table: pd.DataFrame, measured: Measured, settings: EvaluationSettin
     save(figures.precision_recall(label, prob, in_words(measured["average_precision"])), folder / "pr.png")
     steps = calibration_steps(*(table[name].to_numpy() for name in ("raw", "calibrated", "prob")))
     save(figures.reliability(label, steps, settings.bins), folder / "calibration.png")
-    positive = table[table["label"] == 1]
+    positive = table[(table["label"] == 1) & table["dice"].notna()]  # a label alone has no Dice
     share, dice = positive["true_share"].to_numpy(), positive["dice"].to_numpy()
-    save(figures.dice_by_area(share, dice, positive["submitted"].to_numpy(bool)), folder / "dice_by_area.png")
+    if len(positive):
+        save(
+            figures.dice_by_area(share, dice, positive["submitted"].to_numpy(bool)),
+            folder / "dice_by_area.png",
+        )
 
 
 def clinical_pictures(table: pd.DataFrame, points: pd.DataFrame, folder: Path) -> None:

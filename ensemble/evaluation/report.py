@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def in_words(measure: Mapping[str, float | None]) -> str:
 
 def caption(prob: float, label: int, dice: float) -> str:
     """One picture's caption: the probability, and how well the mask fits where there is a lesion."""
-    return f"p = {prob:.2f}" + (f", Dice {dice:.2f}" if label else "")
+    return f"p = {prob:.2f}" + (f", Dice {dice:.2f}" if label and not math.isnan(dice) else "")
 
 
 def describe(

@@ -2,6 +2,7 @@
 
     bundle.json                                   name, precision of predictions, SHA-256 of every other file
     decision.json, params.yaml, metrics.json      the fitted decision, the run's settings, its measured hold-out
+    training_data.json                            profile of the training data, hashes of its pictures and patients
     README.md, LICENSE                            the model card and the licence
     classification/<model>/fold<k>.safetensors    weights; the .json beside them rebuilds the network
     segmentation/<model>/fold<k>.safetensors

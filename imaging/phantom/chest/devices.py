@@ -117,8 +117,12 @@ def skin_fold(chest: Chest, rng: np.random.Generator) -> Layer:
     return blur(wedge, 1.0)
 
 
-def hardware(chest: Chest, case: Case, side: int, rng: np.random.Generator) -> Layer:
+def hardware(
+    chest: Chest, case: Case, side: int, rng: np.random.Generator, wanted: bool | None = None
+) -> Layer:
     """All devices of one image (FULL, 0..255); `side` is the pneumothorax's, 0 without one.
+
+    wanted: whether there is a chest tube, instead of by chance; all else in the image is then the same with and without it.
 
     A tube is commoner with a pneumothorax, but patients who had one carry it also on images without: a model that finds
     tubes instead of air is wrong there.
@@ -126,8 +130,9 @@ def hardware(chest: Chest, case: Case, side: int, rng: np.random.Generator) -> L
     layer = blank(FULL)
     bedside = chest.pose.view == "AP"
     tube, wires, line, airway = rng.random(4)
-    if tube < (0.34 if side else (0.2 if case.sick else 0.03)):
-        chest_tube(layer, chest, rng, side or (-1 if rng.random() < 0.5 else 1))
+    drawn = rng if wanted is None else np.random.Generator(np.random.PCG64([505, case.index]))
+    if wanted or (wanted is None and tube < (0.34 if side else (0.2 if case.sick else 0.03))):
+        chest_tube(layer, chest, drawn, side or (-1 if drawn.random() < 0.5 else 1))
     if wires < (0.45 if bedside else 0.06):
         electrodes(layer, chest, rng)
     if line < (0.4 if bedside else 0.08):

@@ -43,8 +43,11 @@ class Phantom:
     facts: Facts
 
 
-def render(seed: int, index: int, settings: PhantomSettings) -> Phantom:
-    """Generate image `index` of the data set, with the same bytes on every machine. ValueError if there is no such index."""
+def render(seed: int, index: int, settings: PhantomSettings, tube: bool | None = None) -> Phantom:
+    """Generate image `index` of the data set, with the same bytes on every machine. ValueError if there is no such index.
+
+    tube: whether it displays a chest tube; None: by chance, commoner with a pneumothorax.
+    """
     plan = cases(settings, seed)
     if not 0 <= index < len(plan):
         raise ValueError(f"phantom index {index}: the settings have images 0 to {len(plan) - 1}")
@@ -55,7 +58,7 @@ def render(seed: int, index: int, settings: PhantomSettings) -> Phantom:
     chest = Chest(build, pose)
     lungs = tissue.lungs(chest)
     found = pneumothorax.sample(chest, rng, settings, lungs.field) if case.positive else None
-    pixels = _expose(_anatomy(chest, lungs, found, rng), chest, lungs, case, found, rng)
+    pixels = _expose(_anatomy(chest, lungs, found, rng), chest, lungs, case, found, rng, tube)
     masks = pneumothorax.annotate(chest, found, rng) if found else []
     facts = Facts(
         case, build, pose, round(chest.mm, 3), found.kind if found else "", found.side if found else 0
@@ -97,6 +100,7 @@ def _expose(
     case: Case,
     found: pneumothorax.Pneumothorax | None,
     rng: np.random.Generator,
+    tube: bool | None = None,
 ) -> NDArray[np.uint8]:
     """Attenuation to pixels, with thin structures (pleura, skin fold, tubes, letters) drawn at full size."""
     exposure = acquisition.sample_exposure(rng, chest.pose.view)
@@ -104,7 +108,7 @@ def _expose(
     per_mm = (
         (1 + exposure.detail) * (exposure.dense - exposure.lung) / 90.0
     )  # grey levels per millimetre of water
-    thin = devices.hardware(chest, case, found.side if found else 0, rng)
+    thin = devices.hardware(chest, case, found.side if found else 0, rng, tube)
     if thin.any():
         grey = add(grey, _grey(blur(thin, 0.8), 28.0, per_mm))
     if found:

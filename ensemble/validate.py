@@ -1,0 +1,260 @@
+"""Measure a bundle on labelled images that it was not trained on.
+
+    python -m ensemble.validate --data FOLDER --output OUT [--bundle DIR]
+
+--data names the images: a folder (its kind is found from what is in it), SOURCE:FOLDER with a source of docs/sources.md, or
+phantom:drains, generated phantoms with and without a chest tube. OUT is made anew and holds report.md, report.html,
+metrics.json, tables and pictures; with --recalibrate also bundle/, the bundle recalibrated to these data. Only the bundle is
+needed, not the data that it was trained on. docs/validation.md explains the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ensemble.decision.decision import Decision
+from ensemble.decision.image_table import per_image
+from ensemble.evaluation import clinical, pictures, subgroups
+from ensemble.evidence.evidence import Cases
+from ensemble.evidence.gather import gather
+from ensemble.evidence.predictions import Predictions
+from ensemble.inference import bundle as bundles
+from ensemble.inference import output
+from ensemble.inference.bundle import Bundle
+from ensemble.validation import dataset, measures, networks, new_bundle, profile, recalibration, training_data
+from ensemble.validation import report as validation_report
+from ensemble.validation.dataset import External
+from ensemble.validation.report import Results
+from experiments.monitoring import html_report
+from experiments.settings.decision import EnsembleSettings, EvaluationSettings
+from experiments.statistics.bootstrap import PatientDraws
+from imaging.io import command
+from imaging.io.config import load_section
+from imaging.io.files import atomic_folder, write_json, write_text
+from imaging.plotting import save
+
+MARK = "metrics.json"
+
+
+def main() -> None:
+    """The command line."""
+    given = arguments().parse_args()
+    made = run(given, shlex.join(["python", "-m", "ensemble.validate", *sys.argv[1:]]))
+    auroc = made.measured["auroc"]
+    print(
+        f"{given.output}: {len(made.table):,} images, AUROC {validation_report.in_words(auroc)}; read report.html"
+    )
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line's arguments."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ensemble.validate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--data", required=True, metavar="DATA", help="FOLDER, SOURCE:FOLDER or phantom:drains"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="the folder to write; an older report in it is replaced"
+    )
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        default=Path(bundles.PATH),
+        help=f"the bundle's folder (default: {bundles.PATH})",
+    )
+    parser.add_argument(
+        "--patients",
+        metavar="CSV",
+        help="image id and patient; default: the data folder's patients.csv, if any",
+    )
+    parser.add_argument(
+        "--without-mask",
+        choices=["unlabelled", "negative"],
+        default="unlabelled",
+        help="what an image without a mask picture is, for the source folder (default: unlabelled, and left out)",
+    )
+    parser.add_argument(
+        "--refused", type=float, default=0.0, help="share of the images that may be refused (default: 0)"
+    )
+    parser.add_argument(
+        "--recalibrate", action="store_true", help="refit the calibration to these data; write OUT/bundle"
+    )
+    parser.add_argument(
+        "--refit-decision",
+        action="store_true",
+        help="with --recalibrate: refit the rule's thresholds and the operating points too",
+    )
+    return parser
+
+
+def run(given: argparse.Namespace, command_line: str) -> Results:
+    """Read, predict, measure and write OUT, whole or not at all."""
+    if given.refit_decision and not given.recalibrate:
+        raise ValueError("--refit-decision has no effect without --recalibrate; give both")
+    bundle = Bundle.load(given.bundle)
+    output.check_folder(given.output)
+    with tempfile.TemporaryDirectory(prefix="validate-", dir=_nearest(given.output)) as place:
+        scratch = Path(place)
+        settings = dataset.settings_of(given.data, given.patients, given.without_mask, scratch)
+        predictor = bundle.predictor()
+        external = dataset.read(settings, predictor.side, scratch / "prepared", given.refused, given.data)
+        dataset.both_kinds(external)
+        found = networks.predict(predictor, external.prepared, scratch)
+        with atomic_folder(given.output, MARK) as out:
+            made = measure(bundle, predictor.decision, external, found, given, command_line, out)
+            write_text(
+                out / "report.md", validation_report.describe(made, [path.stem for path in out.glob("*.png")])
+            )
+            write_text(out / "report.html", html_report.page(out / "report.md"))
+            write_json(out / MARK, made.measured)
+    return made
+
+
+def measure(
+    bundle: Bundle,
+    decision: Decision,
+    external: External,
+    found: Predictions,
+    given: argparse.Namespace,
+    command_line: str,
+    out: Path,
+) -> Results:
+    """Measure the decision; write tables and pictures into `out`."""
+    settings = load_section("evaluation", EvaluationSettings, bundle.folder / "params.yaml")
+    prepared = external.prepared
+    cases = gather(
+        found, decision.classifiers, decision.masks, prepared, "masks", decision.classifier_average
+    )
+    place = prepared.rows(cases.image_id)
+    label = prepared.index["label"].iloc[place].to_numpy(np.int64)
+    table = measures.with_labels(
+        per_image(decision, cases, found, prepared), label, external.annotated[place]
+    )
+    draws = PatientDraws(cases.patient, settings.draws, settings.seed)
+    measured = measures.measure(table, draws, settings.bins)
+    points = clinical.operating_points(table, decision.operating_points, draws)
+    made = Results(
+        bundle=bundle,
+        external=external,
+        command=command_line,
+        table=table,
+        measured=measured,
+        drop=measures.drop(measured, bundle.metrics),
+        points=points,
+        groups=_groups(table, draws),
+    )
+    drain = external.drain[place]
+    if not np.isnan(drain).all():
+        made.tubes = measures.by_tube(table, drain, decision.operating_points, draws)
+        table["drain"] = drain
+    _against_training(made, place)
+    if given.recalibrate:
+        _recalibrate(made, cases, decision, draws, settings.bins, given.refit_decision, out)
+    _write(made, decision, found, settings, out)
+    return made
+
+
+def _groups(table: pd.DataFrame, draws: PatientDraws) -> pd.DataFrame:
+    """Subgroups; those by the lesion's size, and scores of masks, only where all masks are known."""
+    groups = subgroups.report(table.fillna({"dice": 0.0}), draws)
+    if table["dice"].notna().all():
+        return groups
+    groups[["score", "low", "high", "dice_positive"]] = np.nan
+    return groups[groups["kind"] != "lesion"].reset_index(drop=True)
+
+
+def _against_training(made: Results, place: np.ndarray) -> None:
+    """What differs from the training data, and what is shared with it."""
+    training, external = training_data.TrainingData.load(made.bundle.folder), made.external
+    if training is None:
+        made.leaks = validation_report.leak_lines(None, None, len(place), external.certain)
+        return
+    here = profile.describe(external.prepared, place)
+    made.differences = profile.compare(training.profile, here)
+    made.profiles = (training.profile, here)
+    patients = pictures_shared = None
+    if training.pictures:
+        patients = training_data.shared_patients(training, external.prepared.index["patient_id"])
+        shared = training_data.shared_pictures(training, external.hashes[place])
+        made.table["in_training_data"] = shared | made.table["patient_id"].isin(patients).to_numpy()
+        pictures_shared = int(shared.sum())
+    made.leaks = validation_report.leak_lines(patients, pictures_shared, len(place), external.certain)
+
+
+def _recalibrate(
+    made: Results, cases: Cases, decision: Decision, draws: PatientDraws, bins: int, refit: bool, out: Path
+) -> None:
+    """Refit, compare, and write the new bundle to OUT/bundle."""
+    label = made.table["label"].to_numpy(bool)
+    if refit and made.table["dice"].isna().any():
+        raise ValueError(
+            "--refit-decision needs the masks of all positive images; leave it out, or add the masks"
+        )
+    settings = load_section("ensemble", EnsembleSettings, made.bundle.folder / "params.yaml")
+    found = recalibration.fit(decision, cases, label, settings, refit)
+    made.recalibration, after = recalibration.compare(made.table, found, cases, draws, bins)
+    facts: dict[str, Any] = {
+        "data": made.external.fingerprint,
+        "images": len(label),
+        "positives": int(label.sum()),
+        "patients": draws.patients(),
+        "refitted": ["calibration", "decision"] if refit else ["calibration"],
+        "slope": found.line.slope,
+        "intercept": found.line.intercept,
+    }
+    new = new_bundle.write(out / "bundle", made.bundle, found.decision, facts, after)
+    what = "Calibration, rule, floor and operating points were" if refit else "The calibration was"
+    made.recalibrated = (
+        f"{what} refitted to these images (logit of the probability × {found.line.slope:.3f} {found.line.intercept:+.3f}). "
+        "`after` is cross-fitted: five groups of patients, each measured by a refit to the other four. The new bundle, refitted to all, is "
+        f"`bundle/` ({new.name}); it keeps the parent's lineage and names it."
+    )
+
+
+def _write(
+    made: Results, decision: Decision, found: Predictions, settings: EvaluationSettings, out: Path
+) -> None:
+    """Tables and pictures."""
+    table, prepared = made.table, made.external.prepared
+    frames = {
+        "per_image": table,
+        "drop": made.drop,
+        "operating_points": made.points,
+        "predictive_values": clinical.by_prevalence(made.points),
+        "decision_curve": clinical.net_benefit(table["label"].to_numpy(bool), table["prob"].to_numpy()),
+        "subgroups": made.groups,
+        "drains": made.tubes,
+        "differences": made.differences,
+        "recalibration": made.recalibration,
+        "rejected": made.external.rejected,
+        **pictures.curves(table, settings.bins),
+    }
+    pictures.write_tables({name: frame for name, frame in frames.items() if frame is not None}, out)
+    pictures.pictures(table, made.measured, settings, out)
+    pictures.clinical_pictures(table, made.points, out)
+    pictures.overlays(table, decision, found, prepared, settings.examples, out)
+    if made.profiles:
+        save(profile.picture(*made.profiles), out / "differences.png")
+
+
+def _nearest(path: Path) -> Path:
+    """The nearest folder above a path that exists: on the disk that the results go to."""
+    folder = path.resolve().parent
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,1 @@
+"""External validation: a bundle measured on labelled images that it was not trained on."""

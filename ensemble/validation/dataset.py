@@ -1,0 +1,239 @@
+"""A data set from elsewhere, described in one word: found, listed, read into a temporary folder in the form of the prepared data.
+
+FOLDER            its kind is found from what is in it: train-rle.csv or dicom-images-train: siim; ct_ich.csv layouts: ct_ich; a
+                  list of images with labels: table; else folder
+SOURCE:FOLDER     one of the sources of `data.source`, docs/sources.md
+phantom:drains    generated phantoms with and without a chest tube, imaging.phantom.drains
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from imaging import rle
+from imaging.io.files import fingerprint, write_json
+from imaging.io.npy_writer import row_writer
+from imaging.io.tables import read_csv, typed, write_csv
+from imaging.io.threads import cores, ordered_map
+from imaging.io.walk import image_id
+from imaging.phantom import drains
+from imaging.preparation import patients
+from imaging.preparation.duplicates import duplicate_pairs
+from imaging.preparation.example import Example, Refusal, read_example
+from imaging.prepared import TYPES, PatientRecord, Prepared
+from imaging.settings import DataSettings
+from imaging.sources import ct_ich, list_studies
+from imaging.sources.listing import REJECTED_COLUMNS, Listing, rows
+
+SOURCES = get_args(DataSettings.model_fields["source"].annotation)
+DRAINS = "phantom:drains"
+DRAIN_FILE = "drains.csv"
+"""Image id and 1 or 0: whether a chest tube is displayed. Optional, beside the images of any source."""
+
+
+@dataclass(frozen=True)
+class External:
+    """A labelled data set that was read.
+
+    prepared: the images in the form of the prepared data, without folds. annotated: (N,) whether the mask is known (a negative's
+    is empty); drain: (N,) 1, 0 or NaN where not known; hashes: uint8 (N, 32), see imaging.preparation.duplicates. certain: the
+    source's patients are beyond doubt and equal pictures prove nothing. unlabelled, rejected: what was left out.
+    """
+
+    description: str
+    prepared: Prepared
+    annotated: NDArray[np.bool_]
+    drain: NDArray[np.float64]
+    hashes: NDArray[np.uint8]
+    certain: bool
+    unlabelled: int
+    rejected: pd.DataFrame
+    notes: list[str]
+    finding: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the images, labels and masks."""
+        index = self.prepared.index
+        return fingerprint(index["image_id"].tolist(), index["sha256"].tolist(), self.prepared.truth.tolist())
+
+
+def settings_of(data: str, patients_file: str | None, without_mask: str, scratch: Path) -> DataSettings:
+    """The settings of a description; writes the phantoms where they are asked for. ValueError says what is known."""
+    if data == DRAINS:
+        drains.write(scratch / "phantoms")
+        return DataSettings(source="phantom", folder=str(scratch / "phantoms"))
+    source, _, folder = data.partition(":")
+    if source == "phantom" and folder and not Path(folder).is_dir():
+        raise ValueError(f"--data {data}: generated test sets are: {DRAINS}")
+    if source not in SOURCES or not folder:
+        source, folder = "", data
+    if not Path(folder).is_dir():
+        known = ", ".join(f"{name}:FOLDER" for name in SOURCES)
+        raise ValueError(f"--data {data}: no such folder; give FOLDER, {known}, or {DRAINS}")
+    source = source or kind_of(Path(folder))
+    rest: dict[str, Any] = {"without_mask": without_mask} if source == "folder" else {}
+    return DataSettings.model_validate(
+        {"source": source, "folder": folder, "patients": patients_file, **rest}
+    )
+
+
+def kind_of(folder: Path) -> str:
+    """The source whose layout a folder has."""
+    places = [folder, *(path for path in folder.iterdir() if path.is_dir())]
+    names = {path.name for place in places for path in place.iterdir()}
+    if names & {"train-rle.csv", "stage_2_train.csv", "dicom-images-train"}:
+        return "siim"
+    return "ct_ich" if ct_ich.is_one(str(folder)) else "folder"
+
+
+def read(settings: DataSettings, size: int, folder: Path, allowed: float, description: str) -> External:
+    """Read every labelled study of a source into `folder` as squares of `size` px; ValueError when more than the share `allowed`
+    of the inputs is refused, or nothing is left."""
+    listing = list_studies(settings)
+    records = listing.records[listing.records["split"] != "test"].sort_values("image_id")
+    labels = dict(zip(records["image_id"], records["label"], strict=True))
+    found = _read_all(records, size, folder, labels)
+    rejected = pd.concat([listing.rejected, found.rejected], ignore_index=True)
+    _check(rejected, len(found.facts), allowed, found.unlabelled, description)
+    owners = _owners(found, listing, folder)
+    index = found.facts.assign(patient_id=pd.Series(owners.ids, dtype="string"))
+    unknown = len(index) - int(np.sum(owners.known))
+    write_json(folder / "patients.json", asdict(PatientRecord(owners.source, len(index), unknown)))
+    truth = index[["image_id", "code"]].fillna({"code": rle.EMPTY})
+    write_csv(folder / "truth.csv", truth.set_axis(["ImageId", "EncodedPixels"], axis=1))
+    annotated = index["code"].notna().to_numpy(bool)
+    index[list(TYPES)].to_parquet(folder / "index.parquet", index=False)
+    ids = index["image_id"].tolist()
+    return External(
+        description=description,
+        prepared=Prepared(folder),
+        annotated=annotated,
+        drain=drain_column(Path(settings.folder), records, ids),
+        hashes=found.hashes,
+        certain=listing.certain,
+        unlabelled=found.unlabelled,
+        rejected=rejected,
+        notes=[*listing.notes, *owners.notes, *found.notes],
+        finding=listing.finding,
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What reading left in memory."""
+
+    facts: pd.DataFrame
+    hashes: NDArray[np.uint8]
+    rejected: pd.DataFrame
+    notes: list[str]
+    unlabelled: int
+
+
+def _read_all(records: pd.DataFrame, size: int, folder: Path, labels: dict[str, Any]) -> _Found:
+    """Stream the studies into images.npy; a study without a label is left out."""
+    facts: list[dict[str, Any]] = []
+    hashes, refusals, odd, unlabelled = [], [], Counter[str](), 0
+    folder.mkdir(parents=True, exist_ok=True)
+    with row_writer(folder / "images.npy", (size, size)) as images:
+        for example in _examples(records, size):
+            if isinstance(example, Refusal):
+                refusals.append((example.input, example.reason))
+                continue
+            row = _row(example, labels[example.facts["image_id"]])
+            if row["label"] is None:
+                unlabelled += 1
+                continue
+            images.append(example.image)
+            facts.append(row)
+            hashes.append(example.hash)
+            odd.update(example.oddities)
+    types = {name: kind for name, kind in TYPES.items() if name != "patient_id"}
+    types |= {"code": "string", "told_patient": "string", "dicom_patient": "string"}
+    return _Found(
+        typed(facts, types),
+        np.array(hashes, np.uint8).reshape(-1, 32),
+        pd.DataFrame(refusals, columns=REJECTED_COLUMNS),
+        [f"{files:,} files: {oddity}." for oddity, files in odd.most_common()],
+        unlabelled,
+    )
+
+
+def _examples(records: pd.DataFrame, size: int) -> Iterator[Example | Refusal]:
+    read_one = partial(read_example, size=size)
+    found = ordered_map(read_one, rows(records), cores())
+    yield from tqdm(found, "read", len(records), disable=None, unit="image")
+
+
+def _row(example: Example, listed: Any) -> dict[str, Any]:
+    """The index's row; without a mask the label is the one that the source lists."""
+    label = example.facts["label"]
+    if label is None and pd.notna(listed):
+        label = int(listed)
+    code = rle.EMPTY if label == 0 and example.code is None else example.code
+    noted = {"code": code, "told_patient": example.told, "dicom_patient": example.patient}
+    return {**example.facts, "label": label, "mask_row": -1, **noted}
+
+
+def _owners(found: _Found, listing: Listing, folder: Path) -> patients.Patients:
+    """Each image's patient, as in `imaging.prepare`."""
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    pairs = [] if listing.certain else duplicate_pairs(found.hashes, images)
+    told, noted = (
+        [None if pd.isna(text) else text for text in found.facts[name]]
+        for name in ("told_patient", "dicom_patient")
+    )
+    return patients.assign(found.facts["image_id"].tolist(), told, noted, pairs, listing.patients)
+
+
+def drain_column(folder: Path, records: pd.DataFrame, ids: list[str]) -> NDArray[np.float64]:
+    """Whether each image (N,) displays a chest tube: 1, 0, or NaN; from a column `drain` of the source or from drains.csv."""
+    if "drain" in records:
+        told = dict(zip(records["image_id"], records["drain"], strict=True))
+    elif (folder / DRAIN_FILE).is_file():
+        table = read_csv(folder / DRAIN_FILE)
+        if len(table.columns) != 2:
+            raise ValueError(f"{folder / DRAIN_FILE}: expected two columns, image id and 1 or 0")
+        names = [name if name in set(ids) else image_id(name) for name in table.iloc[:, 0]]
+        told = dict(zip(names, table.iloc[:, 1], strict=True))
+    else:
+        return np.full(len(ids), np.nan)
+    values = [told.get(name) for name in ids]
+    found = np.array([np.nan if pd.isna(one) or one == "" else float(one) for one in values])
+    if not np.isin(found[~np.isnan(found)], (0, 1)).all():
+        raise ValueError(f"{folder}: the column `drain` must be 1, 0 or empty")
+    return found
+
+
+def _check(rejected: pd.DataFrame, kept: int, allowed: float, unlabelled: int, description: str) -> None:
+    share = len(rejected) / max(len(rejected) + kept, 1)
+    examples = "".join(f"\n  {row.input}: {row.reason}" for row in rejected.head(5).itertuples())
+    if not kept:
+        raise ValueError(
+            f"--data {description}: no labelled image ({unlabelled:,} without a label, {len(rejected):,} refused){examples}"
+        )
+    if share > allowed:
+        raise ValueError(
+            f"--data {description}: {len(rejected):,} of {len(rejected) + kept:,} images refused, more than --refused {allowed}; "
+            f"correct them or raise it:{examples}"
+        )
+
+
+def both_kinds(external: External) -> None:
+    """ValueError unless there are positive and negative images."""
+    label = external.prepared.index["label"].to_numpy(int)
+    if label.all() or not label.any():
+        raise ValueError(
+            f"--data {external.description}: {len(label):,} images, {label.sum():,} positive; both kinds are needed "
+            " (an image without a mask picture is negative only with `--without-mask negative`)"
+        )
