@@ -2,10 +2,10 @@
 
     python -m ensemble.validate --data FOLDER --output OUT [--bundle DIR]
 
---data names the images: a folder (its kind is found from what is in it), SOURCE:FOLDER with a source of docs/sources.md, or
-phantom:drains, generated phantoms with and without a chest tube. OUT is made anew and holds report.md, report.html,
-metrics.json, tables and pictures; with --recalibrate also bundle/, the bundle recalibrated to these data. Only the bundle is
-needed, not the data that it was trained on. docs/validation.md explains the report.
+--data names the images: a folder (its kind is found from what is in it), FILE.csv with labels, SOURCE:FOLDER with a source of
+docs/sources.md, or phantom:drains, generated phantoms with and without a chest tube. OUT is made anew and holds report.md,
+report.html, metrics.json, tables and pictures; with --recalibrate also bundle/, the bundle recalibrated to these data. Only the
+bundle is needed, not the data that it was trained on. docs/validation.md explains the report.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from ensemble.decision.decision import Decision
 from ensemble.decision.image_table import per_image
@@ -74,15 +75,13 @@ def arguments() -> argparse.ArgumentParser:
         help=f"the bundle's folder (default: {bundles.PATH})",
     )
     parser.add_argument(
-        "--patients",
-        metavar="CSV",
-        help="image id and patient; default: the data folder's patients.csv, if any",
-    )
-    parser.add_argument(
-        "--without-mask",
-        choices=["unlabelled", "negative"],
-        default="unlabelled",
-        help="what an image without a mask picture is, for the source folder (default: unlabelled, and left out)",
+        "--set",
+        action="append",
+        type=_setting,
+        default=[],
+        metavar="KEY=VALUE",
+        help="a key of the section data that reads them: without_mask=negative, patients=FILE, preset=nih, word=Pneumothorax, "
+        "'columns={path: file, label: ptx}'; may be repeated",
     )
     parser.add_argument(
         "--refused", type=float, default=0.0, help="share of the images that may be refused (default: 0)"
@@ -98,6 +97,17 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def _setting(text: str) -> tuple[str, Any]:
+    """KEY=VALUE, the value as YAML."""
+    key, found, value = text.partition("=")
+    if not found or key in ("source", "folder", "table", "image_size", "refused_share"):
+        raise argparse.ArgumentTypeError(f"{text!r}: give KEY=VALUE; --data says source, folder and table")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise argparse.ArgumentTypeError(f"{text!r}: the value is no YAML") from None
+
+
 def run(given: argparse.Namespace, command_line: str) -> Results:
     """Read, predict, measure and write OUT, whole or not at all."""
     if given.refit_decision and not given.recalibrate:
@@ -106,7 +116,7 @@ def run(given: argparse.Namespace, command_line: str) -> Results:
     output.check_folder(given.output)
     with tempfile.TemporaryDirectory(prefix="validate-", dir=_nearest(given.output)) as place:
         scratch = Path(place)
-        settings = dataset.settings_of(given.data, given.patients, given.without_mask, scratch)
+        settings = dataset.settings_of(given.data, dict(given.set), scratch)
         predictor = bundle.predictor()
         external = dataset.read(settings, predictor.side, scratch / "prepared", given.refused, given.data)
         dataset.both_kinds(external)
@@ -138,9 +148,8 @@ def measure(
     )
     place = prepared.rows(cases.image_id)
     label = prepared.index["label"].iloc[place].to_numpy(np.int64)
-    table = measures.with_labels(
-        per_image(decision, cases, found, prepared), label, external.annotated[place]
-    )
+    table = per_image(decision, cases, found, prepared)
+    table = measures.with_labels(table, label, prepared.has_mask[place])
     draws = PatientDraws(cases.patient, settings.draws, settings.seed)
     measured = measures.measure(table, draws, settings.bins)
     points = clinical.operating_points(table, decision.operating_points, draws)
@@ -216,9 +225,9 @@ def _recalibrate(
     new = new_bundle.write(out / "bundle", made.bundle, found.decision, facts, after)
     what = "Calibration, rule, floor and operating points were" if refit else "The calibration was"
     made.recalibrated = (
-        f"{what} refitted to these images (logit of the probability × {found.line.slope:.3f} {found.line.intercept:+.3f}). "
-        "`after` is cross-fitted: five groups of patients, each measured by a refit to the other four. The new bundle, refitted to all, is "
-        f"`bundle/` ({new.name}); it keeps the parent's lineage and names it."
+        f"{what} refitted to these images (logit of the probability times {found.line.slope:.3f} {found.line.intercept:+.3f}). "
+        "`after` is cross-fitted: five groups of patients, each measured by a refit to the other four. The new bundle, refitted "
+        f"to all, is `bundle/` ({new.name}); it keeps the parent's lineage and names it."
     )
 
 

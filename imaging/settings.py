@@ -38,7 +38,7 @@ class DataSettings(Settings):
     """For the source `table`: a published data set, whose files and columns are known (imaging/sources/tables/presets)."""
     columns: dict[str, str] = Field(default_factory=dict)
     """For the source `table`: the file's column for `path`, `label`, `mask`, `boxes`, `patient_id`, `sex`, `age`, `view`,
-    `split`, `image_id` or `reader`, where it has another name. A value such as `files/{id}.png` is built from columns."""
+    `split`, `image_id`, `reader` or `drain`, where it has another name. A value such as `files/{id}.png` is made of columns."""
     word: str | None = None
     """For the source `table`: the finding's name among several in a label such as `Effusion|Pneumothorax`."""
     uncertain: Literal["unlabelled", "positive", "negative"] = "unlabelled"

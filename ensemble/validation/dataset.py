@@ -1,7 +1,7 @@
 """A data set from elsewhere, described in one word: found, listed, read into a temporary folder in the form of the prepared data.
 
-FOLDER            its kind is found from what is in it: train-rle.csv or dicom-images-train: siim; ct_ich.csv layouts: ct_ich; a
-                  list of images with labels: table; else folder
+FOLDER            its kind is found from what is in it: SIIM-ACR's files, ct-ich's, or images with mask pictures
+FILE.csv          a table of images with labels, masks or boxes (or Parquet)
 SOURCE:FOLDER     one of the sources of `data.source`, docs/sources.md
 phantom:drains    generated phantoms with and without a chest tube, imaging.phantom.drains
 """
@@ -9,7 +9,7 @@ phantom:drains    generated phantoms with and without a chest tube, imaging.phan
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from imaging import rle
+from imaging.io.config import validate
 from imaging.io.files import fingerprint, write_json
 from imaging.io.npy_writer import row_writer
 from imaging.io.tables import read_csv, typed, write_csv
@@ -28,7 +29,7 @@ from imaging.io.threads import cores, ordered_map
 from imaging.io.walk import image_id
 from imaging.phantom import drains
 from imaging.preparation import patients
-from imaging.preparation.duplicates import duplicate_pairs
+from imaging.preparation.duplicates import SIGNATURE, duplicate_pairs
 from imaging.preparation.example import Example, Refusal, read_example
 from imaging.prepared import TYPES, PatientRecord, Prepared
 from imaging.settings import DataSettings
@@ -45,14 +46,13 @@ DRAIN_FILE = "drains.csv"
 class External:
     """A labelled data set that was read.
 
-    prepared: the images in the form of the prepared data, without folds. annotated: (N,) whether the mask is known (a negative's
-    is empty); drain: (N,) 1, 0 or NaN where not known; hashes: uint8 (N, 32), see imaging.preparation.duplicates. certain: the
-    source's patients are beyond doubt and equal pictures prove nothing. unlabelled, rejected: what was left out.
+    prepared: the images in the form of the prepared data, without folds. drain: (N,) 1, 0 or NaN where not known. hashes: uint8
+    (N, 32), see imaging.preparation.duplicates. certain: the source's patients are beyond doubt and equal pictures prove nothing.
+    unlabelled, rejected: what was left out.
     """
 
     description: str
     prepared: Prepared
-    annotated: NDArray[np.bool_]
     drain: NDArray[np.float64]
     hashes: NDArray[np.uint8]
     certain: bool
@@ -68,24 +68,23 @@ class External:
         return fingerprint(index["image_id"].tolist(), index["sha256"].tolist(), self.prepared.truth.tolist())
 
 
-def settings_of(data: str, patients_file: str | None, without_mask: str, scratch: Path) -> DataSettings:
-    """The settings of a description; writes the phantoms where they are asked for. ValueError says what is known."""
+def settings_of(data: str, more: Mapping[str, Any], scratch: Path) -> DataSettings:
+    """The settings of a description, with `more` keys of the section `data`; writes the phantoms where they are asked for."""
     if data == DRAINS:
         drains.write(scratch / "phantoms")
         return DataSettings(source="phantom", folder=str(scratch / "phantoms"))
-    source, _, folder = data.partition(":")
-    if source == "phantom" and folder and not Path(folder).is_dir():
-        raise ValueError(f"--data {data}: generated test sets are: {DRAINS}")
-    if source not in SOURCES or not folder:
-        source, folder = "", data
-    if not Path(folder).is_dir():
+    source, _, named = data.partition(":")
+    if source not in SOURCES or not named:
+        source, named = "", data
+    place = Path(named)
+    if place.is_file() and source in ("", "table"):
+        given = {"source": "table", "folder": str(place.parent), "table": place.name}
+    elif place.is_dir():
+        given = {"source": source or ("table" if "preset" in more else kind_of(place)), "folder": named}
+    else:
         known = ", ".join(f"{name}:FOLDER" for name in SOURCES)
-        raise ValueError(f"--data {data}: no such folder; give FOLDER, {known}, or {DRAINS}")
-    source = source or kind_of(Path(folder))
-    rest: dict[str, Any] = {"without_mask": without_mask} if source == "folder" else {}
-    return DataSettings.model_validate(
-        {"source": source, "folder": folder, "patients": patients_file, **rest}
-    )
+        raise ValueError(f"--data {data}: no such file or folder; give FOLDER, FILE.csv, {known} or {DRAINS}")
+    return validate(DataSettings, {**more, **given}, "data")
 
 
 def kind_of(folder: Path) -> str:
@@ -102,8 +101,7 @@ def read(settings: DataSettings, size: int, folder: Path, allowed: float, descri
     of the inputs is refused, or nothing is left."""
     listing = list_studies(settings)
     records = listing.records[listing.records["split"] != "test"].sort_values("image_id")
-    labels = dict(zip(records["image_id"], records["label"], strict=True))
-    found = _read_all(records, size, folder, labels)
+    found = _read_all(records, size, folder)
     rejected = pd.concat([listing.rejected, found.rejected], ignore_index=True)
     _check(rejected, len(found.facts), allowed, found.unlabelled, description)
     owners = _owners(found, listing, folder)
@@ -112,15 +110,13 @@ def read(settings: DataSettings, size: int, folder: Path, allowed: float, descri
     write_json(folder / "patients.json", asdict(PatientRecord(owners.source, len(index), unknown)))
     truth = index[["image_id", "code"]].fillna({"code": rle.EMPTY})
     write_csv(folder / "truth.csv", truth.set_axis(["ImageId", "EncodedPixels"], axis=1))
-    annotated = index["code"].notna().to_numpy(bool)
     index[list(TYPES)].to_parquet(folder / "index.parquet", index=False)
     ids = index["image_id"].tolist()
     return External(
         description=description,
         prepared=Prepared(folder),
-        annotated=annotated,
         drain=drain_column(Path(settings.folder), records, ids),
-        hashes=found.hashes,
+        hashes=found.signatures["hash"],
         certain=listing.certain,
         unlabelled=found.unlabelled,
         rejected=rejected,
@@ -134,35 +130,35 @@ class _Found:
     """What reading left in memory."""
 
     facts: pd.DataFrame
-    hashes: NDArray[np.uint8]
+    signatures: NDArray[np.void]
     rejected: pd.DataFrame
     notes: list[str]
     unlabelled: int
 
 
-def _read_all(records: pd.DataFrame, size: int, folder: Path, labels: dict[str, Any]) -> _Found:
+def _read_all(records: pd.DataFrame, size: int, folder: Path) -> _Found:
     """Stream the studies into images.npy; a study without a label is left out."""
     facts: list[dict[str, Any]] = []
-    hashes, refusals, odd, unlabelled = [], [], Counter[str](), 0
+    signatures, refusals, odd, unlabelled = [], [], Counter[str](), 0
     folder.mkdir(parents=True, exist_ok=True)
     with row_writer(folder / "images.npy", (size, size)) as images:
         for example in _examples(records, size):
             if isinstance(example, Refusal):
                 refusals.append((example.input, example.reason))
                 continue
-            row = _row(example, labels[example.facts["image_id"]])
+            row = _row(example)
             if row["label"] is None:
                 unlabelled += 1
                 continue
             images.append(example.image)
             facts.append(row)
-            hashes.append(example.hash)
+            signatures.append(example.signature)
             odd.update(example.oddities)
     types = {name: kind for name, kind in TYPES.items() if name != "patient_id"}
     types |= {"code": "string", "told_patient": "string", "dicom_patient": "string"}
     return _Found(
         typed(facts, types),
-        np.array(hashes, np.uint8).reshape(-1, 32),
+        np.array(signatures, SIGNATURE),
         pd.DataFrame(refusals, columns=REJECTED_COLUMNS),
         [f"{files:,} files: {oddity}." for oddity, files in odd.most_common()],
         unlabelled,
@@ -175,20 +171,16 @@ def _examples(records: pd.DataFrame, size: int) -> Iterator[Example | Refusal]:
     yield from tqdm(found, "read", len(records), disable=None, unit="image")
 
 
-def _row(example: Example, listed: Any) -> dict[str, Any]:
-    """The index's row; without a mask the label is the one that the source lists."""
-    label = example.facts["label"]
-    if label is None and pd.notna(listed):
-        label = int(listed)
-    code = rle.EMPTY if label == 0 and example.code is None else example.code
-    noted = {"code": code, "told_patient": example.told, "dicom_patient": example.patient}
-    return {**example.facts, "label": label, "mask_row": -1, **noted}
+def _row(example: Example) -> dict[str, Any]:
+    """The index's row, the run-length code of the mask, and the patient by the source and by the file."""
+    noted = {"code": example.code, "told_patient": example.told, "dicom_patient": example.patient}
+    return {**example.facts, "mask_row": -1, **noted}
 
 
 def _owners(found: _Found, listing: Listing, folder: Path) -> patients.Patients:
     """Each image's patient, as in `imaging.prepare`."""
     images = np.load(folder / "images.npy", mmap_mode="r")
-    pairs = [] if listing.certain else duplicate_pairs(found.hashes, images)
+    pairs = [] if listing.certain else duplicate_pairs(found.signatures, images)
     told, noted = (
         [None if pd.isna(text) else text for text in found.facts[name]]
         for name in ("told_patient", "dicom_patient")
@@ -198,7 +190,7 @@ def _owners(found: _Found, listing: Listing, folder: Path) -> patients.Patients:
 
 def drain_column(folder: Path, records: pd.DataFrame, ids: list[str]) -> NDArray[np.float64]:
     """Whether each image (N,) displays a chest tube: 1, 0, or NaN; from a column `drain` of the source or from drains.csv."""
-    if "drain" in records:
+    if records["drain"].notna().any():
         told = dict(zip(records["image_id"], records["drain"], strict=True))
     elif (folder / DRAIN_FILE).is_file():
         table = read_csv(folder / DRAIN_FILE)
@@ -235,5 +227,5 @@ def both_kinds(external: External) -> None:
     if label.all() or not label.any():
         raise ValueError(
             f"--data {external.description}: {len(label):,} images, {label.sum():,} positive; both kinds are needed "
-            " (an image without a mask picture is negative only with `--without-mask negative`)"
+            "(an image without a mask picture is negative only with `--set without_mask=negative`)"
         )

@@ -1,4 +1,4 @@
-"""Measures of a bundle on other data: as on the hold-out, with their differences to it, and apart for images with a chest tube."""
+"""Measures of a bundle on other data: as on the hold-out, their differences to it, and apart for images with a tube."""
 
 from __future__ import annotations
 

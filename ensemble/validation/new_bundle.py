@@ -13,9 +13,9 @@ from ensemble.inference.bundle import INDEX, Bundle
 from imaging.io.files import atomic_folder, read_json, sha256, write_json, write_text
 
 PARENT_METRICS = "parent_metrics.json"
-NOTE = """> **Recalibrated.** Networks of `{parent}` with a decision that was refitted to other data ({images:,} images of {patients:,}
-> patients, {positives:,} positive). `metrics.json` has what it measured there, cross-fitted by patient; the parent's hold-out,
-> of which the rest of this card speaks, is in `parent_metrics.json`.
+NOTE = """> **Recalibrated.** Networks of `{parent}` with a decision that was refitted to other data ({images:,} images of
+> {patients:,} patients, {positives:,} positive). `metrics.json` has what it measured there, cross-fitted by patient; the
+> parent's hold-out, of which the rest of this card speaks, is in `parent_metrics.json`.
 
 """
 
@@ -23,7 +23,7 @@ NOTE = """> **Recalibrated.** Networks of `{parent}` with a decision that was re
 def write(
     folder: Path, parent: Bundle, decision: Decision, facts: dict[str, Any], measured: Measured
 ) -> Bundle:
-    """Write the bundle; `facts` (images, positives, patients, data, what was refitted) go into the decision beside the lineage."""
+    """Write the bundle; `facts` (images, positives, patients, data, refitted) go into the decision beside the lineage."""
     record = {"parent": {"name": parent.name, "sha256": parent.sha256}, **facts}
     history = [*decision.fitted.get("recalibrations", []), record]
     made = decision.model_copy(update={"fitted": {**decision.fitted, "recalibrations": history}})

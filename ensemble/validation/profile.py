@@ -1,4 +1,4 @@
-"""What a set of images is like, in numbers that name nobody; kept in a bundle of its training data, and compared with other data."""
+"""Profile of a set of images, in numbers that name nobody: kept in a bundle for its training data, compared with other data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imaging.plotting import NEGATIVE, POSITIVE, new_figure
 from imaging.prepared import Prepared
 
 Profile = dict[str, Any]
-"""images, patients, prevalence; `shares`: name -> {value: share}; `numbers`: name -> {known, mean, sd, quantiles}; `histogram`."""
+"""images, patients, prevalence, histogram; shares: name -> {value: share}; numbers: name -> {known, mean, sd, quantiles}."""
 
 BINS = 32
 """Of the grey levels' histogram, each 8 of 256 levels wide."""
@@ -74,7 +74,7 @@ def shares(values: pd.Series) -> dict[str, float]:
     """Share of each value; `unknown` for none."""
     named = values.astype(object).where(values.notna(), "").replace("", "unknown").astype(str)
     return {
-        name: round(float(share), 6)
+        str(name): round(float(share), 6)
         for name, share in named.value_counts(normalize=True).sort_index().items()
     }
 

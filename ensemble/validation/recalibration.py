@@ -1,4 +1,4 @@
-"""Local recalibration: the bundle's calibration, and if asked its decision, refitted to other data; measured cross-fitted by patient.
+"""Local recalibration: a bundle's calibration, and if asked its decision, refitted to other data; measured cross-fitted.
 
 Calibration is refitted as a line on the logit of the bundle's own probability (slope and intercept; Platt's smoothed targets):
 two numbers, which a few dozen positive images can carry. The order of the images stays, and so does the AUROC.

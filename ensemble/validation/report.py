@@ -9,7 +9,7 @@ import pandas as pd
 
 from ensemble.evaluation import clinical, subgroups
 from ensemble.evaluation.holdout_metrics import Measure, Measured
-from ensemble.evaluation.report import NAMES, SHEETS, in_words, name_of, probability_table
+from ensemble.evaluation.report import NAMES, PROBABILITY_NAMES, SHEETS, in_words, name_of, probability_table
 from ensemble.inference.bundle import Bundle
 from ensemble.validation.dataset import DRAIN_FILE, External
 from ensemble.validation.profile import Profile
@@ -24,6 +24,16 @@ PICTURES = {
     "dice_by_area": "Dice by area of the lesion",
     **SHEETS,
 }
+
+
+COMPARED = (
+    *(name for name in NAMES if name != "all_empty"),
+    *PROBABILITY_NAMES,
+    "auroc_classifier",
+    "calibration_slope_calibrated",
+    "observed_expected_calibrated",
+)
+"""Measures in the report's comparison with the hold-out."""
 
 
 @dataclass
@@ -79,8 +89,8 @@ def _head(found: Results) -> list[str]:
     lines = [
         f"Bundle `{found.bundle.name}` (SHA-256 {found.bundle.sha256[:12]}) on `{external.description}`: {len(table):,} labelled "
         f"images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} positive, "
-        f"{int((table['dice'].notna() & (table['label'] == 1)).sum()):,} of these with a mask. Neither training nor the fit of the "
-        "decision used them, as far as the check below can tell. Intervals: 95 %, over patients.",
+        f"{int((table['dice'].notna() & (table['label'] == 1)).sum()):,} of these with a mask. Neither training nor the fit of "
+        "the decision used them, as far as the check below can tell. Intervals: 95 %, over patients.",
         f"Command: `{found.command}`",
     ]
     if warning := external.prepared.patients.warning:
@@ -102,13 +112,13 @@ def _drop(found: Results) -> list[str]:
     if found.drop.empty:
         return ["The bundle's metrics.json has no measure to compare with."]
     lines = ["| measure | hold-out | here | here − hold-out (95 %) |", "|---|---|---|---|"]
-    for row in found.drop.to_dict("records"):
+    for row in found.drop[found.drop["measure"].isin(COMPARED)].to_dict("records"):
         cells = [in_words(_measure(row, side)) for side in ("holdout", "here")]
         lines.append(f"| {name_of(str(row['measure']))} | {' | '.join(cells)} | {_signed(row)} |")
     return [
-        "The hold-out is the bundle's own, measured when it was exported. The difference is of other patients, so its interval is "
-        "recovered from both intervals (Zou & Donner 2008). Scores that depend on the prevalence (Kaggle Dice, average precision, "
-        "Brier score, log loss) differ already because it does; AUROC, TNR and D⁺ do not depend on it.",
+        "The hold-out is the bundle's own, measured when it was exported. The patients differ, so the interval of the difference "
+        "is recovered from both intervals (Zou & Donner 2008). Kaggle Dice, average precision, Brier score and log loss depend "
+        "on the prevalence and differ already because it does; AUROC, TNR and D⁺ do not. drop.csv has all measures.",
         "\n".join(lines),
     ]
 
@@ -120,12 +130,9 @@ def _masks(found: Results) -> list[str]:
         for key, name in NAMES.items()
         if key in found.measured
     ]
-    missing = int(found.table["dice"].isna().sum())
+    missing = found.external.prepared.masks_missing
     note = (
-        f"{missing:,} positive images have a label and no mask: D⁺ and IoU⁺ are of the others, and measures of all masks together "
-        "do not exist."
-        if missing
-        else ""
+        f"{missing[:1].upper()}{missing[1:]}; measures of all masks together do not exist." if missing else ""
     )
     return [
         note,
@@ -141,8 +148,8 @@ def _probability(found: Results) -> list[str]:
 def _recalibration(found: Results) -> list[str]:
     if found.recalibration is None:
         return [
-            "Not asked for. With `--recalibrate` the calibration is refitted to these data, measured cross-fitted by patient, and "
-            "written as a new bundle."
+            "Not asked for. `--recalibrate` refits the calibration to these data, measures it cross-fitted by patient, and "
+            "writes a new bundle."
         ]
     lines = [
         "| measure | before | after, cross-fitted | after − before (95 %, paired) |",
@@ -196,7 +203,8 @@ def leak_lines(patients: set[str] | None, pictures: int | None, images: int, cer
     """What the leak check found; None: it could not be done."""
     if patients is None or pictures is None:
         return [
-            "Not checked: the bundle keeps no hashes of its training data. Nothing here excludes that it was trained on these images."
+            "Not checked: the bundle keeps no hashes of its training data. Nothing here excludes that it was trained on these "
+            "images."
         ]
     found = []
     if patients:

@@ -16,7 +16,20 @@ from imaging.settings import DataSettings
 from imaging.sources.discovery import LeftOut
 from imaging.sources.tables.preset import BoxTable, Join, Preset
 
-FIELDS = ("path", "label", "mask", "boxes", "patient_id", "sex", "age", "view", "split", "image_id", "reader")
+FIELDS = (
+    "path",
+    "label",
+    "mask",
+    "boxes",
+    "patient_id",
+    "sex",
+    "age",
+    "view",
+    "split",
+    "image_id",
+    "reader",
+    "drain",
+)
 """What a column may mean."""
 
 Cells = dict[str, str]

@@ -4,6 +4,7 @@
     label      1, 0, -1 (uncertain) or empty; or names of findings, of which data.word is one
     mask       file of a mask, or a run-length code as in SIIM-ACR; empty for none
     boxes      `x y width height` in pixels, several apart by `;`
+    drain      1, 0 or empty: whether a chest tube is displayed, for `ensemble.validate`
     patient_id, sex, age, view, split, image_id, reader (several readers' rows of one image: the majority decides)
 
 A positive without a mask is labelled: it trains the classifier and no segmentation network. Rows that cannot be used are
@@ -222,6 +223,7 @@ def _record(name: str, image: Row, patient: str | None) -> dict[str, Any]:
         "sex": values.sex(cells.get("sex", "")),
         "age": values.age(cells.get("age", "")),
         "view": cells.get("view") or None,
+        "drain": values.drain(cells.get("drain", "")),
     }
 
 

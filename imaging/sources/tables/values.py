@@ -135,6 +135,15 @@ def age(text: str) -> int | None:
     return years if years <= 130 else None
 
 
+def drain(text: str) -> int | None:
+    """Whether a chest tube is displayed: 1, 0, or None for an empty cell."""
+    if not text:
+        return None
+    if text.lower() in _YES | _NO | {"0", "1", "0.0", "1.0"}:
+        return int(text.lower() in _YES | {"1", "1.0"})
+    raise CellError("TABLE-DRAIN", f"drain is {text!r}; write 1, 0 or leave it empty")
+
+
 def sex(text: str) -> str | None:
     """'F', 'M' or 'O' of a word that begins with it; None of any other."""
     return text[:1].upper() if text[:1].upper() in ("F", "M", "O") and text else None
