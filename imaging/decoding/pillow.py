@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from io import BytesIO
 
 import cv2
@@ -12,7 +13,7 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from imaging.decoding import jpeg
-from imaging.decoding.radiograph import MAX_SIDE, Pixels, RefusedFile, check_size
+from imaging.decoding.radiograph import MAX_SIDE, Pixels, RefusedFile, check_size, full_range
 
 FORMATS = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
 """First bytes of a file and the name of its format."""
@@ -32,7 +33,6 @@ _GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _TO_RGB = ("RGB", "RGBA", "P", "PA", "RGBX")
 _FULL = 65535
 _ROWS = 256
-"""Rows converted at once, so that no second picture of wider numbers is made."""
 # `check_size` is the limit, and a refusal tells more than a warning
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 _EXIF = 2**17
@@ -76,10 +76,9 @@ def fill_range(pixels: Pixels, inverted: bool, notes: tuple[str, ...]) -> tuple[
     bits = (_FULL - low if inverted else high).bit_length()
     if bits > 15:
         return pixels, notes
-    table = np.clip((np.arange(_FULL + 1) - low) / ((high - low) or 1), 0, 1)
-    greys = np.rint(table * _FULL).astype(np.uint16)
-    for top in range(0, len(pixels), _ROWS):
-        pixels[top : top + _ROWS] = greys[pixels[top : top + _ROWS]]
+    greys = np.rint(full_range(np.arange(_FULL + 1, dtype=np.float64), low, high) * _FULL).astype(np.uint16)
+    for rows in _pieces(len(pixels)):
+        pixels[rows] = greys[pixels[rows]]
     return pixels, (*notes, f"a 16-bit file with {bits} bits: greys are stretched over its range")
 
 
@@ -147,17 +146,39 @@ def grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
     if picture.mode in _GREY16:
         pixels = _sixteen_bits(picture)
         return (np.invert(pixels, out=pixels) if _white_is_zero(picture) else pixels), tuple(notes)
-    if picture.mode in _TO_GREY:
-        return np.array(picture.convert("L")), tuple(notes)
-    if picture.mode not in _TO_RGB:
+    if picture.mode not in (*_TO_GREY, *_TO_RGB):
         raise RefusedFile(
             "PICTURE-KIND", f"pixels of kind {picture.mode}; 8-bit grey or RGB and 16-bit grey are read"
         )
-    colours = np.asarray(picture.convert("RGB"))
-    spread = int((colours.max(axis=2) - colours.min(axis=2)).max())
+    pixels, spread = _eight_bits(picture)
     if spread > GREY_ENOUGH:
         notes.append(f"colour (channels differ by up to {spread}) is turned into luma")
-    return cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY), tuple(notes)  # type: ignore[return-value]
+    return pixels, tuple(notes)
+
+
+def _eight_bits(picture: Image.Image) -> tuple[NDArray[np.uint8], int]:
+    """8-bit greys or the luma of colours, and by how much the channels of a pixel differ at most."""
+    greys, spread = np.empty((picture.height, picture.width), np.uint8), 0
+    for rows in _pieces(picture.height):
+        part = _crop(picture, rows)
+        if picture.mode in _TO_GREY:
+            greys[rows] = np.asarray(part.convert("L"))
+        else:
+            colours = np.asarray(part.convert("RGB"))
+            red, green, blue = cv2.split(colours)
+            most, least = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+            spread = max(spread, int((most - least).max()))
+            cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY, dst=greys[rows])
+    return greys, spread
+
+
+def _pieces(height: int) -> Iterator[slice]:
+    """Rows to be converted together, so that no second picture of wider numbers is made."""
+    return (slice(top, min(top + _ROWS, height)) for top in range(0, height, _ROWS))
+
+
+def _crop(picture: Image.Image, rows: slice) -> Image.Image:
+    return picture.crop((0, rows.start, picture.width, rows.stop))
 
 
 def _white_is_zero(picture: Image.Image) -> bool:
@@ -171,11 +192,11 @@ def _sixteen_bits(picture: Image.Image) -> NDArray[np.uint16]:
     In pieces: Pillow copies what it hands over twice, and 32 bits are not widened to 64.
     """
     narrow = np.empty((picture.height, picture.width), np.uint16)
-    for top in range(0, picture.height, _ROWS):
-        values = np.asarray(picture.crop((0, top, picture.width, min(top + _ROWS, picture.height))))
+    for rows in _pieces(picture.height):
+        values = np.asarray(_crop(picture, rows))
         if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > np.iinfo(np.uint16).max):
             raise RefusedFile(
                 "PICTURE-RANGE", f"values from {values.min()} to {values.max()}; 0 to 65535 are read"
             )
-        narrow[top : top + _ROWS] = values
+        narrow[rows] = values
     return narrow

@@ -134,6 +134,14 @@ def check_size(height: int, width: int) -> None:
         )
 
 
+def full_range(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Stretch values between the darkest and the brightest that occur to 0..1; where those are one, all is black.
+
+    The rule for greys of more than 8 bits without a window, in DICOM and in pictures: 12 or 16 bits are seldom filled.
+    """
+    return np.clip((values - low) / ((high - low) or 1), 0, 1)
+
+
 def to_uint8(pixels: Pixels) -> NDArray[np.uint8]:
     """Map pixels (H, W) to 0..255: uint8 as it is, uint16 by rounding p / 257 (65535 = 255 * 257)."""
     if pixels.dtype == np.uint8:

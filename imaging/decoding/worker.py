@@ -82,11 +82,12 @@ def _decode(frame: bytes, syntax: str, plugin: str, options: dict[str, Any]) -> 
 def _answer(header: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
     try:
         if "picture" in header:
-            _limit_memory()
+            _limit_memory(_allowed(frame, pillow.declared_pixels(frame)))
             pixels, notes = pillow.page(frame)
             return {"dtype": pixels.dtype.str, "shape": pixels.shape, "notes": notes}, pixels.tobytes()
-        _limit_memory(_allowed(frame, header["options"]))
-        pixels = decode(frame, header["syntax"], header["plugins"], header["options"])
+        options = header["options"]
+        _limit_memory(_allowed(frame, options["rows"] * options["columns"] * options["samples_per_pixel"]))
+        pixels = decode(frame, header["syntax"], header["plugins"], options)
     except Exception as error:  # plugins raise whatever they like on damaged data
         return _refusal(error), b""
     return {"dtype": pixels.dtype.str, "shape": pixels.shape}, pixels.tobytes()
@@ -99,9 +100,8 @@ def _refusal(error: Exception) -> dict[str, Any]:
     return {"code": "DECODER-FAILED", "error": lines[-1] if lines else type(error).__name__}
 
 
-def _allowed(frame: bytes, options: dict[str, Any]) -> int:
+def _allowed(frame: bytes, samples: int) -> int:
     """Return the address space that decoding a frame of the declared size may take: a false size inside it gets no more."""
-    samples = options["rows"] * options["columns"] * options["samples_per_pixel"]
     return _in_use() + BASE + PER_BYTE * len(frame) + PER_SAMPLE * samples
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.decoding.radiograph import Pixels, RefusedFile
+from imaging.decoding.radiograph import Pixels, RefusedFile, full_range
 from imaging.dicom.header import Header
 from imaging.dicom.parser import items
 from imaging.dicom.pixels import Stored, bits, photometric
@@ -75,7 +75,8 @@ def table(header: Header, stored: Stored) -> Pixels:
     values, modality_lut = _modality(header, meant)
     grey, voi_lut = _window(header, values)
     if grey is None:
-        grey = _full_range(values, _occurring(stored, padding))
+        seen = values[_occurring(stored, padding)]
+        grey = full_range(values, seen.min(), seen.max())
     if _inverted(header):
         grey = 1 - grey
     grey[padding] = 0
@@ -182,12 +183,6 @@ def _occurring(stored: Stored, padding: NDArray[np.bool_]) -> NDArray[np.bool_]:
         axis=0
     ) & ~padding  # codes that differ in ignored bits are one
     return occurring if occurring.any() else ~occurring
-
-
-def _full_range(values: Values, seen: NDArray[np.bool_]) -> Values:
-    """Stretch values to 0..1 over those seen; a picture of one value is black."""
-    low, high = values[seen].min(), values[seen].max()
-    return np.clip((values - low) / ((high - low) or 1), 0, 1)
 
 
 def _inverted(header: Header) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import threading
+import zlib
 
 import numpy as np
 import pytest
@@ -66,6 +68,30 @@ def test_a_crash_over_a_tiff_refuses_it_alone(tmp_path):
     with pytest.raises(RefusedFile, match=r"a\.tif.*crashed"):
         reader.read(path)
     np.testing.assert_array_equal(reader.read(path).pixels, picture)
+
+
+def zeros_deflated(size: int) -> bytes:
+    """A zlib stream of `size` zeros, a multiple of 1 MiB, made from one piece."""
+    compressor = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    piece = compressor.compress(bytes(2**20)) + compressor.flush(zlib.Z_FULL_FLUSH)
+    return b"\x78\x01" + piece * (size // 2**20) + b"\x03\0" + struct.pack(">I", size % 65521 << 16 | 1)
+
+
+def tiff_with_tile(tile: int) -> bytes:
+    """A TIFF of 16 x 16 pixels in one deflated tile of `tile` pixels a side."""
+    data = zeros_deflated(tile * tile)
+    tags = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1, 322: tile, 323: tile, 324: 0, 325: len(data)}
+    tags[324] = 8 + 2 + 12 * len(tags) + 4  # where the tile begins
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data
+
+
+def test_a_tiff_gets_memory_by_its_declared_size():
+    """A tile of 604 MB for 256 pixels was decoded."""
+    assert reader.decode(tiff_with_tile(1024)).pixels.shape == (16, 16)
+    with pytest.raises(RefusedFile) as refusal:
+        reader.decode(tiff_with_tile(24_576))
+    assert refusal.value.code == "PICTURE-DAMAGED"
 
 
 def test_a_hang_is_ended(jpeg_2000):

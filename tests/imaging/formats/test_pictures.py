@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 
 import cv2
@@ -241,3 +242,24 @@ def test_a_dicom_file_that_begins_as_a_tiff():
     path = get_testdata_file("MR_small.dcm", download=False)
     assert pillow.kind(open(path, "rb").read()) == "TIFF"  # noqa: SIM115
     np.testing.assert_array_equal(reader.read(path).pixels, dicom.read(path).pixels)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+def test_greys_are_made_without_a_second_picture(mode):
+    """Colours took 10 bytes a pixel beside Pillow's own 4."""
+    picture = Image.new(mode, (1000, 8000))
+    picture.load()
+    tracemalloc.start()
+    try:
+        assert pillow.grey(picture)[0].shape == (8000, 1000)
+        assert tracemalloc.get_traced_memory()[1] < 2 * 8000 * 1000
+    finally:
+        tracemalloc.stop()
+
+
+def test_one_pixel_of_colour_in_the_last_rows_is_noted():
+    colours = np.full((600, 3, 3), 90, np.uint8)
+    colours[599, 2] = 90, 120, 90
+    pixels, notes = pillow.grey(Image.fromarray(colours))
+    np.testing.assert_array_equal(pixels, cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY))
+    assert notes == ("colour (channels differ by up to 30) is turned into luma",)
