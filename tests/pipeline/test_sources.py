@@ -120,3 +120,26 @@ def test_one_named_folder_of_head_ct_is_scored(head_ct: Repository, tmp_path: Pa
     )
     assert sorted(pd.read_csv(out, dtype=str)["ImageId"]) == [path.stem for path in slices]
     assert sorted(path.stem for path in masks.iterdir()) == [path.stem for path in slices]
+
+
+def test_unknown_patients_are_told_in_every_report(tmp_path: Path) -> None:
+    """Phantoms in SIIM's form without their patients.csv."""
+    made = Repository.copy(tmp_path)
+    made.params({**TINY, "split": {**TINY["split"], "unknown_patients": "by_image"}})
+    made.run("dvc", "repro", "phantom")
+    data = shutil.copytree(made.root / "data/phantom", made.root / "data/siim")
+    (data / "patients.csv").unlink()
+    places = {"source": "siim", "folder": "data/siim", "patients": None, "image_size": 64}
+    params = {**TINY, "data": places, "submit": {}, "tune_segmentation": {"trials": 0}}
+    made.params(params)
+    refused = made.attempt("dvc", "repro", "split")
+    assert refused.returncode != 0
+    assert "split.unknown_patients: by_image" in refused.stderr
+    made.params({**params, "split": {**TINY["split"], "unknown_patients": "by_image"}})
+    made.run("dvc", "repro")
+    warning = "patients unknown: split and intervals are by image"
+    for report in (
+        "reports/data/dataset_card.md", "reports/data/folds.md", "reports/evaluation/report/report.md",
+        "reports/summary.md", "models/bundle/README.md", "reports/evaluation/metrics.json",
+    ):  # fmt: skip
+        assert warning in (made.root / report).read_text(), report
