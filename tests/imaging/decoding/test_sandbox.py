@@ -12,10 +12,11 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom import uid
+from pydicom import dcmread, uid
+from pydicom.encaps import generate_frames
 
 from imaging import dicom
-from imaging.decoding import pipe, sandbox
+from imaging.decoding import pipe, sandbox, worker
 from imaging.decoding.radiograph import RefusedFile
 from imaging.formats import reader
 from tests.imaging import dicom_files as files
@@ -68,6 +69,21 @@ def test_a_crash_over_a_tiff_refuses_it_alone(tmp_path):
     with pytest.raises(RefusedFile, match=r"a\.tif.*crashed"):
         reader.read(path)
     np.testing.assert_array_equal(reader.read(path).pixels, picture)
+
+
+@pytest.mark.parametrize(
+    "plugins", [["pyjpegls", "pylibjpeg"], ["pylibjpeg", "pyjpegls"], ["gdcm", "pylibjpeg"]]
+)
+def test_the_next_decoder_is_tried(tmp_path, plugins):
+    """Each reads JPEG-LS files that the other refuses; `gdcm`, which is not installed, fails always."""
+    picture = smooth_picture()
+    path = files.write(tmp_path / "a.dcm", picture, uid.JPEGLSLossless)
+    frame = next(generate_frames(dcmread(path).PixelData, number_of_frames=1))
+    height, width = picture.shape
+    options = OPTIONS | {"rows": height, "columns": width}
+    np.testing.assert_array_equal(worker.decode(frame, uid.JPEGLSLossless, plugins, options), picture)
+    with pytest.raises(Exception, match=".+"):
+        worker.decode(frame[:20], uid.JPEGLSLossless, plugins, options)
 
 
 def zeros_deflated(size: int) -> bytes:

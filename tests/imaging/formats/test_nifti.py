@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gzip
+import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +10,8 @@ import pytest
 
 from imaging.decoding.radiograph import RefusedFile
 from imaging.formats import masks, nifti, reader
+from tests.imaging import dicom_files as files
+from tests.imaging.dicom.test_read import smooth_picture
 
 nibabel = pytest.importorskip("nibabel", reason="the extra `ct` is not installed")
 
@@ -91,8 +96,54 @@ def test_what_is_refused(tmp_path):
 def test_a_changed_file_is_read_anew(tmp_path):
     path = save(tmp_path / "a.nii", VOLUME)
     assert reader.read(f"{path}#1").pixels[-1, -1] == 129
-    import os
-
     save(path, VOLUME + 10)
     os.utime(path, ns=(1, 1))
     assert reader.read(f"{path}#1").pixels[-1, -1] == 150
+
+
+def refusal_of(name: str) -> str:
+    with pytest.raises(RefusedFile) as refusal:
+        reader.read(name)
+    return refusal.value.code
+
+
+def test_a_volume_that_inflates_without_end(tmp_path, monkeypatch):
+    """1 MiB a thousand times over: refused at the limit, a piece in memory at a time."""
+    monkeypatch.setattr(nifti, "MAX_VOLUME", 8 * 2**20)
+    bomb = save(tmp_path / "a.nii.gz", np.zeros((64, 64, 2), np.int16))
+    header = gzip.decompress(bomb.read_bytes())
+    bomb.write_bytes(gzip.compress(header) + gzip.compress(bytes(2**20), 1) * 4)
+    assert reader.read(f"{bomb}#1").pixels.shape == (64, 64)  # what follows the first member does not count
+    bomb.write_bytes(gzip.compress(header + bytes(64 * 2**20), 1))
+    tracemalloc.start()
+    try:
+        assert refusal_of(f"{bomb}#1") == "NIFTI-SIZE"
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_header_that_declares_too_much(tmp_path):
+    image = nibabel.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4))
+    nibabel.save(image, tmp_path / "a.nii")
+    stored = bytearray((tmp_path / "a.nii").read_bytes())
+    for shape, code in (
+        ((4, 4, 30_000), "PICTURE-SIZE"),
+        ((12_000, 4, 12_000), "NIFTI-SIZE"),
+        ((4, 4, 5), "NIFTI-DAMAGED"),
+    ):
+        stored[42:48] = np.array(shape, "<i2").tobytes()
+        (tmp_path / f"{code}.nii").write_bytes(stored)
+        assert refusal_of(f"{tmp_path / f'{code}.nii'}#1") == code
+
+
+def test_a_file_that_is_named_as_a_slice(tmp_path):
+    """`x.nii.gz#1` is the file itself where there is one, and the volume beside it is refused."""
+    volume = save(tmp_path / "x.nii.gz", VOLUME)
+    assert nifti.is_slice(f"{volume}#1")
+    own = smooth_picture()
+    files.write(tmp_path / "x.nii.gz#1", own)
+    assert not nifti.is_slice(f"{volume}#1")
+    np.testing.assert_array_equal(reader.read(f"{volume}#1").pixels, own)
+    with pytest.raises(RefusedFile, match="NIFTI-NAME"):
+        nifti.slices(volume)
