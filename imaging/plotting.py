@@ -1,6 +1,4 @@
-"""One small style for all figures: colours with a meaning, quiet axes, files that are whole and equal for
-equal content.
-"""
+"""Style of all figures: colours, axes, and PNG files that are identical for identical figures."""
 
 from __future__ import annotations
 
@@ -17,16 +15,16 @@ from imaging.io.files import atomic
 
 # Blue and orange of Okabe and Ito's palette (2008), told apart in all common forms of colour blindness.
 POSITIVE, NEGATIVE, UNLABELLED = "#d55e00", "#0072b2", "#b8b8b8"
-"""A class has the same colour in every figure."""
+"""Colours of the classes, the same in every figure."""
 INK, FAINT = "#222222", "#d9d9d9"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-"""For curves and bars of several models, in this order."""
+"""Colours of several models' curves and bars, in this order."""
 OUTLINE = "#ffb000"
-"""A finding's outline on a radiograph: warm and bright, seen on black lungs and on white bone."""
-SAID = "#56b4e9"
-"""A network's outline: light blue beside the truth's warm one, told apart in all common forms of colour blindness."""
+"""Outline of the true mask: visible on dark lungs and on bright bone."""
+PREDICTED = "#56b4e9"
+"""Outline of the predicted mask, distinct from OUTLINE in all common forms of colour blindness."""
 DENSITY = "inferno"
-"""Colour map of shares from 0 up."""
+"""Colour map of shares, from 0."""
 
 STYLE: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
@@ -52,15 +50,13 @@ STYLE: Any = {
     "figure.constrained_layout.h_pad": 0.12,
     "axes.prop_cycle": cycler(color=SERIES),
 }
-mpl.rcParams.update(STYLE)  # at import: matplotlib looks styles up when a title or a tick is made, not before
+mpl.rcParams.update(STYLE)  # at import: matplotlib reads the style when it makes titles and ticks
 
 
 def new_figure(
     width: float = 7, height: float = 4, rows: int = 1, columns: int = 1
 ) -> tuple[Figure, list[Axes]]:
-    """A figure in inches and its axes, row by row. Not by pyplot, which keeps every figure alive and wants a
-    display.
-    """
+    """Return a figure of this size in inches and its axes, row by row; without pyplot, which keeps figures in memory."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
@@ -73,6 +69,6 @@ def picture_axes(axes: Axes) -> None:
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
-    """Write a PNG whole or not at all; no date and no version in it, so that equal figures are equal files."""
+    """Write a PNG atomically, without date and version, so that identical figures are identical files."""
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=dpi, facecolor="white", metadata={"Software": None})

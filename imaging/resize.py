@@ -1,7 +1,7 @@
-"""Images and masks of any size as squares, and what that does to them.
+"""Resize images and masks of any size to squares.
 
-The sides are scaled each for itself, so that an image that is not square is squeezed; a mask predicted on
-the square is stretched back to the original sides, where it is decided.
+Height and width are scaled independently, so the aspect ratio changes; a predicted mask is scaled back to the original size
+before it is thresholded.
 """
 
 from __future__ import annotations
@@ -14,25 +14,22 @@ from numpy.typing import NDArray
 
 
 def resize_image(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Scale pixels (H, W) to (size, size): the area's average when it shrinks, linear when a side grows.
+    """Resize pixels (H, W) to (size, size): area average to shrink, bilinear where a side grows.
 
-    OpenCV's INTER_AREA repeats pixels where it enlarges, hence the change.
+    OpenCV's INTER_AREA repeats pixels when it enlarges.
     """
     return _resize(pixels, size).astype(np.uint8, copy=False)
 
 
 def resize_mask(mask: NDArray[Any], size: int) -> NDArray[np.uint8]:
-    """Scale a mask (H, W), non-zero = inside, to uint8 0/1 (size, size): inside where half of the area or
-    more is.
+    """Resize a mask (H, W), non-zero = inside, to uint8 0/1 (size, size): 1 where at least half of the pixel's area is inside.
 
-    A mask that is not empty never becomes empty: when no pixel reaches one half, those with the largest
-    share are kept.
+    A non-empty mask stays non-empty: if no pixel reaches one half, the pixels with the largest share are set.
     """
     if mask.shape == (size, size):
         return _full(mask) & np.uint8(1)
     inside = _full(mask)
-    # 127.5 is one half; OpenCV rounds it up to 128. A single pass each: this runs once for every positive of
-    # a large set.
+    # 127.5 is one half, which OpenCV rounds up to 128
     small = cv2.threshold(_resize(inside, size), 127, 1, cv2.THRESH_BINARY)[1].astype(np.uint8, copy=False)
     if small.any() or not inside.any():
         return small
@@ -41,9 +38,7 @@ def resize_mask(mask: NDArray[Any], size: int) -> NDArray[np.uint8]:
 
 
 def _full(mask: NDArray[Any]) -> NDArray[np.uint8]:
-    """0 outside and 255 inside; OpenCV's threshold is 25 times as fast as a comparison of a bool array with
-    0.
-    """
+    """Return 0 outside and 255 inside; cv2.threshold is 25 times as fast as comparing a bool array with 0."""
     plain = mask.view(np.uint8) if mask.dtype == np.bool_ else mask
     if plain.dtype != np.uint8:
         plain = (plain != 0).view(np.uint8)

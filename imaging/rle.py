@@ -1,12 +1,11 @@
-"""The competition's run-length code: a mask as text, column by column.
+"""Encode and decode the competition's run-length encoding (RLE) of masks.
 
-A code is `gap length gap length …`: how many pixels outside, then how many inside, from the end of the
-previous run on (relative, so the first gap counts from pixel 0). Pixels are counted down the columns, left to
-right. `-1` is the empty mask. The organisers' own functions, copied in most public solutions, lose a run that
-reaches the last pixel and garble masks of 0 and 1; these do not. benchmarks/rle.py measures both.
+A code is `gap length gap length …`: the number of pixels between the end of the previous run and this one (the first gap
+counts from pixel 0), and the length of the run. Pixels are in column-major order; `-1` is the empty mask. The organisers'
+functions, copied in most public solutions, lose a run that reaches the last pixel and garble masks of 0 and 1.
+benchmarks/rle.py compares both.
 
-Rows are made and read on the columns that the mask touches, or the smallest box around it: most masks are small, and
-transposing is what takes the time. What goes on by columns need not be transposed at all: `order="F"`.
+Transposing takes most of the time, so only the bounding box of the mask is transposed, and nothing with `order="F"`.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from numpy.typing import NDArray
 EMPTY = "-1"
 
 _PLAIN = b"0123456789 \t\r\n"
-_MOST_PIXELS = 2**31
-"""No image here has so many pixels; below it sums of gaps and lengths cannot overflow 64 bits."""
+_MAX_PIXELS = 2**31
+"""More than any image has; sums of smaller gaps and lengths cannot overflow 64 bits."""
 
 
 class RleError(ValueError):
-    """A run-length code that no mask has; the message says what is wrong and where."""
+    """An invalid run-length code; the message says what is wrong and where."""
 
 
 def encode(mask: NDArray[Any]) -> str:
-    """Write a mask (H, W) of any number type, non-zero = inside, as a code; `-1` when nothing is inside."""
+    """Encode a mask (H, W) of any number type, non-zero = inside; `-1` for an empty mask."""
     if mask.ndim != 2:
         raise RleError(f"a mask has two dimensions (height, width), not shape {mask.shape}")
     first, columns = _touched(mask)
@@ -38,16 +37,16 @@ def encode(mask: NDArray[Any]) -> str:
         return EMPTY
     flat = np.zeros(
         columns.size + 2, np.bool_
-    )  # one pixel outside at each end, so that every run has two edges
+    )  # padded by one pixel at each end, so that every run has two edges
     flat[1:-1] = columns.ravel()
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + first * mask.shape[0]
     return " ".join(map(str, np.diff(edges, prepend=0).tolist()))
 
 
 def decode(code: str, shape: tuple[int, int], order: Literal["C", "F"] = "C") -> NDArray[np.bool_]:
-    """Draw a code as a bool mask of `shape` (height, width); RleError when it is no code or does not fit.
+    """Decode a code to a bool mask of `shape` (height, width); RleError when it is invalid or does not fit.
 
-    `order` is how it lies in memory: by rows, as images do, or by columns, as codes count and `encode` reads, which is faster.
+    order: of the mask in memory, row-major or column-major; the latter is faster to decode and to encode.
     """
     height, width = shape
     lengths = counts(code)
@@ -67,12 +66,12 @@ def decode(code: str, shape: tuple[int, int], order: Literal["C", "F"] = "C") ->
 
 
 def area(code: str) -> int:
-    """Count the pixels inside, without drawing the mask."""
+    """Count the pixels inside, without decoding the mask."""
     return int(counts(code)[1::2].sum())
 
 
 def _touched(mask: NDArray[Any]) -> tuple[int, NDArray[np.uint8]]:
-    """From its first to its last pixel inside, the columns of a mask (H, W) as rows (columns, H), and the first one's number."""
+    """Return the index of the first non-empty column of a mask (H, W), and the columns from it to the last one, as rows."""
     inside = mask if mask.dtype in (np.uint8, np.bool_) else np.not_equal(mask, 0)
     if not inside.size:
         return 0, np.empty((0, 0), np.uint8)
@@ -87,14 +86,14 @@ def _touched(mask: NDArray[Any]) -> tuple[int, NDArray[np.uint8]]:
 
 
 def _draw(mask: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
-    """Set the pixels of alternating gaps and lengths, one run at least, to 1 in a mask (H, W) of zeros."""
+    """Set the runs of alternating gaps and lengths (at least one run) to 1 in a mask (H, W) of zeros."""
     height = len(mask)
     edges = np.cumsum(counts)
     edges[1::2] -= 1  # now the first and the last pixel of each run
     column = edges // height
     starts, ends = column[0::2], column[1::2]
     top, bottom = 0, height
-    if not (starts != ends).any():  # no run goes on in the next column
+    if not (starts != ends).any():  # no run crosses into the next column
         row = edges - column * height
         top, bottom = int(row[0::2].min()), int(row[1::2].max()) + 1
     left, right = int(column[0]), int(column[-1]) + 1
@@ -106,18 +105,18 @@ def _draw(mask: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
     lengths[0] -= left * height + top
     lengths[-1] = (right - 1) * height + bottom - 1 - edges[-1]
     box = _repeat(lengths).reshape(right - left, bottom - top)
-    cv2.transpose(box, mask[top:bottom, left:right])  # straight into the mask: a third faster than by a copy
+    cv2.transpose(box, mask[top:bottom, left:right])  # into the mask itself: a third faster than copying
 
 
 def _repeat(lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """So many zeros, so many ones, and so on."""
+    """Return alternating stretches of 0 and 1 of these lengths."""
     inside = np.zeros(len(lengths), np.uint8)
     inside[1::2] = 1
     return np.repeat(inside, lengths)
 
 
 def counts(code: str) -> NDArray[np.int64]:
-    """Read a code as gap, length, gap, length …; none for an empty mask."""
+    """Parse a code to gap, length, gap, length …; an empty array for an empty mask."""
     if not isinstance(code, str):
         raise RleError(
             f"a run-length code is text, found {type(code).__name__} {code!r}; read the column as str"
@@ -130,7 +129,7 @@ def counts(code: str) -> NDArray[np.int64]:
     counts = np.fromstring(code, dtype=np.int64, sep=" ")  # ten times faster than split() and int()
     if len(counts) % 2:
         raise RleError(f"a code has pairs of gap and length, this one has {len(counts)} numbers")
-    if counts.max() > _MOST_PIXELS:
+    if counts.max() > _MAX_PIXELS:
         raise RleError(f"the number {counts.max()} is larger than any image")
     if np.count_nonzero(counts[1::2]) < len(counts) // 2:
         raise RleError(f"run {int(np.argmin(counts[1::2])) + 1} has length 0; lengths are positive")
@@ -138,11 +137,11 @@ def counts(code: str) -> NDArray[np.int64]:
 
 
 def _strange_word(code: str) -> str:
-    """Say which word of a refused code is no plain number, and what it may mean."""
+    """Describe the first word of an invalid code that is not a plain number."""
     if not code:
         return "the code is empty; an empty mask is written -1"
     place, word = next((i, word) for i, word in enumerate(code.split()) if not re.fullmatch(r"[0-9]+", word))
     if re.fullmatch(r"-[0-9]+", word):
         kind = "length" if place % 2 else "gap"
         return f"run {place // 2 + 1} has a negative {kind}, {word}: runs follow each other without overlap"
-    return f"{word!r} at place {place + 1} is no whole number"
+    return f"{word!r} at place {place + 1} is not a whole number"

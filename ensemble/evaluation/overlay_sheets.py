@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from experiments.statistics.arrays import Bools
-from imaging.plotting import OUTLINE, SAID, new_figure, picture_axes
+from imaging.plotting import OUTLINE, PREDICTED, new_figure, picture_axes
 
 SIDE = 512
 """Pictures are drawn at this side, so that outlines are thin on small images too."""
@@ -55,7 +55,7 @@ def draw(image: NDArray[np.uint8], true: Bools, predicted: Bools, weight: int = 
     """An image uint8 (S, S) as RGB uint8 (SIDE, SIDE, 3) with both outlines; masks bool of any size."""
     grey = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
-    for mask, colour in ((true, OUTLINE), (predicted, SAID)):
+    for mask, colour in ((true, OUTLINE), (predicted, PREDICTED)):
         large = cv2.resize(mask.astype(np.uint8) * 255, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
         outlines, _ = cv2.findContours((large >= 128).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         rgb = tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))
@@ -83,7 +83,7 @@ def sheet(
     figure.suptitle(title if rows else f"{title}: none", fontsize=11, fontweight="bold", x=0.02, ha="left")
     handles = [
         Line2D([], [], color=OUTLINE, label="annotated"),
-        Line2D([], [], color=SAID, label="submitted"),
+        Line2D([], [], color=PREDICTED, label="submitted"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure

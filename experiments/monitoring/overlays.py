@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from experiments.networks.normalisation import normalise
 from imaging import outline
 from imaging.data.dataset import Images
-from imaging.plotting import OUTLINE, SAID
+from imaging.plotting import OUTLINE, PREDICTED
 
 Maps = Callable[[nn.Module, Tensor], Tensor | None]
 """From a network and normalised images (B, 1, s, s) to probabilities (B, h, w) of where, or None if it cannot say where."""
@@ -71,4 +71,4 @@ def _drawn(image: NDArray[np.uint8], true: NDArray[np.bool_], prob: NDArray[np.f
     picture = cv2.resize(image, (SIDE, SIDE))
     large = cv2.resize(true.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST) > 0
     picture = outline.draw(np.asarray(picture, np.uint8), large, OUTLINE)
-    return outline.draw(picture, cv2.resize(prob, (SIDE, SIDE)) >= 0.5, SAID)
+    return outline.draw(picture, cv2.resize(prob, (SIDE, SIDE)) >= 0.5, PREDICTED)

@@ -55,7 +55,7 @@ def declared_pixels(data: bytes) -> int:
 
 
 def page(data: bytes) -> tuple[Pixels, tuple[str, ...]]:
-    """Grey pixels (H, W) of a picture's one page as stored in the file, with notes on what was given up.
+    """Grey pixels (H, W) of a picture's one page as stored in the file, with notes on what was lost.
 
     16-bit files that hold fewer bits are stretched over their range, see `fill_range`.
     """
@@ -67,10 +67,10 @@ def page(data: bytes) -> tuple[Pixels, tuple[str, ...]]:
 
 
 def fill_range(pixels: Pixels, inverted: bool, notes: tuple[str, ...]) -> tuple[Pixels, tuple[str, ...]]:
-    """Stretch, in place, 16-bit pixels (H, W) that need fewer bits between their darkest and brightest value, with a note.
+    """Stretch 16-bit pixels (H, W) that need fewer bits to the full range, in place, with a note.
 
     Converters of DICOM write 10 to 14 bits into 16, which would be nearly black. This is the rule of imaging.dicom.windowing for
-    more than 8 bits without a window. Pixels that need all 16 bits stay as they are. inverted: counted from white, 65535.
+    more than 8 bits without a window. Pixels that need all 16 bits stay as they are. inverted: 0 was white in the file.
     """
     low, high = int(pixels.min()), int(pixels.max())
     bits = (_FULL - low if inverted else high).bit_length()
@@ -139,13 +139,13 @@ def unturned(pixels: Pixels, orientation: int | None) -> Pixels:
 
 
 def grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
-    """Turn any picture we accept into grey pixels (H, W), with notes on what was given up."""
+    """Turn any picture we accept into grey pixels (H, W), with notes on what was lost."""
     notes: list[str] = []
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         notes.append("transparency is ignored")
     if picture.mode in _GREY16:
-        pixels = _sixteen_bits(picture)
-        return (np.invert(pixels, out=pixels) if _white_is_zero(picture) else pixels), tuple(notes)
+        wide = _sixteen_bits(picture)
+        return (np.invert(wide, out=wide) if _white_is_zero(picture) else wide), tuple(notes)
     if picture.mode not in (*_TO_GREY, *_TO_RGB):
         raise RefusedFile(
             "PICTURE-KIND", f"pixels of kind {picture.mode}; 8-bit grey or RGB and 16-bit grey are read"
@@ -182,7 +182,7 @@ def _crop(picture: Image.Image, rows: slice) -> Image.Image:
 
 
 def _white_is_zero(picture: Image.Image) -> bool:
-    """Say whether a TIFF counts from white; Pillow turns 8 bits round itself, but not 16."""
+    """Whether 0 is white in a TIFF; Pillow inverts such files itself for 8 bits, but not for 16."""
     return isinstance(picture, TiffImageFile) and picture.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
 
 

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 PARAMS_FILE = "params.yaml"
 MAX_VALUES = 100_000
-"""Upper limit of values in a params file: a few hundred as written; nested aliases can stand for any number of them."""
+"""Upper limit of values in a params file: it has a few hundred; nested aliases can expand to any number."""
 
 
 class Settings(BaseModel):
-    """Base of all sections: unknown keys are errors, values cannot change, field docstrings are kept."""
+    """Base of all sections: unknown keys are errors, instances are frozen, field docstrings become descriptions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -26,7 +26,7 @@ S = TypeVar("S", bound=Settings)
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses a key that is given twice instead of taking the last one."""
+    """PyYAML's safe loader that raises an error on duplicate keys instead of taking the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[Any, yaml.Node] = {}
@@ -41,12 +41,12 @@ class _Loader(yaml.SafeLoader):
 
 
 def parse_yaml(text: str) -> Any:
-    """Parse YAML without objects and without duplicate keys; yaml.YAMLError says what is wrong and where."""
+    """Parse YAML without objects; yaml.YAMLError on a syntax error or a duplicate key."""
     return yaml.load(text, _Loader)
 
 
 def read_yaml(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
-    """Read a params file as a dictionary; a ValueError names the file and what is wrong with it."""
+    """Read a params file; ValueError names the file and the fault."""
     path = Path(path)
     try:
         content = parse_yaml(path.read_text(encoding="utf-8"))
@@ -59,12 +59,12 @@ def read_yaml(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
             f"{path}: expected sections such as `data:` and `segmentation:`, found {type(content).__name__}"
         )
     if _values(content, {}) > MAX_VALUES:
-        raise ValueError(f"{path}: its aliases stand for more than {MAX_VALUES:,} values; write them out")
+        raise ValueError(f"{path}: its aliases expand to more than {MAX_VALUES:,} values; write them out")
     return content
 
 
 def _values(node: Any, seen: dict[int, int]) -> int:
-    """Count the values that a tree of lists and dictionaries stands for; each shared branch is visited once."""
+    """Count the values of a tree of lists and dictionaries after expanding aliases; shared branches are visited once."""
     if not isinstance(node, dict | list):
         return 1
     if id(node) not in seen:
@@ -84,7 +84,7 @@ def validate(cls: type[S], values: Any, where: str) -> S:
 
 
 def without_passwords(text: str) -> str:
-    """The same text with `***` for the password of every `//user:password@host` in it."""
+    """Replace the password in every `//user:password@host` by `***`."""
     return re.sub(r"(//[^:/@\s]*):\S*@", r"\1:***@", text)
 
 

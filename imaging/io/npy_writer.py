@@ -1,6 +1,4 @@
-"""Write an .npy file row by row, when the number of rows is known only at the end and all of them would not
-fit in memory.
-"""
+"""Write an .npy file row by row, for arrays that do not fit in memory and whose number of rows is not known in advance."""
 
 from __future__ import annotations
 
@@ -16,10 +14,9 @@ from imaging.io.files import atomic
 
 
 class RowWriter:
-    """Appends rows of one shape and dtype uint8 to an open file; `count` is how many there are.
+    """Append uint8 rows of one shape to an open file; `count` is their number.
 
-    Plain writes instead of a memory map: on a full disk a write raises OSError, whereas a store into a map
-    kills the process.
+    Not a memory map: on a full disk, a write raises OSError, whereas a store into a map kills the process.
     """
 
     def __init__(self, handle: BinaryIO, row_shape: tuple[int, ...]) -> None:
@@ -29,7 +26,7 @@ class RowWriter:
         self._header = self._write_header()
 
     def append(self, row: NDArray[np.uint8]) -> int:
-        """Write one row; return its number. ValueError when its shape or type is another."""
+        """Write a row and return its index; ValueError for another shape or dtype."""
         if row.shape != self._shape or row.dtype != np.uint8:
             raise ValueError(f"a row is uint8 {self._shape}, not {row.dtype} {row.shape}")
         self._handle.write(np.ascontiguousarray(row).data)
@@ -37,7 +34,7 @@ class RowWriter:
         return self.count - 1
 
     def finish(self) -> None:
-        """Put the final number of rows into the header, which keeps room for 21 digits (numpy.lib.format)."""
+        """Write the final number of rows into the header, which has room for 21 digits (numpy.lib.format)."""
         self._handle.seek(0)
         if self._write_header() != self._header:
             raise RuntimeError("numpy wrote a header of another length")
@@ -50,9 +47,7 @@ class RowWriter:
 
 @contextmanager
 def row_writer(path: str | Path, row_shape: tuple[int, ...]) -> Iterator[RowWriter]:
-    """Write `path` row by row; it appears whole when the block ends without an error, and not at all
-    otherwise.
-    """
+    """Write `path` row by row; the file appears when the block ends without an error."""
     with atomic(path) as temporary, temporary.open("wb") as handle:
         writer = RowWriter(handle, row_shape)
         yield writer

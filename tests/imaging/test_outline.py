@@ -62,7 +62,7 @@ def test_points_fit_into_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
         mask[: 50 + 37 * k % 140, 2 * k] = True
     mask[0] = True
     assert max(map(len, polygons(mask))) > 60
-    monkeypatch.setattr(outline, "MOST_POINTS", 60)
+    monkeypatch.setattr(outline, "MAX_VERTICES", 60)
     assert max(map(len, polygons(mask))) <= 60
 
 
@@ -88,7 +88,7 @@ def test_a_mask_of_noise_has_a_coarse_outline(step: int) -> None:
     mask[:, 1000:] = False
     mask[900:] = False
     found = polygons(mask)
-    assert len(found) <= outline.MOST_CORNERS / 4
+    assert len(found) <= outline.MAX_CORNERS / 4
     near = cv2.dilate(filled(mask.shape, found).view(np.uint8), np.ones((5, 5))).astype(bool)
     assert not (mask & ~near).any()  # nothing is left out
     points = np.concatenate(found)
