@@ -26,6 +26,10 @@ from experiments.settings.training import TrainingSettings
 STATES = {"adam": 2, "adamw": 2, "radam": 2, "sgd": 1}
 """Numbers an optimiser keeps for each weight (Kingma 2015; SGD's momentum), in float32."""
 
+BACKWARD = 2
+"""A backward pass computes two products (gradients of weights and of inputs) where the forward pass computes one. It is not counted
+itself: PyTorch's counter takes a grouped convolution's backward pass for one without groups."""
+
 Loss = Callable[[Any, dict[str, Tensor]], Tensor]
 
 
@@ -92,9 +96,9 @@ def step_cost(
             "label": torch.zeros(batch),
         }
         live.add(given)
-        with flops, live:
+        with live:
             image = normalise(given["image"], net).contiguous(memory_format=torch.channels_last)
-            with autocast(precision, hardware):
+            with flops, autocast(precision, hardware):
                 value = loss(net.train()(image), given)
             del image
             value.backward()

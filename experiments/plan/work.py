@@ -12,7 +12,7 @@ import numpy as np
 from experiments.hardware import CPU, Hardware
 from experiments.networks.precision import choose_precision
 from experiments.plan.batch import Fit, fit_batch
-from experiments.plan.cost import StepCost, step_cost
+from experiments.plan.cost import BACKWARD, StepCost, step_cost
 from experiments.settings.params import Params
 from experiments.settings.training import TrainingSettings, for_model, phases_of
 from imaging.data import device_cache
@@ -33,8 +33,6 @@ SCHEDULE = {
 }  # fmt: skip
 """Settings that change nothing about the cost of a step."""
 _measured: dict[tuple[str, str, str, int], StepCost] = {}
-BACKWARD = 2
-"""A backward pass computes two products (gradients of weights and of inputs) where the forward pass computes one."""
 
 
 @dataclass(frozen=True)
