@@ -25,10 +25,9 @@ from experiments.settings.training import TrainingSettings
 
 STATES = {"adam": 2, "adamw": 2, "radam": 2, "sgd": 1}
 """Numbers an optimiser keeps for each weight (Kingma 2015; SGD's momentum), in float32."""
-
 BACKWARD = 2
-"""A backward pass computes two products (gradients of weights and of inputs) where the forward pass computes one. It is not counted
-itself: PyTorch's counter takes a grouped convolution's backward pass for one without groups."""
+"""A backward pass computes two products (gradients of weights and of inputs) where the forward pass computes one. It is not
+counted itself: PyTorch's counter takes a grouped convolution's backward pass for one without groups."""
 
 Loss = Callable[[Any, dict[str, Tensor]], Tensor]
 
@@ -114,7 +113,7 @@ def step_cost(
         sum(p.numel() for p in parameters),
         kept + trained,
         kept + max(live.peak, trained),
-        flops.get_total_flops(),
+        (1 + BACKWARD) * flops.get_total_flops(),
     )
 
 
