@@ -1,4 +1,4 @@
-"""How the answers on a few fixed validation images grow over the epochs, as pictures."""
+"""Pictures of the predicted outlines on a few fixed validation images, one for each validation."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from imaging.data.dataset import Images
 from imaging.plotting import OUTLINE, PREDICTED
 
 Maps = Callable[[nn.Module, Tensor], Tensor | None]
-"""From a network and normalised images (B, 1, s, s) to probabilities (B, h, w) of where, or None if it cannot say where."""
+"""From a network and normalised images (B, 1, s, s) to probabilities (B, h, w) of a finding; None without maps."""
 
 SHARES = (0.25, 0.5, 0.75)
-"""The positives shown are at these ranks of the lesions' area; beside them one empty image."""
+"""Quantiles of the lesions' area of the displayed positives; one negative image is displayed beside them."""
 SIDE = 256  # four of them side by side: about 150 KB an epoch
 
 
 def choose(images: Images) -> list[int]:
-    """Positions of the shown images: the same in every run on the same data."""
+    """Positions of the displayed images, the same in every run on the same data."""
     label = np.asarray(images.labels)
     area = np.array(
         [
@@ -36,12 +36,12 @@ def choose(images: Images) -> list[int]:
     )
     positive = np.flatnonzero(label == 1)
     ranked = positive[np.argsort(area[positive], kind="stable")]
-    shown = [int(ranked[int(share * (len(ranked) - 1))]) for share in SHARES] if len(ranked) else []
-    return list(dict.fromkeys(shown)) + np.flatnonzero(label == 0)[:1].tolist()
+    displayed = [int(ranked[int(share * (len(ranked) - 1))]) for share in SHARES] if len(ranked) else []
+    return list(dict.fromkeys(displayed)) + np.flatnonzero(label == 0)[:1].tolist()
 
 
 class Overlays(Callback):
-    """At each look at the validation images, hands `show` one picture (SIDE, n · SIDE, 3) with truth and prediction."""
+    """Calls `show` at each validation with one picture (SIDE, n · SIDE, 3) of the true and predicted outlines and the epoch."""
 
     def __init__(self, images: Images, maps: Maps, show: Callable[[NDArray[np.uint8], int], None]) -> None:
         self.maps, self.show = maps, show
@@ -61,8 +61,8 @@ class Overlays(Callback):
     def row(self, prob: NDArray[np.float32]) -> NDArray[np.uint8]:
         """The images side by side with the outlines of the truth and of probabilities (n, h, w) of at least one half."""
         drawn = [
-            _drawn(image[0].numpy(), true, said)
-            for image, true, said in zip(self.pictures, self.truth, prob, strict=True)
+            _drawn(image[0].numpy(), true, predicted)
+            for image, true, predicted in zip(self.pictures, self.truth, prob, strict=True)
         ]
         return np.concatenate(drawn, axis=1)
 

@@ -24,7 +24,7 @@ class TrainingSettings(Settings):
     models: list[str] = Field(min_length=1)
     """Names of the ensemble's members; each is trained on every fold. A name is a folder name."""
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Settings of this section that differ for one model, by its name."""
+    """Settings of this section that differ for single models, by model name."""
     pretrained: str = "none"
     """Initial encoder weights: `none`; `imagenet`; a tag of timm's for the architecture, such as `in12k_ft_in1k`;
     `hf-hub:owner/repository`; or a local .safetensors file or a folder that holds one. docs/pretrained.md lists tried ones."""
@@ -38,8 +38,8 @@ class TrainingSettings(Settings):
     epochs: int = Field(default=10, ge=1)
     """Passes over the sampler's images."""
     iterations: int | None = Field(default=None, ge=1)
-    """Length in steps of the optimiser, whatever the number of images; it is cut into `epochs` equal pieces, which
-    then take the place of passes: 20,000 iterations in 10 epochs are looked at every 2,000 steps."""
+    """Length in optimiser steps, whatever the number of images; it is divided into `epochs` equal parts, which then take the
+    place of epochs: 20,000 iterations in 10 epochs are validated every 2,000 steps."""
     batch_size: int = Field(default=16, ge=1)
     """Images a step, of all processes together."""
     accumulate: int = Field(default=1, ge=1)
@@ -57,9 +57,10 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(default=1e-4, ge=0, lt=1)
     """Weight decay; not applied to biases and normalisation layers."""
     schedule: Literal["cosine", "poly", "constant", "plateau"] = "cosine"
-    """Learning rate over the steps: half cosine, (1 - t)^0.9, constant; or a tenth whenever validation is on a plateau."""
+    """Learning rate over the steps: half cosine; (1 - t)^0.9; constant; or divided by ten when the validation score is on a
+    plateau."""
     cycles: int = Field(default=1, ge=1)
-    """How often the cosine falls: more than once is SGDR's warm restarts (Loshchilov 2017)."""
+    """Number of cosine cycles; more than one: warm restarts (SGDR, Loshchilov 2017)."""
     lr_patience: int = Field(default=2, ge=0)
     """Validations without a better score before a plateau lowers the rate."""
     warmup: float = Field(default=0.1, ge=0, lt=1)
@@ -71,19 +72,20 @@ class TrainingSettings(Settings):
     gamma: float = Field(default=2.0, ge=0)
     """Focusing exponent of the focal term (Lin 2017); 0 is cross-entropy."""
     validate_every: int = Field(default=1, ge=1)
-    """Epochs between two looks at the validation fold; epochs must be a multiple, so that the last one is looked at."""
+    """Epochs between two validations; epochs must be a multiple of it, so that the last epoch is validated."""
     keep: Literal["last", "best"] = "last"
-    """Which epoch's weights are kept. `best` by validation chooses on the very fold that later gives the out-of-fold
-    predictions and so flatters them a little."""
+    """Which checkpoint is the result. `best` chooses by the score of the same fold that later gives the out-of-fold
+    predictions, which makes these a little too good."""
     top: int = Field(default=1, ge=1)
     """With `keep: best`: the mean of the weights of so many best epochs (checkpoint averaging)."""
     ema: float | None = Field(default=None, gt=0, lt=1)
-    """Decay a step of the moving average of the weights that is validated and kept, such as .999; null: none."""
+    """Decay per step of the moving average of the weights, such as .999; the average is validated and saved. null: none."""
     freeze_encoder: int = Field(default=0, ge=0)
     """Epochs at the beginning in which the encoder keeps its weights and statistics."""
     phases: list[dict[str, Any]] = Field(default_factory=list)
-    """Trainings one after the other that hand their weights on, each with what differs for it, such as
-    `{image_size: 768, lr: 1.0e-5}`: progressive resizing, shares by part, a finish on positives. [] is one training."""
+    """Trainings one after the other, each with the weights of the one before and the settings that differ for it, such as
+    `{image_size: 768, lr: 1.0e-5}`: progressive resizing, falling shares of positives, a last phase on positives alone.
+    [] is one training."""
     patience: int | None = Field(default=None, ge=1)
     """Early stop after this many epochs without a better validation score; needs `keep: best`."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
@@ -143,7 +145,7 @@ class TrainingSettings(Settings):
             )
         if self.epochs % self.validate_every:
             raise ValueError(
-                f"epochs {self.epochs} must be a multiple of validate_every {self.validate_every}, or the last epoch goes unseen"
+                f"epochs {self.epochs} must be a multiple of validate_every {self.validate_every}: the last epoch is validated"
             )
         if self.patience is not None and self.keep != "best":
             raise ValueError(

@@ -1,10 +1,9 @@
-"""Random changes of a training image and its mask. The only file that knows albumentations, so that it can
+"""Augmentation of a training image and its mask. The only module that imports albumentations, so that it can
 be replaced.
 
-No vertical flips and no 90 degree turns: a heart above the liver is no anatomy. Horizontal flips stay,
-though the heart changes its side: both lungs have pneumothoraces, and most published solutions flip. Borders
-are filled with black, as collimation leaves them: mirroring would draw a second lung edge where the findings
-lie.
+No vertical flips and no rotations by 90 degrees, which no radiograph shows. Horizontal flips are kept, although the heart
+changes its side: both lungs have pneumothoraces, and most published solutions flip. Borders are filled with black, as
+collimation leaves them: mirroring would draw a second lung edge where the findings lie.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # its import asks a server for news otherwise
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # otherwise its import asks a server for a newer version
 import albumentations as A
 
 from imaging.data import noise

@@ -1,4 +1,4 @@
-"""Random changes of a whole batch at once, on the device: one sample grid, one look-up table and one noise window an image.
+"""Augment a whole batch at once, on the device: one sampling grid, one look-up table and one noise window an image.
 
 The same ranges and order as the presets of imaging/data/augment.py that consist of flips, moves, tones and noise. What is
 random is drawn here on the processor, a few numbers an image from its own seed; `apply` is arithmetic alone and runs wherever
@@ -44,9 +44,9 @@ class Ranges:
     scale: float = 0.0
     turn: float = 0.0
     one_of: tuple[Tone, ...] = ()
-    """One of these, by lot."""
+    """One of these, chosen at random."""
     each: tuple[Tone, ...] = ()
-    """All of these, one after the other, each with the probability."""
+    """Each of these in turn, with the probability."""
     noise: Range | None = None
     """Standard deviation in grey levels."""
 
@@ -106,7 +106,7 @@ class Fused:
 
 
 def table(tones: Sequence[Tone], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Tones drawn and put together, as the new grey of each of 256."""
+    """Draw the tones and compose them: the new grey level of each of 256."""
     grey = np.arange(256, dtype=np.float64)
     for tone in tones:
         bright = (grey / 255) ** random.uniform(*tone.gamma) * random.uniform(*tone.contrast)

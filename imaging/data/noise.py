@@ -1,7 +1,7 @@
 """The one field of Gaussian noise from which both augmentation engines cut their windows.
 
 Drawing a fresh field for each image costs more than all other changes together; a field of twice the side has size^2 windows,
-and no network sees one often enough to learn it.
+so that no network sees one window often.
 """
 
 from __future__ import annotations

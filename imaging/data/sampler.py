@@ -19,7 +19,7 @@ def draw(
 ) -> NDArray[np.int64]:
     """Positions of one epoch of `epochs`, shuffled. labels (N,): 1, 0, NaN for unlabelled ones, never shown.
 
-    What is left out is drawn afresh each epoch and without repetition; see `counts` for how many of each class.
+    Omitted images are drawn anew each epoch, without repetition; see `counts` for how many of each class.
     """
     labels = np.asarray(labels, np.float64)
     positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
@@ -54,7 +54,7 @@ def counts(
 
 
 def _sliding(positives: int, negatives: int, settings: SamplingSettings, done: float) -> tuple[int, int]:
-    """All epochs are of one length, the one at which the largest share shows every positive and none twice."""
+    """All epochs have the length at which the largest share shows every positive exactly once."""
     first, last = settings.positive_share, settings.last_share or settings.positive_share
     length = min(round(positives / max(first, last)), int(negatives / (1 - min(first, last))))
     shown = round(length * (first + (last - first) * done))
@@ -63,25 +63,25 @@ def _sliding(positives: int, negatives: int, settings: SamplingSettings, done: f
 
 @dataclass(frozen=True)
 class Share:
-    """What one of several processes that train together sees; the first of one sees everything."""
+    """The part of the data of one of several processes that train together; a single process has everything."""
 
     rank: int = 0
     ranks: int = 1
 
     def of_batches(self, order: NDArray[np.int64], batch: int) -> NDArray[np.int64]:
-        """Its equal part of every whole batch of `batch` positions, in their order; an unfilled last batch is nobody's."""
+        """Its equal part of every whole batch of `batch` positions, in their order; an incomplete last batch is dropped."""
         whole = len(order) // batch * batch
         return order[:whole].reshape(-1, self.ranks, batch // self.ranks)[:, self.rank].ravel()
 
     def of_all(self, number: int) -> NDArray[np.int64]:
-        """Its positions of `number` images in turn. All get equally many: where they do not come out even, some of the first
-        images fill up, which `in_order` leaves out."""
+        """Its positions of `number` images in turn. All get equally many: where the number is not a multiple, some of
+        the first images are repeated, which `in_order` leaves out."""
         places = np.arange(-(-number // self.ranks) * self.ranks) % number
         return places[self.rank :: self.ranks]
 
     @staticmethod
     def in_order(parts: Tensor, number: int) -> Tensor:
-        """What all ranks found, (ranks, n, K) in the order of `of_all`, as (number, K), each image once and in its place."""
+        """Results of all ranks, (ranks, n, K) in the order of `of_all`, as (number, K), each image once and in its place."""
         return parts.transpose(0, 1).flatten(0, 1)[:number]
 
 

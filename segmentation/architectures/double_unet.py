@@ -1,7 +1,7 @@
-"""Double U-Net (Jha 2020, arXiv:2006.04868): the mask of a first U-Net gates the image that a second one sees.
+"""Double U-Net (Jha 2020, arXiv:2006.04868): the mask of a first U-Net multiplies the input of a second one.
 
-First: VGG-19, ASPP, decoder with squeeze-excite. Second: from scratch, its decoder sees the skips of both encoders. Both
-masks are trained; the second is the answer.
+First: VGG-19, ASPP, decoder with squeeze-excite. Second: from scratch; its decoder gets the skip connections of both encoders.
+Both masks are trained; the second is the prediction.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class DoubleUNet(Body):
 
 
 class _Decoder(nn.Module):
-    """Twice the size by interpolation, the skip beside, two convolutions, squeeze-excite; four times."""
+    """Four blocks: bilinear upsampling by two, concatenation of the skip connection, two convolutions, squeeze-excite."""
 
     def __init__(self, skips: list[int]) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class _Decoder(nn.Module):
         )
 
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
-        """x (B, 64, h, w); skips from the finest to the coarsest, twice the size of x."""
+        """x (B, 64, h, w); skips from the finest to the coarsest; the coarsest is twice the size of x."""
         for block, skip in zip(self.blocks, reversed(skips), strict=True):
             larger = interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
             x = block(torch.cat([larger, skip], dim=1))

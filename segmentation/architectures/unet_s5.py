@@ -1,8 +1,8 @@
 """mmsegmentation's UNet-S5-D16 with FCN head (configs/_base_/models/fcn_unet_s5-d16.py), layer for layer.
 
-Five stages, four halvings; up by bilinear interpolation and a 1 x 1 convolution. With base 64 and its three input channels
-the backbone has 28,949,568 parameters, with the two-class head 28,986,690. A grey image enters as three equal channels, as
-there, where it is read from a PNG in colour.
+Five stages, four times halved; upsampling by bilinear interpolation and a 1 x 1 convolution. With base 64 and its three input
+channels the backbone has 28,949,568 parameters, with the two-class head 28,986,690. A grey image enters as three equal channels,
+as in mmsegmentation, which reads it from a colour PNG.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DROPOUT = 0.1  # of whole channels, before the last layer of a head
 
 
 class UNetS5(Body):
-    """See segmenter.Body; H and W divisible by 16. auxiliary: share in the loss of a second head on the half-size map
+    """See segmenter.Body; H and W divisible by 16. auxiliary: weight in the loss of a second head on the half-size map
     (0.4 in the base config, absent in the medical ones); 0: none.
     """
 
