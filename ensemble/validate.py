@@ -23,6 +23,7 @@ import yaml
 
 from ensemble.decision.decision import Decision
 from ensemble.decision.image_table import per_image
+from ensemble.decision.operating_points import RULE, OperatingPoint
 from ensemble.evaluation import clinical, pictures, subgroups
 from ensemble.evidence.evidence import Cases
 from ensemble.evidence.gather import gather
@@ -152,7 +153,7 @@ def measure(
     table = measures.with_labels(table, label, prepared.has_mask[place])
     draws = PatientDraws(cases.patient, settings.draws, settings.seed)
     measured = measures.measure(table, draws, settings.bins)
-    points = clinical.operating_points(table, decision.operating_points, draws)
+    points = clinical.operating_points(table, _points(decision), draws)
     made = Results(
         bundle=bundle,
         external=external,
@@ -165,13 +166,18 @@ def measure(
     )
     drain = external.drain[place]
     if not np.isnan(drain).all():
-        made.tubes = measures.by_tube(table, drain, decision.operating_points, draws)
+        made.tubes = measures.by_tube(table, drain, _points(decision), draws)
         table["drain"] = drain
     _against_training(made, place)
     if given.recalibrate:
         _recalibrate(made, cases, decision, draws, settings.bins, given.refit_decision, out)
     _write(made, decision, found, settings, out)
     return made
+
+
+def _points(decision: Decision) -> list[OperatingPoint]:
+    """The decision's operating points; of a bundle that has none yet the rule's own."""
+    return decision.operating_points or [OperatingPoint.model_construct(name=RULE, threshold=None)]
 
 
 def _groups(table: pd.DataFrame, draws: PatientDraws) -> pd.DataFrame:
