@@ -192,8 +192,9 @@ def _groups(table: pd.DataFrame, draws: PatientDraws) -> pd.DataFrame:
 def _against_training(made: Results, place: np.ndarray) -> None:
     """What differs from the training data, and what is shared with it."""
     training, external = training_data.TrainingData.load(made.bundle.folder), made.external
+    unknown = external.prepared.patients.unknown
     if training is None:
-        made.leaks = validation_report.leak_lines(None, None, len(place), external.certain)
+        made.leaks = validation_report.leak_lines(None, None, len(place), external.certain, unknown)
         return
     here = profile.describe(external.prepared, place)
     made.differences = profile.compare(training.profile, here)
@@ -204,7 +205,9 @@ def _against_training(made: Results, place: np.ndarray) -> None:
         shared = training_data.shared_pictures(training, external.hashes[place])
         made.table["in_training_data"] = shared | made.table["patient_id"].isin(patients).to_numpy()
         pictures_shared = int(shared.sum())
-    made.leaks = validation_report.leak_lines(patients, pictures_shared, len(place), external.certain)
+    made.leaks = validation_report.leak_lines(
+        patients, pictures_shared, len(place), external.certain, unknown
+    )
 
 
 def _recalibrate(
@@ -259,6 +262,8 @@ def _write(
     pictures.pictures(table, made.measured, settings, out)
     pictures.clinical_pictures(table, made.points, out)
     pictures.overlays(table, decision, found, prepared, settings.examples, out)
+    if table.loc[table["label"] == 1, "dice"].isna().all():
+        (out / "overlays.png").unlink()  # no mask is known that a predicted one could be compared with
     if made.profiles:
         save(profile.picture(*made.profiles), out / "differences.png")
 

@@ -28,7 +28,7 @@ NUMBERS = {
     "area_share": "finding's share of the image",
     "spacing_mm": "pixel spacing (mm)",
     "grey_mean": "mean grey level",
-    "grey_sd": "contrast (standard deviation of grey levels)",
+    "grey_sd": "contrast (SD of grey levels)",
 }
 SHARES = {"view": "view", "sex": "sex"}
 NOTABLE = 0.2

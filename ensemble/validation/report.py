@@ -89,8 +89,8 @@ def _head(found: Results) -> list[str]:
     lines = [
         f"Bundle `{found.bundle.name}` (SHA-256 {found.bundle.sha256[:12]}) on `{external.description}`: {len(table):,} labelled "
         f"images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} positive, "
-        f"{int((table['dice'].notna() & (table['label'] == 1)).sum()):,} of these with a mask. Neither training nor the fit of "
-        "the decision used them, as far as the check below can tell. Intervals: 95 %, over patients.",
+        f"{int((table['dice'].notna() & (table['label'] == 1)).sum()):,} of these with a mask. Neither training nor the fit "
+        "of the decision may have used them: the check below says what they share. Intervals: 95 %, over patients.",
         f"Command: `{found.command}`",
     ]
     if warning := external.prepared.patients.warning:
@@ -128,7 +128,7 @@ def _masks(found: Results) -> list[str]:
     lines += [
         f"| {name} | {in_words(found.measured[key])} |"
         for key, name in NAMES.items()
-        if key in found.measured
+        if found.measured[key]["value"] is not None
     ]
     missing = found.external.prepared.masks_missing
     note = (
@@ -199,7 +199,9 @@ def _differences(found: Results, pictures: Sequence[str]) -> list[str]:
     ]
 
 
-def leak_lines(patients: set[str] | None, pictures: int | None, images: int, certain: bool) -> list[str]:
+def leak_lines(
+    patients: set[str] | None, pictures: int | None, images: int, certain: bool, unknown: int
+) -> list[str]:
     """What the leak check found; None: it could not be done."""
     if patients is None or pictures is None:
         return [
@@ -215,9 +217,15 @@ def leak_lines(patients: set[str] | None, pictures: int | None, images: int, cer
                      "copies, or nearly so; per_image.csv marks them. Leave them out.")  # fmt: skip
     if certain:
         found.append("Pictures are not compared: slices of a volume are alike without being copies.")
-    return found or [
-        "None: no known patient and no picture is in the training data. Unknown patients could not be compared."
-    ]
+    if unknown:
+        found.append(
+            f"{unknown:,} images have no known patient; of these only the pictures could be compared."
+        )
+    return (
+        found
+        if patients or pictures
+        else ["None: no known patient and no picture is in the training data.", *found]
+    )
 
 
 def _groups(found: Results) -> list[str]:
