@@ -7,6 +7,7 @@ run and has no child.
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ TAGS = {
 }
 STAGE = "pipeline"
 """The tag `stage` of parent runs."""
+WORKSPACE = "workspace"
+"""Tag of parent runs: a fingerprint of machine and folder, in which DVC lets one pipeline run work at a time."""
 DATA = Path("data/prepared/fingerprint.json")
 
 
@@ -65,15 +68,31 @@ def parent(client: MlflowClient, experiment_id: str, tags: dict[str, str]) -> tu
     }
     query = " and ".join(f"tags.`{key}` = '{value}'" for key, value in own.items())
     found = client.search_runs([experiment_id], query, max_results=1)
+    _end_others(client, experiment_id, found[0].info.run_id if found else "")
     if found:
+        if found[0].info.status in ("FAILED", "KILLED"):
+            client.update_run(found[0].info.run_id, status="RUNNING")
         return found[0].info.run_id, found[0].info.run_name or tags["experiment"]
     name = _free_name(client, experiment_id, tags["experiment"])
-    run_id = client.create_run(
-        experiment_id, tags={**tags, **own, "recipe": recipe()}, run_name=name
-    ).info.run_id
+    own |= {WORKSPACE: _workspace(), "recipe": recipe()}
+    run_id = client.create_run(experiment_id, tags={**tags, **own}, run_name=name).info.run_id
     log_params(client, run_id, params)
     client.log_text(run_id, without_passwords(Path(PARAMS_FILE).read_text(encoding="utf-8")), PARAMS_FILE)
     return run_id, name
+
+
+def _end_others(client: MlflowClient, experiment_id: str, run_id: str) -> None:
+    """End parent runs of this workspace that were killed before they could end themselves: all running ones but `run_id`."""
+    query = (
+        f"tags.stage = '{STAGE}' and tags.{WORKSPACE} = '{_workspace()}' and attributes.status = 'RUNNING'"
+    )
+    for other in client.search_runs([experiment_id], query):
+        if other.info.run_id != run_id:
+            client.set_terminated(other.info.run_id, "FAILED")
+
+
+def _workspace() -> str:
+    return fingerprint(platform.node(), str(Path.cwd()))
 
 
 def _free_name(client: MlflowClient, experiment_id: str, name: str) -> str:

@@ -134,7 +134,8 @@ def start(
 ) -> Iterator[Run]:
     """Open a run called `name`, found again when a killed stage is started once more.
 
-    In a folder with params.yaml it is a child of the pipeline's run, and has that one's name in brackets behind its own.
+    In a folder with params.yaml it is a child of the pipeline's run, and has that one's name in brackets behind its own;
+    a failure ends that run too, and the next stage opens it again.
 
     memory: a small file that remembers the run; the caller removes it once the result is safe. Without one, a run that
     is nobody's child is remembered under its name and params until it ends.
@@ -152,11 +153,19 @@ def start(
         yield run
     except BaseException as error:
         run.tags({"reason": without_passwords(f"{type(error).__name__}: {error}")[:500]})
-        run.end("KILLED" if type(error).__name__ in {"TrialPruned", "KeyboardInterrupt"} else "FAILED")
+        status = "KILLED" if _was_stopped(error) else "FAILED"
+        for one in [run, *([run.group] if run.group else [])]:
+            one.end(status)
         raise
     run.end("FINISHED")
     if own and memory is not None:
         memory.unlink(missing_ok=True)
+
+
+def _was_stopped(error: BaseException) -> bool:
+    """Whether a pruned trial or a signal (imaging.io.command) ended the run, and no fault."""
+    signalled = isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128
+    return signalled or type(error).__name__ in {"TrialPruned", "KeyboardInterrupt"}
 
 
 def pipeline_run() -> Run | None:

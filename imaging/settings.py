@@ -91,8 +91,8 @@ class SplitSettings(Settings):
     """The locked hold-out and the folds."""
 
     scheme: Literal["patient", "image", "mmsegmentation"] = "patient"
-    """`patient`: no patient is on two sides. `image`: as the published solutions; it LEAKS (DESIGN: AUROC .83 from the
-    patient alone) and is marked so in every report. `mmsegmentation`: by image too, and the hold-out is exactly the
+    """`patient`: no patient is on two sides. `image`: as the published solutions; it leaks, since a patient's other images
+    tell much about the label, and every report says so. `mmsegmentation`: by image too, and the hold-out is exactly the
     validation set of mmsegmentation's medical projects; it leaks as well."""
     unknown_patients: Literal["refuse", "by_image"] = "refuse"
     """Labelled images whose patient is unknown, with scheme `patient`: `refuse` stops; `by_image` takes each for a patient of its

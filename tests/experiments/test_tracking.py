@@ -215,3 +215,41 @@ def test_other_params_are_another_parent_and_no_two_runs_have_one_name(pipeline:
             pass
     names = [one.info.run_name for one in runs(pipeline)]
     assert sorted(names) == ["evaluate (wide #2)", "evaluate (wide)", "wide", "wide #2"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(RuntimeError("no memory"), "FAILED"), (SystemExit(143), "KILLED"), (KeyboardInterrupt(), "KILLED")],
+)
+def test_a_failing_stage_ends_the_pipelines_run_until_the_next_stage_begins(
+    pipeline: MlflowClient, error: BaseException, status: str
+) -> None:
+    def parent_status() -> str:
+        return next(one.info.status for one in runs(pipeline) if one.info.run_name == "wide")
+
+    with pytest.raises(type(error)), tracking.start("evaluate", {}, {}):
+        raise error
+    assert parent_status() == status
+    with tracking.start("evaluate", {}, {}):
+        assert parent_status() == "RUNNING"
+
+
+def test_a_pipelines_run_that_was_killed_outright_is_ended_by_the_next_one(
+    pipeline: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(lr: str, folder: str) -> None:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        Path("params.yaml").write_text(PARAMS.replace("0.02", lr))
+        with tracking.start("evaluate", {}, {"lr": lr}):
+            pass
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.tracking_uri())
+    for lr, folder in (("0.1", "here"), ("0.2", "elsewhere"), ("0.3", "here"), ("0.3", "here")):
+        begin(lr, folder)
+    found = {
+        one.data.params["segmentation.lr"]: one.info.status
+        for one in runs(pipeline)
+        if one.data.tags.get("stage") == run_group.STAGE
+    }
+    assert found == {"0.1": "FAILED", "0.2": "RUNNING", "0.3": "RUNNING"}

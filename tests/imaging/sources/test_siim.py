@@ -13,7 +13,7 @@ from imaging.settings import DataSettings
 from imaging.sources import list_studies
 from imaging.sources.siim import read_labels, submission_ids, unite
 
-# The facts of the public label file; see DESIGN 7.
+# Counted in the competition's public stage_2_train.csv.
 ROWS, IMAGES, POSITIVE, SEVERAL, OVERLAPPING = 12_954, 12_047, 2_669, 624, 183
 
 
