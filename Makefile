@@ -39,7 +39,8 @@ endif
 	@test reports/summary.md -nt .venv/started || python -m ensemble.summary --show
 
 shell: .venv/ready ## a shell in which python, dvc and mlflow are those of .venv (as after `source .venv/bin/activate`)
-	@$${SHELL:-bash} -i
+	@printf '%s\n' 'test ! -f ~/.bashrc || . ~/.bashrc' '. "$(CURDIR)/$(BIN)/activate"' > .venv/shellrc
+	@bash --rcfile .venv/shellrc -i
 
 bundle: .venv/ready ## the finished run as one folder, models/bundle (make repro ends with it)
 	python -m ensemble.export

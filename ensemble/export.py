@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +26,7 @@ LICENCE = Path("LICENSE")
 
 
 def export(output: str | Path = bundle.PATH, identities: bool = True) -> Bundle:
-    """Write the bundle of the run in the working folder, and load it once as anyone would; whole or not at all.
+    """Write the bundle of the run in the working folder, and load it once; it appears complete or not at all.
 
     identities: with hashes of the training data's pictures and patients, for the leak check of `ensemble.validate`.
     """
@@ -35,7 +34,7 @@ def export(output: str | Path = bundle.PATH, identities: bool = True) -> Bundle:
     with atomic_folder(output, mark=INDEX) as folder:
         for source, name in parts(decision):
             if not source.is_file():
-                raise ValueError(f"{source}: missing, and a bundle needs it; run `dvc repro`")
+                raise ValueError(f"{source}: missing; run `dvc repro`")
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, folder / name)
         known = training_data.record(Prepared(), identities)
@@ -47,7 +46,7 @@ def export(output: str | Path = bundle.PATH, identities: bool = True) -> Bundle:
 
 
 def parts(decision: Decision) -> Iterator[tuple[Path, str]]:
-    """(file of the run, its name in the bundle) of all that is copied: of the networks those the decision was fitted with."""
+    """(file of the run, its name in the bundle) of everything copied; of the networks, those the decision was fitted with."""
     yield from ((Path(DECISION), "decision.json"), (Path(PARAMS_FILE), "params.yaml"))
     yield from ((METRICS, "metrics.json"), (LICENCE, "LICENSE"))
     for network, recorded in decision.fitted["lineage"].items():
@@ -70,10 +69,7 @@ def main() -> None:
         help="leave the hashes of the training data's pictures and patients out: `ensemble.validate` then cannot check for leaks",
     )
     given = parser.parse_args()
-    try:
-        made = export(given.output, not given.no_identities)
-    except ValueError as error:
-        sys.exit(str(error))
+    made = export(given.output, not given.no_identities)
     size = sum((made.folder / name).stat().st_size for name in made.index.files)
     print(
         f"{made.folder}: {made.name}, {len(made.index.files)} files, {size / 1e6:.1f} MB, SHA-256 {made.sha256}"

@@ -43,21 +43,18 @@ TOO_MANY_REFUSED = 3
 def main() -> None:
     """The command line."""
     given = _arguments()
-    try:
-        bundle = Bundle.load(given.bundle)
-        if given.engine == "ray":
-            refused = _on_ray(bundle, given)
-        else:
-            inputs = find(Path(given.folder), given.output)
-            output.check_folder(given.output, len(inputs.files))
-            predictor, engine = _predictor(bundle, given)
-            dicom = KINDS if given.dicom is None else given.dicom
-            table = predict(inputs, given.output, bundle, dicom, given.cascade, predictor, engine)
-            warning = [f"Warning: {bundle.warning}."] * bool(bundle.warning)
-            print(summary(table, given.output, [*inputs.notes, *warning]))
-            refused = float((table["verdict"] == "refused").mean())
-    except ValueError as error:
-        sys.exit(str(error))
+    bundle = Bundle.load(given.bundle)
+    if given.engine == "ray":
+        refused = _on_ray(bundle, given)
+    else:
+        inputs = find(Path(given.folder), given.output)
+        output.check_folder(given.output, len(inputs.files))
+        predictor, engine = _predictor(bundle, given)
+        dicom = KINDS if given.dicom is None else given.dicom
+        table = predict(inputs, given.output, bundle, dicom, given.cascade, predictor, engine)
+        warning = [f"Warning: {bundle.warning}."] * bool(bundle.warning)
+        print(summary(table, given.output, [*inputs.notes, *warning]))
+        refused = float((table["verdict"] == "refused").mean())
     sys.exit(TOO_MANY_REFUSED if refused > given.refused else 0)
 
 

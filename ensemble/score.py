@@ -11,7 +11,6 @@ import argparse
 import csv
 import json
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -164,10 +163,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--shape", type=parse_shape, default=SHAPE, help="HEIGHTxWIDTH of all images")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
-    try:
-        result = score(options.submission, options.truth, options.shape)
-    except ValueError as error:
-        sys.exit(str(error))
+    result = score(options.submission, options.truth, options.shape)
     print(json.dumps(as_json(result), indent=2) if options.json else in_words(result))
 
 

@@ -9,7 +9,6 @@ registered name; the alias says which version is served."""
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from ensemble.inference import bundle
@@ -26,10 +25,7 @@ def main() -> None:
     parser.add_argument("--name", default=NAME, help="registered model (default: %(default)s)")
     parser.add_argument("--alias", default=ALIAS, help="alias to give it (default: %(default)s)")
     given = parser.parse_args()
-    try:
-        number = register(given.bundle, given.name, given.alias)
-    except ValueError as error:
-        sys.exit(str(error))
+    number = register(given.bundle, given.name, given.alias)
     print(
         f"models:/{given.name}@{given.alias} is version {number}, of {given.bundle}. Serve it by `make serve`."
     )

@@ -11,7 +11,6 @@ never as empty; reports/submission/studies.csv gives the reason.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,20 +42,17 @@ def main() -> None:
     """The DVC stage submit, or a folder named on the command line."""
     given = _arguments()
     studies = STUDIES if given.output == Path("submission.csv") else given.output.with_suffix(".studies.csv")
-    try:
-        settings = SubmitSettings() if given.images else load_section("submit", SubmitSettings)
-        if given.side is not None:
-            settings = validate(SubmitSettings, {**settings.model_dump(), "side": given.side}, "submit")
-        files, notes = _own(given.images, "--images") if given.images else test_files(settings)
-        pictures = given.masks or (studies.parent / "masks" if settings.masks else None)
-        for path in (given.output, studies, *([pictures / "x.png"] if pictures else [])):
-            output.check_file(path, len(files))
-        table = score(Predictor.load(), files, settings.side)
-        write(table, given.output, studies)
-        if pictures:
-            write_masks(table, pictures)
-    except ValueError as error:
-        sys.exit(str(error))
+    settings = SubmitSettings() if given.images else load_section("submit", SubmitSettings)
+    if given.side is not None:
+        settings = validate(SubmitSettings, {**settings.model_dump(), "side": given.side}, "submit")
+    files, notes = _own(given.images, "--images") if given.images else test_files(settings)
+    pictures = given.masks or (studies.parent / "masks" if settings.masks else None)
+    for path in (given.output, studies, *([pictures / "x.png"] if pictures else [])):
+        output.check_file(path, len(files))
+    table = score(Predictor.load(), files, settings.side)
+    write(table, given.output, studies)
+    if pictures:
+        write_masks(table, pictures)
     read, refused = int((table["verdict"] == "read").sum()), int((table["verdict"] == REFUSED).sum())
     masks = int((table["area_px"] > 0).sum())
     if table.empty:

@@ -1,6 +1,6 @@
-"""Which MLflow runs made the files that lie here, and which files DVC brought back instead.
+"""List which MLflow runs made the files of the working folder, and which files DVC restored.
 
-A stage that DVC takes from its cache does not run, so MLflow shows nothing of it. Files lead to their runs by SHA-256.
+A stage that DVC restores from its cache does not run, so MLflow has no run of it. Files are matched to runs by SHA-256.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ FILES = {
 }
 
 
-def began() -> float | None:
-    """When the `dvc repro` began that runs this process, in seconds since 1970; None outside DVC."""
+def start_time() -> float | None:
+    """Start of the `dvc repro` that runs this process, in seconds since 1970; None outside DVC."""
     if "DVC_STAGE" not in os.environ:
         return None
     above = [one for one in psutil.Process().parents() if any("dvc" in part for part in _command(one)[:2])]
@@ -41,33 +41,35 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def describe(root: Path = Path()) -> str:
-    """A line a stage: how many of its files were made just now, earlier, or by no run that this MLflow knows."""
+    """One line a stage: how many of its files were made by this run, by earlier ones, or by none that this MLflow has."""
     try:
-        lines = list(_lines(MlflowClient(tracking_uri=tracking.tracking_uri()), root, began()))
-    except Exception as error:  # of any database driver or server: the files are what counts
-        return f"MLflow cannot be asked which runs made these files ({type(error).__name__})\n"
+        lines = list(_lines(MlflowClient(tracking_uri=tracking.tracking_uri()), root, start_time()))
+    except Exception as error:  # database drivers raise classes of their own
+        return (
+            f"MLflow does not answer, so the runs behind these files are unknown ({type(error).__name__})\n"
+        )
     return "\n".join(["Made by", *lines]) + "\n"
 
 
 def _lines(client: MlflowClient, root: Path, start: float | None) -> Iterator[str]:
     for stage, pattern in FILES.items():
-        times = [_made(client, path) for path in sorted(root.glob(pattern))]
+        times = [_time_made(client, path) for path in sorted(root.glob(pattern))]
         known = [time for time in times if time is not None]
         earlier = [time for time in known if start is None or time < start]
-        said = [f"{len(known) - len(earlier)} run now"] if len(known) > len(earlier) else []
+        parts = [f"{len(known) - len(earlier)} by this run"] if len(known) > len(earlier) else []
         if earlier:
-            taken = "kept, or restored from DVC's cache: " if start is not None else ""
+            taken = "unchanged, or restored by DVC: " if start is not None else ""
             last = pd.Timestamp(max(earlier), unit="s").strftime("%Y-%m-%d %H:%M")
-            said.append(f"{taken}{len(earlier)} of a run of {last} UTC or before")
+            parts.append(f"{taken}{len(earlier)} by runs until {last} UTC")
         if len(known) < len(times):
-            said.append(
+            parts.append(
                 f"{len(times) - len(known)} without a run in this MLflow: restored by DVC, or made elsewhere"
             )
         if times:
-            yield f"  {stage:<22}{'; '.join(said)}"
+            yield f"  {stage:<22}{'; '.join(parts)}"
 
 
-def _made(client: MlflowClient, path: Path) -> float | None:
-    """When the newest run with this very output began, in seconds since 1970."""
+def _time_made(client: MlflowClient, path: Path) -> float | None:
+    """Start of the newest run with this output, in seconds since 1970."""
     found = search(client, f"tags.output_sha256 = '{sha256(path)}'")
     return found[0].info.start_time / 1000 if found else None

@@ -10,7 +10,6 @@ import argparse
 import io
 import json
 import shlex
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -154,9 +153,10 @@ def main() -> None:
     parser.add_argument("--scale", choices=SCALES, help="reduced, on generated images: to see it run")
     given = parser.parse_args()
     try:
-        put(Choice(given.name, given.data or None, tuple(shlex.split(given.set)), given.scale))
-    except ValueError as error:
-        sys.exit(str(error))
+        overrides = tuple(shlex.split(given.set))
+    except ValueError as error:  # a quote that is not closed
+        raise ValueError(f"SET={given.set!r}: {error}") from None
+    put(Choice(given.name, given.data or None, overrides, given.scale))
     print(f"{PARAMS_FILE} is now the recipe {' '.join([given.name, given.set]).strip()}", flush=True)
 
 

@@ -1,1 +1,1 @@
-"""Large archives on Ray."""
+"""Predictions for large archives on a Ray cluster."""

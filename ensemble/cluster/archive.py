@@ -1,11 +1,11 @@
-"""The answers of a large archive: a folder of Parquet files, written once each, with a note of what they are answers to.
+"""The output of a large archive: a folder of Parquet files, each written once, with a record of inputs and settings.
 
-    archive.json              the inputs, the bundle and the settings that all files here belong to
+    archive.json              the inputs, the bundle and the settings that all files were made from
     inputs.parquet            every file's name, a row group for each of the files below
     shards/part-0000000.parquet …   one row a file of the inputs, in their order: `SCHEMA`
 
-A shard lies here whole or not at all, so a run that was ended goes on with those that are missing. A folder that belongs to
-other inputs or another bundle is refused.
+A shard is there whole or not at all, so a run that was killed resumes with the missing ones. A folder of other inputs or
+another bundle is refused.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SCHEMA = pa.schema(
 
 
 class Archive:
-    """One such folder, held by one run at a time."""
+    """An output folder, locked by one run at a time."""
 
     def __init__(self, folder: Path, files: int, shard: int) -> None:
         self.folder, self.files, self.shard = folder, files, shard
@@ -62,11 +62,11 @@ class Archive:
         return min(self.shard, self.files - number * self.shard)
 
     def path(self, number: int) -> Path:
-        """Where a shard lies."""
+        """The file of a shard."""
         return self.folder / "shards" / f"part-{number:07d}.parquet"
 
     def missing(self) -> list[int]:
-        """The shards that are still to be made."""
+        """Numbers of the shards that are not written yet."""
         return [number for number in range(len(self)) if not self.path(number).exists()]
 
     def names(self, number: int) -> list[str]:
@@ -75,11 +75,11 @@ class Archive:
             return [os.fsdecode(name) for name in inputs.read_row_group(number)["name"].to_pylist()]
 
     def write(self, number: int, table: pa.Table) -> None:
-        """Keep a shard's rows; ValueError when they are not as many as its inputs."""
+        """Write a shard; ValueError when it has not one row for each of its inputs."""
         expected = self.rows(number)
         if len(table) != expected:
             raise ValueError(
-                f"{self.path(number)}: {len(table)} rows for {expected} files; this is a fault, tell us"
+                f"{self.path(number)}: {len(table)} rows for {expected} files; this is a bug, please report it"
             )
         with atomic(self.path(number)) as temporary:
             pq.write_table(table.cast(SCHEMA), temporary, compression="zstd")
@@ -96,9 +96,9 @@ class Archive:
 
 @contextmanager
 def opened(folder: Path, inventory: Inventory, settings: dict[str, Any], shard: int) -> Iterator[Archive]:
-    """The archive of these inputs under these settings, new or gone on with; a ValueError says why it cannot be.
+    """Make or resume the archive of these inputs and settings; ValueError when the folder holds something else.
 
-    settings: what else the answers depend on, plain values such as the bundle's checksum.
+    settings: what else the predictions depend on, plain values such as the bundle's checksum.
     """
     ours = (folder / NOTE).exists() or not folder.exists()
     if not ours and any(path.name != INPUTS and not path.name.startswith(".") for path in folder.iterdir()):
@@ -106,33 +106,33 @@ def opened(folder: Path, inventory: Inventory, settings: dict[str, Any], shard: 
             f"{folder}: exists already and is no archive; choose another folder, or remove it yourself"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with _held(folder):
+    with _locked(folder):
         for half in folder.glob("shards/.part-*"):  # of a run that was killed
             half.unlink()
-        stock = folder / f".{INPUTS}"
-        found = {"version": 2, "shard": shard, **settings, **_take_stock(inventory, stock, shard)}
+        listed = folder / f".{INPUTS}"
+        found = {"version": 2, "shard": shard, **settings, **_list_inputs(inventory, listed, shard)}
         if (folder / NOTE).exists():
             _same(folder, read_json(folder / NOTE), found)
-        os.replace(stock, folder / INPUTS)
+        os.replace(listed, folder / INPUTS)
         write_json(folder / NOTE, found)
         yield Archive(folder, found["files"], shard)
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep others out; the lock ends with this process, however it ends."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock the folder; the lock ends with this process, however it ends."""
     with open(folder / ".lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{folder}: another run is writing here; wait for it, or end it") from None
+            raise ValueError(f"{folder}: another run is writing there; wait for it, or end it") from None
         yield
 
 
-def _take_stock(inventory: Inventory, path: Path, shard: int) -> dict[str, Any]:
-    """Write the inputs' names, `shard` of them a row group, and say how many and which; a ValueError names one that comes twice.
+def _list_inputs(inventory: Inventory, path: Path, shard: int) -> dict[str, Any]:
+    """Write the inputs' names in row groups of `shard`; returns their number and digest. ValueError when one is listed twice.
 
-    In memory are the names of one shard and 8 bytes a file.
+    Memory holds the names of one shard and 8 bytes a file.
     """
     digest, marks, names = hashlib.sha256(), array("Q"), list[bytes]()
     schema = pa.schema([("name", pa.binary())])
@@ -147,15 +147,13 @@ def _take_stock(inventory: Inventory, path: Path, shard: int) -> dict[str, Any]:
                 names = []
         if names:
             writer.write_table(pa.table({"name": names}, schema))
-    if double := _first_double(np.frombuffer(marks, np.uint64)):
-        raise ValueError(
-            f"{inventory.source}: line {double} is there before; each file once, or its answer would come twice"
-        )
+    if duplicate := _first_duplicate(np.frombuffer(marks, np.uint64)):
+        raise ValueError(f"{inventory.source}: line {duplicate} repeats an earlier one; list each file once")
     return {"files": len(marks), "inputs": digest.hexdigest()}
 
 
-def _first_double(marks: NDArray[np.uint64]) -> int | None:
-    """The number, from 1 on, of an entry that has been there before."""
+def _first_duplicate(marks: NDArray[np.uint64]) -> int | None:
+    """Number, from 1 on, of the first entry that repeats an earlier one; None without one."""
     _, first = np.unique(marks, return_index=True)
     if len(first) == len(marks):
         return None
@@ -163,10 +161,10 @@ def _first_double(marks: NDArray[np.uint64]) -> int | None:
 
 
 def _same(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """ValueError says in what the answers that lie here differ from those that are asked for."""
+    """Compare two records; ValueError names what differs."""
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if changed:
-        said = "; ".join(f"{key}: {before.get(key)} there, {now.get(key)} now" for key in changed)
+        said = "; ".join(f"{key}: {before.get(key)} before, {now.get(key)} now" for key in changed)
         raise ValueError(
-            f"{folder}: holds answers to something else ({said}). Choose another folder for these, or remove it yourself"
+            f"{folder}: holds predictions of other inputs or settings ({said}). Choose another folder, or remove it yourself"
         )

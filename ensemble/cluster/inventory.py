@@ -1,4 +1,4 @@
-"""The files of an archive: a folder, a folder behind a URL, or a list of files, each with a name and an address."""
+"""List the files of an archive: a folder, a folder behind a URL, or a list of files, each with a name and an address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imaging.io.walk import walk
 
 @dataclass(frozen=True)
 class Inventory:
-    """A folder or list, and where its names begin."""
+    """A folder, a URL or a list of files."""
 
     source: str
     """As given: a folder, a URL of one, or a text file with a path or URL a line."""
@@ -25,11 +25,11 @@ class Inventory:
 
     @property
     def base(self) -> str:
-        """What names are relative to: the folder, or that in which the list lies."""
+        """What names are relative to: the folder, or the list's folder."""
         return str(Path(self.source).resolve().parent) if self.is_list else self.source
 
     def names(self) -> Iterator[tuple[str, int | None]]:
-        """Each file's name in order and, of a folder, its bytes; a ValueError when there is none. A list is read line by line."""
+        """Yield each file's name, in order, and its size in bytes (None in a list); ValueError when there is none."""
         if self.is_list:
             return self._lines()
         if remote.is_url(self.source):
@@ -37,7 +37,7 @@ class Inventory:
         return self._folder()
 
     def address(self, name: str) -> str:
-        """Where a file lies, from any node: its URL or absolute path."""
+        """URL or absolute path of a file, valid on every node."""
         if remote.is_url(name):
             return name
         if remote.is_url(self.base):
@@ -67,4 +67,4 @@ class Inventory:
                     empty = False
                     yield name, None
         if empty:
-            raise ValueError(f"{self.source}: names no files")
+            raise ValueError(f"{self.source}: lists no files")

@@ -1,8 +1,8 @@
-"""Large archives on Ray: `python -m ensemble.predict FOLDER|LIST --output OUT --engine ray [--address HOST:PORT]`.
+"""Predict on large archives with Ray: `python -m ensemble.predict FOLDER|LIST --output OUT --engine ray [--address HOST:PORT]`.
 
-Tasks decode files, a pool of actors with the networks answers, and this process alone writes: Parquet files of `shard` rows,
-each when it is whole (ensemble.cluster.archive). So each file has one row, whatever died on the way: Ray does lost work again, a
-second answer would be seen here, and a run that was ended goes on with the shards that are missing.
+Tasks decode files, a pool of actors with the networks predicts, and this process alone writes Parquet files of `shard` rows, each
+when it is complete (ensemble.cluster.archive). Each file has exactly one row, whatever fails: Ray repeats lost work, a duplicate
+row is detected here, and a run that was killed resumes with the missing shards.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from ensemble.rules.gate import Quota
 from imaging.io.threads import cores
 
 WAVE = 256
-"""Shards that are planned at a time: their names are in memory, and the actors begin anew with each wave."""
+"""Shards that are planned at a time: their names are in memory, and the actors are started anew for each wave."""
 STORE = 2**30
 """Bytes of the object store of a cluster that this process starts for itself."""
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
-"""Nothing is reported to Ray's makers, and their advice to programmers is not shown to our users."""
+"""No usage reports to Ray's developers, no log messages meant for programmers."""
 ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
-"""On every system, whatever the first one's name: Ray takes 127.0.0.1 as its address and listens nowhere else."""
-TWICE = "Ray gave a file's answer twice; start again: the shards that are written are whole, and are kept"
+"""Makes Ray listen on 127.0.0.1 only, with a token, on every operating system."""
+TWICE = "Ray returned a file twice; run the same command again: finished shards are kept"
 DECODING = 0.25
-"""Cores that a decoding task reserves: it is done sooner than an answer, and four of them share the core left to them."""
+"""Cores that a decoding task reserves: decoding is faster than prediction, so four tasks share a core."""
 
 
 def predict(
@@ -49,17 +49,15 @@ def predict(
     address: str | None = None,
     shard: int = 1024,
 ) -> Archive:
-    """Read a folder, URL or list (ensemble.cluster.inventory) into an archive, and return it.
+    """Predict on a folder, URL or list (ensemble.cluster.inventory) and return the archive.
 
     exported: folder, precision and engine of exported networks; None: in PyTorch. address: of a running cluster; None: one on
-    this machine alone, for as long as this takes. shard: files a Parquet file and a decoding task; 1,024 of 512² are 256 MiB
-    on their way.
+    this machine alone, for as long as this takes. shard: files a Parquet file and a decoding task; 1,024 images of 512² take
+    256 MiB.
     """
     predictor = bundle.predictor()
     if isinstance(predictor.decision.rule, Quota):
-        raise ValueError(
-            "the rule `quota` looks at all studies before the first answer; take --engine local for it"
-        )
+        raise ValueError("the rule `quota` needs all studies before the first decision; use --engine local")
     if shard < 1 or shard % ray_tasks.BATCH:
         raise ValueError(f"--shard {shard} must be a multiple of {ray_tasks.BATCH}, the files in a batch")
     inventory = Inventory(source)
@@ -84,9 +82,9 @@ def _wave(
     scorer: tuple[Any, ...],
     bar: tqdm[Any],
 ) -> None:
-    """Answer for these shards and write each as soon as it is whole."""
+    """Predict these shards and write each as soon as it is complete."""
     waiting: dict[int, list[pa.Table]] = {number: [] for number in numbers}
-    for block in _answers(archive, inventory, numbers, predictor.side, scorer):
+    for block in _predicted(archive, inventory, numbers, predictor.side, scorer):
         for number in block["shard"].unique().to_pylist():
             if number not in waiting:
                 raise RuntimeError(TWICE)
@@ -97,19 +95,19 @@ def _wave(
                 archive.write(number, _whole(waiting.pop(number), archive.rows(number)))
     if waiting:
         raise RuntimeError(
-            f"Ray gave no answers to shards {sorted(waiting)}; start again, finished ones are kept"
+            f"Ray returned no rows for shards {sorted(waiting)}; run the same command again: finished shards are kept"
         )
 
 
 def _whole(parts: list[pa.Table], files: int) -> pa.Table:
-    """A shard's rows in the order of its files; RuntimeError when one is there twice."""
+    """A shard's rows in the order of its files; RuntimeError when one is duplicated."""
     table = pa.concat_tables(parts).sort_by("place")
     if table["place"].to_pylist() != list(range(files)):
         raise RuntimeError(TWICE)
     return table.drop_columns(["shard", "place"])
 
 
-def _answers(
+def _predicted(
     archive: Archive, inventory: Inventory, numbers: list[int], side: int, scorer: tuple[Any, ...]
 ) -> Iterator[pa.Table]:
     """The rows of shards in any order, with their shard and place."""

@@ -1,7 +1,7 @@
-"""What the nodes of a cluster do: decode files in tasks, and answer for batches of them in actors that hold the networks.
+"""The work of a cluster's nodes: tasks decode files, actors that hold the networks predict on batches of them.
 
-A row is a batch of `BATCH` files, the same ones as the local engine puts together, so that both compute the same numbers. Torch
-is imported by the actors alone: a task needs a tenth of the memory without it.
+A row is a batch of `BATCH` files, the same batches as in the local engine, so that both compute the same numbers. Only the actors
+import torch: a task needs a tenth of the memory without it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from imaging.resize import resize_image
 
 BATCH = 16  # ensemble.inference.predictor.BATCH, which would bring torch
 KEPT = ("height", "width", "spacing_mm", "view", "orientation")
-"""What of an image's facts goes on: nothing that names a patient leaves the task."""
+"""The facts of an image that are passed on: nothing that names a patient leaves the task."""
 Row = dict[str, Any]
 PLACED = pa.schema([("shard", pa.int64()), ("place", pa.int64()), *SCHEMA])
-"""The same with the shard that a row belongs to and its place there."""
+"""SCHEMA with a row's shard and its place in it."""
 
 
 def table(number: int, names: Sequence[str], addresses: Sequence[str]) -> pa.Table:
-    """A shard's files, a row a batch: shard, place of the batch's first file in it, printable names, addresses."""
+    """A shard's files, one row a batch: shard, place of the batch's first file, printable names, addresses."""
     places = range(0, len(names), BATCH)
     return pa.table(
         {
@@ -46,7 +46,7 @@ def table(number: int, names: Sequence[str], addresses: Sequence[str]) -> pa.Tab
 
 
 def decode(row: Row, side: int) -> Row:
-    """Read a row's files: `squares` uint8 (BATCH, side, side), zero where there is none, and `found`, facts or a refusal each."""
+    """Read a row's files: `squares` uint8 (BATCH, side, side), zero for refused files; `found`, facts or refusal of each."""
     squares, found = np.zeros((BATCH, side, side), np.uint8), []
     for place, address in enumerate(json.loads(row["addresses"])):
         try:
@@ -73,23 +73,23 @@ class Scorer:
         bundle = Bundle.load(folder)
         if bundle.sha256 != sha256:
             raise ValueError(
-                f"{folder}: another bundle on this node than where the run began; copy it to all nodes"
+                f"{folder}: this node has another bundle than the one that started the run; copy it to all nodes"
             )
         self.cascade, self.predictor, self.warning = cascade, bundle.predictor(), bundle.warning
         if exported is not None:
             self.predictor = onnx_runtime.use(self.predictor, *exported)
 
     def __call__(self, rows: dict[str, Any]) -> pa.Table:
-        """The answers to a batch of rows, one row a file, with its shard and place."""
-        answers: list[Row] = []
+        """Predict on a batch of rows: one row a file, with its shard and place."""
+        predicted: list[Row] = []
         for shard, first, names, squares, found in zip(
             *(rows[key] for key in ("shard", "first", "names", "squares", "found")), strict=True
         ):
-            for place, answer in enumerate(self._answers(json.loads(names), squares, json.loads(found))):
-                answers.append({"shard": int(shard), "place": int(first) + place, **answer})
-        return pa.Table.from_pylist(answers, PLACED)
+            for place, row in enumerate(self._predict(json.loads(names), squares, json.loads(found))):
+                predicted.append({"shard": int(shard), "place": int(first) + place, **row})
+        return pa.Table.from_pylist(predicted, PLACED)
 
-    def _answers(self, names: list[str], squares: Any, found: list[Row]) -> list[Row]:
+    def _predict(self, names: list[str], squares: Any, found: list[Row]) -> list[Row]:
         from pathlib import Path
 
         from ensemble.inference import triage
@@ -109,7 +109,7 @@ class Scorer:
 
 
 def _facts(kept: Row) -> Facts:
-    """From JSON, which knows no tuples."""
+    """Facts from JSON, which has no tuples."""
     spacing = kept["spacing_mm"]
     return Facts(
         **{
@@ -120,8 +120,8 @@ def _facts(kept: Row) -> Facts:
     )
 
 
-def _mask(answer: Any) -> Row:
-    if answer is None:
+def _mask(prediction: Any) -> Row:
+    if prediction is None:
         return {"height": None, "width": None, "mask": None, "probability": None}
-    height, width = answer.mask.shape
-    return {"height": height, "width": width, "mask": rle.encode(answer.mask)}
+    height, width = prediction.mask.shape
+    return {"height": height, "width": width, "mask": rle.encode(prediction.mask)}

@@ -7,7 +7,6 @@ be phantoms: no picture of a patient's radiograph belongs in the repository.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,18 +55,15 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all)")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder (default: %(default)s)")
     given = parser.parse_args()
-    try:
-        sheets = [name for name in SHEETS if name in (given.names or SHEETS)]
-        of_run = drawings() if not given.names or set(given.names) - set(SHEETS) else {}
-        if unknown := sorted(set(given.names) - set(SHEETS) - set(of_run)):
-            raise ValueError(f"no figure {unknown[0]!r}; there are {', '.join([*SHEETS, *of_run])}")
-        for name in tqdm(sheets, "sheets", disable=None):
-            SHEETS[name](given.output)
-        for name, draw in tqdm(of_run.items(), "figures", disable=None):
-            if name in (given.names or of_run):
-                save(draw(), given.output / f"{name}.png", dpi=PICTURES.get(name, DPI))
-    except ValueError as error:
-        sys.exit(str(error))
+    sheets = [name for name in SHEETS if name in (given.names or SHEETS)]
+    of_run = drawings() if not given.names or set(given.names) - set(SHEETS) else {}
+    if unknown := sorted(set(given.names) - set(SHEETS) - set(of_run)):
+        raise ValueError(f"no figure {unknown[0]!r}; there are {', '.join([*SHEETS, *of_run])}")
+    for name in tqdm(sheets, "sheets", disable=None):
+        SHEETS[name](given.output)
+    for name, draw in tqdm(of_run.items(), "figures", disable=None):
+        if name in (given.names or of_run):
+            save(draw(), given.output / f"{name}.png", dpi=PICTURES.get(name, DPI))
 
 
 def drawings() -> dict[str, Callable[[], Figure]]:

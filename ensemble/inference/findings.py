@@ -1,4 +1,4 @@
-"""What a mask says in numbers and words that a reader uses: how large, and on which side of the patient."""
+"""Measure a mask: area in pixels and square millimetres, and the patient's side."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from imaging.decoding.radiograph import Facts
 Mask = NDArray[np.bool_]
 
 BOTH_FROM = 0.2
-"""Share of the area beyond the midline from which a finding counts as on both sides: an apical one reaches over it a little."""
+"""Share of the area beyond the midline from which a finding counts as bilateral; an apical one may reach over it a little."""
 LATERAL = ("LL", "RL", "LAT", "LATERAL")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One mask, measured."""
+    """Area and side of one mask."""
 
     area_px: int
     """Pixels of the original image."""
     area_mm2: float | None
-    """Where the file says its spacing: in the patient where it says that, else at the detector, which is larger by 5 to 15 %."""
+    """With the spacing of the file: in the patient if it is given, else at the detector, where lengths are 5 to 15 % larger."""
     side: str | None
     """`left`, `right` or `both`, the patient's; None for an empty mask and for views without sides."""
 
 
 def measure(mask: Mask, facts: Facts) -> Finding:
-    """The finding in a mask bool (H, W) of the image that the facts are of."""
+    """Measure a mask bool (H, W); facts: of the same image."""
     area, spacing = int(np.count_nonzero(mask)), facts.spacing_mm
     square = None if spacing is None else area * spacing[0] * spacing[1]
     return Finding(area, square, side(mask, facts) if area else None)
 
 
 def side(mask: Mask, facts: Facts) -> str | None:
-    """The patient's side on which a mask, not empty, lies: by PatientOrientation, else as in a standard frontal view.
+    """The patient's side of a mask that is not empty: by PatientOrientation, else as in a standard frontal view.
 
     There the patient faces the reader, whose left is the patient's right (PS3.3 C.7.6.1.1.1).
     """
@@ -45,16 +45,16 @@ def side(mask: Mask, facts: Facts) -> str | None:
         return None
     axis, left_last = ends
     count = mask.sum(axis=1 - axis)
-    position = 2 * np.arange(len(count)) + 1 - len(count)  # odd sizes have a middle, which is on neither side
-    later, sooner = count[position > 0].sum(), count[position < 0].sum()
-    left, right = (later, sooner) if left_last else (sooner, later)
+    position = 2 * np.arange(len(count)) + 1 - len(count)  # odd sizes have a middle pixel, on neither side
+    after, before = count[position > 0].sum(), count[position < 0].sum()
+    left, right = (after, before) if left_last else (before, after)
     if min(left, right) >= BOTH_FROM * (left + right):
         return "both"
     return "left" if left > right else "right"
 
 
 def _left_end(facts: Facts) -> tuple[int, bool] | None:
-    """The axis that runs across the patient (1: along the rows) and whether it ends at the left; None where none does."""
+    """The axis between the patient's sides (1: along the rows) and whether it ends at the left; None without one."""
     if facts.view in LATERAL:
         return None
     if not facts.orientation:

@@ -1,8 +1,9 @@
-"""What the served model does with a request: this file is the model's code, as MLflow keeps it (nothing is pickled).
+"""The model that MLflow serves: this file is stored as its code, nothing is pickled.
 
-In: a table with a file's content in base64 a row. Out: a row an image, in the same order and in the words of
-`ensemble.predict`. What cannot be read is a row with the verdict `refused` and the reason: never an error of the whole request,
-and never an empty mask."""
+Input: a table with one file's content in base64 a row. Output: one row an image, in the same order, with the columns of
+`ensemble.predict`. A file that cannot be read is a row with the verdict `refused` and the reason, never an error of the whole
+request and never an empty mask.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +27,10 @@ from imaging.decoding.radiograph import RefusedFile, to_uint8
 from imaging.formats import reader
 
 MAX_BYTES = 64 * 2**20
-"""Largest file of a request; a flat detector of 4,300 x 3,500 pixels with 16 bits has 29 MiB."""
+"""Largest file of a request; 4,300 x 3,500 pixels of 16 bits take 29 MiB."""
 
 INPUT = Schema([ColSpec(DataType.string, "image"), ColSpec(DataType.string, "name", required=False)])
-"""image: base64 of a DICOM, PNG or JPEG file; name: any text, given back."""
+"""image: base64 of a DICOM, PNG or JPEG file; name: any text, returned unchanged."""
 OUTPUT = Schema(
     [
         ColSpec(DataType.string, "name", required=False),
@@ -46,16 +47,17 @@ OUTPUT = Schema(
         ColSpec(DataType.long, "width", required=False),
     ]
 )
-"""As in ensemble/inference/triage.py; rle: the mask in the image's own pixels, -1 for none. A refused row ends at its reason."""
+"""As in ensemble/inference/triage.py; rle: the mask in the image's own pixels, -1 for none.
+A refused row has nothing after its reason."""
 
 Read = tuple[Scored, NDArray[np.uint8] | None]
 
 
 class Served(PythonModel):
-    """MLflow's view of a bundle."""
+    """A bundle as MLflow calls it."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Verify the bundle and load its networks, once."""
+        """Verify the bundle and load its networks."""
         bundle = Bundle.load(context.artifacts["bundle"])
         self.predictor, self.warning = bundle.predictor(), bundle.warning
 
@@ -67,7 +69,7 @@ class Served(PythonModel):
 
 
 def predict_table(predictor: Predictor, table: pd.DataFrame, warning: str = "") -> pd.DataFrame:
-    """One row an image of a table as INPUT describes it, in its order; columns as OUTPUT describes them.
+    """Predict on a table in the form INPUT: one row an image, in its order, in the form OUTPUT.
 
     warning: the bundle's, for the rows of images that were read.
     """
@@ -76,19 +78,19 @@ def predict_table(predictor: Predictor, table: pd.DataFrame, warning: str = "") 
         found = [_read(text, predictor) for text in table["image"].iloc[start : start + BATCH]]
         squares = [square for _, square in found if square is not None]
         shapes = [(file.facts.height, file.facts.width) for file, _ in found if file.facts]
-        said = iter(predictor.predict(squares, shapes) if squares else [])
+        predictions = iter(predictor.predict(squares, shapes) if squares else [])
         rows += [
-            _row(file if square is None else replace(file, prediction=next(said)), warning)
+            _row(file if square is None else replace(file, prediction=next(predictions)), warning)
             for file, square in found
         ]
     names = table["name"] if "name" in table else [None] * len(table)
-    answered = pd.DataFrame(rows, columns=[spec.name for spec in OUTPUT.inputs], dtype=object)
-    answered["name"] = pd.Series(list(names), dtype=object)
-    return answered.where(answered.notna(), None)  # JSON knows no NaN
+    table_out = pd.DataFrame(rows, columns=[spec.name for spec in OUTPUT.inputs], dtype=object)
+    table_out["name"] = pd.Series(list(names), dtype=object)
+    return table_out.where(table_out.notna(), None)  # JSON has no NaN
 
 
 def _read(text: Any, predictor: Predictor) -> Read:
-    """Facts and the networks' square of a file in base64, or the refusal."""
+    """Facts and network input of a file in base64, or the refusal."""
     try:
         found = reader.decode(_decoded(text), predictor.side)
     except RefusedFile as refusal:
@@ -97,11 +99,11 @@ def _read(text: Any, predictor: Predictor) -> Read:
 
 
 def _decoded(text: Any) -> bytes:
-    """A file's content; RefusedFile when this is not base64 or too much."""
+    """A file's content; RefusedFile when the text is not base64 or too long."""
     if not isinstance(text, str):
-        raise RefusedFile("REQUEST-TEXT", "`image` is no text; send the file's content in base64")
+        raise RefusedFile("REQUEST-TEXT", "`image` is not text; send the file's content in base64")
     if len(text) > 4 * MAX_BYTES // 3 + 4:
-        raise RefusedFile("REQUEST-SIZE", f"larger than {MAX_BYTES / 2**20:.0f} MiB, the most that is taken")
+        raise RefusedFile("REQUEST-SIZE", f"larger than {MAX_BYTES / 2**20:.0f} MiB, the limit")
     try:
         return base64.b64decode(text, validate=True)
     except ValueError as error:
@@ -109,11 +111,11 @@ def _decoded(text: Any) -> bytes:
 
 
 def _row(file: Scored, warning: str) -> dict[str, Any]:
-    said: dict[str, Any] = triage.row("", file, warning=warning)
+    row: dict[str, Any] = triage.row("", file, warning=warning)
     if file.prediction is not None:
         height, width = file.prediction.mask.shape
-        said |= {"rle": rle.encode(file.prediction.mask), "height": height, "width": width}
-    return said
+        row |= {"rle": rle.encode(file.prediction.mask), "height": height, "width": width}
+    return row
 
 
 set_model(Served())

@@ -7,7 +7,6 @@ checkout. Without one: every experiment that was evaluated. Writes reports/compa
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,10 +135,7 @@ def _tags(given: list[str]) -> dict[str, str]:
 
 def main() -> None:
     """Print the comparison, or say on one line what is wrong."""
-    try:
-        print(run(arguments()), flush=True)
-    except ValueError as error:
-        sys.exit(str(error))
+    print(run(arguments()), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ are left out. docs/sources.md says how each tool takes it.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from imaging.export import mmsegmentation, nnunet
@@ -41,10 +40,7 @@ def main() -> None:
         "--reduced", action="store_true", help="the prepared squares, for when the images' files are gone"
     )
     given = parser.parse_args()
-    try:
-        count = export(given.tool, given.output, given.data, given.reduced)
-    except ValueError as error:
-        sys.exit(str(error))
+    count = export(given.tool, given.output, given.data, given.reduced)
     print(f"{count:,} images in {given.output}")
 
 

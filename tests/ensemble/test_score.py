@@ -78,7 +78,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     text = capsys.readouterr().out
     assert "all empty   0.5" in text
     assert text.isascii()  # a cp1252 terminal has no D⁺
-    with pytest.raises(SystemExit, match=r"none\.csv: no such file"):
+    with pytest.raises(ValueError, match=r"none\.csv: no such file"):
         score.main([str(tmp_path / "none.csv"), str(truth)])
 
 

@@ -73,8 +73,8 @@ def test_answers_are_the_predictors(predictor: Predictor, studies: list[Path]) -
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        (None, "`image` is no text"),
-        (7, "`image` is no text"),
+        (None, "`image` is not text"),
+        (7, "`image` is not text"),
         ("%%%", "`image` is not base64"),
         ("é", "`image` is not base64"),
         ("", "empty|neither a DICOM"),

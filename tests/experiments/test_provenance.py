@@ -24,21 +24,21 @@ def test_a_restored_file_is_told_from_one_just_made(
         if fold == 0:
             time.sleep(0.01)
             between = time.time()
-    monkeypatch.setattr(provenance, "began", lambda: between)
+    monkeypatch.setattr(provenance, "start_time", lambda: between)
     line = provenance.describe().splitlines()[1]
     assert line.startswith(
-        "  train_segmentation    1 run now; kept, or restored from DVC's cache: 1 of a run of 20"
+        "  train_segmentation    1 by this run; unchanged, or restored by DVC: 1 by runs until 20"
     )
     assert line.endswith("1 without a run in this MLflow: restored by DVC, or made elsewhere")
 
 
 def test_outside_dvc_there_is_no_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DVC_STAGE", raising=False)
-    assert provenance.began() is None
+    assert provenance.start_time() is None
 
 
 def test_without_a_server_the_summary_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "models/ensemble").mkdir(parents=True)
     (tmp_path / "models/ensemble/decision.json").write_text("{}")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert provenance.describe(tmp_path).startswith("MLflow cannot be asked")
+    assert provenance.describe(tmp_path).startswith("MLflow does not answer")

@@ -12,7 +12,7 @@ import yaml
 from classification.model import build as build_classifier
 from classification.objective import Objective as ClassificationObjective
 from experiments.networks.normalisation import normalise
-from experiments.recipe import FOLDER, Choice, names, text_of
+from experiments.recipe import FOLDER, Choice, main, names, text_of
 from experiments.settings.params import Params
 from experiments.settings.scaling import SCALES, reduced
 from experiments.settings.training import TrainingSettings, for_model, phases_of
@@ -192,3 +192,9 @@ def test_a_network_of_a_recipe_is_built_and_takes_a_step(
     assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
     assert any(not torch.equal(p, old) for p, old in zip(net.parameters(), before, strict=True))
     assert augment.build(settings.augment, side) is not None
+
+
+def test_a_quote_that_is_not_closed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["recipe", "siim", "--set", 'data.folder="a'])
+    with pytest.raises(ValueError, match=r"^SET='data.folder=\"a': No closing quotation$"):
+        main()

@@ -135,17 +135,20 @@ def test_a_folder_of_pictures_is_scored_and_every_file_gets_a_verdict(
         next((repository.root / "data/phantom/dicom-images-test").glob("*.dcm")),
         tmp_path / "sub" / "study.dcm",
     )
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a picture.png").read_bytes()[:60])
     (tmp_path / "notes.txt").write_text("no picture")
     said = repository.run(
         "python", "-m", "ensemble.submit", "--images", str(tmp_path), "--output", str(tmp_path / "out.csv")
     )
     assert "2 read, 1 refused" in said
+    assert "left out (notes.txt)" in said
     found = pd.read_csv(tmp_path / "out.csv", dtype=str).set_index("ImageId")["EncodedPixels"]
-    assert found["notes"] == "refused"
+    assert found["cut"] == "refused"
+    assert "notes" not in found
     rle.decode(found["a picture"], (80, 60))
     verdicts = pd.read_csv(tmp_path / "out.studies.csv").set_index("image_id")
-    assert verdicts.loc["notes", "verdict"] == "refused"
-    assert len(verdicts.loc["notes", "reason"]) > 10
+    assert verdicts.loc["cut", "verdict"] == "refused"
+    assert verdicts.loc["cut", "reason"].startswith("PICTURE-")
 
 
 def test_other_weights_than_the_decisions_are_refused(repository: Repository, tmp_path: Path) -> None:

@@ -67,11 +67,11 @@ def enlarge(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "settings", "shard", "message"),
     [
-        (add, SETTINGS, 2, "files: 5 there, 6 now; inputs"),
-        (enlarge, SETTINGS, 2, r"holds answers to something else \(inputs"),
-        (None, {**SETTINGS, "bundle_sha256": "b" * 64}, 2, r"bundle_sha256: a+ there, b+ now"),
-        (None, {**SETTINGS, "cascade": False}, 2, "cascade: True there, False now"),
-        (None, SETTINGS, 4, "shard: 2 there, 4 now"),
+        (add, SETTINGS, 2, "files: 5 before, 6 now; inputs"),
+        (enlarge, SETTINGS, 2, r"holds predictions of other inputs or settings \(inputs"),
+        (None, {**SETTINGS, "bundle_sha256": "b" * 64}, 2, r"bundle_sha256: a+ before, b+ now"),
+        (None, {**SETTINGS, "cascade": False}, 2, "cascade: True before, False now"),
+        (None, SETTINGS, 4, "shard: 2 before, 4 now"),
     ],
 )
 def test_what_belongs_to_something_else_is_left_alone(
@@ -121,7 +121,7 @@ def test_a_file_listed_twice(folder: Path, tmp_path: Path) -> None:
     listed = folder / "list.txt"
     listed.write_text("a.dcm\nd.dcm\nz.dcm\nd.dcm\n")
     with (
-        pytest.raises(ValueError, match="line 4 is there before"),
+        pytest.raises(ValueError, match="line 4 repeats an earlier one"),
         opened(tmp_path / "out", Inventory(str(listed)), SETTINGS, 2),
     ):
         pass
@@ -132,7 +132,7 @@ def test_no_inputs(source: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.txt").write_text("\n")
     source = source if "://" in source else str(tmp_path / source)
-    with pytest.raises(ValueError, match=r"no such|no images|no files|names no files|not known"):
+    with pytest.raises(ValueError, match=r"no such|no images|no files|lists no files|not known"):
         list(Inventory(source).names())
 
 

@@ -147,7 +147,7 @@ def test_what_does_not_go_together(
     tiny_bundle: Path, tmp_path: Path, more: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", command(tmp_path / "in", tmp_path / "out", tiny_bundle, *more)[2:])
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(ValueError, match=message):
         predict.main()
     assert not (tmp_path / "out").exists()
 

@@ -152,12 +152,12 @@ def test_masks_have_the_images_own_size_or_the_one_asked_for(monkeypatch, folder
 
 
 def test_a_side_that_makes_no_sense_is_said(monkeypatch, folder) -> None:
-    with pytest.raises(SystemExit, match=r"submit\.side"):
+    with pytest.raises(ValueError, match=r"submit\.side"):
         run(monkeypatch, decision_of(Gate(cut=0.5, level=128)), folder, "--side", "3")
 
 
 def test_a_missing_folder_is_said(monkeypatch, tmp_path) -> None:
-    with pytest.raises(SystemExit, match="no such file or folder"):
+    with pytest.raises(ValueError, match="no such file or folder"):
         run(monkeypatch, decision_of(Gate(cut=0.5, level=128)), tmp_path / "nowhere")
 
 
