@@ -75,6 +75,7 @@ figures: .venv/ready ## draw the figures of docs/ anew from the run that is here
 	python -m ensemble.gallery
 
 ui: .venv/ready ## compare the runs in MLflow, http://127.0.0.1:5000
+	@echo 'Open http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning (or choose "Model training", upper left)'
 	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port 5000
 
 tune-worker: .venv/ready ## join the study of STAGE (segmentation or classification) that another process or machine has begun

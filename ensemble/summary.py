@@ -50,7 +50,7 @@ def describe(
         f"Submission: submission.csv, {len(studies)} studies, {masks} with a mask, {refused} refused",
         f"Bundle:     models/bundle ({bundle}); python -m ensemble.predict FOLDER --output OUT applies it",
         "Report:     reports/evaluation/report/report.md (the data: reports/data/dataset_card.md)",
-        "Runs:       make ui, or `mlflow ui`, then http://127.0.0.1:5000",
+        "Runs:       make ui, or `mlflow ui`, then http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning",
         "",
         "For research, not for diagnosis.",
     ]

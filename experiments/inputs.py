@@ -7,7 +7,6 @@ covers it. Checksums are remembered in data/.checksums.json, so that unchanged f
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -24,21 +23,18 @@ CHECKSUMS = Path("data/.checksums.json")
 
 
 def main() -> None:
-    """Write a list for each path in params.yaml."""
+    """Write a list for each path in params.yaml, named by its key."""
     data, submit = load_section("data", DataSettings), load_section("submit", SubmitSettings)
     places = {
-        "folder": data.folder,
-        "patients": data.patients,
-        "images": submit.images,
-        "sample": submit.sample,
+        "data.folder": data.folder,
+        "data.patients": data.patients,
+        "submit.images": submit.images,
+        "submit.sample": submit.sample,
     }
     checksums = Checksums(CHECKSUMS)
     for name, place in places.items():
-        own = place is None or (name != "folder" and Path(place) == Path(data.folder))
-        try:
-            found = list(inventory([] if own else [str(place)], checksums))
-        except ValueError as error:
-            sys.exit(f"params.yaml: {error}")
+        own = place is None or (name != "data.folder" and Path(place) == Path(data.folder))
+        found = list(inventory([] if own else [str(place)], checksums))
         write_csv(FOLDER / f"{name}.csv", pd.DataFrame(found, columns=["path", "sha256"]))
     checksums.save()
 
