@@ -80,6 +80,16 @@ class Facts:
     warnings: tuple[str, ...] = ()
     """What makes a prediction or a measurement on this picture doubtful, each as `CODE: sentence` (imaging.domain)."""
 
+    @property
+    def warning_codes(self) -> list[str]:
+        """Of the warnings, in their order."""
+        return [warning.partition(":")[0] for warning in self.warnings]
+
+    @property
+    def spacing_changed(self) -> bool:
+        """Whether `spacing_mm` is not what the file says, since that is not plausible."""
+        return any(code.startswith("SPACING") for code in self.warning_codes)
+
 
 @dataclass(frozen=True)
 class Radiograph:

@@ -31,6 +31,16 @@ SIDE = 256
 BRIGHT = 0.12
 """Share of the range from the 1st to the 99th percentile of grey from which a pixel is not air outside the body."""
 
+IN_GENERAL = {
+    "SPACING": "pixel spacing that no body can have, so no areas in mm²",
+    "SPACING-CORRECTED": "pixel spacing that no body can have; that of the field of view is taken",
+    "VIEW": "not a frontal view by the header",
+    "BODY-PART": "not a chest by the header",
+    "CLASS": "of no class of radiographs",
+    "ORIENTATION": "not upright by the header, and not turned",
+}
+"""Warnings without the values of one file, for counting."""
+
 FRONTAL = ("PA", "AP")
 CHEST = ("CHEST", "THORAX", "LUNG", "RIB", "CHESTABDOMEN", "PORTCHEST", "CHST")
 CHILD_YEARS = 16
@@ -103,7 +113,9 @@ def header_warnings(facts: Facts) -> tuple[str, ...]:
     if facts.sop_class and facts.sop_class not in RADIOGRAPHS:
         found.append("CLASS: the file is of no class of radiographs")
     if facts.orientation and not is_upright(facts.orientation):
-        found.append("ORIENTATION: rows and columns do not end at the patient's left and feet, and the picture is not turned")
+        found.append(
+            "ORIENTATION: rows and columns do not end at the patient's left and feet, and the picture is not turned"
+        )
     return tuple(found)
 
 
