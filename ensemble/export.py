@@ -17,8 +17,8 @@ from ensemble.inference import bundle
 from ensemble.inference.bundle import INDEX, Bundle
 from ensemble.validation import training_data
 from experiments.networks.weights import path_of
-from imaging.domain import training_data
-from imaging.domain.training_data import TrainingData
+from imaging.domain import limits
+from imaging.domain.limits import InputLimits
 from imaging.io import command
 from imaging.io.config import PARAMS_FILE, load_section
 from imaging.io.files import atomic_folder, sha256, write_json, write_text
@@ -44,19 +44,17 @@ def export(output: str | Path = bundle.PATH, identities: bool = True) -> Bundle:
         known = training_data.record(Prepared(), identities)
         write_json(folder / training_data.NAME, known.model_dump(mode="json"))
         write_text(folder / "README.md", model_card.write(decision))
-        _record(decision).save(folder / training_data.FILE)
+        _limits(decision).save(folder / limits.FILE)
         fingerprints = {"data": decision.fitted["data_fingerprint"], "decision": sha256(DECISION)}
         bundle.write_index(folder, load_section("data", DataSettings).source, fingerprints).predictor()
     return Bundle.load(output)
 
 
-def _record(decision: Decision) -> TrainingData:
+def _limits(decision: Decision) -> InputLimits:
     """What the networks were trained on: the folds of the decision, and the hold-out for the rate of false alarms."""
     data = Prepared()
     train = np.concatenate([data.fold_rows(fold) for fold in decision.fitted["folds"]])
-    return training_data.make(
-        data.index, data.images, np.sort(train).tolist(), data.fold_rows(HOLDOUT).tolist()
-    )
+    return limits.make(data.index, data.images, np.sort(train).tolist(), data.fold_rows(HOLDOUT).tolist())
 
 
 def parts(decision: Decision) -> Iterator[tuple[Path, str]]:

@@ -26,7 +26,7 @@ from ensemble.app.upload import Declined
 from ensemble.decision.decision import Decision
 from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
 from imaging.dicom_objects.reference import Author
-from imaging.domain.training_data import Domain
+from imaging.domain.limits import Domain
 from imaging.formats import reader
 from imaging.resize import resize_image
 

@@ -21,8 +21,8 @@ from pydantic import Field, field_validator
 
 from ensemble.inference.predictor import Predictor
 from imaging.caption import PHANTOMS
-from imaging.domain import training_data
-from imaging.domain.training_data import Domain, TrainingData
+from imaging.domain import limits
+from imaging.domain.limits import Domain, InputLimits
 from imaging.io.config import Settings, validate
 from imaging.io.files import fingerprint, read_json, sha256, write_json
 
@@ -98,8 +98,8 @@ class Bundle:
     @property
     def domain(self) -> Domain:
         """What studies are compared with."""
-        path = self.folder / training_data.FILE
-        record = TrainingData.load(path) if training_data.FILE in self.index.files else None
+        path = self.folder / limits.FILE
+        record = InputLimits.load(path) if limits.FILE in self.index.files else None
         return Domain(self.disease == "pneumothorax", record)
 
     @property

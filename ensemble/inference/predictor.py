@@ -28,7 +28,7 @@ from experiments.networks.inference import quantise
 from experiments.networks.weights import path_of
 from experiments.settings.training import TrainingSettings
 from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
-from imaging.domain.training_data import Domain
+from imaging.domain.limits import Domain
 from imaging.formats import reader
 from imaging.io.threads import cores, ordered_map
 from imaging.resize import resize_image

@@ -69,6 +69,7 @@ def test_a_bundle_holds_the_run_and_nothing_stale(run: Path) -> None:
     assert made.folder == Path("models/bundle")
     assert set(made.index.files) == {
         "LICENSE", "README.md", "decision.json", "metrics.json", "params.yaml", "training_data.json",
+        "input_limits.json",
         "classification/c/fold0.json", "classification/c/fold0.safetensors",
         "segmentation/u/fold0.json", "segmentation/u/fold0.safetensors",
     }  # fmt: skip

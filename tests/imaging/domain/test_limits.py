@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from imaging.decoding.radiograph import Facts
+from imaging.domain.limits import Counts, Domain, InputLimits, counts, make
 from imaging.domain.statistics import FAMILIES, describe
-from imaging.domain.training_data import Counts, Domain, TrainingData, counts, make
 
 Squares = NDArray[np.uint8]
 
@@ -48,15 +48,15 @@ def index(count: int, ages: list[int] | None = None) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def record() -> TrainingData:
+def record() -> InputLimits:
     return make(index(300), chests(300, 0), range(200), range(200, 300))
 
 
-def warned(record: TrainingData, squares: Squares) -> float:
+def warned(record: InputLimits, squares: Squares) -> float:
     return float(np.mean([bool(record.unlike(square)) for square in squares]))
 
 
-def test_few_false_alarms(record: TrainingData) -> None:
+def test_few_false_alarms(record: InputLimits) -> None:
     assert record.like_holdout["images"] == 100
     assert record.like_holdout["warned"] <= 10
     assert (
@@ -65,7 +65,7 @@ def test_few_false_alarms(record: TrainingData) -> None:
 
 
 @pytest.mark.parametrize("change", ["turned", "upside down", "inverted", "noise", "empty", "blurred", "half"])
-def test_pictures_of_another_kind_are_found(record: TrainingData, change: str) -> None:
+def test_pictures_of_another_kind_are_found(record: InputLimits, change: str) -> None:
     normal = chests(20, 2)
     noise = np.random.Generator(np.random.PCG64(0)).integers(0, 256, normal.shape).astype(np.uint8)
     changed = {
@@ -80,7 +80,7 @@ def test_pictures_of_another_kind_are_found(record: TrainingData, change: str) -
     assert warned(record, np.ascontiguousarray(changed[change])) == 1
 
 
-def test_warnings_name_the_family(record: TrainingData) -> None:
+def test_warnings_name_the_family(record: InputLimits) -> None:
     square = 255 - chests(1, 3)[0]
     found = record.warnings(square, Facts(96, 96))
     assert {text.split(":")[0] for text in found} >= {"UNLIKE-GREY", "UNLIKE-LAYOUT"}
@@ -95,13 +95,13 @@ def test_numbers_do_not_depend_on_the_prepared_size() -> None:
     assert list(describe(large)) == list(FAMILIES)
 
 
-def test_the_file_gives_the_same_record(record: TrainingData, tmp_path: Path) -> None:
-    record.save(tmp_path / "training_data.json")
-    assert TrainingData.load(tmp_path / "training_data.json") == record
-    assert (tmp_path / "training_data.json").stat().st_size < 400_000
-    (tmp_path / "training_data.json").write_text('{"version": 1, "images": 3}')
+def test_the_file_gives_the_same_record(record: InputLimits, tmp_path: Path) -> None:
+    record.save(tmp_path / "input_limits.json")
+    assert InputLimits.load(tmp_path / "input_limits.json") == record
+    assert (tmp_path / "input_limits.json").stat().st_size < 400_000
+    (tmp_path / "input_limits.json").write_text('{"version": 1, "images": 3}')
     with pytest.raises(ValueError, match="images"):
-        TrainingData.load(tmp_path / "training_data.json")
+        InputLimits.load(tmp_path / "input_limits.json")
 
 
 def test_too_few_images_make_no_models() -> None:
@@ -120,7 +120,7 @@ def test_counts() -> None:
 
 def only(ages: dict[str, int], children: int, views: dict[str, int]) -> Domain:
     about = Counts(images=100, views=views, sexes={}, ages=ages, children=children)
-    record = TrainingData(counts=about, families={}, like_holdout={"images": 0, "warned": 0})
+    record = InputLimits(counts=about, families={}, like_holdout={"images": 0, "warned": 0})
     return Domain(True, record)
 
 
@@ -144,6 +144,6 @@ def test_age_and_view(domain: Domain, facts: dict[str, object], codes: list[str]
     assert found.warning_codes == codes
 
 
-def test_warnings_of_the_reader_stay(record: TrainingData) -> None:
+def test_warnings_of_the_reader_stay(record: InputLimits) -> None:
     facts = Facts(96, 96, warnings=("SPACING: x",))
     assert Domain(True, record).warned(chests(1, 9)[0], facts).warnings[0] == "SPACING: x"

@@ -1,4 +1,4 @@
-"""What a bundle was trained on, as a small record, and how unlike it another study is.
+"""Limits within which a study is like the training data of a bundle.
 
 For each family of picture statistics (imaging.domain.statistics) the record holds a probabilistic principal component model
 (Tipping and Bishop 1999): mean, leading directions with their variances, one variance for all the others. The score of a
@@ -24,7 +24,7 @@ from imaging.domain.statistics import FAMILIES, describe
 from imaging.io.config import Settings, validate
 from imaging.io.files import read_json, write_json
 
-FILE = "training_data.json"
+FILE = "input_limits.json"
 FALSE_ALARMS = 0.03
 """Share of pictures like the training data that get a warning, at most: half for the families, half for the overall score."""
 COMPONENTS = 20
@@ -75,8 +75,8 @@ class Counts(Settings):
     """Images of patients below 16 years, of those with an age."""
 
 
-class TrainingData(Settings):
-    """training_data.json of a bundle."""
+class InputLimits(Settings):
+    """input_limits.json of a bundle."""
 
     version: Literal[1] = 1
     counts: Counts
@@ -129,7 +129,7 @@ class TrainingData(Settings):
         write_json(path, self.model_dump(mode="json"))
 
     @classmethod
-    def load(cls, path: str | Path) -> TrainingData:
+    def load(cls, path: str | Path) -> InputLimits:
         """Read a record; ValueError names what is wrong."""
         return validate(cls, read_json(path), "")
 
@@ -140,7 +140,7 @@ class Domain:
 
     chest: bool = False
     """Whether the networks are for frontal chest radiographs."""
-    training: TrainingData | None = None
+    training: InputLimits | None = None
     """None for bundles without a record."""
 
     def warned(self, square: NDArray[np.uint8], facts: Facts) -> Facts:
@@ -155,11 +155,11 @@ class Domain:
 
 def make(
     index: pd.DataFrame, images: NDArray[np.uint8], train: Sequence[int], holdout: Sequence[int]
-) -> TrainingData:
+) -> InputLimits:
     """The record of a run: index and images of the prepared data, the rows trained on and those locked away."""
     rows, locked = _sample(train), _sample(holdout)
     families, overall = fitted([describe(images[row]) for row in rows]) if len(rows) >= FEWEST else ({}, 0.0)
-    made = TrainingData(
+    made = InputLimits(
         counts=counts(index.iloc[list(train)]),
         families=families,
         overall_limit=overall,
