@@ -23,6 +23,10 @@ from ensemble.evaluation.report import METRICS, REPORT
 from ensemble.evidence import lineage, predictions
 from ensemble.evidence.evidence import Cases
 from ensemble.evidence.gather import check_subset, gather
+from ensemble.lesions import figure as lesion_figure
+from ensemble.lesions import per_image as lesion_table
+from ensemble.lesions import summary as lesion_summary
+from ensemble.lesions.detection import froc
 from experiments import tracking
 from experiments.monitoring import html_report
 from experiments.monitoring.pseudonyms import PSEUDONYMS, pseudonyms
@@ -31,11 +35,12 @@ from experiments.statistics.bootstrap import PatientDraws
 from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import write_json, write_text
+from imaging.plotting import save
 from imaging.prepared import FOLDER, Prepared
 from imaging.settings import SplitSettings
 
 PART = "holdout"
-IDENTITIES = ("per_image.csv", "dice_by_area.csv")
+IDENTITIES = ("per_image.csv", "dice_by_area.csv", "lesions.csv")
 """Tables with the ids of images or patients, which do not go to MLflow."""
 
 
@@ -80,6 +85,10 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     groups = subgroups.report(table, draws)
     points = clinical.operating_points(table, decision.operating_points, draws)
 
+    lesions, candidates = lesion_table.per_image(table, decision, found, prepared)
+    lesion_measures, behind = lesion_summary.measure(lesions, candidates, draws)
+    measured |= lesion_measures
+
     if warning := prepared.patients.warning:
         share = prepared.patients.unknown / prepared.patients.labelled
         measured["patients_unknown"] = {"value": share, "low": None, "high": None}
@@ -95,14 +104,19 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
         "operating_points": points,
         "predictive_values": clinical.by_prevalence(points),
         "decision_curve": clinical.net_benefit(table["label"].to_numpy(bool), table["prob"].to_numpy()),
+        "lesions": lesions,
+        "froc": froc(candidates),
         **pictures.curves(table, settings.bins),
     }
     pictures.write_tables(frames, REPORT)
     pictures.pictures(table, measured, settings, REPORT)
     pictures.clinical_pictures(table, points, REPORT)
+    save(lesion_figure.draw(frames["froc"]), REPORT / "froc.png")
     pictures.overlays(table, decision, found, prepared, settings.examples, REPORT)
+    warnings = evaluation_report.split_warnings(prepared)
+    section = lesion_summary.to_markdown(lesion_measures, behind)
     report = evaluation_report.describe(
-        measured, rules, groups, points, table, decision, evaluation_report.split_warnings(prepared), openings
+        measured, rules, groups, points, table, decision, warnings, openings, section
     )
     write_text(REPORT / "report.md", report)
     return measured

@@ -36,6 +36,22 @@ NAMES = {
 }
 """Measures of the masks, in the report's order."""
 
+LESION_NAMES = {
+    "surface_dice_2mm": "surface Dice at 2 mm",
+    "hd95_mm": "Hausdorff distance, 95th percentile, mm",
+    "side_accuracy": "side of the finding right",
+    "size_error_mm2": "size, predicted − annotated, mm²",
+    "size_error_relative": "size, predicted − annotated, relative",
+    "size_error_absolute": "size, relative, without sign",
+    "lesion_sensitivity": "lesions found by the submitted masks",
+    "false_lesions_per_image": "false lesions an image",
+    "froc_0_125": "FROC: sensitivity at 0.125 false positives an image",
+    "froc_0_25": "FROC: sensitivity at 0.25 false positives an image",
+    "froc_0_5": "FROC: sensitivity at 0.5 false positives an image",
+    "froc_1_0": "FROC: sensitivity at 1 false positive an image",
+}
+"""Measures of lesions, in the report's order; ensemble.lesions measures them."""
+
 PROBABILITY_NAMES = {
     "auroc": "AUROC",
     "average_precision": "average precision",
@@ -60,8 +76,8 @@ def name_of(key: str) -> str:
     """A measure's name in words, with the probability that it measures."""
     if key == "patients_unknown":
         return "share of images whose patient is unknown"
-    if key in NAMES:
-        return NAMES[key]
+    if key in NAMES or key in LESION_NAMES:
+        return {**NAMES, **LESION_NAMES}[key]
     suffix = (
         next(end for end in PROBABILITIES if end and key.endswith(end))
         if key not in PROBABILITY_NAMES
@@ -116,8 +132,9 @@ def describe(
     decision: Decision,
     warnings: list[str],
     openings: int,
+    lesions: list[str],
 ) -> str:
-    """The report."""
+    """The report; warnings: quoted at its top, openings: of the hold-out, lesions: the section of lesions."""
     value = {name: measure["value"] for name, measure in measured.items()}
     lines = ["# Evaluation on the hold-out", ""]
     lines += [line for warning in warnings for line in (warning, "")]
@@ -156,6 +173,7 @@ def describe(
         "",
         "![Decision curve](decision_curve.png)",
         "",
+        *lesions,
         *_pictures(),
         "## All rules",
         "",

@@ -62,7 +62,8 @@ def here(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.usefixtures("here")
 def test_figures_add_up() -> None:
     measured = json.loads(METRICS.read_text())
-    assert sorted(measured) == sorted(MASKS + [key + row for key in PROBABILITY for row in ROWS])
+    lesions = list(report_module.LESION_NAMES)
+    assert sorted(measured) == sorted(MASKS + lesions + [key + row for key in PROBABILITY for row in ROWS])
     for name, measure in measured.items():
         assert set(measure) == {"value", "low", "high"}
         if name.startswith("ece"):
@@ -88,10 +89,13 @@ def test_figures_add_up() -> None:
         "false_negatives",
         "predictive_values",
         "decision_curve",
+        "froc",
     }
     report = (REPORT / "report.md").read_text()
     assert "leaks" not in report
     assert "has been opened once" in report
+    assert "| surface Dice at 2 mm | 0." in report
+    assert pd.read_csv(REPORT / "lesions.csv")["lesions_found"].sum() > 0
     assert "| AUROC |" in report
     assert "| rule | a mask is drawn |" in report
     points = pd.read_csv(REPORT / "operating_points.csv")
