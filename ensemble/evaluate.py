@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ensemble.checklists import facts
+from ensemble.checklists.fill import FILES, fill
 from ensemble.decision import crossfit
 from ensemble.decision.comparison import compare, submitted_at
 from ensemble.decision.decision import FOLDER as DECISIONS
@@ -65,7 +67,7 @@ def log_files(tracked: tracking.Run) -> None:
             tracked.file(path)
     images = pd.read_csv(REPORT / "per_image.csv", dtype={"image_id": str, "patient_id": str})
     tracked.text(pseudonyms(images).to_csv(index=False, lineterminator="\n"), PSEUDONYMS)
-    tracked.text(html_report.page(REPORT / "report.md"), "report.html")
+    tracked.file(REPORT / "report.html")
 
 
 def run(settings: EvaluationSettings, scheme: str) -> Measured:
@@ -111,7 +113,7 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     pictures.write_tables(frames, REPORT)
     pictures.pictures(table, measured, settings, REPORT)
     pictures.clinical_pictures(table, points, REPORT)
-    save(lesion_figure.draw(frames["froc"]), REPORT / "froc.png")
+    save(lesion_figure.draw(frames["froc"]), REPORT / "froc.png", pictures.DPI)
     pictures.overlays(table, decision, found, prepared, settings.examples, REPORT)
     warnings = evaluation_report.split_warnings(prepared)
     section = lesion_summary.to_markdown(lesion_measures, behind)
@@ -119,6 +121,11 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
         measured, rules, groups, points, table, decision, warnings, openings, section
     )
     write_text(REPORT / "report.md", report)
+    known = facts.of_run(measured, points, table, decision, prepared, openings)
+    for name in FILES:
+        write_text(REPORT / f"{name}.md", fill(name, known))
+    pages = [REPORT / "report.md", *(REPORT / f"{name}.md" for name in FILES)]
+    write_text(REPORT / "report.html", html_report.page(*pages))
     return measured
 
 

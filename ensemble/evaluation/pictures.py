@@ -23,6 +23,9 @@ from imaging.io.files import atomic
 from imaging.plotting import save
 from imaging.prepared import Prepared
 
+DPI = 200
+"""Pictures are displayed at half their pixels."""
+
 
 def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:
     """Write each table as NAME.csv."""
@@ -49,10 +52,12 @@ def curves(table: pd.DataFrame, bins: int) -> dict[str, pd.DataFrame]:
 def pictures(table: pd.DataFrame, measured: Measured, settings: EvaluationSettings, folder: Path) -> None:
     """The curves as pictures."""
     label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy()
-    save(figures.roc(label, prob, in_words(measured["auroc"])), folder / "roc.png")
-    save(figures.precision_recall(label, prob, in_words(measured["average_precision"])), folder / "pr.png")
+    save(figures.roc(label, prob, in_words(measured["auroc"])), folder / "roc.png", DPI)
+    save(
+        figures.precision_recall(label, prob, in_words(measured["average_precision"])), folder / "pr.png", DPI
+    )
     steps = calibration_steps(*(table[name].to_numpy() for name in ("raw", "calibrated", "prob")))
-    save(figures.reliability(label, steps, settings.bins), folder / "calibration.png")
+    save(figures.reliability(label, steps, settings.bins), folder / "calibration.png", DPI)
     positive = table[(table["label"] == 1) & table["dice"].notna()]  # a label alone has no Dice
     share, dice = positive["true_share"].to_numpy(), positive["dice"].to_numpy()
     if len(positive):
@@ -66,8 +71,8 @@ def clinical_pictures(table: pd.DataFrame, points: pd.DataFrame, folder: Path) -
     """Predictive values against prevalence, and the decision curve."""
     label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy()
     curves = clinical.by_prevalence(points)
-    save(figures.predictive_values(curves, float(label.mean())), folder / "predictive_values.png")
-    save(figures.decision_curve(clinical.net_benefit(label, prob)), folder / "decision_curve.png")
+    save(figures.predictive_values(curves, float(label.mean())), folder / "predictive_values.png", DPI)
+    save(figures.decision_curve(clinical.net_benefit(label, prob)), folder / "decision_curve.png", DPI)
 
 
 def overlays(
@@ -97,4 +102,5 @@ def overlays(
         save(
             overlay_sheets.sheet(sheet, pictures, captions, SHEETS[name]),
             folder / f"{name}.png",
+            DPI,
         )

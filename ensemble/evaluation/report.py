@@ -146,9 +146,15 @@ def describe(
         "",
         ledger.sentence(openings),
         "",
-        "| measure | value (95 % interval) |",
-        "|---|---|",
-        *[f"| {name} | {in_words(measured[key])} |" for key, name in NAMES.items()],
+        f"Made by `dvc repro evaluate` (`python -m ensemble.evaluate`) at commit `{ledger.commit()}`, data "
+        f"`{decision.fitted['data_fingerprint']}`, rule `{decision.rule.kind}`.",
+        "",
+        "| measure | value (95 % interval) | images |",
+        "|---|---|---|",
+        *[
+            f"| {name} | {in_words(measured[key])} | {_images_of(key, table):,} |"
+            for key, name in NAMES.items()
+        ],
         "",
         _identity(value),
         "",
@@ -160,6 +166,8 @@ def describe(
         "## Probability of a pneumothorax",
         "",
         _which(decision),
+        "",
+        f"All of {len(table):,} images, {int(table['label'].sum()):,} positive.",
         "",
         *probability_table(measured),
         "",
@@ -190,6 +198,16 @@ def describe(
         subgroups.to_markdown(groups),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _images_of(key: str, table: pd.DataFrame) -> int:
+    """Number of images behind a measure of the masks."""
+    positives = int(table["label"].sum())
+    return {
+        "tnr": len(table) - positives,
+        "dice_positive": positives,
+        "iou_positive": positives,
+    }.get(key, len(table))
 
 
 def _which(decision: Decision) -> str:

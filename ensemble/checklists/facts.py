@@ -1,0 +1,110 @@
+"""The facts of a run that the checklists name, as words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ensemble.decision.decision import Decision
+from ensemble.evaluation import ledger
+from ensemble.evaluation.report import in_words
+from experiments.settings.training import ClassificationSettings, SegmentationSettings
+from imaging.io.config import load_section
+from imaging.prepared import Prepared
+from imaging.settings import DataSettings, SplitSettings
+
+DESIGN = {"phantom": "Neither: generated phantoms, no patients."}
+DATA = {
+    "phantom": "Generated chest phantoms (imaging.phantom): drawings, not patients.",
+    "siim": "SIIM-ACR Pneumothorax 2019: radiographs of NIH ChestX-ray14, outlined anew.",
+}
+OPEN = "<mark>Authors: {}</mark>"
+
+
+def of_run(
+    measured: Mapping[str, Mapping[str, float | None]],
+    points: pd.DataFrame,
+    table: pd.DataFrame,
+    decision: Decision,
+    prepared: Prepared,
+    openings: int,
+) -> dict[str, str]:
+    """Fact's name -> words; measured: metrics.json, points: the operating points, table: one row a hold-out image."""
+    data, split = load_section("data", DataSettings), load_section("split", SplitSettings)
+    return {
+        **_of_partitions(table, decision, prepared),
+        **_of_networks(decision),
+        **_of_rule(points),
+        "design": DESIGN.get(data.source, OPEN.format("prospective or retrospective")),
+        "data": DATA.get(data.source, f"Data of the kind `{data.source}`; " + OPEN.format("their origin")),
+        "size": str(data.image_size),
+        "scheme": split.scheme,
+        "split_seed": f"seed {split.seed}",
+        "disjoint": _disjoint(prepared),
+        "commit": f"`{ledger.commit()}`",
+        "openings": "once" if openings == 1 else f"{openings} times",
+        "nested": in_words(decision.fitted["nested_score"]),
+        **{
+            name: in_words(measured[name])
+            for name in ("kaggle_dice", "auroc", "calibration_slope", "observed_expected", "prevalence")
+        },
+    }
+
+
+def _of_partitions(table: pd.DataFrame, decision: Decision, prepared: Prepared) -> dict[str, str]:
+    labelled = prepared.index[prepared.index["label"].notna()]
+    rejected = prepared.folder / "rejected.csv"
+    numbers = {
+        "labelled": len(labelled),
+        "all_patients": labelled["patient_id"].nunique(),
+        "rejected": len(pd.read_csv(rejected)) if rejected.is_file() and rejected.stat().st_size > 1 else 0,
+        "holdout": len(table),
+        "patients": table["patient_id"].nunique(),
+        "positives": int(table["label"].sum()),
+        "training": decision.fitted["images"],
+        "training_positives": decision.fitted["positives"],
+        "folds": len(decision.fitted["folds"]),
+    }
+    warning = prepared.patients.warning
+    unknown = {"unknown": f"{warning[0].upper()}{warning[1:]}." if warning else ""}
+    return {name: f"{number:,}" for name, number in numbers.items()} | unknown
+
+
+def _of_networks(decision: Decision) -> dict[str, str]:
+    first = load_section("classification", ClassificationSettings)
+    second = load_section("segmentation", SegmentationSettings)
+    weights = {**decision.classifiers, **decision.masks.weights}
+    return {
+        "networks": f"classifiers {', '.join(decision.classifiers)} at {first.image_size}² pixels; segmentation "
+        f"{', '.join(decision.masks.weights)} ({second.architecture}) at {second.image_size}²",
+        "pretrained": f"Classifiers: {first.pretrained}; segmentation: {second.pretrained} (`none`: random).",
+        "weights": ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items()),
+        "rule": decision.rule.kind,
+    }
+
+
+def _of_rule(points: pd.DataFrame) -> dict[str, str]:
+    """Sensitivity, specificity and errors of the first operating point, the rule."""
+    if points.empty:
+        return dict.fromkeys(("sensitivity", "specificity", "false_positives", "misses"), "–")
+    row = points.iloc[0]
+    rates = {
+        name: in_words(
+            {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
+            if pd.notna(row[name])
+            else {"value": None, "low": None, "high": None}
+        )
+        for name in ("sensitivity", "specificity")
+    }
+    return rates | {"false_positives": f"{row['fp']:,}", "misses": f"{row['fn']:,}"}
+
+
+def _disjoint(prepared: Prepared) -> str:
+    if prepared.shared_patients:
+        return f"Image: {prepared.shared_patients:,} patients are in more than one partition."
+    return (
+        "Patient: none is in two partitions."
+        if not prepared.patients.unknown
+        else "Image, where patients are unknown."
+    )
