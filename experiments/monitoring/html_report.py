@@ -87,7 +87,8 @@ def _with_figures(body: str, folder: Path) -> str:
         width = int.from_bytes(content[WIDTH], "big") // 2
         code = base64.b64encode(content).decode()
         size = f' width="{width}"' if width else ""
-        return f'<figure><img{size} src="data:image/png;base64,{code}" alt="{found[2]}"><figcaption>{found[2]}</figcaption></figure>'
+        image = f'<img{size} src="data:image/png;base64,{code}" alt="{found[2]}">'
+        return f"<figure>{image}<figcaption>{found[2]}</figcaption></figure>"
 
     body = re.sub(r'<p><img src="([^":]+\.png)" alt="([^"]*)" ?/?></p>', figure, body)
     return re.sub(r"((?:<figure>.*?</figure>\s*)+)", r'<div class="figures">\1</div>', body, flags=re.DOTALL)
