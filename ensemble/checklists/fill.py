@@ -21,7 +21,7 @@ FILES = {
 def fill(name: str, facts: Mapping[str, str]) -> str:
     """One checklist of FILES as Markdown; open parts in `<mark>`."""
     content: dict[str, Any] = yaml.safe_load(FILES[name].read_text(encoding="utf-8"))
-    rows = [f"| {item['no']} | {item['item']} | {answer(item, facts)} |" for item in content["items"]]
+    rows = [f"| {item['number']} | {item['item']} | {answer(item, facts)} |" for item in content["items"]]
     left = sum("<mark>" in row for row in rows)
     head = [
         f"## {content['title']}",
