@@ -105,4 +105,4 @@ def plant(table: pd.DataFrame, share: float, first: int) -> str:
 
 
 if __name__ == "__main__":
-    command.run(main, __doc__)
+    command.run(main)

@@ -39,15 +39,18 @@ pre {background: var(--back); padding: .8rem 1rem; border-radius: .3rem; overflo
 pre code {padding: 0}
 .figures {display: flex; flex-wrap: wrap; gap: 1.2rem; margin: 1.4rem 0; align-items: flex-end}
 figure {margin: 0; max-width: 100%}
+figure.half {flex: 0 1 calc(50% - .6rem)}
 figure img {display: block; max-width: 100%; height: auto}
 figcaption {font-size: .82rem; color: var(--quiet)}
 mark {background: #fff176; padding: .05em .25em; border-radius: .2rem}
-@media (max-width: 60rem) {.page {display: block; padding: 0 .6rem} nav {display: none} main {padding: 1.2rem}}
+@media (max-width: 60rem) {figure.half {flex-basis: 100%} .page {display: block; padding: 0 .6rem} nav {display: none} main {padding: 1.2rem}}
 @media print {body {background: none; font-size: 10.5pt} nav {display: none} .page {display: block; padding: 0}
   main {border: 0; padding: 0} figure, tr {break-inside: avoid} h2 {break-after: avoid} mark {print-color-adjust: exact}}
 """
 WIDTH = slice(16, 20)
 """Where a PNG holds its width."""
+HALF = 720
+"""Pictures up to this displayed width stand side by side."""
 
 
 def page(*paths: Path) -> str:
@@ -87,8 +90,11 @@ def _with_figures(body: str, folder: Path) -> str:
         width = int.from_bytes(content[WIDTH], "big") // 2
         code = base64.b64encode(content).decode()
         size = f' width="{width}"' if width else ""
+        kind = ' class="half"' if width <= HALF else ""
         image = f'<img{size} src="data:image/png;base64,{code}" alt="{found[2]}">'
-        return f"<figure>{image}<figcaption>{found[2]}</figcaption></figure>"
+        return f"<figure{kind}>{image}<figcaption>{found[2]}</figcaption></figure>"
 
     body = re.sub(r'<p><img src="([^":]+\.png)" alt="([^"]*)" ?/?></p>', figure, body)
-    return re.sub(r"((?:<figure>.*?</figure>\s*)+)", r'<div class="figures">\1</div>', body, flags=re.DOTALL)
+    return re.sub(
+        r"((?:<figure[^>]*>.*?</figure>\s*)+)", r'<div class="figures">\1</div>', body, flags=re.DOTALL
+    )
