@@ -62,11 +62,13 @@ def write_queue(table: pd.DataFrame, first: int, prepared: Prepared) -> str:
         found.head(first).assign(decision="").to_csv(temporary, index=False, float_format="%.6f")
     shown = found.head(min(first, 4 * COLUMNS))
     pictures, captions = {}, {}
-    for row in shown.itertuples():
-        place = int(prepared.rows([row.image_id])[0])
+    for image_id, rank, label, prob in zip(
+        *(shown[name].tolist() for name in ("image_id", "rank", "label", "prob")), strict=True
+    ):
+        place = int(prepared.rows([image_id])[0])
         mask = prepared.mask(place).astype(np.bool_)
-        pictures[row.image_id] = overlay_sheets.draw(prepared.images[place], mask, np.zeros_like(mask))
-        captions[row.image_id] = f"{row.rank}: labelled {row.label}, p = {row.prob:.2f}"
+        pictures[image_id] = overlay_sheets.draw(prepared.images[place], mask, np.zeros_like(mask))
+        captions[image_id] = f"{rank}: labelled {label}, p = {prob:.2f}"
     ids = shown["image_id"].tolist()
     rows = {" " * k: ids[start : start + COLUMNS] for k, start in enumerate(range(0, len(ids), COLUMNS))}
     save(overlay_sheets.sheet(rows, pictures, captions, "Most suspicious labels"), OUTPUT / "queue.png")

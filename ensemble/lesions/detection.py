@@ -36,7 +36,7 @@ class Match:
 def parts(mask: Bools) -> tuple[int, NDArray[np.int32]]:
     """Number of connected parts (8 neighbours) of a mask, and each pixel's part from 1 on, 0 outside."""
     count, numbered = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    return count - 1, numbered
+    return count - 1, np.asarray(numbered, np.int32)
 
 
 def match(predicted: Bools, true: Bools, level: NDArray[np.uint8] | None = None) -> Match:

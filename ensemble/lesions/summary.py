@@ -31,7 +31,7 @@ def measure(
     relative = np.divide(error, true, out=np.zeros(len(rows)), where=sized)
     far = np.nan_to_num(rows["hd95_mm"].to_numpy(np.float64))
     everything = np.ones(len(rows), bool)
-    right = (rows["true_half"] == rows["predicted_half"]).to_numpy(float)
+    right = (rows["true_half"] == rows["predicted_half"]).to_numpy().astype(np.float64)
     measured = {
         "surface_dice_2mm": mean_of(rows["surface_dice"].fillna(0).to_numpy(np.float64), known, draws),
         "hd95_mm": mean(far, sized, draws, positive=True),

@@ -43,7 +43,8 @@ figure.half {flex: 0 1 calc(50% - .6rem)}
 figure img {display: block; max-width: 100%; height: auto}
 figcaption {font-size: .82rem; color: var(--quiet)}
 mark {background: #fff176; padding: .05em .25em; border-radius: .2rem}
-@media (max-width: 60rem) {figure.half {flex-basis: 100%} .page {display: block; padding: 0 .6rem} nav {display: none} main {padding: 1.2rem}}
+@media (max-width: 60rem) {
+  figure.half {flex-basis: 100%} .page {display: block; padding: 0 .6rem} nav {display: none} main {padding: 1.2rem}}
 @media print {body {background: none; font-size: 10.5pt} nav {display: none} .page {display: block; padding: 0}
   main {border: 0; padding: 0} figure, tr {break-inside: avoid} h2 {break-after: avoid} mark {print-color-adjust: exact}}
 """
