@@ -18,6 +18,7 @@ from experiments.settings.scaling import SCALES, reduced
 from experiments.settings.training import TrainingSettings, for_model, phases_of
 from experiments.training.optimisation import make_optimiser
 from imaging.data import augment
+from imaging.data.sampler import counts
 from imaging.io.config import validate
 from segmentation.architectures import build as build_segmenter
 from segmentation.objective import Objective as SegmentationObjective
@@ -198,3 +199,64 @@ def test_a_quote_that_is_not_closed_is_one_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("sys.argv", ["recipe", "siim", "--set", 'data.folder="a'])
     with pytest.raises(ValueError, match=r"^SET='data.folder=\"a': No closing quotation$"):
         main()
+
+
+OF_TRAINING = [1708, 6002]
+"""Positive and negative images of SIIM-ACR that a network of five folds trains on, without a hold-out of a fifth."""
+
+
+@pytest.mark.parametrize(
+    ("recipe", "shown"),
+    [
+        ("siim-best", {512: 162_260, 768: 102_480, 1024: 113_867}),
+        ("siim-best-24gb", {512: 162_260, 768: 102_480, 1024: 91_093}),
+    ],
+)
+def test_the_best_recipes_show_every_positive_in_every_epoch_and_twice_the_images(
+    recipe: str, shown: dict[int, int]
+) -> None:
+    """Twice what `siim-best` showed before: 64,000 at 512 px, 43,000 at 768 and at 1024."""
+    section = params_of(recipe).segmentation
+    for model in section.models:
+        seen = dict.fromkeys(shown, 0)
+        for phase in phases_of(for_model(section, model)):
+            for epoch in range(phase.epochs):
+                positive, negative = counts(*OF_TRAINING, phase.sampling, epoch, phase.epochs)
+                assert positive == OF_TRAINING[0]
+                seen[phase.image_size] += positive + negative
+        assert seen == pytest.approx(shown, rel=0.001)
+        assert all(
+            seen[side] > 2 * before for side, before in {512: 64_000, 768: 43_000, 1024: 43_000}.items()
+        )
+
+
+FIRST_PLACE = {
+    "albunet_public": ([0.8, 0.4, 0.6, 0.4], {"cross_entropy": 1, "dice": 1, "focal": 1}),
+    "albunet_valid": ([0.8, 0.6, 0.4, 0.4], {"cross_entropy": 3, "dice": 1, "focal": 4}),
+    "seunet": ([0.8, 0.6, 0.4, 0.5], {"cross_entropy": 3, "dice": 1, "focal": 4}),
+    "resnet50": ([0.8, 0.6, 0.4, 0.5], {"cross_entropy": 2, "dice": 1, "focal": 2}),
+}
+"""Shares of positives in parts 0, 1, 2 and the second stage, and the weights of the loss, of the published configurations."""
+
+
+@pytest.mark.parametrize("model", FIRST_PLACE)
+def test_the_first_places_recipe_is_its_published_configuration(model: str) -> None:
+    whole = params_of("siim-first-place")
+    shares, loss = FIRST_PLACE[model]
+    chain = phases_of(for_model(whole.segmentation, model))
+    assert [phase.sampling.positive_share for phase in chain] == shares
+    assert {phase.image_size for phase in chain} == {1024}
+    assert all(phase.loss == loss and phase.top == 3 and phase.augment.preset == "winners" for phase in chain)
+    assert (chain[0].lr, chain[0].schedule, chain[0].patience) == (1e-4, "plateau", 10)
+    assert [phase.lr for phase in chain[1:]] == [1e-5] * 3
+    assert whole.segmentation.models == list(FIRST_PLACE)
+    assert (whole.ensemble.rule, whole.ensemble.cascade, whole.ensemble.min_component) == (
+        "triplet",
+        False,
+        100,
+    )
+
+
+def params_of(recipe: str) -> Params:
+    """A recipe as it stands in its file."""
+    return validate(Params, yaml.safe_load((FOLDER / f"{recipe}.yaml").read_text()), "")

@@ -157,3 +157,34 @@ def test_the_report_has_speed_and_memory_and_the_history_has_not(prepared: Prepa
     assert 0 < row["speed/data_share"] < 1
     assert row["memory/rss_mib"] > 50
     assert not [name for name in made.history[0] if name.startswith(("speed", "memory"))]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "wish", "expected"), [(2, None, 8), (32, None, 32), (2, 4, 4), (32, 4, 4)]
+)
+def test_images_of_a_validation_batch(batch_size: int, wish: int | None, expected: int) -> None:
+    settings = ClassificationSettings(models=["c"], batch_size=batch_size, evaluation_batch_size=wish)
+    assert settings.evaluation_batch == expected
+
+
+class ValidationBatches(Callback):
+    """Keeps the number of images of each."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def on_validation_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, *args: Any) -> None:
+        self.sizes.append(len(batch["label"]))
+
+
+def test_validation_takes_larger_batches_than_training_and_counts_every_image(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    one, two = ValidationBatches(), ValidationBatches()
+    small = run(prepared, tmp_path / "a", [one], epochs=1, evaluation_batch_size=1)
+    large = run(prepared, tmp_path / "b", [two], epochs=1)
+    images = sum(two.sizes)
+    assert 2 < images < 8
+    assert (one.sizes, two.sizes) == ([1] * images, [images])
+    assert same(small, large)
+    assert small.metrics == pytest.approx(large.metrics, abs=1e-6)
