@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ensemble.checklists import facts
-from ensemble.checklists.fill import FILES, fill
 from ensemble.decision import crossfit
 from ensemble.decision.comparison import compare, submitted_at
 from ensemble.decision.decision import FOLDER as DECISIONS
@@ -20,15 +18,17 @@ from ensemble.decision.decision import PATH, Decision
 from ensemble.decision.image_table import per_image
 from ensemble.evaluation import clinical, ledger, pictures, subgroups
 from ensemble.evaluation import report as evaluation_report
+from ensemble.evaluation.checklists import facts
+from ensemble.evaluation.checklists.fill import FILES, fill
 from ensemble.evaluation.holdout_metrics import Measured, measure
+from ensemble.evaluation.lesions import figure as lesion_figure
+from ensemble.evaluation.lesions import per_image as lesion_table
+from ensemble.evaluation.lesions import summary as lesion_summary
+from ensemble.evaluation.lesions.detection import froc
 from ensemble.evaluation.report import METRICS, REPORT
 from ensemble.evidence import lineage, predictions
 from ensemble.evidence.evidence import Cases
 from ensemble.evidence.gather import check_subset, gather
-from ensemble.lesions import figure as lesion_figure
-from ensemble.lesions import per_image as lesion_table
-from ensemble.lesions import summary as lesion_summary
-from ensemble.lesions.detection import froc
 from experiments import tracking
 from experiments.monitoring import html_report
 from experiments.monitoring.pseudonyms import PSEUDONYMS, pseudonyms

@@ -50,7 +50,7 @@ LESION_NAMES = {
     "froc_0_5": "FROC: sensitivity at 0.5 false positives an image",
     "froc_1_0": "FROC: sensitivity at 1 false positive an image",
 }
-"""Measures of lesions, in the report's order; ensemble.lesions measures them."""
+"""Measures of lesions, in the report's order; ensemble.evaluation.lesions measures them."""
 
 PROBABILITY_NAMES = {
     "auroc": "AUROC",

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ensemble.lesions.detection import RATES
+from ensemble.evaluation.lesions.detection import RATES
 from imaging.plotting import NEGATIVE, POSITIVE, new_figure
 
 MOST = 2.0

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ensemble.lesions import detection, per_image, summary, surface
-from ensemble.lesions.detection import Match
+from ensemble.evaluation.lesions import detection, per_image, summary, surface
+from ensemble.evaluation.lesions.detection import Match
 from experiments.statistics.bootstrap import PatientDraws
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ensemble.evaluation.holdout_metrics import Measured, as_measure, mean_of
+from ensemble.evaluation.lesions import detection
+from ensemble.evaluation.lesions.detection import RATES, Match
 from ensemble.evaluation.report import LESION_NAMES
-from ensemble.lesions import detection
-from ensemble.lesions.detection import RATES, Match
 from experiments.statistics import intervals
 from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.bootstrap import PatientDraws

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ensemble.decision.decision import Decision
+from ensemble.evaluation.lesions import detection, surface
+from ensemble.evaluation.lesions.detection import Match
 from ensemble.evidence.gather import original_maps
 from ensemble.evidence.histograms import NOTHING, Levels
 from ensemble.evidence.predictions import Predictions
-from ensemble.lesions import detection, surface
-from ensemble.lesions.detection import Match
 from experiments.statistics.arrays import Bools
 from imaging import rle
 from imaging.io.threads import cores, ordered_map

@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from ensemble.checklists.fill import FILES, answer, fill
+from ensemble.evaluation.checklists.fill import FILES, answer, fill
 
 NUMBERS = {
     "claim": [str(number) for number in range(1, 45)],
