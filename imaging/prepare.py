@@ -1,4 +1,4 @@
-"""Stage `prepare`: read every training study once, and keep what training needs in few large files.
+"""Stage `prepare`: read every training study once and store what training needs in a few large files.
 
     python -m imaging.prepare
 
@@ -63,7 +63,7 @@ def run(settings: DataSettings, folder: str | Path = FOLDER, report: str | Path 
 
 
 def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
-    """All files but the index, which says that they are there."""
+    """Write all files except the index, whose presence marks them as valid."""
     listing = list_studies(settings)
     is_test = listing.records["split"] == "test"
     train = listing.records[~is_test].sort_values("image_id")
@@ -72,7 +72,7 @@ def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
 
     for leftover in folder.glob(".*.part.*"):  # gigabytes, when an earlier run was killed
         leftover.unlink()
-    # Written last: while it is missing, nothing here is valid.
+    # written last: without it, nothing in the folder is valid
     (folder / "index.parquet").unlink(missing_ok=True)
     read = _read_all(train, settings.image_size, folder)
     rejected = pd.concat([listing.rejected, read.rejected], ignore_index=True)
@@ -101,10 +101,10 @@ def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
 
 @dataclass(frozen=True)
 class _Read:
-    """What reading all studies left in memory: some hundred bytes an image."""
+    """What is kept in memory of all studies: some hundred bytes an image."""
 
     facts: pd.DataFrame
-    """The index without its patients, and `NOTED`."""
+    """The index without patient_id, and the columns `NOTED`."""
     signatures: NDArray[np.void]
     rejected: pd.DataFrame
     notes: list[str]
@@ -143,9 +143,7 @@ def _read_all(train: pd.DataFrame, size: int, folder: Path) -> _Read:
 
 
 def _owners(read: _Read, listing: Listing, folder: Path) -> patients.Patients:
-    """Find each image's patient. Where the source is certain, equal pictures prove nothing: CT slices above the head are all
-    alike.
-    """
+    """Find each image's patient. Duplicates join patients, unless the source is certain: empty CT slices are all alike."""
     ids = read.facts["image_id"].tolist()
     images = np.load(folder / "images.npy", mmap_mode="r")
     pairs = [] if listing.certain else duplicate_pairs(read.signatures, images)
@@ -164,9 +162,7 @@ def _or_none(texts: pd.Series) -> list[str | None]:
 
 
 def _check_refused(rejected: pd.DataFrame, kept: int, allowed: float, folder: Path) -> None:
-    """Stop when too many inputs were refused; rejected.csv is written first, so that all of them can be
-    read.
-    """
+    """ValueError when too many inputs were refused; rejected.csv lists all of them and is written first."""
     share = len(rejected) / (len(rejected) + kept)
     if share <= allowed and kept:
         return
@@ -181,7 +177,7 @@ def _check_refused(rejected: pd.DataFrame, kept: int, allowed: float, folder: Pa
 
 
 def _check_room(folder: Path, train: pd.DataFrame, size: int) -> None:
-    """Refuse to start what the disk cannot hold or the user may not write."""
+    """ValueError when the folder is not writable or the disk has too little free space."""
     try:
         with atomic(folder / ".room.txt") as trial:
             trial.write_text("")

@@ -1,7 +1,4 @@
-"""Stage `split`: a locked hold-out and folds, by patient, with equal shares of empty, small and large findings.
-
-python -m imaging.split
-"""
+"""Stage `split`: assign patients to a locked hold-out and to folds, stratified by label and area: `python -m imaging.split`."""
 
 from __future__ import annotations
 
@@ -59,12 +56,12 @@ def _check_known(record: PatientRecord, settings: SplitSettings) -> None:
 
 
 def assign_folds(labelled: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
-    """Give every labelled image its fold.
+    """Assign every labelled image to the hold-out or a fold.
 
     labelled: image_id, patient_id, label (0/1), area_px, and split ('val': set apart by the source; may be missing). Returns
     image_id, patient_id, fold ('holdout', '0', '1', …) in the same order. The result depends on ids, labels, areas and
     the seed alone: neither on the order of the rows nor on the release of a library, since the hold-out must never move.
-    ValueError when there are too few patients for the parts.
+    ValueError when there are too few patients.
     """
     names = [HOLDOUT, *map(str, range(settings.folds))]
     shares = np.array([settings.holdout] + [(1 - settings.holdout) / settings.folds] * settings.folds)
@@ -80,12 +77,12 @@ def assign_folds(labelled: pd.DataFrame, settings: SplitSettings) -> pd.DataFram
 def _divide(
     labelled: pd.DataFrame, names: list[str], shares: NDArray[np.float64], settings: SplitSettings
 ) -> NDArray[np.object_]:
-    """Deal images to the named parts, whose sizes are as `shares`; the part of each image."""
+    """Assign images to the named parts in proportion to `shares`; return the part of each image."""
     groups = labelled["patient_id" if settings.scheme == "patient" else "image_id"].to_numpy(object)
     _check_enough(labelled, groups, names)
     table = _strata(labelled).groupby(groups).sum()
     needed = _needed(table, len(names))
-    for attempt in range(_ATTEMPTS):  # the first one serves unless there are hardly more patients than parts
+    for attempt in range(_ATTEMPTS):  # the first succeeds unless there are hardly more patients than parts
         parts = _deal(table, shares, f"{settings.seed}/{attempt}")
         if _complete(table[needed], parts, len(names)):
             part_of = dict(zip(table.index, (names[part] for part in parts), strict=True))
@@ -124,8 +121,7 @@ def _strata(labelled: pd.DataFrame) -> pd.DataFrame:
 
 
 def _deal(table: pd.DataFrame, shares: NDArray[np.float64], salt: str) -> NDArray[np.int64]:
-    """Deal groups to parts: those of many images first, each to the part whose counts it brings nearest to
-    its targets.
+    """Assign groups to parts greedily: large groups first, each to the part that it brings closest to its target counts.
 
     The greedy rule of scikit-learn's StratifiedGroupKFold, with targets of unequal size; the cost is
     chi-square's, sum of (count - target)^2 / target, of which only the increase is computed. Returns the
@@ -135,13 +131,13 @@ def _deal(table: pd.DataFrame, shares: NDArray[np.float64], salt: str) -> NDArra
     target = shares[:, None] * counts.sum(axis=0)
     target = np.where(target > 0, target, 1.0)
     shuffle = [hashlib.sha256(f"{salt}/{group}".encode()).hexdigest() for group in table.index]
-    # Sizes in powers of two, so that the seed has a say among patients of many images too.
+    # Sizes are rounded to powers of two, so that the seed also shuffles patients with many images.
     scale = np.frexp(counts[:, :2].sum(axis=1))[1]
     order = sorted(range(len(counts)), key=lambda g: (-scale[g], shuffle[g]))
     filled, parts = np.zeros_like(target), np.zeros(len(counts), np.int64)
     for g in order:
         increase = (counts[g] * (counts[g] + 2 * (filled - target)) / target).sum(axis=1)
-        # Rounded, since equal costs must stay equal on every machine: the first part wins.
+        # Rounded, so that ties are ties on every machine; the first part wins.
         parts[g] = np.argmin(increase.round(9))
         filled[parts[g]] += counts[g]
     return parts
@@ -154,7 +150,7 @@ def _complete(table: pd.DataFrame, parts: NDArray[np.int64], number: int) -> boo
 
 
 def _check_enough(labelled: pd.DataFrame, groups: NDArray[np.object_], names: list[str]) -> None:
-    """Each part needs a positive and a negative image, so there must be as many patients of either kind."""
+    """ValueError when fewer patients than parts have a positive (or a negative) image."""
     for label, word in ((1, "a positive"), (0, "a negative")):
         having = len(set(groups[(labelled["label"] == label).to_numpy(bool)]))
         if having < len(names):
@@ -167,7 +163,7 @@ def _check_enough(labelled: pd.DataFrame, groups: NDArray[np.object_], names: li
 
 
 def describe(labelled: pd.DataFrame, settings: SplitSettings, record: PatientRecord) -> str:
-    """The report in Markdown: each part's images, patients, prevalence and median area, and whether patients are shared.
+    """Report in Markdown the images, patients, prevalence and median area of each part, and whether patients are shared.
 
     labelled: as for `assign_folds`, with the column `fold`.
     """
@@ -188,13 +184,13 @@ def describe(labelled: pd.DataFrame, settings: SplitSettings, record: PatientRec
     ]
     if shared:
         lines.append(
-            f"**LEAKS: {shared:,} patients stand in more than one part.** Scores of this division are"
-            " comparable with published ones that divide by image, and say nothing about new patients."
+            f"**LEAKS: {shared:,} patients are in more than one part.** Scores of this split are comparable"
+            " with published ones of splits by image, and say nothing about new patients."
         )
     elif not record.unknown:
-        lines.append("No patient stands in two parts.")
+        lines.append("No patient is in two parts.")
     if record.warning:
-        lines.append(f"**Warning: {record.warning}.** Images of one patient may stand in two parts.")
+        lines.append(f"**Warning: {record.warning}.** Images of one patient may be in two parts.")
     return "\n".join(lines) + "\n"
 
 

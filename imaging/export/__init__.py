@@ -1,1 +1,1 @@
-"""The prepared data as other tools read it, with the same folds and the same locked hold-out."""
+"""Export the prepared data for other tools, with the same folds and hold-out."""

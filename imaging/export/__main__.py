@@ -1,7 +1,7 @@
 """Write the prepared data for another tool, with the same folds: `python -m imaging.export mmsegmentation|nnunet --output DIR`.
 
-Images are read from their own files again, at their original resolution, as 8-bit PNG; masks are 0 and 1. Unlabelled images
-are left out. docs/sources.md says how each tool takes it.
+Images are read from their original files and written at full resolution as 8-bit PNG; masks are 0 and 1. Unlabelled images are
+omitted. docs/sources.md explains the use with each tool.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TOOLS = {
 
 
 def export(tool: str, output: Path, data: str | Path = FOLDER, reduced: bool = False) -> int:
-    """Export prepared and split data; the number of images. ValueError says what is missing or in the way."""
+    """Export prepared and split data and return the number of images; ValueError when data is missing or the output exists."""
     if tool == "nnunet":
         nnunet.check_name(output)
     save, tables = TOOLS[tool]
@@ -29,15 +29,17 @@ def export(tool: str, output: Path, data: str | Path = FOLDER, reduced: bool = F
 
 
 def main() -> None:
-    """The command line."""
+    """Parse the command line and export."""
     parser = argparse.ArgumentParser(
         prog="python -m imaging.export", description="Write the prepared data for another tool."
     )
     parser.add_argument("tool", choices=TOOLS)
-    parser.add_argument("--output", type=Path, required=True, help="folder to be made")
+    parser.add_argument("--output", type=Path, required=True, help="folder to create")
     parser.add_argument("--data", default=FOLDER, help="prepared data (default: %(default)s)")
     parser.add_argument(
-        "--reduced", action="store_true", help="the prepared squares, for when the images' files are gone"
+        "--reduced",
+        action="store_true",
+        help="export the prepared square images, when the original files are gone",
     )
     given = parser.parse_args()
     count = export(given.tool, given.output, given.data, given.reduced)

@@ -1,7 +1,7 @@
-"""mmsegmentation's medical layout: images/{train,val}, masks/{train,val} with 0 and 1, and lists of names.
+"""Export in mmsegmentation's medical layout: images/{train,val}, masks/{train,val} with 0 and 1, and lists of names.
 
-train.txt and val.txt: all folds, and the hold-out. fold<k>_train.txt and fold<k>_val.txt: the same folds as here; name one as
-`ann_file` of a config. patients.csv: which images are of one patient.
+train.txt lists all folds, val.txt the hold-out; fold<k>_train.txt and fold<k>_val.txt are the folds, for `ann_file` of a config.
+patients.csv groups the images by patient.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def save(folder: Path, case: Case) -> None:
 
 
 def tables(folder: Path, plan: Plan) -> None:
-    """Write the lists, lines `train/<name>` without the ending."""
+    """Write the lists, with lines `train/<name>` without extension."""
     _list(folder / "train.txt", plan.ids(), plan)
     _list(folder / "val.txt", plan.of(HOLDOUT), plan)
     for fold in plan.folds:

@@ -1,7 +1,7 @@
-"""nnU-Net v2's raw data: imagesTr, labelsTr, dataset.json, and the same folds as splits_final.json.
+"""Export as nnU-Net v2 raw data: imagesTr, labelsTr, dataset.json, and the folds as splits_final.json.
 
-The hold-out goes to imagesTs and labelsTs, which nnU-Net never trains on. After `nnUNetv2_plan_and_preprocess`, copy
-splits_final.json into the data set's folder under nnUNet_preprocessed, or nnU-Net divides anew and by image.
+The hold-out goes to imagesTs and labelsTs, on which nnU-Net never trains. After `nnUNetv2_plan_and_preprocess`, copy
+splits_final.json to the data set's folder in nnUNet_preprocessed; otherwise nnU-Net makes its own split, by image.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _NAME = re.compile(r"Dataset\d{3}_\w+")
 
 
 def check_name(output: Path) -> None:
-    """ValueError when the folder's name is none that nnU-Net finds."""
+    """ValueError when nnU-Net would not find a folder of this name."""
     if not _NAME.fullmatch(output.name):
         raise ValueError(
-            f"--output {output}: nnU-Net finds a data set by its folder's name, such as Dataset501_Pneumothorax; name it so"
+            f"--output {output}: nnU-Net needs a folder name such as Dataset501_Pneumothorax; rename it"
         )
 
 
@@ -34,9 +34,7 @@ def save(folder: Path, case: Case) -> None:
 def tables(folder: Path, plan: Plan) -> None:
     """Write dataset.json and splits_final.json."""
     content = {
-        "channel_names": {
-            "0": "grey"
-        },  # any name but CT means: normalise each image by its own mean and deviation
+        "channel_names": {"0": "grey"},  # any name but CT: z-score normalisation of each image
         "labels": {"background": 0, "finding": 1},
         "numTraining": len(plan.ids()),
         "file_ending": ".png",

@@ -1,4 +1,4 @@
-"""Write images and masks at the original resolution, each with its fold, in the form of another tool."""
+"""Write images and masks at their original resolution, with their folds, in another tool's layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from imaging.prepared import HOLDOUT, Prepared
 
 @dataclass(frozen=True)
 class Case:
-    """A labelled image: uint8 (H, W), its mask uint8 0/1 (H, W), and its part, 'holdout' or a fold's number."""
+    """A labelled image uint8 (H, W), its mask uint8 0/1 (H, W), and its part: 'holdout' or a fold number."""
 
     image_id: str
     part: str
@@ -30,16 +30,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Plan:
-    """Who is exported: image ids of the folds and of the hold-out, and a number for each one's patient."""
+    """Which images are exported: ids of the folds and of the hold-out, and their patients as numbers."""
 
     parts: dict[str, str]
     """image id -> part, sorted by id."""
     patients: dict[str, int]
-    """image id -> number of the patient, from 1: the ids themselves may be those of a hospital."""
+    """image id -> number of the patient, from 1; patient ids may be a hospital's and are not exported."""
 
     @property
     def folds(self) -> list[str]:
-        """The folds' names, sorted by number."""
+        """Names of the folds, sorted by number."""
         return sorted({part for part in self.parts.values() if part != HOLDOUT}, key=int)
 
     def ids(self, *, without: str = HOLDOUT) -> list[str]:
@@ -52,7 +52,7 @@ class Plan:
 
 
 def plan(data: Prepared) -> Plan:
-    """The parts and patients of the labelled images; ValueError where the data is not split yet."""
+    """Plan the export of the labelled images; ValueError when the data is not split yet."""
     parts = {str(name): str(part) for name, part in data.folds.sort_index().items()}
     owners = data.index["patient_id"].iloc[data.rows(parts)].tolist()
     numbers = {owner: number for number, owner in enumerate(dict.fromkeys(owners), start=1)}
@@ -60,9 +60,9 @@ def plan(data: Prepared) -> Plan:
 
 
 def cases(data: Prepared, reduced: bool) -> Iterator[Case]:
-    """All labelled images, sorted by id: from their files, or as prepared when `reduced`.
+    """Yield the labelled images, sorted by id: from their files, or the prepared ones if `reduced`.
 
-    ValueError when a file is gone or has another size than when it was prepared.
+    ValueError when a file is missing or has another size than when it was prepared.
     """
     parts = plan(data).parts
     paths = data.index["path"].iloc[data.rows(parts)]
@@ -93,7 +93,7 @@ def write(
     save: Callable[[Path, Case], None],
     tables: Callable[[Path, Plan], None],
 ) -> int:
-    """Write a folder that appears complete or not at all: each case by `save`, then the lists by `tables`; count cases."""
+    """Write a folder atomically: each case by `save`, then the lists by `tables`. Return the number of cases."""
     count = 0
     with atomic_folder(output) as folder:
         for case in cases(data, reduced):

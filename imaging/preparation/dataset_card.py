@@ -1,4 +1,4 @@
-"""The dataset card: what the prepared data is, on one page with figures."""
+"""The dataset card: the prepared data on one page with figures."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from imaging.preparation import dataset_figures, interval_width
 from imaging.prepared import PatientRecord
 from imaging.settings import DataSettings
 
-LARGE, MANY = 20, 10
+LISTED, CATEGORIES = 20, 10
+"""Rejected inputs that the card lists, and values of a fact before the rest is summarised as `other`."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What the card describes. index, images, masks: as prepared. tests: number of test files. rejected: input, reason.
-    patients: where the patients are from. notes: sentences to list. finding: what the masks show. None of them names a patient.
+    """Content of the card. index, images, masks: as prepared. tests: number of test files. rejected: input and reason.
+    patients: source of the patient ids. notes: sentences. finding: what the masks delineate. No field names a patient.
     """
 
     settings: DataSettings
@@ -54,7 +55,7 @@ def write(report: str | Path, data: Dataset) -> None:
 
 
 def text(data: Dataset, figures: list[str]) -> str:
-    """The card in Markdown; figures: names of the files beside it."""
+    """Write the card in Markdown; figures: file names in the same folder."""
     settings, index = data.settings, data.index
     sections = [
         "# Dataset card",
@@ -100,7 +101,7 @@ def _classes(index: pd.DataFrame, tests: int, finding: str) -> str:
             *[f"| train {line}" for line in lines],
             f"| train | unlabelled | {missing:,} | {missing / total:.1%} | – |",
             f"| train | all | {total:,} | 100.0% | – |",
-            f"| test | not known | {tests:,} | – | – |",
+            f"| test | unknown | {tests:,} | – | – |",
         ]
     )
 
@@ -148,9 +149,7 @@ def _sample_size(labelled: int) -> str:
 
 
 def _facts(index: pd.DataFrame) -> str:
-    """Sex, view, age, size and spacing, each with its prevalence: a classifier may learn these instead of
-    the finding.
-    """
+    """Tabulate the prevalence by sex, view, age, size and spacing: a classifier may learn these instead of the finding."""
     lines = ["| fact | value | images | positive of the labelled |", "|---|---|---:|---:|"]
     lines += _rows(index, "sex", index["sex"]) + _rows(index, "view", index["view"])
     ages = pd.cut(index["age"].astype("Float64").astype(float), [-1, 17, 39, 59, 79, 200])
@@ -162,19 +161,19 @@ def _facts(index: pd.DataFrame) -> str:
 
 
 def _few(numbers: pd.Series) -> pd.Series:
-    """The numbers themselves when there are few different ones, else quarters of their range of ranks."""
-    if numbers.nunique() <= MANY:
+    """Return the values themselves if there are few distinct ones, else their quartiles."""
+    if numbers.nunique() <= CATEGORIES:
         return numbers.astype("Float64").astype("string")
     quarters = pd.qcut(numbers, 4, duplicates="drop")
     return quarters.cat.rename_categories([f"{q.left:g}–{q.right:g}" for q in quarters.cat.categories])
 
 
 def _rows(index: pd.DataFrame, name: str, values: pd.Series) -> list[str]:
-    """One line a value, the most frequent first (ages in their order), the rest summed up."""
+    """Return a line for each value, the most frequent first (ages in order), the rest as `other`."""
     ordered = list(values.cat.categories) if isinstance(values.dtype, pd.CategoricalDtype) else []
-    values = values.astype(object).where(values.notna(), "not told")
+    values = values.astype(object).where(values.notna(), "unknown")
     counts = values.value_counts()
-    common = counts.index[:MANY] if len(counts) > MANY + 1 else counts.index
+    common = counts.index[:CATEGORIES] if len(counts) > CATEGORIES + 1 else counts.index
     values = values.where(values.isin(common), "other")
     label = index["label"].astype("Float64")
     lines = []
@@ -188,14 +187,14 @@ def _rows(index: pd.DataFrame, name: str, values: pd.Series) -> list[str]:
 def _rejected(rejected: pd.DataFrame) -> str:
     if rejected.empty:
         return "Nothing."
-    lines = [f"`{row.input}`: {row.reason}" for row in rejected.head(LARGE).itertuples()]
-    more = f"\n\n… and {len(rejected) - LARGE:,} more." if len(rejected) > LARGE else ""
+    lines = [f"`{row.input}`: {row.reason}" for row in rejected.head(LISTED).itertuples()]
+    more = f"\n\n… and {len(rejected) - LISTED:,} more." if len(rejected) > LISTED else ""
     return f"{len(rejected):,} inputs, all of them in `rejected.csv`:\n\n" + _list(lines) + more
 
 
 def _copies(index: pd.DataFrame) -> list[str]:
     copies = int(index["sha256"].duplicated(keep=False).sum())
-    return [f"{copies:,} files are byte for byte equal to another one under another id."] if copies else []
+    return [f"{copies:,} files are identical to a file with another id."] if copies else []
 
 
 def _list(lines: list[str]) -> str:

@@ -16,9 +16,7 @@ SHEET = 12
 
 
 def class_pie(index: pd.DataFrame, finding: str = "pneumothorax") -> Figure:
-    """Two rings: the images of each class, and the share of the labelled images' pixels that are inside a
-    mask.
-    """
+    """Draw two rings: images of each class, and the share of the labelled images' pixels inside a mask."""
     figure, (left, right) = plotting.new_figure(9.5, 3.9, 1, 2)
     label = index["label"]
     counts = {finding: int((label == 1).sum()), "negative": int((label == 0).sum())}
@@ -46,7 +44,7 @@ def pixel_share(index: pd.DataFrame) -> float:
 
 
 def area_histogram(index: pd.DataFrame) -> Figure:
-    """Areas of the masks in per cent of their image, on a logarithmic axis, with their quantiles."""
+    """Draw the areas of the masks in per cent of the image, on a logarithmic axis, with quantiles."""
     positive = index[index["label"] == 1]
     pixels = positive["width"].astype("int64") * positive["height"]
     share = (100 * positive["area_px"].astype(float) / pixels).to_numpy()
@@ -60,17 +58,17 @@ def area_histogram(index: pd.DataFrame) -> Figure:
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
     axes.grid(axis="x", visible=False)
-    axes.set_ylim(0, axes.get_ylim()[1] * 1.25)  # room for the words above the bars
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.25)  # space for the labels above the bars
     for quantile, name in ((0.05, "5th percentile"), (0.5, "median"), (0.95, "95th percentile")):
         _mark(axes, float(np.quantile(share, quantile)), name)
-    axes.set_xlim(10**low, max(10**high, 3 * np.quantile(share, 0.95)))  # and beside the last line
+    axes.set_xlim(10**low, max(10**high, 3 * np.quantile(share, 0.95)))  # and to the right of the last line
     axes.set(xlabel="area of the mask, share of the image", ylabel="images")
     axes.set_title(f"Area of the finding in {len(share):,} positive images")
     return figure
 
 
 def _mark(axes: Axes, at: float, name: str) -> None:
-    """A dashed line with words at its top, on its right side."""
+    """Draw a dashed vertical line with a label at its upper right."""
     axes.axvline(at, color=plotting.INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
         f"{name}\n{at:.2g} %",
@@ -97,18 +95,18 @@ def mask_heatmap(masks: NDArray[np.uint8], rows: NDArray[np.int64] | None = None
     """How often each pixel is inside, over these rows of the masks (P, S, S) of 0 and 1; None: over all."""
     rows = np.arange(len(masks)) if rows is None else rows
     total = np.zeros(masks.shape[1:], np.int64)
-    for start in range(0, len(rows), 64):  # a block at a time, since all masks may not fit in memory
+    for start in range(0, len(rows), 64):  # in blocks: all masks may not fit in memory
         total += masks[rows[start : start + 64]].sum(axis=0, dtype=np.int64)
     figure, (axes,) = plotting.new_figure(5.6, 4.9)
     plotting.picture_axes(axes)
-    shown = axes.imshow(100 * total / len(rows), cmap=plotting.DENSITY, vmin=0)
-    figure.colorbar(shown, ax=axes, label="masks that cover the pixel, %", shrink=0.85)
+    heatmap = axes.imshow(100 * total / len(rows), cmap=plotting.DENSITY, vmin=0)
+    figure.colorbar(heatmap, ax=axes, label="masks that cover the pixel, %", shrink=0.85)
     axes.set_title(f"Where the {len(rows):,} masks lie (the patient's right is on the left)")
     return figure
 
 
 def overlay_sheet(index: pd.DataFrame, images: NDArray[np.uint8], masks: NDArray[np.uint8]) -> Figure:
-    """Positives from the smallest mask to the largest, evenly over their ranks, with the mask's outline."""
+    """Draw positive images with the outlines of their masks, at equal steps of rank from the smallest mask to the largest."""
     positive = index[index["label"] == 1].sort_values(["area_px", "image_id"])
     chosen = np.unique(np.linspace(0, len(positive) - 1, SHEET).round().astype(int))
     columns = min(4, len(chosen))

@@ -1,4 +1,4 @@
-"""Where images and their masks lie in a folder of pictures: mmsegmentation, nnU-Net, or two folders of the same names."""
+"""Detect the layout of a folder of images and mask files: mmsegmentation, nnU-Net, or two folders with the same names."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from imaging.sources.discovery import LeftOut, first, only_inner, pictures
 
 PARTS = ("train", "val", "test")
 PAIRS = (("png_images", "png_masks"), ("images", "masks"), ("image", "mask"), ("images", "labels"))
-"""Two folders of the same names; the first is Kaggle's PNG copy of SIIM-ACR by vbookshelf."""
+"""Image and mask folders with the same file names; the first is Kaggle's PNG copy of SIIM-ACR by vbookshelf."""
 KAGGLE_TABLES = ("stage_1_train_images.csv", "stage_1_test_images.csv")
 """That copy's tables: new_filename, ImageId, has_pneumo."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image: its id, its file, its part ('train', 'val', 'test'), its mask's file, and what a table says of it."""
+    """An image: id, file, subset ('train', 'val', 'test'), mask file, and label from a table."""
 
     image_id: str
     path: Path
@@ -30,7 +30,7 @@ class Picture:
 
 @dataclass
 class Found:
-    """What a layout has. rejected, skipped: input and reason, as in `imaging.sources.listing.Listing`."""
+    """Images found in a layout. rejected, skipped: input and reason, as in `imaging.sources.listing.Listing`."""
 
     layout: str
     pictures: list[Picture] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Found:
 
 
 def find(folder: Path) -> tuple[Path, Found]:
-    """The folder that has a layout (this one, or the only one within it) and what is there; ValueError when none is."""
+    """Return the folder with a known layout (this one, or its only subfolder) and its images; ValueError when there is none."""
     for root in (folder, only_inner(folder)):
         if root is None:
             continue
@@ -58,7 +58,7 @@ def find(folder: Path) -> tuple[Path, Found]:
 
 
 def _mmsegmentation(root: Path) -> Found:
-    """images/{train,val,test}, masks/{…}; where train.txt or val.txt is, its lines `train/NAME` decide."""
+    """images/{train,val,test}, masks/{…}; train.txt and val.txt, where they exist, decide by their lines `train/NAME`."""
     found = Found("mmsegmentation")
     files = {
         f"{part}/{path.stem}": path
@@ -75,7 +75,7 @@ def _mmsegmentation(root: Path) -> Found:
     parts = _lists(root, files, found)
     for key, path in files.items():
         if parts.get(key) == "unlisted":
-            found.rejected.append((str(path), "stands in neither train.txt nor val.txt nor test.txt"))
+            found.rejected.append((str(path), "not listed in train.txt, val.txt or test.txt"))
         else:
             part = parts.get(key, key.split("/")[0])
             found.pictures.append(Picture(path.stem, path, part, masks.pop(key, None)))
@@ -84,7 +84,7 @@ def _mmsegmentation(root: Path) -> Found:
 
 
 def _lists(root: Path, files: dict[str, Path], found: Found) -> dict[str, str]:
-    """Key of an image -> the list it stands in, `unlisted` for none; {} when there are no lists."""
+    """Key of an image -> the list that names it, or `unlisted`; {} without lists."""
     names = {part: first(root, [f"{part}.txt"]) for part in PARTS}
     if not (names["train"] or names["val"]):
         return {}
@@ -94,10 +94,10 @@ def _lists(root: Path, files: dict[str, Path], found: Found) -> dict[str, str]:
             key = _key(line.strip().replace("\\", "/"), files)
             if key is None:
                 if line.strip():
-                    found.rejected.append((line.strip(), f"in {part}.txt, but there is no such image"))
+                    found.rejected.append((line.strip(), f"listed in {part}.txt, but there is no such image"))
             elif parts.setdefault(key, part) != part:
-                raise ValueError(f"{root}: {key} stands in {parts[key]}.txt and in {part}.txt; keep one")
-    rest = "unlisted" if names["train"] else "train"  # without train.txt: all that the others do not name
+                raise ValueError(f"{root}: {key} is listed in {parts[key]}.txt and in {part}.txt; keep one")
+    rest = "unlisted" if names["train"] else "train"  # without train.txt: all images that no other list names
     for key in files:
         inside = key.split("/")[0]
         parts.setdefault(key, "test" if inside == "test" and not names["test"] else rest)
@@ -105,7 +105,7 @@ def _lists(root: Path, files: dict[str, Path], found: Found) -> dict[str, str]:
 
 
 def _key(line: str, files: dict[str, Path]) -> str | None:
-    """The image that a line means: `train/NAME`, with or without the file's ending."""
+    """The image that a line names: `train/NAME`, with or without extension."""
     if line in files:
         return line
     stem = line.rsplit(".", 1)[0]
@@ -113,7 +113,7 @@ def _key(line: str, files: dict[str, Path]) -> str | None:
 
 
 def _nnunet(root: Path) -> Found:
-    """imagesTr/NAME_0000.png with labelsTr/NAME.png; imagesTs with labels in labelsTs is set apart, without is the test set."""
+    """imagesTr/NAME_0000.png with labelsTr/NAME.png; imagesTs is for validation where labelsTs has labels, else the test set."""
     found = Found("nnU-Net")
     for images, labels, part in (("imagesTr", "labelsTr", "train"), ("imagesTs", "labelsTs", "val")):
         if not (root / images).is_dir():
@@ -124,7 +124,9 @@ def _nnunet(root: Path) -> Found:
         for path in _single(pictures(root / images, found.skipped), found):
             name, _, channel = path.stem.rpartition("_")
             if channel != "0000":
-                raise ValueError(f"{path}: one channel is read, its name ends in _0000; this is another one")
+                raise ValueError(
+                    f"{path}: only channel 0 is read, whose name ends in _0000; remove the other channels"
+                )
             mask = masks.pop(name, None)
             here = "test" if part == "val" and mask is None else part
             found.pictures.append(Picture(name, path, here, mask))
@@ -133,7 +135,7 @@ def _nnunet(root: Path) -> Found:
 
 
 def _pairs(root: Path, images: Path, masks: Path) -> Found:
-    """Two folders of the same names, with Kaggle's tables where they are."""
+    """Two folders with the same file names, and Kaggle's tables if present."""
     found = Found(f"{images.name} with {masks.name}")
     rows = _kaggle(root, found)
     drawn = {path.stem: path for path in _single(pictures(masks, found.skipped), found)}
@@ -146,35 +148,35 @@ def _pairs(root: Path, images: Path, masks: Path) -> Found:
 
 
 def _kaggle(root: Path, found: Found) -> dict[str, tuple[str, int | None]]:
-    """File name without its ending -> SIIM's own id, which patients.csv knows, and the label."""
+    """File name without extension -> SIIM-ACR's image id and the label."""
     rows: dict[str, tuple[str, int | None]] = {}
     for path in (root / name for name in KAGGLE_TABLES if (root / name).is_file()):
         content = read_csv(path)
         names, ids = column(content, "new_filename", path), column(content, "ImageId", path)
         for name, image_id, label in zip(names, ids, column(content, "has_pneumo", path), strict=True):
             if label not in ("0", "1"):
-                raise ValueError(f"{path}: has_pneumo of {name} is {label!r}; 0 and 1 are read")
+                raise ValueError(f"{path}: has_pneumo of {name} is {label!r}; it must be 0 or 1")
             rows[Path(name).stem] = (image_id, int(label))
     if rows:
         found.notes.append(
-            f"{len(rows):,} images take their id from {' and '.join(KAGGLE_TABLES)}; stage 1's test set has labels"
-            " and is divided like the rest."
+            f"{len(rows):,} images have their id from {' and '.join(KAGGLE_TABLES)}; stage 1's test set has labels"
+            " and is split like the rest."
         )
     return rows
 
 
 def _single(files: list[Path], found: Found) -> list[Path]:
-    """Files of one folder with a name of their own; a second `a.jpg` beside `a.png` is rejected."""
+    """Files of a folder with unique names; `a.jpg` beside `a.png` is rejected, and so is `a.png`."""
     seen = Counter(path.stem for path in files)
     doubled = [path for path in files if seen[path.stem] > 1]
     found.rejected += [
-        (str(path), f"several files are called {path.stem} here; keep one") for path in doubled
+        (str(path), f"several files are named {path.stem} in this folder; keep one") for path in doubled
     ]
     return [path for path in files if seen[path.stem] == 1]
 
 
 def _orphans(masks: Iterable[Path], found: Found) -> None:
-    """A mask that belongs to no image is most likely named by mistake, unless its image is rejected itself."""
+    """Reject masks without an image (most likely misnamed), unless the image itself was rejected."""
     known = {Path(name).stem for name, _ in found.rejected}
     found.rejected += [
         (str(path), "a mask without an image of the same name") for path in masks if path.stem not in known

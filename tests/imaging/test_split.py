@@ -107,7 +107,7 @@ def test_scheme_image_tears_patients_apart_and_says_so():
     whole = assign_folds(labelled, SplitSettings(folds=3))
     report = describe(labelled.assign(fold=whole["fold"]), SplitSettings(folds=3), KNOWN)
     assert "LEAKS" not in report
-    assert "No patient stands in two parts." in report
+    assert "No patient is in two parts." in report
     assert "| all | 500 |" in report
 
 
@@ -122,7 +122,7 @@ def test_unknown_patients_are_told(unknown, scheme):
     )
     share = "" if unknown == 500 else " for 20 of 500 images"
     assert f"**Warning: patients unknown{share}: split and intervals are by image.**" in report
-    assert "No patient stands in two parts." not in report
+    assert "No patient is in two parts." not in report
 
 
 def test_unknown_patients_are_refused_until_accepted(prepared_once, tmp_path):

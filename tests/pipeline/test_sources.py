@@ -63,7 +63,7 @@ def test_head_ct_runs_to_its_evaluation_and_an_empty_submission(head_ct: Reposit
     metrics = json.loads((head_ct.root / "reports/evaluation/metrics.json").read_text())
     assert 0 < metrics["prevalence"]["value"] < 1
     assert "haemorrhage" in (head_ct.root / "reports/data/dataset_card.md").read_text()
-    assert "No patient stands in two parts." in (head_ct.root / "reports/data/folds.md").read_text()
+    assert "No patient is in two parts." in (head_ct.root / "reports/data/folds.md").read_text()
     assert (head_ct.root / "submission.csv").read_text() == "ImageId,EncodedPixels\n"
     assert "0 studies" in (head_ct.root / "reports/summary.md").read_text()
 

@@ -41,7 +41,7 @@ def spoil(folder: Path, good: Path) -> dict[str, str]:
         "empty": "empty", "cut": "cut off", "text": "neither a DICOM", "packed": "neither a DICOM", "loop": "symbolic links",
         "gone": "a broken link", "folder": "there is no file", "pipe": "not a file", "huge": "65535 x 65535",
         "frames": "12 frames", "video": "MPEG-4", "blank": "pixel data is missing", "past": "does not fit", 
-        "float": "no whole number", "overlap": "",
+        "float": "not a whole number", "overlap": "",
     }  # fmt: skip
 
 

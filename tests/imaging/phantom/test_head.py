@@ -210,7 +210,7 @@ def test_the_phantom_goes_through_prepare_and_split(phantom, tmp_path):
     found = Prepared(tmp_path / "prepared")
     parts = found.folds.groupby(found.index.set_index("image_id")["patient_id"]).nunique()
     assert (parts == 1).all()
-    assert "No patient stands in two parts." in (tmp_path / "reports/folds.md").read_text()
+    assert "No patient is in two parts." in (tmp_path / "reports/folds.md").read_text()
 
 
 def test_the_stage_writes_the_kind_asked_for(tmp_path, monkeypatch):

@@ -116,10 +116,10 @@ def test_what_the_lists_leave_out_or_invent_is_rejected(tmp_path):
     root = mmsegmentation(tmp_path, train="AbC")
     (root / "train.txt").write_text("train/A\ntrain/b\ntrain/missing\n")
     rejected = dict(list_studies(settings(root)).rejected.itertuples(index=False))
-    assert rejected["train/missing"] == "in train.txt, but there is no such image"
-    assert "neither train.txt" in rejected[str(root / "images/train/C.png")]
+    assert rejected["train/missing"] == "listed in train.txt, but there is no such image"
+    assert "not listed in train.txt" in rejected[str(root / "images/train/C.png")]
     (root / "val.txt").write_text("train/A\n")
-    with pytest.raises(ValueError, match=r"train/A stands in train\.txt and in val\.txt"):
+    with pytest.raises(ValueError, match=r"train/A is listed in train\.txt and in val\.txt"):
         list_studies(settings(root))
 
 
@@ -158,7 +158,7 @@ def test_odd_files(tmp_path):
     assert (
         reasons["images/train/A.png"]
         == reasons["images/train/A.jpg"]
-        == "several files are called A here; keep one"
+        == "several files are named A in this folder; keep one"
     )
     assert reasons["masks/train/alone.png"] == "a mask without an image of the same name"
     assert "a second file of the id b; kept:" in reasons["images/val/b.png"]
@@ -233,7 +233,7 @@ def test_nnunets_raw_data(tmp_path):
             put(tmp_path / f"labels{part}" / f"{name}.png", mask // 255)
     assert splits(tmp_path) == {"a": "train", "b": "train", "c": "val", "d": "test"}
     put(tmp_path / "imagesTr/a_0001.png", GREY)
-    with pytest.raises(ValueError, match="one channel is read"):
+    with pytest.raises(ValueError, match="only channel 0 is read"):
         list_studies(settings(tmp_path))
 
 

@@ -144,7 +144,7 @@ def test_labels_masks_and_boxes_in_one_table(root):
     card = (root.parent / "reports/dataset_card.md").read_text()
     assert "| train | of these without a mask | 2 | 28.6% | – |" in card
     assert "| train | of these with boxes | 1 | 14.3% | – |" in card
-    assert "| test | not known | 1 |" in card
+    assert "| test | unknown | 1 |" in card
 
 
 def test_a_label_only_table_has_a_card_that_says_so(root):
