@@ -63,9 +63,9 @@ def _number(measured: dict[str, Any]) -> str:
     return f"{measured['value']:.3f}  [{measured['low']:.3f}, {measured['high']:.3f}]"
 
 
-def registered() -> str:
-    """Register the bundle in MLflow; its name there."""
-    return f"models:/{registry.NAME}/{registry.register(bundle.PATH)}, alias {registry.ALIAS}"
+def registered(parent: str) -> str:
+    """Register the bundle in MLflow, in a child of the run `parent`; its name there."""
+    return f"models:/{registry.NAME}/{registry.register(bundle.PATH, parent=parent)}, alias {registry.ALIAS}"
 
 
 def main() -> None:
@@ -88,7 +88,8 @@ def main() -> None:
     group = tracking.pipeline_run()
     if group is not None:
         group.end("FINISHED")
-        group.attempt(lambda _: print(f"Model:      {registered()}", flush=True))
+        run_id = group.run_id
+        group.attempt(lambda _: print(f"Model:      {registered(run_id)}", flush=True))
     # Printed and not written: what came from DVC's cache is said of this run, not of the result.
     print(f"\n{text}\n{provenance.describe()}", flush=True)
 

@@ -24,10 +24,10 @@ PACKAGES = ("imaging", "experiments", "classification", "segmentation", "ensembl
 """All packages of this project: the served model carries them along."""
 
 
-def register(source: str | Path, name: str = NAME, alias: str = ALIAS) -> str:
+def register(source: str | Path, name: str = NAME, alias: str = ALIAS, parent: str = "") -> str:
     """Register a bundle in MLflow's model registry and give it the alias; returns the version.
 
-    A bundle that is already registered gets the alias, and is not copied again.
+    A bundle that is already registered gets the alias, and is not copied again. parent: id of the pipeline's MLflow run.
     """
     loaded = bundle.Bundle.load(source)
     mlflow.set_tracking_uri(tracking.tracking_uri())
@@ -35,18 +35,19 @@ def register(source: str | Path, name: str = NAME, alias: str = ALIAS) -> str:
     known = [
         v for v in client.search_model_versions(f"name='{name}'") if v.tags.get("bundle") == loaded.sha256
     ]
-    number = str(known[0].version) if known else _log(loaded, name, client)
+    number = str(known[0].version) if known else _log(loaded, name, client, parent)
     client.set_registered_model_alias(name, alias, number)
     return number
 
 
-def _log(loaded: bundle.Bundle, name: str, client: MlflowClient) -> str:
+def _log(loaded: bundle.Bundle, name: str, client: MlflowClient, parent: str) -> str:
     """Log the bundle with the code that reads it, in a run that carries its metrics."""
     run_group.experiment(client)
     mlflow.set_experiment(run_group.EXPERIMENT)
     # MLflow would like an example to keep with the model: there is no radiograph that we could give away.
     warnings.filterwarnings("ignore", message=".*input example")
-    with mlflow.start_run(run_name=f"register {loaded.name}", tags={"stage": "register"}):
+    tags = {"stage": "register", **({"mlflow.parentRunId": parent} if parent else {})}
+    with mlflow.start_run(run_name=f"register {loaded.name}", tags=tags):
         mlflow.log_metrics({k: v["value"] for k, v in loaded.metrics.items() if v["value"] is not None})
         logged = mlflow.pyfunc.log_model(
             name=name,

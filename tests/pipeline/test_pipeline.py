@@ -89,6 +89,9 @@ def test_mlflow_names_stage_model_and_fold(repository: Repository) -> None:
     ]
     assert names == sorted(wanted)
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+    (whole,) = (run for run in runs if run.data.tags["stage"] == "pipeline")
+    (register,) = (run for run in runs if run.data.tags["stage"] == "register")
+    assert register.data.tags["mlflow.parentRunId"] == whole.info.run_id
 
 
 def test_the_tuned_values_reach_the_training(repository: Repository) -> None:
