@@ -38,6 +38,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is None:  # a full disk, as `write` reports it
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -89,3 +89,17 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "out"):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == [living.name, "out"]
+
+
+def test_a_full_disk_is_one_line_with_the_files_name(tmp_path: Path) -> None:
+    """The limit of a file's size stands for the disk: `write` fails in the same way, without a name."""
+    code = (
+        "import resource, numpy as np; from imaging.io import command, files; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); "
+        "noise = np.random.default_rng(0).integers(0, 255, (300, 300), np.uint8); "
+        "command.run(lambda: files.write_png('masks/a.png', noise))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "masks/a.png: File too large\n")
+    assert list((tmp_path / "masks").iterdir()) == []
