@@ -238,6 +238,12 @@ def _recalibrate(
         "`after` is cross-fitted: five groups of patients, each measured by a refit to the other four. The new bundle, refitted "
         f"to all, is `bundle/` ({new.name}); it keeps the parent's lineage and names it."
     )
+    low = made.measured["calibration_slope"]["low"]
+    if low is None or low <= 0:
+        made.recalibrated += (
+            " **Warning: the interval of the calibration slope holds 0: here the bundle's probability may say nothing, and what "
+            "recalibration gives is then little more than the prevalence.**"
+        )
 
 
 def _write(

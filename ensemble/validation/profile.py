@@ -31,6 +31,7 @@ NUMBERS = {
     "grey_sd": "contrast (SD of grey levels)",
 }
 SHARES = {"view": "view", "sex": "sex"}
+UNKNOWN = "unknown"
 NOTABLE = 0.2
 """Standardised difference, or difference of shares, from which a row is marked."""
 
@@ -72,7 +73,7 @@ def grey_levels(prepared: Prepared, rows: NDArray[np.int64]) -> tuple[Floats, Fl
 
 def shares(values: pd.Series) -> dict[str, float]:
     """Share of each value; `unknown` for none."""
-    named = values.astype(object).where(values.notna(), "").replace("", "unknown").astype(str)
+    named = values.astype(object).where(values.notna(), "").replace("", UNKNOWN).astype(str)
     return {
         str(name): round(float(share), 6)
         for name, share in named.value_counts(normalize=True).sort_index().items()
@@ -100,18 +101,22 @@ def compare(training: Mapping[str, Any], here: Mapping[str, Any]) -> pd.DataFram
     """
     rows = [_share("prevalence", training["prevalence"], here["prevalence"])]
     for name, title in SHARES.items():
-        values = sorted(set(training["shares"][name]) | set(here["shares"][name]))
-        rows += [
-            _share(
-                f"{title}: {value}",
-                training["shares"][name].get(value, 0.0),
-                here["shares"][name].get(value, 0.0),
-            )
-            for value in values
-        ]
+        sides = training["shares"][name], here["shares"][name]
+        if all(side.get(UNKNOWN, 0.0) < 1 for side in sides):
+            values = sorted(set().union(*sides) - {UNKNOWN})
+            rows += [
+                _share(f"{title}: {value}", *(_among_known(side, value) for side in sides))
+                for value in values
+            ]
+        rows.append(_share(f"{title} not known", *(side.get(UNKNOWN, 0.0) for side in sides)))
     for name, title in NUMBERS.items():
         rows.append(_number(title, training["numbers"][name], here["numbers"][name]))
     return pd.DataFrame(rows)
+
+
+def _among_known(side: Mapping[str, float], value: str) -> float:
+    """Share of a value among the images of which it is known."""
+    return side.get(value, 0.0) / (1 - side.get(UNKNOWN, 0.0))
 
 
 def _share(title: str, training: float, here: float) -> dict[str, Any]:

@@ -210,8 +210,8 @@ def leak_lines(
         ]
     found = []
     if patients:
-        found.append(f"> **{len(patients):,} patients have the id of a training patient**: {', '.join(sorted(patients)[:5])} … "
-                     "Ids of two hospitals may coincide; if these do not, leave the patients out.")  # fmt: skip
+        found.append(f"> **{len(patients):,} patients have the id of a training patient**; per_image.csv marks them. Ids of two "
+                     "hospitals may coincide; if these do not, leave the patients out.")  # fmt: skip
     if pictures and not certain:
         found.append(f"> **{pictures:,} of {images:,} pictures resemble a training picture in all but {MOST_BITS} of 256 bits**: "
                      "copies, or nearly so; per_image.csv marks them. Leave them out.")  # fmt: skip
