@@ -35,7 +35,12 @@ class Objective:
         logit, cells = output if isinstance(output, tuple) else (output, None)
         each = mixed(logit[:, 0].float(), batch["label"], self.settings.alpha, self.settings.gamma)
         if cells is not None:
-            each = each + self.settings.mask_weight * where(cells.float(), batch["mask"])
+            cell_loss = where(cells.float(), batch["mask"])
+            if (
+                "located" in batch
+            ):  # of a positive without mask or boxes nobody knows which cells are positive
+                cell_loss = cell_loss * batch["located"]
+            each = each + self.settings.mask_weight * cell_loss
         return each.mean()
 
     def evidence(self, output: Tensor, batch: Batch) -> Tensor:

@@ -16,7 +16,8 @@ from ensemble.decision.comparison import compare, submitted_at
 from ensemble.decision.decision import FOLDER as DECISIONS
 from ensemble.decision.decision import PATH, Decision
 from ensemble.decision.image_table import per_image
-from ensemble.evaluation import clinical, ledger, pictures, subgroups
+from ensemble.decision.label_only import gate_table
+from ensemble.evaluation import clinical, label_only, ledger, pictures, subgroups
 from ensemble.evaluation import report as evaluation_report
 from ensemble.evaluation.checklists import facts
 from ensemble.evaluation.checklists.fill import FILES, fill
@@ -83,21 +84,36 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
 
     table = per_image(decision, cases, found, prepared)
     draws = PatientDraws(cases.patient, settings.draws, settings.seed)
-    measured, rules = measure(table, draws, settings.bins), rules_on_holdout(decision, cases, draws)
+    measured, has_masks = measure(table, draws, settings.bins), bool(decision.masks.weights)
+    masked = cases.with_masks()
+    masked_draws = draws if masked is cases else PatientDraws(masked.patient, settings.draws, settings.seed)
+    if has_masks:
+        rules = rules_on_holdout(decision, masked, masked_draws)
+    else:
+        rules = gate_table(cases.label, table["prob"].to_numpy() >= decision.rule.least_prob(), draws)
     groups = subgroups.report(table, draws)
     points = clinical.operating_points(table, decision.operating_points, draws)
 
-    lesions, candidates = lesion_table.per_image(table, decision, found, prepared)
-    lesion_measures, behind = lesion_summary.measure(lesions, candidates, draws)
-    measured |= lesion_measures
+    lesion_frames = {}
+    if has_masks:
+        lesions, candidates = lesion_table.per_image(table[table["dice"].notna()], decision, found, prepared)
+        lesion_measures, behind = lesion_summary.measure(lesions, candidates, masked_draws)
+        measured |= lesion_measures
+        lesion_frames = {"lesions": lesions, "froc": froc(candidates)}
 
     if warning := prepared.patients.warning:
         share = prepared.patients.unknown / prepared.patients.labelled
         measured["patients_unknown"] = {"value": share, "low": None, "high": None}
     note = {"patients_unknown": {**measured["patients_unknown"], "note": warning}} if warning else {}
+    if missing := prepared.masks_missing:
+        positive = table["label"] == 1
+        share = float((positive & table["true_area"].isna()).sum() / max(int(positive.sum()), 1))
+        measured["masks_missing"] = {"value": share, "low": None, "high": None}
+        note["masks_missing"] = {**measured["masks_missing"], "note": missing}
     write_json(METRICS, {**measured, **note})
     params = {"evaluation": settings.model_dump(mode="json"), "decision": decision.model_dump(mode="json")}
-    openings = ledger.record(prepared.fingerprint, params, float(measured["kaggle_dice"]["value"] or 0.0))
+    score = measured["kaggle_dice" if has_masks else "auroc"]["value"]
+    openings = ledger.record(prepared.fingerprint, params, float(score or 0.0))
     ledger.write_count(openings)
     frames = {
         "per_image": table,
@@ -106,20 +122,22 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
         "operating_points": points,
         "predictive_values": clinical.by_prevalence(points),
         "decision_curve": clinical.net_benefit(table["label"].to_numpy(bool), table["prob"].to_numpy()),
-        "lesions": lesions,
-        "froc": froc(candidates),
+        **lesion_frames,
         **pictures.curves(table, settings.bins),
     }
     pictures.write_tables(frames, REPORT)
     pictures.pictures(table, measured, settings, REPORT)
     pictures.clinical_pictures(table, points, REPORT)
-    save(lesion_figure.draw(frames["froc"]), REPORT / "froc.png", pictures.DPI)
-    pictures.overlays(table, decision, found, prepared, settings.examples, REPORT)
     warnings = evaluation_report.split_warnings(prepared)
-    section = lesion_summary.to_markdown(lesion_measures, behind)
-    report = evaluation_report.describe(
-        measured, rules, groups, points, table, decision, warnings, openings, section
-    )
+    if has_masks:
+        save(lesion_figure.draw(frames["froc"]), REPORT / "froc.png", pictures.DPI)
+        pictures.overlays(table, decision, found, prepared, settings.examples, REPORT)
+        section = lesion_summary.to_markdown(lesion_measures, behind)
+        report = evaluation_report.describe(
+            measured, rules, groups, points, table, decision, warnings, openings, section
+        )
+    else:
+        report = label_only.describe(measured, rules, groups, points, table, decision, warnings, openings)
     write_text(REPORT / "report.md", report)
     known = facts.of_run(measured, points, table, decision, prepared, openings)
     for name in FILES:

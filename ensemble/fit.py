@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ensemble.decision import crossfit, mask_weights, operating_points, report
+from ensemble.decision import crossfit, label_only, mask_weights, operating_points, report
 from ensemble.decision.comparison import compare, submitted_at
 from ensemble.decision.decision import FOLDER as DECISIONS
 from ensemble.decision.decision import PATH, Decision
@@ -21,6 +21,7 @@ from ensemble.evidence import lineage, predictions
 from ensemble.evidence.calibration import calibration_steps
 from ensemble.evidence.evidence import Cases
 from ensemble.evidence.gather import check_subset, gather
+from ensemble.evidence.histograms import NOTHING
 from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.predictions import Predictions
 from ensemble.rules import RULES
@@ -37,6 +38,7 @@ from imaging.prepared import FOLDER, Prepared
 REPORTS = Path("reports/ensemble")
 
 
+GATE = "gate"
 LEAST = 2  # images of a kind: with fewer, nothing can be held back to check what is fitted
 
 
@@ -70,13 +72,17 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
     )
     masks, cases = fitted_on(np.ones(len(found.ids), np.bool_))
     check_both_kinds(cases)
+    if not masks.weights:
+        return fit_to_labels(cases, classifiers, fitted_on, settings, evaluation, prepared)
+    check_both_kinds(cases.with_masks(), "whose mask is known, ")
 
     decisions, losses = crossfit.fit(cases, classifiers, kinds, masks, settings)
     nested = crossfit.nested(cases, classifiers, kinds, fitted_on, settings)
-    score = {kind: nested.cases.score(level) for kind, level in nested.levels.items()}
+    masked = nested.with_masks()
+    score = {kind: masked.cases.score(level) for kind, level in masked.levels.items()}
     chosen = max(kinds, key=score.__getitem__) if settings.rule == "best" else settings.rule
-    draws = PatientDraws(cases.patient, evaluation.draws, evaluation.seed)
-    table = table_of_rules(cases, decisions, nested, chosen, draws)
+    draws = PatientDraws(masked.cases.patient, evaluation.draws, evaluation.seed)
+    table = table_of_rules(cases.with_masks(), decisions, masked, chosen, draws)
 
     fitted = {**facts(cases, prepared, table, chosen), "lineage": lineage.read(names)}
     points = nested_points(nested, chosen, settings)
@@ -85,11 +91,54 @@ def run(settings: EnsembleSettings, evaluation: EvaluationSettings, names: dict[
     for kind, other in decisions.items():  # `evaluate` compares them on the hold-out
         other.save(f"{DECISIONS}/rules/{kind}.json")
     probs = calibration_steps(nested.raw, nested.calibrated, nested.prob)
-    for path, frame in {"rules.csv": table, OUT_OF_FOLD: out_of_fold(nested, chosen)}.items():
-        with atomic(REPORTS / path) as temporary:
+    write_frames({"rules.csv": table, OUT_OF_FOLD: out_of_fold(nested, chosen)})
+    write_text(
+        REPORTS / "rules.md", report.describe(table, decision, losses, cases, probs, prepared.masks_missing)
+    )
+    save(
+        figures.search_surface(cases.with_masks(), decisions["triplet"].rule), REPORTS / "search_surface.png"
+    )
+    save(figures.reliability(cases.label, probs, evaluation.bins), REPORTS / "reliability.png")
+    return decision
+
+
+def write_frames(frames: dict[str, pd.DataFrame]) -> None:
+    """Write tables into the reports."""
+    for name, frame in frames.items():
+        with atomic(REPORTS / name) as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
-    write_text(REPORTS / "rules.md", report.describe(table, decision, losses, cases, probs))
-    save(figures.search_surface(cases, decisions["triplet"].rule), REPORTS / "search_surface.png")
+
+
+def fit_to_labels(
+    cases: Cases,
+    classifiers: list[str],
+    fitted_on: crossfit.FittedOn,
+    settings: EnsembleSettings,
+    evaluation: EvaluationSettings,
+    prepared: Prepared,
+) -> Decision:
+    """Without segmentation networks: calibration, and a gate on the probability, measured nested by balanced accuracy."""
+    settings = settings.model_copy(update={"image_score": "classifier"})  # there are no masks to stack
+    masks, _ = fitted_on(np.ones(len(cases), np.bool_))
+    decisions, losses = crossfit.fit(cases, classifiers, [GATE], masks, settings)
+    nested = crossfit.nested(cases, classifiers, [GATE], fitted_on, settings)
+    called = nested.levels[GATE] < NOTHING
+    points = operating_points.fit(nested.cases.label, nested.prob, called, settings.operating_points)
+    gate = decisions[GATE]
+    points[0] = points[0].model_copy(update={"threshold": gate.rule.least_prob()})
+    draws = PatientDraws(cases.patient, evaluation.draws, evaluation.seed)
+    table = label_only.gate_table(cases.label, called, draws)
+    fitted = {
+        **facts(cases, prepared, table, GATE),
+        "lineage": lineage.read({"classification": classifiers, "segmentation": []}),
+    }
+    decision = gate.model_copy(update={"operating_points": points, "fitted": fitted})
+    decision.save(PATH)
+    probs = calibration_steps(nested.raw, nested.calibrated, nested.prob)
+    write_frames({"rules.csv": table, OUT_OF_FOLD: out_of_fold(nested, GATE, has_masks=False)})
+    write_text(
+        REPORTS / "rules.md", label_only.describe_fit(table, decision, losses, cases, prepared.masks_missing)
+    )
     save(figures.reliability(cases.label, probs, evaluation.bins), REPORTS / "reliability.png")
     return decision
 
@@ -120,12 +169,12 @@ def mask_ensembles(found: Predictions, prepared: Prepared, settings: EnsembleSet
     return fitted_on
 
 
-def check_both_kinds(cases: Cases) -> None:
-    """A decision needs images with and without a finding."""
+def check_both_kinds(cases: Cases, kind: str = "") -> None:
+    """A decision needs images with and without a finding. kind: of images, in words."""
     positives = int(cases.label.sum())
     if min(positives, len(cases) - positives) < LEAST:
         raise ValueError(
-            f"{len(cases)} out-of-fold images, {positives} with a pneumothorax: "
+            f"{len(cases)} out-of-fold images, {kind}{positives} with a pneumothorax: "
             f"at least {LEAST} of each are needed to fit a decision"
         )
 
@@ -146,9 +195,13 @@ def table_of_rules(
     return table.assign(optimism=table["apparent"] - table["score"])
 
 
-def out_of_fold(nested: crossfit.Nested, chosen: str) -> pd.DataFrame:
-    """One row an image, predicted by a decision that was fitted without it: label, fold, probabilities, mask or none, Dice."""
+def out_of_fold(nested: crossfit.Nested, chosen: str, has_masks: bool = True) -> pd.DataFrame:
+    """One row an image, predicted by a decision that was fitted without it: label, fold, probabilities, mask or none, Dice.
+
+    The Dice is NaN of a positive whose mask is not known, and of all without segmentation networks (`has_masks` false).
+    """
     cases, level = nested.cases, nested.levels[chosen]
+    dice = np.where(cases.has_mask & has_masks, cases.dice_at(level), np.nan)
     return pd.DataFrame(
         {
             "image_id": cases.image_id,
@@ -159,7 +212,7 @@ def out_of_fold(nested: crossfit.Nested, chosen: str) -> pd.DataFrame:
             "calibrated": nested.calibrated,
             "prob": nested.prob,
             "submitted": submitted_at(level, cases),
-            "dice": cases.dice_at(level),
+            "dice": dice,
         }
     )
 

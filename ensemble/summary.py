@@ -37,14 +37,17 @@ def describe(
     what = "These are generated phantoms, not patients." if source == "phantom" else f"Source: {source}."
     lines = ["Hold-out, with 95 % intervals over patients", ""]
     lines += [f"  {name:<36} {_number(metrics[key])}" for key, name in ROWS]
-    gain = metrics["kaggle_dice"]["value"] - metrics["all_empty"]["value"]
+    score, empty = metrics["kaggle_dice"]["value"], metrics["all_empty"]["value"]
+    gain = "No masks, so no Dice." if score is None else f"{score - empty:+.4f} over the all-empty baseline."
     masks = int((studies["area_px"] > 0).sum())
     refused = int((studies["verdict"] == "refused").sum())
     if unknown := metrics.get("patients_unknown"):
         lines += ["", f"  Warning: {unknown['note']}."]
+    if missing := metrics.get("masks_missing"):
+        lines += ["", f"  Note: {missing['note']}."]
     lines += [
         "",
-        f"  {gain:+.4f} over the all-empty baseline. {what}",
+        f"  {gain} {what}",
         f"  {ledger.sentence(openings)}",
         "",
         f"Submission: submission.csv, {len(studies)} studies, {masks} with a mask, {refused} refused",

@@ -1,7 +1,8 @@
-"""Stage `encoder_transfer`: whose trained encoders the segmentation networks begin with, if any.
+"""Stage `encoder_transfer`: which segmentation networks there are, and whose trained encoders they begin with, if any.
 
 `segmentation.encoder_from` may name a classifier. This stage writes down the SHA-256 of its weights, so that training depends
-on them then, and on no classifier otherwise. Training loads them by `encoder_weights.transfer`.
+on them then, and on no classifier otherwise. Training loads them by `encoder_weights.transfer`. The list of models stands in
+predictions/segmentation too, so that this folder exists where there are none.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from imaging.io import command
 from imaging.io.config import load_section, read_yaml
 from imaging.io.files import write_json
 from segmentation.architectures.encoder_weights import PATH
+
+MODELS = "predictions/segmentation/models.json"
 
 
 def chosen(settings: SegmentationSettings, folds: list[int]) -> dict[str, dict[str, str]]:
@@ -32,6 +35,7 @@ def main() -> None:
     """The DVC stage encoder_transfer."""
     settings = load_section("segmentation", SegmentationSettings)
     write_json(PATH, chosen(settings, read_yaml()["train_folds"]))
+    write_json(MODELS, settings.models)
 
 
 if __name__ == "__main__":

@@ -62,13 +62,12 @@ def counted(arrays: Iterator[NDArray[np.uint8]], bar: tqdm) -> Iterator[NDArray[
 
 
 def out_of_fold_summary(folder: Path, prepared: Prepared) -> dict[str, float]:
-    """Metrics of the predictions at one half, at the network's size."""
+    """Metrics of the predictions at one half, at the network's size, over the images whose mask is known."""
     maps = map_archive.MapArchive(folder / "maps.zip")
     rows = prepared.rows(pd.read_parquet(folder / "ids.parquet")["image_id"])
     truth = Images(prepared, rows, maps.shape[1], None, seed=0, masks=True)
-    found = [
-        counts(torch.tensor(maps[i])[None, None] / 255, truth[i]["mask"][None]) for i in range(len(rows))
-    ]
+    known = np.flatnonzero(prepared.has_mask[rows]).tolist()
+    found = [counts(torch.tensor(maps[i])[None, None] / 255, truth[i]["mask"][None]) for i in known]
     return summary(torch.cat(found))
 
 

@@ -70,8 +70,7 @@ def build(
 
     hosts: the names by which requests may address it; uploads: folder for the files of running requests.
     """
-    author = Author(bundle.name, bundle.sha256, bundle.warning)
-    config = Config(predictor.decision, author, bundle.no_objects, bundle.domain)
+    config = Config(predictor.decision, Author(bundle.name, bundle.sha256, bundle.warning), bundle.no_objects)
     about = {
         "name": bundle.name,
         "phantoms": bundle.source == "phantom",

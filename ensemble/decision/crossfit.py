@@ -19,6 +19,7 @@ from ensemble.evidence.evidence import Cases, Evidence, concatenate
 from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.probability import ensemble_probability, learn_weights
 from ensemble.rules import RULES
+from ensemble.rules.gate import Gate
 from experiments.settings.decision import EnsembleSettings, Space
 from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.nested_score import patient_groups
@@ -41,6 +42,19 @@ class Nested:
     calibrated: Floats
     prob: Floats
 
+    def with_masks(self) -> Nested:
+        """Of the images whose mask is known."""
+        known = self.cases.has_mask
+        if known.all():
+            return self
+        parts = {name: getattr(self, name)[known] for name in ("raw", "calibrated", "prob")}
+        return Nested(
+            cases=self.cases.with_masks(),
+            levels={kind: level[known] for kind, level in self.levels.items()},
+            skipped={kind: those[known] for kind, those in self.skipped.items()},
+            **parts,
+        )
+
 
 def reweighted(cases: Cases, weights: Floats, space: Space = "logit") -> Cases:
     """The same images under another classifier ensemble."""
@@ -53,17 +67,23 @@ def fit(
 ) -> tuple[dict[str, Decision], dict[str, float]]:
     """A decision for each kind of rule, all with the same probability; and the cross-fitted log loss of each probability tried.
 
-    names: the classifiers, in the order of the columns of `cases.evidence.members`.
+    names: the classifiers, in the order of the columns of `cases.evidence.members`. Probabilities are fitted to all labels, rules
+    to the images whose mask is known. Without mask models every rule is a gate fitted to the labels.
     """
     weights = _classifier_weights(cases, settings)
     cases = reweighted(cases, weights, settings.classifier_average)
     group = probability.groups(cases)
     model, prob, losses = probability.fit(cases, group, settings)
     seen = cases.with_prob(prob)
+    has_masks = bool(masks.weights)
+    masked, masked_group = seen.with_masks(), group[seen.has_mask]
     decisions = {}
     for kind in kinds:
-        rule: Any = RULES[kind].fit(seen, settings.reference_pixels)
-        level = rule.thresholds(seen.evidence)
+        rule: Any = (
+            RULES[kind].fit(masked, settings.reference_pixels) if has_masks else Gate.fit_to_labels(seen)
+        )
+        level = rule.thresholds(masked.evidence)
+        cascaded = settings.cascade and has_masks
         decisions[kind] = Decision(
             classifiers=dict(zip(names, map(float, weights), strict=True)),
             classifier_average=settings.classifier_average,
@@ -71,7 +91,7 @@ def fit(
             probability=model,
             calibrator=_calibrator(cases, model),
             rule=rule,
-            floor=cascade.fit_floor(seen, level, group, settings.cascade_cost) if settings.cascade else 0.0,
+            floor=cascade.fit_floor(masked, level, masked_group, settings.cascade_cost) if cascaded else 0.0,
             post_processing=post_processing_of(settings),
         )
     return decisions, losses

@@ -18,14 +18,19 @@ from imaging.prepared import Prepared
 
 
 def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Prepared) -> pd.DataFrame:
-    """One row an image: its facts, its probabilities, what was submitted, and its Dice."""
+    """One row an image: its facts, its probabilities, what was submitted, and its Dice.
+
+    `dice`, `iou`, `true_area` and `true_share` are NaN where they do not exist: of a positive whose mask is not known, and of all
+    images without segmentation networks. `box_hit`, where there are boxes: whether the map's highest pixel lies in one.
+    """
     level, prob = crossfit.apply(decision, cases)
     rows = prepared.index.iloc[prepared.rows(cases.image_id)].reset_index(drop=True)
     predicted = cases.evidence.above[np.arange(len(cases)), level].astype(np.int64)
     dice = cases.dice_at(level)
     if not decision.post_processing.idle:
         predicted, dice = post_processed(decision, level, predicted, dice, cases, found, prepared)
-    return pd.DataFrame(
+    has_dice = cases.has_mask & bool(decision.masks.weights)
+    table = pd.DataFrame(
         {
             "image_id": cases.image_id,
             "patient_id": cases.patient,
@@ -48,6 +53,25 @@ def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Pr
             "iou": metrics.iou_of_dice(dice),
         }
     )
+    if not has_dice.all():
+        table.loc[~cases.has_mask, ["true_area", "true_share"]] = np.nan
+        table.loc[~has_dice, ["dice", "iou"]] = np.nan
+    boxes = prepared.boxes[prepared.boxes.index.isin(cases.image_id)]
+    if len(boxes) and decision.masks.weights:
+        table["box_hit"] = box_hits(boxes, decision, found, prepared).reindex(table["image_id"]).to_numpy()
+    return table
+
+
+def box_hits(boxes: pd.Series, decision: Decision, found: Predictions, prepared: Prepared) -> pd.Series:
+    """image id -> 1.0 if the highest pixel of its map lies in one of its boxes, else 0.0 (the pointing game, Zhang 2018); an
+    empty map hits nothing. boxes: image id -> their area as a run-length code.
+    """
+    hits = {}
+    for image_id, pixels, _ in original_maps(found, decision.masks, prepared, set(boxes.index)):
+        highest = np.unravel_index(np.argmax(pixels), pixels.shape)
+        inside = rle.decode(boxes[image_id], pixels.shape)
+        hits[image_id] = float(pixels.any() and inside[highest])
+    return pd.Series(hits, dtype=float)
 
 
 def post_processed(
@@ -71,5 +95,6 @@ def post_processed(
         i = place[image_id]
         mask = decision.post_processing(pixels >= level[i])
         predicted[i] = np.count_nonzero(mask)
-        dice[i] = metrics.kaggle_dice(mask, rle.decode(truth[image_id], pixels.shape))
+        if image_id in truth.index:
+            dice[i] = metrics.kaggle_dice(mask, rle.decode(truth[image_id], pixels.shape))
     return predicted, dice

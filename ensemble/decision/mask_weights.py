@@ -70,7 +70,8 @@ def fit(
 def positives(predictions: Predictions, prepared: Prepared) -> Iterator[tuple[str, Maps, Bools]]:
     """(image id, maps, truth bool (S, S) at the largest map's size) of the positive images that have any truth there."""
     side = max(masks.maps.shape[1] for masks in predictions.segmentation.values())
-    labelled = prepared.index.set_index("image_id")["label"]
+    known = prepared.index["label"].where(prepared.has_mask)
+    labelled = dict(zip(prepared.index["image_id"], known.fillna(0), strict=True))
     for image_id, maps in tqdm(maps_of_images(predictions), "ensemble", len(predictions.ids), disable=None):
         if labelled[image_id] == 1:
             mask = prepared.mask(int(prepared.rows([image_id])[0])) * np.uint8(255)

@@ -15,13 +15,19 @@ from experiments.statistics.arrays import Floats
 
 
 def describe(
-    table: pd.DataFrame, decision: Decision, losses: dict[str, float], cases: Cases, probs: dict[str, Floats]
+    table: pd.DataFrame,
+    decision: Decision,
+    losses: dict[str, float],
+    cases: Cases,
+    probs: dict[str, Floats],
+    masks_missing: str = "",
 ) -> str:
     """The report: how the rules compare, which probability was chosen, what the decision says."""
     parts = len(np.unique(groups(cases)))
     lines = [
         "# Decision rules, compared out of fold",
         "",
+        *([f"> **Note: {masks_missing}.**", ""] if masks_missing else []),
         f"{len(cases):,} images of {len(set(cases.patient)):,} patients, {int(cases.label.sum()):,} with a pneumothorax. "
         f"Every score is nested: for each of {parts} parts of the patients, ensemble weights, calibration and rule were "
         "fitted on the others. Intervals: 95 %, drawn over patients; `against` is the paired difference on the same draws. "
@@ -45,7 +51,7 @@ def describe(
         "",
         "Thresholds on the calibrated probability, fixed on nested out-of-fold predictions.",
         "",
-        *_points(decision),
+        *points_table(decision),
     ]
     return "\n".join(lines) + "\n"
 
@@ -102,7 +108,7 @@ def _decision(decision: Decision, cases: Cases) -> list[str]:
     return lines
 
 
-def _points(decision: Decision) -> list[str]:
+def points_table(decision: Decision) -> list[str]:
     """The operating points as a table."""
     lines = ["| operating point | flagged if | sensitivity | specificity |", "|---|---|---|---|"]
     for point in decision.operating_points:

@@ -25,18 +25,25 @@ ROWS = {"_classifier": "raw", "_calibrated": "calibrated", "": "prob"}
 
 
 def measure(table: pd.DataFrame, draws: PatientDraws, bins: int, rows: Mapping[str, str] = ROWS) -> Measured:
-    """All measures from the table of images; `rows`: of which probabilities."""
-    label, dice, iou = table["label"].to_numpy(bool), table["dice"].to_numpy(), table["iou"].to_numpy()
-    everything = np.ones(len(label), bool)
+    """All measures from the table of images; `rows`: of which probabilities.
+
+    Measures of masks are of the images that have a `dice`, those whose mask is known; of the others it is NaN.
+    """
+    label, everything = table["label"].to_numpy(bool), np.ones(len(table), bool)
+    dice, iou = table["dice"].to_numpy(np.float64), table["iou"].to_numpy(np.float64)
+    masked = ~np.isnan(dice)
     measured = {
-        "kaggle_dice": mean_of(dice, everything, draws),
-        "tnr": mean_of(dice, ~label, draws),
-        "dice_positive": mean_of(dice, label, draws),
+        "kaggle_dice": mean_of(dice, masked, draws),
+        "tnr": mean_of(dice, ~label & masked, draws),
+        "dice_positive": mean_of(dice, label & masked, draws),
         "prevalence": mean_of(label.astype(float), everything, draws),
-        "all_empty": mean_of((~label).astype(float), everything, draws),
-        "iou_positive": mean_of(iou, label, draws),
+        "all_empty": mean_of((~label).astype(float), masked, draws),
+        "iou_positive": mean_of(iou, label & masked, draws),
         **dataset_level(table, draws),
     }
+    if "box_hit" in table:
+        boxed = table["box_hit"].notna().to_numpy(bool)
+        measured["box_hit_rate"] = mean_of(table["box_hit"].to_numpy(np.float64), boxed, draws)
     patient = table["patient_id"].to_numpy()
     for suffix, column in rows.items():
         prob = table[column].to_numpy(np.float64)
@@ -52,7 +59,10 @@ def measure(table: pd.DataFrame, draws: PatientDraws, bins: int, rows: Mapping[s
 
 def mean_of(values: Floats, inside: Bools, draws: PatientDraws) -> Measure:
     """Mean in [0, 1] of the images `inside`, with Wilson's interval at the effective number of images."""
-    value = math.fsum(values[inside]) / inside.sum() if inside.any() else math.nan
+    if not inside.any():
+        return as_measure(math.nan, math.nan, math.nan)
+    values = np.where(inside, values, 0.0)
+    value = math.fsum(values[inside]) / inside.sum()
     patients = draws.patients(inside)
     error = intervals.standard_error(draws.ratio(values * inside, inside), patients)
     return as_measure(value, *intervals.score_interval(value, error, patients))
@@ -81,8 +91,12 @@ def dataset_level(table: pd.DataFrame, draws: PatientDraws) -> Measured:
     """mIoU and mDice as in mmsegmentation's IoUMetric: pixels of all images pooled, then the mean over background and finding.
 
     Large lesions weigh most; a missed small one hardly counts."""
+    masked = table["dice"].notna().to_numpy(bool)
+    table = table.assign(dice=table["dice"].fillna(0.0), true_area=table["true_area"].fillna(0))
+    if not masked.any():
+        return dict.fromkeys(("miou", "mdice"), as_measure(math.nan, math.nan, math.nan))
     predicted, true, pixels = (
-        table[name].to_numpy(np.float64) for name in ("predicted_area", "true_area", "pixels")
+        table[name].to_numpy(np.float64) * masked for name in ("predicted_area", "true_area", "pixels")
     )
     both = np.rint(table["dice"].to_numpy() * (predicted + true) / 2)
     union = predicted + true - both
@@ -90,7 +104,7 @@ def dataset_level(table: pd.DataFrame, draws: PatientDraws) -> Measured:
         "miou": [(both, union), (pixels - union, pixels - both)],
         "mdice": [(2 * both, predicted + true), (2 * (pixels - union), 2 * pixels - predicted - true)],
     }
-    measured, patients = {}, draws.patients()
+    measured, patients = {}, draws.patients(masked)
     for name, of in classes.items():
         value = float(np.mean([part.sum() / whole.sum() if whole.any() else np.nan for part, whole in of]))
         samples = np.mean([draws.ratio(part, whole) for part, whole in of], axis=0)

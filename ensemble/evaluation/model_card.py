@@ -27,12 +27,17 @@ else; its predictions for a real radiograph mean nothing.""",
     "siim": """Trained on SIIM-ACR Pneumothorax: frontal chest radiographs of one American hospital (NIH ChestX-ray14), 8 bits,
 outlined by radiologists of SIIM, ACR and STR. The data's own terms hold for what is made of it.""",
 }
+WITH_MASKS = """\
+An ensemble of classifiers says how probable a pneumothorax is, an ensemble of U-Nets where it would be, and a fitted decision
+whether to draw it."""
+WITHOUT_MASKS = """\
+An ensemble of classifiers says how probable a pneumothorax is, and a fitted gate whether to call it. **No masks: it
+was trained on image-level labels, draws no mask and cannot say where a pneumothorax is.**"""
 CARD = """{front_matter}
 
 # Pneumothorax on chest radiographs ({source})
 
-An ensemble of classifiers says how probable a pneumothorax is, an ensemble of U-Nets where it would be, and a fitted decision
-whether to draw it. {about}
+{what} {about}
 
 **For research. Not for diagnosis, not a medical device.**
 
@@ -114,6 +119,7 @@ def write(decision: Decision) -> str:
     return CARD.format(
         front_matter=_front_matter(source, measured),
         source=source,
+        what=WITH_MASKS if decision.masks.weights else WITHOUT_MASKS,
         about=ABOUT.get(source, f"Trained on data of the kind `{source}`."),
         **{name.lower(): section(data, name) for name in ("Classes", "Masks", "Patients")},
         scheme=scheme,

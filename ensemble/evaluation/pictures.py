@@ -84,7 +84,7 @@ def overlays(
     folder: Path,
 ) -> None:
     """Sheets of radiographs with the annotated and the submitted outline."""
-    chosen = overlay_sheets.choose(table, examples)
+    chosen = overlay_sheets.choose(table[table["dice"].notna()], examples)
     wanted = {image_id for sheet in chosen.values() for ids in sheet.values() for image_id in ids}
     rows = table[table["image_id"].isin(wanted)].set_index("image_id")
     pictures, truth = {}, prepared.truth[prepared.truth.index.isin(wanted)]

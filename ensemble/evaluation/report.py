@@ -35,6 +35,7 @@ NAMES = {
     "mdice": "mDice over all pixels (as mmsegmentation)",
 }
 """Measures of the masks, in the report's order."""
+BOX_HIT = "box hit rate: images whose map is highest inside a box (pointing game)"
 
 LESION_NAMES = {
     "surface_dice_2mm": "surface Dice at 2 mm",
@@ -76,6 +77,10 @@ def name_of(key: str) -> str:
     """A measure's name in words, with the probability that it measures."""
     if key == "patients_unknown":
         return "share of images whose patient is unknown"
+    if key == "masks_missing":
+        return "share of positive images without a mask"
+    if key == "box_hit_rate":
+        return BOX_HIT
     if key in NAMES or key in LESION_NAMES:
         return {**NAMES, **LESION_NAMES}[key]
     suffix = (
@@ -105,8 +110,9 @@ LEAKS = (
 def split_warnings(prepared: Prepared) -> list[str]:
     """What every report says of a split that shares patients, or whose patients are unknown; [] for any other."""
     leaks = [LEAKS.format(shared=prepared.shared_patients)] if prepared.shared_patients else []
-    unknown = prepared.patients.warning
-    return leaks + ([f"> **Warning: {unknown}.**"] if unknown else [])
+    unknown, missing = prepared.patients.warning, prepared.masks_missing
+    notes = [f"> **Warning: {unknown}.**"] if unknown else []
+    return leaks + notes + ([f"> **Note: {missing}.**"] if missing else [])
 
 
 def in_words(measure: Mapping[str, float | None]) -> str:
@@ -155,6 +161,11 @@ def describe(
             f"| {name} | {in_words(measured[key])} | {_images_of(key, table):,} |"
             for key, name in NAMES.items()
         ],
+        *(
+            [f"| {BOX_HIT} | {in_words(measured['box_hit_rate'])} | {table['box_hit'].notna().sum():,} |"]
+            if "box_hit_rate" in measured
+            else []
+        ),
         "",
         _identity(value),
         "",
@@ -202,12 +213,14 @@ def describe(
 
 def _images_of(key: str, table: pd.DataFrame) -> int:
     """Number of images behind a measure of the masks."""
-    positives = int(table["label"].sum())
+    masked = table[table["dice"].notna()]
+    positives = int(masked["label"].sum())
     return {
-        "tnr": len(table) - positives,
+        "tnr": len(masked) - positives,
         "dice_positive": positives,
         "iou_positive": positives,
-    }.get(key, len(table))
+        "prevalence": len(table),
+    }.get(key, len(masked))
 
 
 def _which(decision: Decision) -> str:
@@ -232,7 +245,7 @@ def _identity(value: Mapping[str, float | None]) -> str:
     """The score taken apart."""
     if value["tnr"] is None or value["dice_positive"] is None:
         return "All images are of one kind: the score has one part only."
-    pi = value["prevalence"] or 0.0
+    pi = 1 - (value["all_empty"] or 0.0)  # among the images whose mask is known
     return (
         f"score = (1 − π)·TNR + π·D⁺ = {1 - pi:.3f} × {value['tnr']:.3f} + {pi:.3f} × "
         f"{value['dice_positive']:.3f} = **{value['kaggle_dice']:.4f}**; submitting nothing scores {value['all_empty']:.4f}."

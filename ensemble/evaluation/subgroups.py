@@ -38,7 +38,7 @@ def area_quarter(table: pd.DataFrame) -> pd.Series:
     """Quarter of the positive images by their lesion's share of the image, smallest first; others have none."""
     positive = table["label"] == 1
     rank = table["true_share"].where(positive).rank(method="first")  # NaN where there is no lesion
-    quarter = np.ceil(rank / max(int(positive.sum()), 1) * 4)
+    quarter = np.ceil(rank / max(int(rank.notna().sum()), 1) * 4)
     return pd.Series([QUARTERS.get(k, NO_LESION) for k in quarter], index=table.index)
 
 
@@ -61,16 +61,19 @@ def _row(table: pd.DataFrame, inside: Bools, draws: PatientDraws) -> dict[str, f
     dice, images, positives = table["dice"].to_numpy(), int(inside.sum()), int((label & inside).sum())
     if images < SMALLEST:
         return {"images": images, "positives": positives}
-    result, score = breakdown(dice[inside], label[inside]), mean_of(dice, inside, draws)
-    row: dict[str, float | None] = {
-        "images": images,
-        "positives": positives,
-        "score": score["value"],
-        "low": score["low"],
-        "high": score["high"],
-        "tnr": result.tnr,
-        "dice_positive": result.dice_positive,
-    }
+    row: dict[str, float | None] = {"images": images, "positives": positives}
+    masked = inside & ~np.isnan(dice)
+    if masked.any():
+        result, score = breakdown(dice[masked], label[masked]), mean_of(dice, masked, draws)
+        row |= {
+            "score": score["value"],
+            "low": score["low"],
+            "high": score["high"],
+            "tnr": result.tnr,
+            "dice_positive": result.dice_positive,
+        }
+    else:
+        row |= dict.fromkeys(("score", "low", "high", "tnr", "dice_positive"), np.nan)
     return row | _ranking(label, prob, inside, draws)
 
 

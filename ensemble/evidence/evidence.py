@@ -83,13 +83,15 @@ class Cases:
     """Evidence of N labelled images with their truth.
 
     hit: (N, 257) pixels inside the truth at or above each level (hit[:, 0] is the truth's area); fold: (N,)
-    which fold model predicted it; patient: (N,) whose image it is; image_id: (N,)."""
+    which fold model predicted it; patient: (N,) whose image it is; image_id: (N,); unmasked: (N,) positives whose
+    mask is not known, of which `hit` and every Dice mean nothing (None: there are none)."""
 
     evidence: Evidence
     hit: Counts
     fold: Ints
     patient: NDArray[Any]
     image_id: NDArray[Any]
+    unmasked: Bools | None = None
 
     def __post_init__(self) -> None:
         n = len(self.evidence)
@@ -103,12 +105,22 @@ class Cases:
     @property
     def label(self) -> Bools:
         """Whether there is a pneumothorax."""
-        return self.hit[:, 0] > 0
+        return self.hit[:, 0] > 0 if self.unmasked is None else (self.hit[:, 0] > 0) | self.unmasked
+
+    @property
+    def has_mask(self) -> Bools:
+        """Whether each image's mask is known; that of a negative is empty."""
+        return np.ones(len(self), np.bool_) if self.unmasked is None else ~self.unmasked
+
+    def with_masks(self) -> Cases:
+        """The images whose mask is known: those of which there is a Dice."""
+        return self if self.unmasked is None else replace(self.take(~self.unmasked), unmasked=None)
 
     def take(self, rows: Any) -> Cases:
         """Some of the images."""
         rest = {name: getattr(self, name)[rows] for name in ("hit", "fold", "patient", "image_id")}
-        return Cases(evidence=self.evidence.take(rows), **rest)
+        unmasked = None if self.unmasked is None else self.unmasked[rows]
+        return Cases(evidence=self.evidence.take(rows), unmasked=unmasked, **rest)
 
     def with_prob(self, prob: Floats) -> Cases:
         """The same images under another probability."""
@@ -155,4 +167,7 @@ def concatenate(parts: list[Cases]) -> Cases:
         name: np.concatenate([getattr(p, name) for p in parts])
         for name in ("hit", "fold", "patient", "image_id")
     }
-    return Cases(evidence=evidence, **rest)
+    unmasked = (
+        None if all(p.unmasked is None for p in parts) else np.concatenate([~p.has_mask for p in parts])
+    )
+    return Cases(evidence=evidence, unmasked=unmasked, **rest)

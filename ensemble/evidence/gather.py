@@ -83,19 +83,21 @@ def gather(
     def count(item: tuple[str, Maps]) -> tuple[tuple[Counts, Counts], float]:
         image_id, maps = item
         level, agreed = masks.combine(maps)
-        return counts(resized(level, shape[image_id]), truth[image_id]), agreed
+        return counts(resized(level, shape[image_id]), truth.get(image_id, rle.EMPTY)), agreed
 
     counted = ordered_map(count, maps_of_images(predictions), cores())
     for i, (found, agreed) in enumerate(tqdm(counted, what, len(ids), disable=None)):
         (totals[i], hits[i]), agreement[i] = found, agreed
     evidence = Evidence(prob=raw, raw=raw, members=members, above=totals, agreement=agreement)
-    rows = prepared.index.iloc[prepared.rows(ids)]
+    places = prepared.rows(ids)
+    rows, known = prepared.index.iloc[places], prepared.has_mask[places]
     return Cases(
         evidence=evidence,
         hit=hits,
         fold=_fold_of(predictions),
         patient=rows["patient_id"].to_numpy(),
         image_id=np.array(ids, dtype=object),
+        unmasked=None if known.all() else ~known,
     )
 
 

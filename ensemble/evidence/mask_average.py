@@ -35,13 +35,15 @@ class MaskEnsemble(Settings):
 
     average: Literal["probability", "logit", "centred"] = "probability"
     """What is averaged."""
-    weights: dict[str, float] = Field(min_length=1)
-    """Weight of each model; they add up to 1."""
+    weights: dict[str, float]
+    """Weight of each model; they add up to 1. None: there is no segmentation, and every map is empty."""
     best_levels: dict[str, dict[int, int]] = Field(default_factory=dict)
     """Of each model's folds the best level on its out-of-fold images; `centred` needs them."""
 
     @model_validator(mode="after")
     def _whole(self) -> MaskEnsemble:
+        if not self.weights:
+            return self
         if min(self.weights.values()) < 0 or abs(sum(self.weights.values()) - 1) > 1e-6:
             raise ValueError(f"weights {self.weights} must not be negative and add up to 1")
         missing = sorted(set(self.weights) - set(self.best_levels)) if self.average == "centred" else []
@@ -59,6 +61,8 @@ class MaskEnsemble(Settings):
 
         Any subset of the folds may be given (out-of-fold predictions have one), but every model must be
         there."""
+        if not self.weights:
+            return np.zeros((1, 1), np.uint8), 1.0
         missing = sorted(set(self.weights) - set(maps))
         if missing:
             raise ValueError(

@@ -46,7 +46,12 @@ def model_names(stage: str, params: str | Path = "params.yaml") -> list[str]:
     """Names of a stage's models from the params file; ValueError when they are not a list of different
     names."""
     names = read_yaml(params).get(stage, {}).get("models")
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+    empty = stage == STAGES[1] and names == []  # data without masks
+    if (
+        not isinstance(names, list)
+        or not (names or empty)
+        or not all(isinstance(name, str) for name in names)
+    ):
         raise ValueError(f"{params}: `{stage}.models` must be a list of names, found {names!r}")
     if len(set(names)) < len(names):
         raise ValueError(f"{params}: `{stage}.models` names a model twice: {', '.join(names)}")

@@ -7,8 +7,10 @@ from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field
+from sklearn.metrics import roc_curve
 
 from ensemble.evidence.evidence import Cases, Evidence
+from ensemble.evidence.histograms import NOTHING
 from ensemble.rules.base import LEVEL_RADIUS, Rule, cut_where, mean_score
 from experiments.statistics.arrays import Ints
 from experiments.statistics.search_surface import choose
@@ -33,6 +35,14 @@ class Gate(Rule):
         """All cuts at 256 quantiles with all levels, exactly; from the smoothed search surface."""
         cut, level = _search(cases)
         return cls(cut=cut, level=level)
+
+    @classmethod
+    def fit_to_labels(cls, cases: Cases) -> Self:
+        """The cut of highest balanced accuracy (Youden 1950), for data without masks; the level is then of no account."""
+        fpr, tpr, value = roc_curve(cases.label, cases.evidence.prob, drop_intermediate=False)
+        best = int(np.argmax(np.round(tpr - fpr, 12)))
+        below = float(value[best + 1]) if best + 1 < len(value) else 0.0
+        return cls(cut=(min(float(value[best]), 1.0) + below) / 2, level=NOTHING - 1)
 
     def thresholds(self, evidence: Evidence) -> Ints:
         """See Rule."""

@@ -44,6 +44,10 @@ class Params(Settings):
                         f"{stage}.image_size {size} of {name} is above data.image_size {self.data.image_size}; "
                         "prepare larger images or train on smaller ones"
                     )
+        if self.tune_segmentation.trials and not self.segmentation.models:
+            raise ValueError(
+                f"tune_segmentation.trials {self.tune_segmentation.trials} with segmentation.models []: set it to 0"
+            )
         for stage, study, settings in (
             ("classification", self.tune_classification, self.classification),
             ("segmentation", self.tune_segmentation, self.segmentation),
@@ -51,6 +55,8 @@ class Params(Settings):
             strangers = sorted((set(study.space) | set(study.overrides)) - set(type(settings).model_fields))
             if strangers:
                 raise ValueError(f"tune_{stage} names {', '.join(strangers)}, which {stage} does not have")
+            if not settings.models:
+                continue
             if study.trials and study.fold not in self.train_folds:
                 raise ValueError(
                     f"tune_{stage}.fold {study.fold} is not among train_folds {self.train_folds}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,8 @@ PROCESSES = ("devices", "nodes", "strategy", "data_on_device")
 class TrainingSettings(Settings):
     """What the two trained stages have in common."""
 
+    needs_masks: ClassVar[bool] = False
+    """Whether training and validation take only images whose mask is known."""
     models: list[str] = Field(min_length=1)
     """Names of the ensemble's members; each is trained on every fold. A name is a folder name."""
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -206,7 +208,8 @@ class ClassificationSettings(TrainingSettings):
     """Any timm model name."""
     head: Literal["plain", "localising"] = "plain"
     """`plain`: timm's own pooling and linear layer. `localising`: a logit for each cell of the last map, trained with
-    the masks and pooled by log-sum-exp (Wang 2017); learns from fewer images, convolutional architectures only."""
+    the masks, or boxes where there is no mask, and pooled by log-sum-exp (Wang 2017); learns from fewer images,
+    convolutional architectures only."""
     mask_weight: float = Field(default=1.0, ge=0)
     """Weight of the cells' loss; with head localising alone."""
     output_stride: Literal[8, 16, 32] = 32
@@ -223,6 +226,10 @@ class ClassificationSettings(TrainingSettings):
 class SegmentationSettings(TrainingSettings):
     """Where is it? An encoder-decoder; loss = alpha * focal(gamma) - log(dice), both per image, or a sum of others."""
 
+    needs_masks: ClassVar[bool] = True
+    models: list[str]
+    """Names of the ensemble's members; []: no segmentation, for data without masks. Then the decision is a gate on the
+    classifier's probability, and reports say that there are no masks."""
     architecture: Architecture = "unet"
     """segmentation-models-pytorch's Unet, UnetPlusPlus, FPN, DeepLabV3Plus; a small plain U-Net; the U-Net of 2015;
     mmsegmentation's UNet-S5-D16 with FCN head; Double U-Net (Jha 2020)."""

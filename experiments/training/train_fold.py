@@ -48,10 +48,27 @@ def arguments(stage: str) -> tuple[str, int]:
     return given.model, given.fold
 
 
-def training_rows(prepared: Prepared, fold: int) -> NDArray[np.int64]:
-    """Rows of all folds but this one and the hold-out, sorted."""
+def training_rows(prepared: Prepared, fold: int, masks: bool = False) -> NDArray[np.int64]:
+    """Rows of all folds but this one and the hold-out, sorted; with `masks` those whose mask is known, of which some must be
+    positive.
+    """
     inside = ~prepared.folds.isin([str(fold), "holdout"])
-    return np.sort(prepared.rows(prepared.folds.index[inside]))
+    rows = np.sort(prepared.rows(prepared.folds.index[inside]))
+    if not masks:
+        return rows
+    rows = rows[prepared.has_mask[rows]]
+    if not (prepared.index["label"].iloc[rows] == 1).any():
+        raise ValueError(
+            f"fold {fold}: no positive image with a mask to train on, so that no segmentation network can be trained;"
+            " set segmentation.models to [] (docs/sources.md)"
+        )
+    return rows
+
+
+def validation_rows(prepared: Prepared, fold: int, masks: bool = False) -> NDArray[np.int64]:
+    """The fold's own rows; with `masks` those whose mask is known."""
+    rows = prepared.fold_rows(fold)
+    return rows[prepared.has_mask[rows]] if masks else rows
 
 
 def code_of(stage: str) -> list[str]:
@@ -66,13 +83,22 @@ def code_of(stage: str) -> list[str]:
 def datasets(
     prepared: Prepared, fold: int, settings: TrainingSettings, share: float = 1.0
 ) -> tuple[Images, Images]:
-    """Augmented training images of all other folds, or a random share of them, and the fold's own as they are."""
-    rows = training_rows(prepared, fold)
+    """Augmented training images of all other folds, or a random share of them, and the fold's own as they are.
+
+    A stage that needs masks gets the images whose mask is known.
+    """
+    rows = training_rows(prepared, fold, settings.needs_masks)
     rows = np.sort(np.random.default_rng(settings.seed).permutation(rows)[: round(share * len(rows))])
     change = augment.build(settings.augment, settings.image_size)
     return (
         Images(prepared, rows, settings.image_size, change, seed=settings.seed),
-        Images(prepared, prepared.fold_rows(fold), settings.image_size, None, seed=settings.seed),
+        Images(
+            prepared,
+            validation_rows(prepared, fold, settings.needs_masks),
+            settings.image_size,
+            None,
+            seed=settings.seed,
+        ),
     )
 
 

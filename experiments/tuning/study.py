@@ -60,7 +60,7 @@ class Proxy(Generic[T]):
         self.stage, self.section, self.study = stage, section, study
         self.build, self.objective = build, objective
         self.prepared = Prepared()
-        rows = self.prepared.fold_rows(study.fold)
+        rows = train_fold.validation_rows(self.prepared, study.fold, section.needs_masks)
         table = self.prepared.index.iloc[rows]
         self.groups = patient_groups(table["patient_id"].to_numpy())
         self.all_empty = float((table["label"] == 0).mean())

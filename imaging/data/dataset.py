@@ -26,8 +26,9 @@ Batch = dict[str, torch.Tensor]
 
 
 class Images(Dataset[dict[str, Any]]):
-    """Items are {"image": uint8 (1, s, s), "mask": uint8 0/1 (1, s, s), "label": float32, "row": int64}, batches the same with
-    (B, …), made whole by `__getitems__`: give `collate_fn=as_it_is` to a DataLoader.
+    """Items are {"image": uint8 (1, s, s), "mask": uint8 0/1 (1, s, s), "label": float32, "row": int64}, and where some images'
+    findings have no known place "located": float32 1 or 0 (with 0 the mask means nothing); batches the same with (B, …), made
+    whole by `__getitems__`: give `collate_fn=as_it_is` to a DataLoader.
 
     rows: which rows of `prepared`. size: side s of the items, at most the prepared one. augment: from
     `augment.build(settings, size)` or None; of a Fused one a batch holds what is drawn, for `fused.apply`. masks: leave the mask
@@ -55,6 +56,8 @@ class Images(Dataset[dict[str, Any]]):
         self.labels: NDArray[np.float32] = prepared.index["label"].to_numpy(np.float32, na_value=np.nan)[
             self.rows
         ]
+        located = prepared.is_located[self.rows] | ~np.isfinite(self.labels)
+        self.located = None if located.all() or not masks else located.astype(np.float32)
         # In shared memory, since workers that persist have copied this object before the second epoch begins.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
@@ -77,6 +80,8 @@ class Images(Dataset[dict[str, Any]]):
         turns, places = np.divmod(np.asarray(positions, np.int64), len(self))
         rows = self.rows[places]
         batch = {"label": torch.from_numpy(self.labels[places]), "row": torch.from_numpy(rows)}
+        if self.located is not None:
+            batch["located"] = torch.from_numpy(self.located[places])
         if self.augment is None:
             return batch | self.gather(places)
         seeds = [item_seed(self.seed, int(self._epoch), *pair) for pair in zip(rows, turns, strict=True)]

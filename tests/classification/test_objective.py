@@ -40,3 +40,19 @@ def test_the_score_is_in_the_summary_beside_the_trainings_own() -> None:
     assert found["kaggle"] == pytest.approx(0.9)
     assert found["score"] == pytest.approx(0.9001)
     assert found["auroc"] == 1.0
+
+
+def test_cells_learn_nothing_from_a_positive_whose_place_is_not_known() -> None:
+    """Of two positives the second has neither mask nor boxes: its cells get no gradient, its label does."""
+    judged = Objective(ClassificationSettings(models=["c"], head="localising"), GROUPS)
+    logit = torch.zeros(2, 1, requires_grad=True)
+    cells = torch.zeros(2, 1, 4, 4, requires_grad=True)
+    mask = torch.zeros(2, 1, 8, 8)
+    mask[0, :, :2, :2] = 1
+    batch = {"label": torch.ones(2), "mask": mask, "located": torch.tensor([1.0, 0.0])}
+    judged.loss((logit, cells), batch).backward()
+    assert logit.grad is not None
+    assert cells.grad is not None
+    assert (logit.grad != 0).all()
+    assert (cells.grad[0] != 0).any()
+    assert (cells.grad[1] == 0).all()

@@ -282,3 +282,26 @@ def test_mmsegmentations_division_of_the_real_labels(real_siim):
     positive = np.array([code != "-1" for code in codes.values()])
     assert ((~apart).sum(), apart.sum()) == (9637, 2410)
     assert (positive[~apart].sum(), positive[apart].sum()) == (2137, 532)
+
+
+def test_positives_with_and_without_a_mask_are_dealt_evenly():
+    labelled = images(2000, alone=True)
+    labelled["area_px"] = labelled["area_px"].astype("Int64")
+    unmasked = (labelled["label"] == 1) & (np.arange(2000) % 3 == 0)
+    labelled.loc[unmasked, "area_px"] = pd.NA
+    folds = assign_folds(labelled, SplitSettings(folds=4, holdout=0.2))["fold"]
+    positive = labelled["label"] == 1
+    share = labelled["area_px"].notna()[positive].groupby(folds[positive]).mean()
+    assert share.to_list() == pytest.approx([share.mean()] * 5, abs=0.02)
+    text = describe(labelled.assign(fold=folds), SplitSettings(folds=4, holdout=0.2), KNOWN)
+    masked = int((positive & labelled["area_px"].notna()).sum())
+    assert f"| all | 2,000 | 2,000 | {int(positive.sum())} | {masked} |" in text
+
+
+def test_label_only_images_are_divided_by_label():
+    labelled = images(500, alone=True)
+    labelled["area_px"] = pd.array([0 if label == 0 else pd.NA for label in labelled["label"]], "Int64")
+    folds = assign_folds(labelled, SplitSettings(folds=4, holdout=0.2))["fold"]
+    prevalence = labelled["label"].groupby(folds).mean()
+    assert prevalence.to_list() == pytest.approx([labelled["label"].mean()] * 5, abs=0.01)
+    assert "| – |" in describe(labelled.assign(fold=folds), SplitSettings(folds=4, holdout=0.2), KNOWN)

@@ -75,9 +75,12 @@ def _of_networks(decision: Decision) -> dict[str, str]:
     first = load_section("classification", ClassificationSettings)
     second = load_section("segmentation", SegmentationSettings)
     weights = {**decision.classifiers, **decision.masks.weights}
+    masks = (
+        f"segmentation {', '.join(decision.masks.weights)} ({second.architecture}) at {second.image_size}²"
+    )
     return {
-        "networks": f"classifiers {', '.join(decision.classifiers)} at {first.image_size}² pixels; segmentation "
-        f"{', '.join(decision.masks.weights)} ({second.architecture}) at {second.image_size}²",
+        "networks": f"classifiers {', '.join(decision.classifiers)} at {first.image_size}² pixels; "
+        + (masks if decision.masks.weights else "no segmentation network"),
         "pretrained": f"Classifiers: {first.pretrained}; segmentation: {second.pretrained} (`none`: random).",
         "weights": ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items()),
         "rule": decision.rule.kind,

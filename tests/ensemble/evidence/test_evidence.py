@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ensemble.evidence.evidence import Cases, Evidence
+from ensemble.evidence.evidence import Cases, Evidence, concatenate
 from ensemble.evidence.histograms import LEVELS, NOTHING, above
 
 
@@ -47,3 +47,17 @@ def test_blocks_give_what_the_whole_gives(count: int) -> None:
 
     np.testing.assert_array_equal(evidence.by_blocks(function), evidence.prob * evidence.above[:, 5])
     assert max(asked) <= 1024
+
+
+def test_a_positive_whose_mask_is_not_known_is_positive_and_has_no_dice() -> None:
+    some = cases(12)
+    unmasked = np.arange(12) == 1  # a negative by its pixels, which mean nothing
+    mixed = Cases(some.evidence, some.hit, some.fold, some.patient, some.image_id, unmasked)
+    np.testing.assert_array_equal(mixed.label, some.label | unmasked)
+    assert mixed.has_mask.sum() == 11
+    known = mixed.with_masks()
+    assert known.unmasked is None
+    assert known.image_id.tolist() == [0, *range(2, 12)]
+    again = concatenate([mixed.take(slice(0, 6)), some.take(slice(6, 12))])
+    np.testing.assert_array_equal(again.unmasked, unmasked)
+    assert some.with_masks() is some
