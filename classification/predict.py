@@ -39,7 +39,7 @@ def main() -> None:
     """The DVC stage predict_classification."""
     model = fold_predictions.argument("classification")
     prepared = Prepared()
-    for part in fold_predictions.PARTS:
+    for part in fold_predictions.parts_of(prepared):
         table = predict(model, part, prepared)
         with atomic(
             fold_predictions.folder_of("classification", model, part) / "predictions.parquet"

@@ -17,7 +17,7 @@ from ensemble.decision.decision import FOLDER as DECISIONS
 from ensemble.decision.decision import PATH, Decision
 from ensemble.decision.image_table import per_image
 from ensemble.decision.label_only import gate_table
-from ensemble.evaluation import clinical, label_only, ledger, pictures, subgroups
+from ensemble.evaluation import clinical, external, label_only, ledger, pictures, subgroups
 from ensemble.evaluation import report as evaluation_report
 from ensemble.evaluation.checklists import facts
 from ensemble.evaluation.checklists.fill import FILES, fill
@@ -43,7 +43,7 @@ from imaging.prepared import FOLDER, Prepared
 from imaging.settings import SplitSettings
 
 PART = "holdout"
-IDENTITIES = ("per_image.csv", "dice_by_area.csv", "lesions.csv")
+IDENTITIES = ("per_image.csv", "external_per_image.csv", "dice_by_area.csv", "lesions.csv")
 """Tables with the ids of images or patients, which do not go to MLflow."""
 
 
@@ -125,7 +125,8 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
         **lesion_frames,
         **pictures.curves(table, settings.bins),
     }
-    pictures.write_tables(frames, REPORT)
+    outside = external.measure(decision, prepared, settings)
+    pictures.write_tables(frames | outside, REPORT)
     pictures.pictures(table, measured, settings, REPORT)
     pictures.clinical_pictures(table, points, REPORT)
     warnings = evaluation_report.split_warnings(prepared)
@@ -138,7 +139,7 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
         )
     else:
         report = label_only.describe(measured, rules, groups, points, table, decision, warnings, openings)
-    write_text(REPORT / "report.md", report)
+    write_text(REPORT / "report.md", report + external.section(outside))
     known = facts.of_run(measured, points, table, decision, prepared, openings)
     for name in FILES:
         write_text(REPORT / f"{name}.md", fill(name, known))

@@ -7,7 +7,9 @@ reports/data/. Test studies are listed in the dataset card and scored from their
 row an image, sorted by image_id: image_id, patient_id, path, width, height (original, px), sex, age (years),
 view, spacing_mm (of the rows), label (1, 0, NA unlabelled), area_px (of the mask at the original
 resolution, 0 for a negative, NA where no mask is known), mask_row (in masks.npy, -1 without; with area_px NA it is the area of
-the boxes, a coarse mask), sha256, split ('train', or 'val' where the source sets it apart).
+the boxes, a coarse mask),
+sha256, split ('train', or 'val' where the source sets it apart). With several sources also: source (its name),
+role ('train', 'hold-out', 'external', or 'excluded': overlaps with one of these), weight (in sampling).
 """
 
 from __future__ import annotations
@@ -32,10 +34,10 @@ from imaging.io.files import atomic, write_json
 from imaging.io.npy_writer import row_writer
 from imaging.io.tables import typed, write_csv
 from imaging.io.threads import cores, ordered_map
-from imaging.preparation import dataset_card, patients
+from imaging.preparation import dataset_card, overlaps, patients
 from imaging.preparation.duplicates import SIGNATURE, duplicate_pairs
 from imaging.preparation.example import Refusal, read_example
-from imaging.prepared import FOLDER, TYPES, PatientRecord
+from imaging.prepared import EXCLUDED, FOLDER, SOURCE_TYPES, TYPES, PatientRecord
 from imaging.settings import DataSettings
 from imaging.sources import list_studies
 from imaging.sources.listing import REJECTED_COLUMNS, Listing, rows
@@ -77,12 +79,17 @@ def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
     read = _read_all(train, settings.image_size, folder)
     rejected = pd.concat([listing.rejected, read.rejected], ignore_index=True)
     _check_refused(rejected, len(read.facts), settings.refused_share, folder)
-    owners = _owners(read, listing, folder)
+    pictures = _duplicates(read, listing, folder)
+    owners = _owners(read, listing, pictures)
     index = read.facts.assign(patient_id=pd.Series(owners.ids, dtype="string"))[list(TYPES)]
+    left_out, notes = listing.skipped, [*listing.notes, *owners.notes, *read.notes]
+    if listing.origins is not None:
+        index, overlapping = _with_sources(index, listing.origins, pictures, settings.overlaps == "keep")
+        left_out, notes = pd.concat([listing.skipped, overlapping.found]), [overlapping.note, *notes]
     for name, codes in (("truth.csv", "code"), ("boxes.csv", "boxes")):
         found = read.facts.loc[read.facts[codes].notna(), ["image_id", codes]]
         write_csv(folder / name, found.set_axis(["ImageId", "EncodedPixels"], axis=1))
-    write_csv(folder / "rejected.csv", pd.concat([rejected, listing.skipped], ignore_index=True))
+    write_csv(folder / "rejected.csv", pd.concat([rejected, left_out], ignore_index=True))
     record = _record(index, owners)
     write_json(folder / "patients.json", asdict(record))
     images, masks = (np.load(folder / name, mmap_mode="r") for name in ("images.npy", "masks.npy"))
@@ -94,7 +101,7 @@ def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
         tests=int(is_test.sum()),
         rejected=rejected,
         patients=record,
-        notes=[*listing.notes, *owners.notes, *read.notes],
+        notes=notes,
         finding=listing.finding,
     )
 
@@ -142,13 +149,33 @@ def _read_all(train: pd.DataFrame, size: int, folder: Path) -> _Read:
     return _Read(typed(facts, types), np.array(signatures, SIGNATURE), rejected, notes)
 
 
-def _owners(read: _Read, listing: Listing, folder: Path) -> patients.Patients:
-    """Find each image's patient. Duplicates join patients, unless the source is certain: empty CT slices are all alike."""
-    ids = read.facts["image_id"].tolist()
+def _duplicates(read: _Read, listing: Listing, folder: Path) -> overlaps.Pairs:
+    """Pairs of equal pictures. Where the source is certain of its patients, they prove nothing: CT slices above the head are all
+    alike.
+    """
     images = np.load(folder / "images.npy", mmap_mode="r")
-    pairs = [] if listing.certain else duplicate_pairs(read.signatures, images)
+    return [] if listing.certain else duplicate_pairs(read.signatures, images)
+
+
+def _owners(read: _Read, listing: Listing, pictures: overlaps.Pairs) -> patients.Patients:
+    """Find each image's patient."""
+    ids = read.facts["image_id"].tolist()
     told, noted = (_or_none(read.facts[name]) for name in ("told_patient", "dicom_patient"))
-    return patients.assign(ids, told, noted, pairs, listing.patients)
+    if listing.origins is None:
+        return patients.assign(ids, told, noted, pictures, listing.patients)
+    return overlaps.owners(ids, told, noted, pictures, listing.origins.loc[ids])
+
+
+def _with_sources(
+    index: pd.DataFrame, origins: pd.DataFrame, pictures: overlaps.Pairs, keep: bool
+) -> tuple[pd.DataFrame, overlaps.Overlaps]:
+    """The index with SOURCE_TYPES, and what overlaps; overlapping images have the role EXCLUDED unless they are kept."""
+    told = origins.loc[index["image_id"].tolist()].reset_index(drop=True)
+    index = pd.concat([index, told[list(SOURCE_TYPES)].astype(SOURCE_TYPES)], axis=1)
+    found = overlaps.find(index, pictures, keep)
+    if not keep:
+        index.loc[found.places, "role"] = EXCLUDED
+    return index, found
 
 
 def _record(index: pd.DataFrame, owners: patients.Patients) -> PatientRecord:

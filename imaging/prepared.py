@@ -22,6 +22,10 @@ TYPES = {
     "mask_row": "int64", "sha256": "string", "split": "string",
 }  # fmt: skip
 """Columns of index.parquet: see `imaging.prepare`."""
+SOURCE_TYPES = {"source": "string", "role": "string", "weight": "float64"}
+"""Further columns, with several sources only."""
+EXTERNAL, EXCLUDED = "external", "excluded"
+"""Roles of images that are in no fold and not in the hold-out, and what folds.csv has for them."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,16 @@ class Prepared:
 
     @cached_property
     def folds(self) -> pd.Series:
-        """image_id -> 'holdout' or '0', '1', …; the labelled images only."""
+        """image_id -> 'holdout' or '0', '1', …; the labelled images only, without those of EXTERNAL and EXCLUDED."""
+        return self._parts[~self._parts.isin([EXTERNAL, EXCLUDED])]
+
+    @property
+    def external(self) -> bool:
+        """Whether a source is external: see `fold_rows(EXTERNAL)`."""
+        return bool((self._parts == EXTERNAL).any())
+
+    @cached_property
+    def _parts(self) -> pd.Series:
         path = self.folder / "folds.csv"
         if not path.is_file():
             raise ValueError(f"{path}: no such file; run `python -m imaging.split` (or `dvc repro split`)")
@@ -158,8 +171,8 @@ class Prepared:
         return folds
 
     def fold_rows(self, fold: int | str) -> NDArray[np.int64]:
-        """The rows of one fold's images ('holdout' or a number), sorted."""
-        ids = self.folds.index[self.folds == str(fold)]
+        """The rows of one fold's images ('holdout', EXTERNAL or a number), sorted."""
+        ids = self._parts.index[self._parts == str(fold)]
         if not len(ids):
             raise ValueError(
                 f"{self.folder / 'folds.csv'}: no fold {fold!r}; there are {sorted(self.folds.unique())}"
@@ -181,7 +194,7 @@ class Prepared:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names this data: image ids, labels, masks' codes, source files, prepared size and folds."""
+        """Names this data: image ids, labels, masks' codes, source files, prepared size, folds, and several sources' weights."""
         folds = self.folder / "folds.csv"
         rows = zip(self.index["image_id"], self.index["label"], self.index["sha256"], strict=True)
         return fingerprint(
@@ -190,6 +203,7 @@ class Prepared:
             self.size,
             folds if folds.is_file() else None,
             *([self.folder / "boxes.csv"] if len(self.boxes) else []),
+            *([self.index.groupby("source")["weight"].first().to_dict()] if "source" in self.index else []),
         )
 
     def _map(self, name: str, rows: int) -> NDArray[np.uint8]:

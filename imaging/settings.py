@@ -6,6 +6,7 @@ A stage reads its own section alone, so that it depends on nothing else.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -13,21 +14,18 @@ from pydantic import Field, model_validator
 from imaging.io.config import Settings
 
 
-class DataSettings(Settings):
-    """Where the images come from and the form in which they are prepared."""
+class SourceSettings(Settings):
+    """A folder of images and the form that it has."""
 
-    source: Literal["phantom", "siim", "folder", "ct_ich", "table"] = "phantom"
+    source: Literal["phantom", "siim", "folder", "ct_ich", "table", "several"] = "phantom"
     """`phantom`: generated images, no data needed; `siim`: Kaggle's SIIM-ACR folders and CSVs; `folder`: images and mask
     pictures in folders (mmsegmentation, nnU-Net, two folders of the same names); `ct_ich`: head CT in the form of
-    PhysioNet's ct-ich; `table`: one CSV or Parquet of paths with labels, masks or boxes. docs/sources.md shows each."""
+    PhysioNet's ct-ich; `table`: one CSV or Parquet of paths with labels, masks or boxes; `several`: those of
+    `sources` together. docs/sources.md shows each."""
     folder: str = "data/phantom"
     """The source's folder; for `siim` the one that holds `dicom-images-train` and `train-rle.csv`."""
-    image_size: int = Field(default=512, ge=32, le=2048)
-    """Side S in pixels of the prepared square images."""
     patients: str | None = None
     """CSV with two columns, image id and patient. The data folder itself: its `patients.csv`, if there is one."""
-    refused_share: float = Field(default=0.0, ge=0, le=1)
-    """The share of training inputs that may be refused before `prepare` fails; every refusal is listed in any case."""
     without_mask: Literal["unlabelled", "negative"] = "unlabelled"
     """What an image without a mask picture is, for the source `folder`: a missing label is no negative one by itself."""
     table: str | None = None
@@ -49,7 +47,7 @@ class DataSettings(Settings):
     """For the source `table`: four numbers of a box, in pixels: left, top, width, height, or left, top, right, bottom."""
 
     @model_validator(mode="after")
-    def _only_where_used(self) -> DataSettings:
+    def _only_where_used(self) -> SourceSettings:
         used = {"without_mask": "folder"} | dict.fromkeys(
             ("table", "preset", "columns", "word", "uncertain", "blank", "box_form"), "table"
         )
@@ -63,6 +61,62 @@ class DataSettings(Settings):
         if self.source == "table" and not (self.table or self.preset):
             raise ValueError(
                 "source 'table' needs table (a CSV or Parquet file) or preset (a published data set)"
+            )
+        return self
+
+
+class NamedSource(SourceSettings):
+    """One of several sources."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """In reports, and before the ids of its images and patients: `nih-00000013_005`."""
+    folder: str = "."
+    """The source's folder, below `data.folder`."""
+    role: Literal["train", "hold-out", "external"] = "train"
+    """`train`: for the folds. `hold-out`: the locked hold-out, instead of a drawn one. `external`: never trained on; predicted
+    and evaluated beside the hold-out."""
+    weight: float = Field(default=1.0, ge=0, le=1)
+    """The share of the source's images of each class that one training epoch draws from, afresh each epoch."""
+
+    @model_validator(mode="after")
+    def _one_folder_inside(self) -> NamedSource:
+        if self.source == "several":
+            raise ValueError(f"source {self.name!r}: 'several' cannot be one of several")
+        if Path(self.folder).is_absolute() or ".." in Path(self.folder).parts:
+            raise ValueError(
+                f"folder {self.folder!r} of {self.name!r} must lie below data.folder; a link there may lead elsewhere"
+            )
+        return self
+
+
+class DataSettings(SourceSettings):
+    """Where the images come from and the form in which they are prepared."""
+
+    image_size: int = Field(default=512, ge=32, le=2048)
+    """Side S in pixels of the prepared square images."""
+    refused_share: float = Field(default=0.0, ge=0, le=1)
+    """The share of training inputs that may be refused before `prepare` fails; every refusal is listed in any case."""
+    sources: list[NamedSource] = Field(default_factory=list)
+    """For the source `several`: what is prepared together, each with a name, a role and a weight. Their folders lie below
+    `folder`."""
+    overlaps: Literal["exclude", "keep"] = "exclude"
+    """For the source `several`: training images that show a patient of the hold-out or of an external source, by the picture
+    or by the known patients, are left out of training, or kept; they are listed in rejected.csv in either case."""
+
+    @model_validator(mode="after")
+    def _sources_only_of_several(self) -> DataSettings:
+        if (self.source == "several") != bool(self.sources):
+            raise ValueError(
+                f"sources with source {self.source!r}: 'several' needs them, others have no use for them"
+            )
+        names = [one.name for one in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError(f"sources {', '.join(names)}: each needs a name of its own")
+        if self.sources and not any(one.role == "train" for one in self.sources):
+            raise ValueError(f"sources {', '.join(names)}: one of them must have the role 'train'")
+        if self.overlaps != "exclude" and not self.sources:
+            raise ValueError(
+                f"overlaps {self.overlaps!r} has no effect with source {self.source!r}; remove it"
             )
         return self
 
@@ -153,6 +207,12 @@ class SamplingSettings(Settings):
     """Share of positives in the last sliding epoch."""
     difference: int = Field(default=1000, ge=0)
     """How many more images of one class than of the other a bounded epoch may have."""
+    sources: dict[str, float] = Field(default_factory=dict)
+    """Weights of `data.sources` by name in place of their own, such as `{nih: 1, siim: 0}` for a phase on one source: the share
+    of a source's images of each class that one epoch draws from. A source that is not named keeps its own."""
+    batches: Literal["by_source", "mixed"] = "by_source"
+    """For several sources. `by_source`: a batch has images of one source, so that batch normalisation does not mix their
+    statistics, but for an epoch's last batches, which hold the rest of each. `mixed`: batches are drawn from all."""
 
     @model_validator(mode="after")
     def _share_only_where_used(self) -> SamplingSettings:

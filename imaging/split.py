@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import atomic, sha256, write_json, write_text
-from imaging.preparation.holdout import check, set_apart
-from imaging.prepared import FOLDER, HOLDOUT, PatientRecord, Prepared, shared_patients
+from imaging.preparation.holdout import check, outside, set_apart
+from imaging.prepared import EXCLUDED, EXTERNAL, FOLDER, HOLDOUT, PatientRecord, Prepared, shared_patients
 from imaging.settings import SplitSettings
 
 AREA_QUANTILES = 4
@@ -58,11 +58,15 @@ def _check_known(record: PatientRecord, settings: SplitSettings) -> None:
 def assign_folds(labelled: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
     """Assign every labelled image to the hold-out or a fold.
 
-    labelled: image_id, patient_id, label (0/1), area_px, and split ('val': set apart by the source; may be missing). Returns
-    image_id, patient_id, fold ('holdout', '0', '1', …) in the same order. The result depends on ids, labels, areas and
-    the seed alone: neither on the order of the rows nor on the release of a library, since the hold-out must never move.
-    ValueError when there are too few patients.
+    labelled: image_id, patient_id, label (0/1), area_px, and, where there are any, split ('val': set apart by the source) and
+    role. Returns image_id, patient_id, fold ('holdout', '0', '1', …; 'external' and 'excluded' by role) in the same order.
+    The result depends on ids, labels, areas and the seed alone: neither on the order of the rows nor on the release of a
+    library, since the hold-out must never move. ValueError when there are too few patients for the parts.
     """
+    if (left_out := outside(labelled)).any():
+        whole = labelled[["image_id", "patient_id"]].assign(fold=labelled["role"].astype(object))
+        whole.loc[~left_out, "fold"] = assign_folds(labelled[~left_out], settings)["fold"]
+        return whole
     names = [HOLDOUT, *map(str, range(settings.folds))]
     shares = np.array([settings.holdout] + [(1 - settings.holdout) / settings.folds] * settings.folds)
     apart = set_apart(labelled, settings)
@@ -167,7 +171,8 @@ def describe(labelled: pd.DataFrame, settings: SplitSettings, record: PatientRec
 
     labelled: as for `assign_folds`, with the column `fold`.
     """
-    shared = shared_patients(labelled["patient_id"].to_numpy(object), labelled["fold"].to_numpy(object))
+    inside = labelled[~outside(labelled)]
+    shared = shared_patients(inside["patient_id"].to_numpy(object), inside["fold"].to_numpy(object))
     lines = [
         "# Folds",
         "",
@@ -181,6 +186,7 @@ def describe(labelled: pd.DataFrame, settings: SplitSettings, record: PatientRec
         ],
         _line("all", labelled, bool(_unmasked(labelled))),
         "",
+        *_by_source(labelled),
     ]
     if shared:
         lines.append(
@@ -194,9 +200,23 @@ def describe(labelled: pd.DataFrame, settings: SplitSettings, record: PatientRec
     return "\n".join(lines) + "\n"
 
 
+def _by_source(labelled: pd.DataFrame) -> list[str]:
+    """Images, positives and parts of each source; nothing for one source."""
+    if "source" not in labelled:
+        return []
+    lines = ["| source | part | images | patients | positive | weight |", "|---|---|---:|---:|---:|---:|"]
+    for (source, fold), part in labelled.groupby(["source", "fold"], sort=True):
+        positive, patients = int((part["label"] == 1).sum()), part["patient_id"].nunique()
+        weight = "" if fold in (HOLDOUT, EXTERNAL, EXCLUDED) else f"{part['weight'].iloc[0]:g}"
+        lines.append(f"| {source} | {fold} | {len(part):,} | {patients:,} | {positive:,} | {weight} |")
+    return [*lines, ""]
+
+
 def _holdout(labelled: pd.DataFrame, settings: SplitSettings) -> str:
     if settings.scheme == "mmsegmentation":
         return "mmsegmentation's validation set as hold-out"
+    if "role" in labelled and (labelled["role"] == "hold-out").any():
+        return "the sources with the role `hold-out` as hold-out"
     if set_apart(labelled, settings).any():
         return "the source's own validation set as hold-out (`split.given`)"
     return f"a hold-out of {settings.holdout:.0%}"

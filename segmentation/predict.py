@@ -75,7 +75,7 @@ def main() -> None:
     """The DVC stage predict_segmentation."""
     model = fold_predictions.argument("segmentation")
     prepared = Prepared()
-    for part in fold_predictions.PARTS:
+    for part in fold_predictions.parts_of(prepared):
         folder = predict(model, part, prepared)
         if part == "oof":  # the hold-out is for ensemble.evaluate alone
             write_json(f"reports/segmentation/{model}.json", out_of_fold_summary(folder, prepared))

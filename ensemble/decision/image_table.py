@@ -51,6 +51,7 @@ def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Pr
             "agreement": cases.evidence.agreement,
             "dice": dice,
             "iou": metrics.iou_of_dice(dice),
+            **({"source": rows["source"]} if "source" in rows else {}),
         }
     )
     if not has_dice.all():

@@ -19,9 +19,10 @@ AGES = ((0, 40, "under 40"), (40, 60, "40 to 59"), (60, 200, "60 and over"))
 def columns(table: pd.DataFrame) -> dict[str, pd.Series]:
     """Group names of each image by kind of group; images whose value is not known form a group of their own.
 
-    table: per_image with sex, age, view, label, true_share (the lesion's share of the image).
+    table: per_image with sex, age, view, label, true_share (the lesion's share of the image), and source with several sources.
     """
-    return {
+    sources = {"source": table["source"].astype(str)} if "source" in table else {}
+    return sources | {
         "sex": table["sex"].fillna("").replace("", "unknown").astype(str),
         "age": pd.Series([age_band(age) for age in table["age"].astype(float)], index=table.index),
         "view": table["view"].fillna("").replace("", "unknown").astype(str),

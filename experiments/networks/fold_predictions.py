@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from experiments.networks import weights
 from imaging.io.config import read_yaml
 from imaging.io.files import sha256, write_json
-from imaging.prepared import Prepared
+from imaging.prepared import EXTERNAL, Prepared
 
 PARTS = ("oof", "holdout")
 
@@ -37,9 +37,14 @@ def members(stage: str, model: str) -> list[tuple[int, Path]]:
     return [(fold, weights.path_of(stage, model, fold)) for fold in read_yaml()["train_folds"]]
 
 
+def parts_of(prepared: Prepared) -> tuple[str, ...]:
+    """The parts that are predicted: PARTS, and the images of external sources where there are any."""
+    return (*PARTS, EXTERNAL) if prepared.external else PARTS
+
+
 def rows_of(prepared: Prepared, part: str, fold: int) -> NDArray[np.int64]:
-    """The fold's own images out of fold; the hold-out's images for every fold."""
-    return prepared.fold_rows(fold if part == "oof" else "holdout")
+    """The fold's own images out of fold; the hold-out's or the external images for every fold."""
+    return prepared.fold_rows(fold if part == "oof" else part)
 
 
 def check_same_data(facts: dict[str, Any], prepared: Prepared, path: Path) -> None:
@@ -66,7 +71,7 @@ def write_lineage(stage: str, model: str) -> None:
     """
     folder = folder_of(stage, model, PARTS[0]).parent
     facts = {fold: weights.load_facts(path) for fold, path in members(stage, model)}
-    files = sorted(path for part in PARTS for path in (folder / part).iterdir())
+    files = sorted(path for part in parts_of(Prepared()) for path in (folder / part).iterdir())
     write_json(
         folder / "lineage.json",
         {

@@ -7,6 +7,7 @@ anything.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -23,6 +24,14 @@ if TYPE_CHECKING:  # who asks for no changes need not have their library
     from imaging.data.augment import Augment
 
 Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The source of each image (N,), and the sources' weights in sampling; where there are several."""
+
+    names: NDArray[np.object_]
+    weights: dict[str, float]
 
 
 class Images(Dataset[dict[str, Any]]):
@@ -58,6 +67,13 @@ class Images(Dataset[dict[str, Any]]):
         ]
         located = prepared.is_located[self.rows] | ~np.isfinite(self.labels)
         self.located = None if located.all() or not masks else located.astype(np.float32)
+        index = prepared.index.iloc[self.rows]
+        self.sources: Sources | None = None
+        if "source" in index:
+            own = {
+                str(name): float(weight) for name, weight in index.groupby("source")["weight"].first().items()
+            }
+            self.sources = Sources(index["source"].to_numpy(object), own)
         # In shared memory, since workers that persist have copied this object before the second epoch begins.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 

@@ -10,19 +10,29 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from imaging.data.dataset import Images
+from imaging.data.dataset import Images, Sources
 from imaging.settings import SamplingSettings
 
 
 def draw(
-    labels: ArrayLike, settings: SamplingSettings, seed: int, epoch: int, epochs: int = 1
+    labels: ArrayLike,
+    settings: SamplingSettings,
+    seed: int,
+    epoch: int,
+    epochs: int = 1,
+    sources: Sources | None = None,
 ) -> NDArray[np.int64]:
-    """Positions of one epoch of `epochs`, shuffled. labels (N,): 1, 0, NaN for unlabelled ones, never shown.
+    """Positions of one epoch of `epochs`, shuffled. labels (N,): 1, 0, NaN for unlabelled ones, never displayed.
 
-    Omitted images are drawn anew each epoch, without repetition; see `counts` for how many of each class.
+    Omitted images are drawn anew each epoch, without repetition; see `counts` for how many of each class. Of several sources
+    each first gives the share of each class that its weight says.
     """
     labels = np.asarray(labels, np.float64)
     positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+    if sources is not None:
+        # a generator of its own: with all weights 1 the epochs are those of one source
+        own = np.random.default_rng((seed, epoch, 1))
+        positive, negative = (_weighted(pool, sources, settings, own) for pool in (positive, negative))
     if settings.scheme != "natural" and not len(positive):
         raise ValueError(
             f"sampling.scheme {settings.scheme!r} needs positive images, these {len(labels)} have none"
@@ -34,6 +44,38 @@ def draw(
         for pool, number in zip((positive, negative), shown, strict=True)
     ]
     return rng.permutation(np.concatenate(chosen))
+
+
+def _weighted(
+    pool: NDArray[np.int64], sources: Sources, settings: SamplingSettings, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Of each source's positions in `pool` the share that its weight says, sorted."""
+    weights = sources.weights | settings.sources
+    if unknown := sorted(settings.sources.keys() - sources.weights.keys()):
+        raise ValueError(
+            f"sampling.sources names {', '.join(unknown)}; data.sources has {', '.join(sorted(sources.weights))}"
+        )
+    kept = []
+    for name in sorted(sources.weights):
+        own = pool[sources.names[pool] == name]
+        kept.append(rng.permutation(own)[: round(weights[name] * len(own))])
+    return np.sort(np.concatenate(kept))
+
+
+def by_source(
+    order: NDArray[np.int64], names: NDArray[np.object_], batch: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """The order (M,) rearranged so that batches have positions of one source; names (M,): the source of each.
+
+    Whole batches of all sources come first, shuffled; the last ones hold the rest of each source, fewer than a batch of each.
+    """
+    whole, rest = [], []
+    for name in sorted(set(names)):
+        own = order[names == name]
+        full = len(own) // batch * batch
+        whole += list(own[:full].reshape(-1, batch))
+        rest.append(own[full:])
+    return np.concatenate([*(whole[place] for place in rng.permutation(len(whole))), *rest])
 
 
 def counts(
@@ -107,7 +149,7 @@ class EpochSampler(Sampler[int]):
     ) -> None:
         self.dataset, self.settings, self.seed, self.epochs = dataset, settings, seed, epochs
         self.epoch = 0
-        self._pass = len(draw(dataset.labels, settings, seed, 0, epochs))
+        self._pass = len(draw(dataset.labels, settings, seed, 0, epochs, dataset.sources))
         self._length = self._pass if length is None else length
         self.share, self.batch = share or Share(), batch
         if self.share.ranks > 1 and self._length < batch:
@@ -125,12 +167,20 @@ class EpochSampler(Sampler[int]):
         labels, passes = self.dataset.labels, -(-self._length // self._pass)
         order = [
             # a later turn lies past the end of the data set, which so knows that it is to be changed afresh
-            turn * len(labels)
-            + draw(labels, self.settings, self.seed, self.epoch * passes + turn, self.epochs * passes)
+            turn * len(labels) + self._drawn(self.epoch * passes + turn, self.epochs * passes)
             for turn in range(passes)
         ]
         whole = np.concatenate(order)[: self._length]
         return iter((whole if self.share.ranks == 1 else self.share.of_batches(whole, self.batch)).tolist())
+
+    def _drawn(self, epoch: int, epochs: int) -> NDArray[np.int64]:
+        sources = self.dataset.sources
+        order = draw(self.dataset.labels, self.settings, self.seed, epoch, epochs, sources)
+        if sources is None or self.settings.batches == "mixed":
+            return order
+        return by_source(
+            order, sources.names[order], self.batch, np.random.default_rng((self.seed, epoch, 2))
+        )
 
     def __len__(self) -> int:
         if self.share.ranks == 1:

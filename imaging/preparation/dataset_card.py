@@ -64,6 +64,7 @@ def text(data: Dataset, figures: list[str]) -> str:
         "## Classes",
         _classes(index, data.tests, data.finding),
         *[f"![{name}]({name})" for name in figures],
+        *_sources(index),
         "## Masks",
         _areas(index),
         "## Patients",
@@ -78,6 +79,23 @@ def text(data: Dataset, figures: list[str]) -> str:
         _list([*data.notes, *_copies(index)]) or "None.",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _sources(index: pd.DataFrame) -> list[str]:
+    """A section with a row for each source and role; nothing for one source."""
+    if "source" not in index:
+        return []
+    lines = [
+        "| source | role | images | patients | positive | negative | unlabelled | with a mask | weight |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for (source, role), part in index.groupby(["source", "role"], sort=True):
+        label, masked = part["label"], int((part["area_px"] > 0).sum())
+        counts = [len(part), part["patient_id"].nunique(), int((label == 1).sum()), int((label == 0).sum())]
+        cells = [*counts, int(label.isna().sum()), masked]
+        weight = f"{part['weight'].iloc[0]:g}" if role == "train" else ""
+        lines.append(f"| {source} | {role} | {' | '.join(f'{cell:,}' for cell in cells)} | {weight} |")
+    return ["## Sources", "\n".join(lines)]
 
 
 def _classes(index: pd.DataFrame, tests: int, finding: str) -> str:

@@ -30,6 +30,7 @@ RADIUS = float(np.sqrt(2 - 2 * LEAST_CORRELATION)) + 1e-3
 _GRID = 16
 _SIDE = 64
 _BLOCK = 1024
+_AXES = 12
 _FREQUENCIES = [(y, x) for y in range(6) for x in range(6) if 0 < x + y <= 5]
 SIGNATURE = np.dtype(
     [("hash", np.uint8, _GRID * _GRID // 8), ("spectrum", np.float32, len(_FREQUENCIES)), ("digest", np.uint64)]
@@ -77,17 +78,24 @@ def duplicate_pairs(signatures: NDArray[np.void], images: NDArray[np.uint8]) -> 
 
 def _candidates(signatures: NDArray[np.void]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Positions (i, j), i < j, of images near each other in spectrum and hash, block by block, so that memory stays flat."""
-    spectrum, hashes = np.ascontiguousarray(signatures["spectrum"]), signatures["hash"]
-    tree = KDTree(spectrum)
-    for start in range(0, len(spectrum), _BLOCK):
+    points, hashes = _principal(signatures["spectrum"]), signatures["hash"]
+    tree = KDTree(points)
+    for start in range(0, len(points), _BLOCK):
         near = tree.query_ball_point(
-            spectrum[start : start + _BLOCK], RADIUS, workers=cores(), return_sorted=False
+            points[start : start + _BLOCK], RADIUS, workers=cores(), return_sorted=False
         )
         one = np.repeat(np.arange(start, start + len(near)), [len(found) for found in near])
         other = np.concatenate([np.asarray(found, np.int64) for found in near])
         one, other = one[other > one], other[other > one]
         alike = _ONES[hashes[one] ^ hashes[other]].sum(axis=1, dtype=np.int64) <= MOST_BITS
         yield one[alike], other[alike]
+
+
+def _principal(spectra: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Spectra (N, F) in their _AXES directions of largest variance: again an orthonormal projection, and a smaller tree."""
+    centred = spectra - spectra.sum(axis=0, dtype=np.float64) / max(1, len(spectra))
+    directions = np.linalg.eigh(centred.T @ centred)[1]
+    return np.ascontiguousarray(centred @ directions[:, : -_AXES - 1 : -1])
 
 
 def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imaging.prepared import shared_patients
+from imaging.prepared import EXCLUDED, EXTERNAL, shared_patients
 from imaging.settings import SplitSettings
 
 
@@ -14,9 +14,19 @@ def set_apart(labelled: pd.DataFrame, settings: SplitSettings) -> NDArray[np.boo
     """True for the images that are in the hold-out whatever the seed."""
     if settings.scheme == "mmsegmentation":
         return mmsegmentation_validation(labelled["image_id"].tolist())
+    apart = np.zeros(len(labelled), np.bool_)
     if settings.given and "split" in labelled:
-        return (labelled["split"] == "val").to_numpy(bool)
-    return np.zeros(len(labelled), np.bool_)
+        apart |= (labelled["split"] == "val").to_numpy(bool)
+    if "role" in labelled:
+        apart |= (labelled["role"] == "hold-out").to_numpy(bool)
+    return apart
+
+
+def outside(labelled: pd.DataFrame) -> NDArray[np.bool_]:
+    """True for the images that are in no fold and not in the hold-out: those of external sources, and excluded ones."""
+    if "role" not in labelled:
+        return np.zeros(len(labelled), np.bool_)
+    return labelled["role"].isin([EXTERNAL, EXCLUDED]).to_numpy(bool)
 
 
 def mmsegmentation_validation(ids: list[str]) -> NDArray[np.bool_]:

@@ -130,7 +130,7 @@ def assign(
     told: the patient from `told_by`, or None. dicom: the file's PatientID, or None or ''. duplicates: pairs of
     positions of (nearly) equal pictures, which are of one patient whatever the names say.
     """
-    names, source, notes = _choose(told, dicom, told_by)
+    names, source, notes = choose(told, dicom, told_by)
     alone = [position for position, name in enumerate(names) if name is None]
     if alone and source != UNKNOWN:
         notes.append(
@@ -140,7 +140,7 @@ def assign(
         name if name is not None else f"image:{image_id}"
         for name, image_id in zip(names, image_ids, strict=True)
     ]
-    merged, joined = _merge(ids, list(duplicates))
+    merged, joined = merge(ids, list(duplicates))
     if joined:
         notes.append(
             f"{joined:,} pairs of equal pictures under different patients: their patients are taken as one."
@@ -148,7 +148,7 @@ def assign(
     return Patients(merged, [name is not None for name in names], source, notes)
 
 
-def _choose(
+def choose(
     told: list[str | None], dicom: list[str | None], told_by: str
 ) -> tuple[list[str | None], str, list[str]]:
     """The best source that there is, with a reason where it is not the first."""
@@ -165,7 +165,7 @@ def _choose(
     return names, "DICOM PatientID", []
 
 
-def _merge(ids: list[str], duplicates: list[tuple[int, int]]) -> tuple[list[str], int]:
+def merge(ids: list[str], duplicates: list[tuple[int, int]]) -> tuple[list[str], int]:
     """Join the patients of duplicates (union-find); the joined patient keeps the name that sorts first."""
     parent: dict[str, str] = {}  # of those that have another one
 

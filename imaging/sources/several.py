@@ -1,0 +1,61 @@
+"""Source `several`: the studies of other sources together, with the names of their sources in their ids.
+
+Image ids become `<source>-<id>`, so that two sources may use one id. Which images and patients are the same in spite of their
+names is found after reading: see imaging.preparation.overlaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from imaging.settings import DataSettings, NamedSource, SourceSettings
+from imaging.sources.listing import Listing
+
+
+def settings_of(one: NamedSource, settings: DataSettings) -> DataSettings:
+    """Settings that list one of the sources alone."""
+    own = {name: getattr(one, name) for name in SourceSettings.model_fields}
+    folder = Path(settings.folder)
+    own["folder"] = str(folder / one.folder)
+    own["patients"] = None if one.patients is None else str(folder / one.patients)
+    return DataSettings(**own)
+
+
+def united(sources: Sequence[NamedSource], listings: Sequence[Listing]) -> Listing:
+    """One listing of all; ValueError when they show different findings."""
+    findings = {one.name: listing.finding for one, listing in zip(sources, listings, strict=True)}
+    if len(set(findings.values())) > 1:
+        told = ", ".join(f"{name}: {finding}" for name, finding in findings.items())
+        raise ValueError(f"data.sources show different findings ({told}); prepare them apart")
+    named = [_named(one, listing.records) for one, listing in zip(sources, listings, strict=True)]
+    origins = [
+        records[["image_id"]].assign(
+            source=one.name, role=one.role, weight=one.weight, told_by=listing.patients
+        )
+        for one, listing, records in zip(sources, listings, named, strict=True)
+    ]
+    return Listing(
+        records=pd.concat(named).sort_values(["split", "image_id"], ignore_index=True),
+        rejected=pd.concat([one.rejected for one in listings], ignore_index=True),
+        skipped=pd.concat([one.skipped for one in listings], ignore_index=True),
+        notes=[
+            f"{one.name}: {note}"
+            for one, listing in zip(sources, listings, strict=True)
+            for note in listing.notes
+        ],
+        patients="; ".join(
+            f"{one.name}: {listing.patients}" for one, listing in zip(sources, listings, strict=True)
+        ),
+        certain=all(one.certain for one in listings),
+        finding=listings[0].finding,
+        origins=pd.concat(origins).set_index("image_id"),
+    )
+
+
+def _named(one: NamedSource, records: pd.DataFrame) -> pd.DataFrame:
+    """Records whose image ids begin with the source's name. Test studies of a source that is not trained on stay out."""
+    kept = records if one.role == "train" else records[records["split"] != "test"]
+    return kept.assign(image_id=(one.name + "-" + kept["image_id"]).astype("string"))
