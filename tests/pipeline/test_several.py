@@ -59,14 +59,13 @@ def label_only(folder: Path, source: Path, copies: Path) -> None:
     )
     (folder / "images").mkdir(parents=True)
     rows = []
-    studies = [(path, True) for path in files(source)] + [(path, False) for path in files(copies)[:COPIES]]
+    studies = [(path, True) for path in files(source) if path.stem in codes] + [
+        (path, False) for path in files(copies)[:COPIES]
+    ]
     for number, (path, own) in enumerate(studies):
         small = cv2.resize(to_uint8(reader.read(path).pixels), (256, 256), interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(folder / "images" / f"{number:04}.png"), small)
-        code = (
-            str(codes.get(path.stem, "")).strip() if own else "-1"
-        )  # "": a file without a row is unlabelled
-        label = "" if not code else int(code != "-1")
+        label = int(str(codes[path.stem]).strip() != "-1") if own else 0
         rows.append((f"images/{number:04}.png", label, patient[path.stem][:8] if own else f"copy{number}"))
     pd.DataFrame(rows, columns=["path", "label", "patient_id"]).to_csv(folder / "labels.csv", index=False)
 
