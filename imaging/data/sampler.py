@@ -29,6 +29,8 @@ def draw(
     """
     labels = np.asarray(labels, np.float64)
     positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+    if sources is None and settings.sources:
+        raise ValueError("sampling.sources has no effect without data.sources; remove it")
     if sources is not None:
         # a generator of its own: with all weights 1 the epochs are those of one source
         own = np.random.default_rng((seed, epoch, 1))

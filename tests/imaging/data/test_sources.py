@@ -59,3 +59,8 @@ def test_batches_are_of_one_source_until_what_is_left_of_each():
     sources = [set(NAMES[found[start : start + 8]]) for start in range(0, 32, 8)]
     assert all(len(names) == 1 for names in sources)
     assert {next(iter(names)) for names in sources} == {"a", "b"}
+
+
+def test_weights_without_several_sources_are_an_error():
+    with pytest.raises(ValueError, match="no effect without data.sources"):
+        draw(LABELS, SamplingSettings(sources={"a": 1}), 3, 0)
