@@ -62,5 +62,5 @@ def test_batches_are_of_one_source_until_what_is_left_of_each():
 
 
 def test_weights_without_several_sources_are_an_error():
-    with pytest.raises(ValueError, match="no effect without data.sources"):
+    with pytest.raises(ValueError, match=r"no effect without data\.sources"):
         draw(LABELS, SamplingSettings(sources={"a": 1}), 3, 0)
