@@ -75,7 +75,8 @@ def parent(client: MlflowClient, experiment_id: str, tags: dict[str, str]) -> tu
         return found[0].info.run_id, found[0].info.run_name or tags["experiment"]
     name = _free_name(client, experiment_id, tags["experiment"])
     own |= {WORKSPACE: _workspace(), "recipe": recipe()}
-    run_id = client.create_run(experiment_id, tags={**tags, **own}, run_name=name).info.run_id
+    common = {key: value for key, value in tags.items() if key != "dvc_stage"}
+    run_id = client.create_run(experiment_id, tags={**common, **own}, run_name=name).info.run_id
     log_params(client, run_id, params)
     client.log_text(run_id, without_passwords(Path(PARAMS_FILE).read_text(encoding="utf-8")), PARAMS_FILE)
     return run_id, name
