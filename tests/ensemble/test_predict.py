@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from highdicom.seg import segread
+from pydicom import dcmread
 
 from ensemble import predict
 from ensemble.inference import triage
@@ -145,6 +146,36 @@ def test_a_bundle_trained_on_phantoms_says_so_of_every_study(
     assert again["warning"].tolist() == [PHANTOMS]
     assert [PHANTOMS in line for line in lines] == [True]
     assert table["warning"].isna().all()  # of the other bundle
+
+
+def test_warnings_reach_table_overlay_report_and_segmentation(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = PhantomSettings(train=20, test=1, prevalence=0.5)
+    phantom = render(settings.seed, 0, settings)
+    path = tmp_path / "in" / location(settings.seed, 0, "train")
+    save(path, phantom, settings.seed)
+    header = dcmread(path)
+    header.PixelSpacing, header.ViewPosition, header.PatientAge = [0.14, 0.14], "LL", "005Y"
+    header.BodyPartExamined = "HAND"
+    header.save_as(path)
+    lines: list[str] = []
+    monkeypatch.setattr(
+        "ensemble.inference.results_writer.overlay", lambda *given: lines.append(given[2]) or overlay(*given)
+    )
+    loaded = Bundle.load(bundle)
+    row = predict.predict(find(tmp_path / "in"), tmp_path / "out", loaded, ("seg", "sr")).loc[0]
+    codes = [warning.split(":")[0] for warning in row["warning"].split("; ") if ":" in warning]
+    assert codes == ["SPACING", "VIEW", "BODY-PART", "AGE"]
+    assert pd.isna(row["area_mm2"])
+    assert row["area_px"] > 0
+    assert "Warning: SPACING, VIEW, BODY-PART, AGE" in lines[0]
+    stem = tmp_path / "out" / row["dicom"].removesuffix(".{seg,sr}.dcm")
+    made = dcmread(f"{stem}.seg.dcm")
+    assert "PixelMeasuresSequence" not in made.SharedFunctionalGroupsSequence[0]
+    said = Path(f"{stem}.sr.dcm").read_bytes()
+    for code in codes:
+        assert f"Warning: {code}".encode() in said
 
 
 def test_an_output_that_holds_something_is_spared(folder: Path, bundle: Path, tmp_path: Path) -> None:
