@@ -140,7 +140,7 @@ def test_nothing_is_reported_to_rays_makers(monkeypatch: pytest.MonkeyPatch) -> 
     [
         (["--shard", "20"], "--shard 20 must be a multiple of 16"),
         (["--dicom", "seg"], "--engine ray writes tables alone"),
-        (["--engine", "local", "--dicom", "none"], "no such folder"),
+        (["--engine", "local", "--dicom", "none"], "no such file or folder"),
     ],
 )
 def test_what_does_not_go_together(
