@@ -97,7 +97,7 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     lesion_frames = {}
     if has_masks:
         lesions, candidates = lesion_table.per_image(table[table["dice"].notna()], decision, found, prepared)
-        lesion_measures, behind = lesion_summary.measure(lesions, candidates, masked_draws)
+        lesion_measures, numbers = lesion_summary.measure(lesions, candidates, masked_draws)
         measured |= lesion_measures
         lesion_frames = {"lesions": lesions, "froc": froc(candidates)}
 
@@ -133,7 +133,7 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     if has_masks:
         save(lesion_figure.draw(frames["froc"]), REPORT / "froc.png", pictures.DPI)
         pictures.overlays(table, decision, found, prepared, settings.examples, REPORT)
-        section = lesion_summary.to_markdown(lesion_measures, behind)
+        section = lesion_summary.to_markdown(lesion_measures, numbers)
         report = evaluation_report.describe(
             measured, rules, groups, points, table, decision, warnings, openings, section
         )

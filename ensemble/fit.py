@@ -227,7 +227,7 @@ def nested_points(
 
 
 def facts(cases: Cases, prepared: Prepared, table: pd.DataFrame, chosen: str) -> dict[str, object]:
-    """On what the decision was fitted, and what it was worth there, nested."""
+    """The images, patients and data that the decision was fitted on, and its nested score."""
     row = table[table["rule"] == chosen].iloc[0]
     return {
         "images": len(cases),

@@ -1,4 +1,4 @@
-"""Compare the decision rules on generated images whose best possible answer is known: `python -m ensemble.simulate`."""
+"""Compare the decision rules on generated images whose best possible prediction is known: `python -m ensemble.simulate`."""
 
 from __future__ import annotations
 

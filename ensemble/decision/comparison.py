@@ -1,4 +1,4 @@
-"""The table of rules: what each is worth on unseen images, with intervals, and how much its own fit flatters it."""
+"""The table of rules: the score of each on images that it was not fitted to, with intervals, and the optimism of its own fit."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def compare(
     rows = []
     for name, values in {**dice, "(all empty)": empty}.items():
         drawn = submitted.get(name, np.zeros(len(cases), bool))
-        unseen = float(skipped[name].mean()) if name in skipped else float("nan")
+        share_skipped = float(skipped[name].mean()) if name in skipped else float("nan")
         difference = draws.mean(values - dice[chosen])
         low, high = percentile_interval(difference, draws.patients())
         row = rule_row(name, values, drawn, cases.label, draws)
         rows.append(
             row
             | {
-                "skipped": unseen,
+                "skipped": share_skipped,
                 "difference": float(np.mean(values - dice[chosen])),
                 "difference_low": low,
                 "difference_high": high,
@@ -63,10 +63,10 @@ def submitted_at(level: Ints, cases: Cases) -> Bools:
     return cases.evidence.above[np.arange(len(cases)), np.minimum(level, NOTHING)] > 0
 
 
-def to_markdown(table: pd.DataFrame, chosen: str, flattery: bool) -> str:
+def to_markdown(table: pd.DataFrame, chosen: str, optimism: bool) -> str:
     """The table as Markdown; the chosen rule in bold."""
     head = ["rule", "score", "95 % interval", "TNR", "D⁺", "masks", "skipped", f"against {chosen}"]
-    head += ["in-sample", "optimism"] if flattery else []
+    head += ["in-sample", "optimism"] if optimism else []
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in table.to_dict("records"):
         name = f"**{row['rule']}**" if row["rule"] == chosen else str(row["rule"])
@@ -78,7 +78,7 @@ def to_markdown(table: pd.DataFrame, chosen: str, flattery: bool) -> str:
         skipped = "" if pd.isna(row["skipped"]) else f"{row['skipped']:.0%}"
         cells = [name, f"{row['score']:.4f}", f"{row['low']:.4f} to {row['high']:.4f}", f"{row['tnr']:.4f}"]
         cells += [f"{row['dice_positive']:.4f}", f"{row['submitted']:.1%}", skipped, gap]
-        if flattery:
+        if optimism:
             known = not pd.isna(row["apparent"])
             cells += [f"{row['apparent']:.4f}", f"{row['optimism']:+.4f}"] if known else ["", ""]
         lines.append("| " + " | ".join(cells) + " |")

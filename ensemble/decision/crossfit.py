@@ -1,4 +1,4 @@
-"""Fit decisions, and measure what a fitted decision is worth on images it has not seen.
+"""Fit decisions, and score them on images that they were not fitted to.
 
 Nested: for each group everything (mask ensemble, classifiers' weights, calibration, rule, floor) is fitted again on the other
 groups and applied to it. Within them the probabilities that the rule is fitted to are cross-fitted once more."""
@@ -100,8 +100,10 @@ def fit(
 def apply(decision: Decision, cases: Cases) -> tuple[Ints, Floats]:
     """Levels (N,) and probabilities (N,) of images as one batch; as in prediction, a skipped image has the classifiers'."""
     decision, evidence = as_batch(decision, cases)
-    unseen = evidence.raw < decision.lower_bound()
-    return decision.thresholds(evidence), np.where(unseen, decision.calibrator(evidence.raw), evidence.prob)
+    ruled_out = evidence.raw < decision.lower_bound()
+    return decision.thresholds(evidence), np.where(
+        ruled_out, decision.calibrator(evidence.raw), evidence.prob
+    )
 
 
 def skipped(decision: Decision, cases: Cases) -> Bools:
@@ -127,7 +129,7 @@ def groups(cases: Cases, settings: EnsembleSettings) -> Ints:
 def nested(
     cases: Cases, names: list[str], kinds: list[str], fitted_on: FittedOn, settings: EnsembleSettings
 ) -> Nested:
-    """What decisions say that were fitted without an image's group; for the images in their order."""
+    """Predictions of decisions that were fitted without an image's group; for the images in their order."""
     group = groups(cases, settings)
     parts, order = [], []
     for g in np.unique(group):

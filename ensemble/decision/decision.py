@@ -1,7 +1,7 @@
-"""decision.json: everything between the networks' outputs and the answer, as plain numbers that can be read
+"""decision.json: everything between the networks' outputs and the prediction, as plain numbers that can be read
 and checked.
 
-Ensemble weights, calibration, rule, thresholds, last touches, and the resolution in which areas are
+Ensemble weights, calibration, rule, thresholds, post-processing, and the resolution in which areas are
 counted. It is written by `ensemble.fit`, and applied alike by the evaluation, the submission, the command
 line and the web page."""
 
@@ -115,7 +115,7 @@ class Decision(Settings):
 
         The larger of the floor and of what follows from rule and calibration: a probability never falls in
         its raw one, and a stacked one is taken at the worst that a map could do for it. Found by bisection,
-        a hair low, so that skipping changes no answer."""
+        a hair low, so that skipping changes no prediction."""
         known, needed = max(self.floor, self.rule.least_raw()), self.rule.least_prob()
         low, high = 0.0, 1.0
         if needed <= 0 or self.probability.highest(0.0) >= needed:
@@ -145,14 +145,14 @@ class Decision(Settings):
         )
 
     def skipped(self, probs: Mapping[str, Sequence[float]], shape: tuple[int, int]) -> Prediction:
-        """The answer for an image whose raw probability is below `lower_bound()`; needs no maps."""
+        """Predict an image whose raw probability is below `lower_bound()`; needs no maps."""
         raw = self.raw(probs)
         prob = float(self.calibrator(np.array([raw]))[0])
         reason = f"{prob:.2f} by the classifier alone, which rules a mask out"
         return Prediction(np.zeros(shape, np.bool_), prob, raw, NOTHING, True, reason)
 
     def predict(self, probs: Mapping[str, Sequence[float]], maps: Maps, shape: tuple[int, int]) -> Prediction:
-        """The answer for one image from its probabilities and mask maps (each by model, over folds) and its
+        """Predict one image from its probabilities and mask maps (each by model, over folds) and its
         (height, width)."""
         raw = self.raw(probs)
         ruled_out = raw < self.lower_bound()

@@ -27,7 +27,7 @@ from imaging.prepared import Prepared
 
 @dataclass(frozen=True)
 class MapStatistics:
-    """What one positive image says about M models: its part of w·A·w − 2·b·w + 1, the squared error of the weighted
+    """One positive image's statistics of M models: its part of w·A·w − 2·b·w + 1, the squared error of the weighted
     mean over the lesion's area; and the Dice (257,) at every level of each model and fold."""
 
     image_id: str

@@ -33,7 +33,7 @@ def describe(
         "fitted on the others. Intervals: 95 %, drawn over patients; `against` is the paired difference on the same draws. "
         "`optimism`: how much higher the rule scores on the images it was fitted to.",
         "",
-        to_markdown(table, decision.rule.kind, flattery=True),
+        to_markdown(table, decision.rule.kind, optimism=True),
         "",
         "![Score over the triplet's two levels](search_surface.png)",
         "",

@@ -108,7 +108,7 @@ LEAKS = (
 
 
 def split_warnings(prepared: Prepared) -> list[str]:
-    """What every report says of a split that shares patients, or whose patients are unknown; [] for any other."""
+    """The warnings of every report about a split that shares patients, or whose patients are unknown; [] for any other."""
     leaks = [LEAKS.format(shared=prepared.shared_patients)] if prepared.shared_patients else []
     unknown, missing = prepared.patients.warning, prepared.masks_missing
     notes = [f"> **Warning: {unknown}.**"] if unknown else []
@@ -199,7 +199,7 @@ def describe(
         "Fitted on the same out-of-fold predictions, applied to the same hold-out, before post-processing; "
         "`against` is the paired difference.",
         "",
-        to_markdown(rules, decision.rule.kind, flattery=False),
+        to_markdown(rules, decision.rule.kind, optimism=False),
         "",
         "## Subgroups",
         "",

@@ -64,7 +64,7 @@ class Evidence:
         return self.above[:, level].astype(np.int64) * reference // self.pixels
 
     def by_blocks(self, function: Callable[[Evidence], NDArray[Any]]) -> NDArray[Any]:
-        """What a function says of each image (N,), asked of a thousand at a time, so that its own tables stay small."""
+        """Apply a function to blocks of a thousand images, so that its own tables stay small; (N,)."""
         blocks = range(0, max(len(self), 1), _BLOCK)
         return np.concatenate([function(self.take(slice(start, start + _BLOCK))) for start in blocks])
 

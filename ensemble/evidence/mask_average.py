@@ -2,7 +2,7 @@
 
 Maps are uint8. Three means: of probabilities; of logits; and `centred`, where each fold model's own best
 level is subtracted first (9th place of SIIM-ACR), since networks trained alike still differ in how high
-they call the same edge. A ensemble of one is its member exactly."""
+they call the same edge. An ensemble of one is its member exactly."""
 
 from __future__ import annotations
 

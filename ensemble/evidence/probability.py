@@ -63,7 +63,7 @@ Probability = Annotated[Calibrated | Stacked, Field(discriminator="kind")]
 
 
 def ensemble_probability(members: Floats, weights: Floats, space: Space = "logit") -> Floats:
-    """Weighted mean (N,) of the models' probabilities (N, M); a ensemble of one is its member exactly."""
+    """Weighted mean (N,) of the models' probabilities (N, M); an ensemble of one is its member exactly."""
     if members.shape[1] == 1:
         return members[:, 0].astype(np.float64)
     return members @ weights if space == "probability" else expit(logit(members) @ weights)
@@ -106,7 +106,7 @@ def fit_one(name: str, cases: Cases) -> Calibrated | Stacked:
 
 def cross_fitted(name: str, cases: Cases, group: Ints) -> Floats:
     """Probabilities (N,), each from a model that saw no image of the same group. Of one group alone, which has no others to
-    learn from, from a model that saw it; its images then say nothing about unseen ones."""
+    learn from, from a model that saw it; its images then say nothing about others."""
     prob = np.zeros(len(cases))
     for g in np.unique(group):
         inside = group == g

@@ -1,4 +1,4 @@
-"""What every rule is: it gives each image a threshold for its mask, or none (256), and says why."""
+"""The interface of all rules: a threshold for each image's mask, or none (256), and the reason in words."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Rule(Settings):
         return self
 
     def reason(self, evidence: Evidence) -> str:
-        """Why the one image of this evidence gets its answer, in words."""
+        """Why the one image of this evidence is predicted as it is, in words."""
         raise NotImplementedError
 
     def needed(self, evidence: Evidence) -> float | None:

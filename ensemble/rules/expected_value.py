@@ -1,7 +1,7 @@
 """Submit a mask iff it is expected to earn more than leaving the image empty.
 
 With probability p of a pneumothorax and expected Dice D of our mask if there is one, a mask earns p·D and
-an empty answer 1 − p. So a mask is worth it iff p·D > 1 − p, that is p > 1/(1 + D): a doubtful mask needs a
+an empty mask 1 − p. So a mask pays iff p·D > 1 − p, that is p > 1/(1 + D): a doubtful mask needs a
 surer image. D is regressed for each image."""
 
 from __future__ import annotations

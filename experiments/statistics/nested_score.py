@@ -1,4 +1,4 @@
-"""What one network's answers would earn in the competition, if the rule that gives them were learnt from other patients.
+"""The competition score of one network's predictions under a rule that was fitted on other patients.
 
 A trial of a study is judged by this number and not by its loss: a loss that is lower because large lesions are drawn
 better need not submit better. It is the ensemble's search in small, on one fold and at the network's own size.
