@@ -46,6 +46,7 @@ def evaluated(tmp_path_factory, make_world) -> Path:
     """A folder with a decision and its evaluation; masks are post-processed, so that pixels and histograms differ."""
     root = tmp_path_factory.mktemp("evaluated")
     make_world(root)
+    shutil.copy(Path(evaluate.__file__).parents[1] / "params.yaml", root)  # what the checklists name
     with contextlib.chdir(root):
         fit.run(EnsembleSettings(fill_holes=True, min_component=40_000), FAST, NAMES)
         evaluate.run(FAST, "patient")
@@ -95,6 +96,11 @@ def test_figures_add_up() -> None:
     assert "leaks" not in report
     assert "has been opened once" in report
     assert "| surface Dice at 2 mm | 0." in report
+    page = (REPORT / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == len(pictures)
+    assert "CLAIM 2024" in page
+    assert "TRIPOD+AI" in page
+    assert "40 images of 20 patients in the hold-out" in page
     assert pd.read_csv(REPORT / "lesions.csv")["lesions_found"].sum() > 0
     assert "| AUROC |" in report
     assert "| rule | a mask is drawn |" in report
