@@ -44,6 +44,10 @@ def measure(
             rows["false_lesions"].to_numpy(np.float64), everything, draws, positive=True
         ),
     }
+    if not rows["false_lesions"].any():  # exact for no event, a patient counted once: Poisson's upper limit
+        measured["false_lesions_per_image"] = as_measure(
+            0.0, 0.0, -math.log(0.025) / max(draws.patients(), 1)
+        )
     curve = detection.froc(candidates)
     for key, at in zip([name for name in LESION_NAMES if name.startswith("froc")], RATES, strict=True):
         threshold = detection.threshold_at(curve, at)

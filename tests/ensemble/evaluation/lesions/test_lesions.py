@@ -106,3 +106,13 @@ def test_without_spacing_millimetres_do_not_exist() -> None:
     assert found["side_accuracy"]["value"] == 1
     assert number["hd95_mm"] == 0
     assert "percentile, mm | – | 0 images |" in "\n".join(summary.to_markdown(found, number))
+
+
+def test_no_false_lesion_has_an_upper_limit() -> None:
+    """No event among 10 patients: 3.69 / 10."""
+    each = detection.match(square(4, 2, 3), square(4, 2, 3))
+    rows = pd.DataFrame([per_image.measure(square(4, 2, 3), square(4, 2, 3), each, 0.5)] * 10)
+    found, _ = summary.measure(rows, [each] * 10, PatientDraws(np.arange(10), 100, 0))
+    measure = found["false_lesions_per_image"]
+    assert (measure["value"], measure["low"]) == (0, 0)
+    assert measure["high"] == pytest.approx(0.3689, abs=1e-4)
