@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from ensemble.decision.decision import PATH as DECISION
 from ensemble.decision.decision import Decision
 from ensemble.evaluation import model_card
@@ -15,10 +17,12 @@ from ensemble.inference import bundle
 from ensemble.inference.bundle import INDEX, Bundle
 from ensemble.validation import training_data
 from experiments.networks.weights import path_of
+from imaging.domain import limits
+from imaging.domain.limits import InputLimits
 from imaging.io import command
 from imaging.io.config import PARAMS_FILE, load_section
 from imaging.io.files import atomic_folder, sha256, write_json, write_text
-from imaging.prepared import Prepared
+from imaging.prepared import HOLDOUT, Prepared
 from imaging.settings import DataSettings
 
 METRICS = Path("reports/evaluation/metrics.json")
@@ -40,9 +44,17 @@ def export(output: str | Path = bundle.PATH, identities: bool = True) -> Bundle:
         known = training_data.record(Prepared(), identities)
         write_json(folder / training_data.NAME, known.model_dump(mode="json"))
         write_text(folder / "README.md", model_card.write(decision))
+        _limits(decision).save(folder / limits.FILE)
         fingerprints = {"data": decision.fitted["data_fingerprint"], "decision": sha256(DECISION)}
         bundle.write_index(folder, load_section("data", DataSettings).source, fingerprints).predictor()
     return Bundle.load(output)
+
+
+def _limits(decision: Decision) -> InputLimits:
+    """What the networks were trained on: the folds of the decision, and the hold-out for the rate of false alarms."""
+    data = Prepared()
+    train = np.concatenate([data.fold_rows(fold) for fold in decision.fitted["folds"]])
+    return limits.make(data.index, data.images, np.sort(train).tolist(), data.fold_rows(HOLDOUT).tolist())
 
 
 def parts(decision: Decision) -> Iterator[tuple[Path, str]]:

@@ -70,7 +70,8 @@ def build(
 
     hosts: the names by which requests may address it; uploads: folder for the files of running requests.
     """
-    config = Config(predictor.decision, Author(bundle.name, bundle.sha256, bundle.warning), bundle.no_objects)
+    author = Author(bundle.name, bundle.sha256, bundle.warning)
+    config = Config(predictor.decision, author, bundle.no_objects, bundle.domain)
     about = {
         "name": bundle.name,
         "phantoms": bundle.source == "phantom",

@@ -65,12 +65,15 @@ class Outputs:
         return cls(header["probs"], maps)
 
 
-def read(decision: Decision, path: Path, facts: Facts, outputs: Outputs, objects: str) -> dict[str, Any]:
-    """All about one file. objects: why no DICOM object can be written, if so.
+def read(
+    decision: Decision, path: Path, facts: Facts, outputs: Outputs, objects: str, warning: str = ""
+) -> dict[str, Any]:
+    """All about one file. objects: why no DICOM object can be written, if so. warning: the bundle's.
 
-    `picture`, `depth`: see encoding.displayed. `map`: the mask ensemble's levels as a grey PNG of the original's size.
-    `level`: where the rule cuts this map, or would. `finding`: the rule's mask, see `finding`. `region`: the map cut at
-    `level` whatever the rule decides. `no_object`: why there can be no DICOM Segmentation. Nothing of the patient is in it.
+    `picture`, `depth`: see encoding.displayed. `map`: the mask ensemble's levels as a grey PNG of the original's size. `level`:
+    where the rule cuts this map, or would. `finding`: the rule's mask, see `finding`. `region`: the map cut at `level` whatever
+    the rule decides. `warnings`: why the prediction may not hold; `warning`: the same in one text, behind the bundle's.
+    `no_object`: why there can be no DICOM Segmentation. Nothing of the patient is in it.
     """
     prediction, levels = _predicted(decision, facts, outputs)
     at = level(decision, prediction, levels)
@@ -82,6 +85,8 @@ def read(decision: Decision, path: Path, facts: Facts, outputs: Outputs, objects
         "height": facts.height,
         "view": facts.view,
         "notes": list(facts.notes),
+        "warnings": list(facts.warnings),
+        "warning": "; ".join([*[warning] * bool(warning), *facts.warnings]),
         "no_object": no_object(path, facts, objects),
         "map": png(levels),
         "geometry": Geometry.model_validate(facts, from_attributes=True).model_dump_json(),
@@ -119,12 +124,15 @@ def segmentation(
         study = reference.read(path)
     except reference.NoReference as error:
         raise Declined(422, str(error)) from None
+    if facts.spacing_changed:
+        reference.set_spacing(study, facts.spacing_mm)
     prediction, levels = _predicted(decision, facts, outputs)
     mask = _cut(decision, levels, at)
     if not mask.any():
         raise Declined(422, "nothing is outlined, so there is nothing to write")
     fitted = at == level(decision, prediction, levels)
-    note = "" if fitted else f"mask threshold {at / 255:.2f}, set by the reader"
+    notes = [] if fitted else [f"mask threshold {at / 255:.2f}, set by the reader"]
+    note = "   ".join([*notes, *facts.warning_codes])
     buffer = BytesIO()
     dicom_segmentation.make(study, mask, author, note).save_as(buffer)
     return buffer.getvalue()

@@ -13,7 +13,7 @@ import logging
 import os
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from ensemble.app.upload import Declined
 from ensemble.decision.decision import Decision
 from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
 from imaging.dicom_objects.reference import Author
+from imaging.domain.limits import Domain
 from imaging.formats import reader
 from imaging.resize import resize_image
 
@@ -40,6 +41,8 @@ class Config:
     author: Author
     objects: str
     """Why this bundle writes no DICOM objects; empty where it does."""
+    domain: Domain = field(default_factory=Domain)
+    """What studies are compared with."""
 
 
 def serve(pipe: Connection, config: Config, memory: int, seconds: int) -> None:
@@ -68,13 +71,17 @@ class Worker:
         """Read the file at `path`; returns the square uint8 (`side`, `side`) that the networks take."""
         self.path = Path(header["path"])
         found = reader.read(self.path, header["side"])
-        self.facts = found.facts
-        return resize_image(to_uint8(found.pixels), header["side"]).tobytes()
+        square = resize_image(to_uint8(found.pixels), header["side"])
+        self.facts = self.config.domain.warned(square, found.facts)
+        return square.tobytes()
 
     def study(self, header: dict[str, Any], body: bytes) -> bytes:
         """All that the page displays of the open file, from the networks' outputs."""
         outputs = study.Outputs.unpack(header, body)
-        return _json(study.read(self.config.decision, self.path, self.facts, outputs, self.config.objects))
+        config = self.config
+        return _json(
+            study.read(config.decision, self.path, self.facts, outputs, config.objects, config.author.warning)
+        )
 
     def segmentation(self, header: dict[str, Any], body: bytes) -> bytes:
         """The open file's mask at `level` as a DICOM Segmentation."""

@@ -22,7 +22,7 @@ from imaging.io.walk import printable
 from imaging.resize import resize_image
 
 BATCH = 16  # ensemble.inference.predictor.BATCH, which would bring torch
-KEPT = ("height", "width", "spacing_mm", "view", "orientation")
+KEPT = ("height", "width", "spacing_mm", "age", "view", "body_part", "orientation", "sop_class", "warnings")
 """The facts of an image that are passed on: nothing that names a patient leaves the task."""
 Row = dict[str, Any]
 PLACED = pa.schema([("shard", pa.int64()), ("place", pa.int64()), *SCHEMA])
@@ -116,6 +116,7 @@ def _facts(kept: Row) -> Facts:
             **kept,
             "spacing_mm": None if spacing is None else tuple(spacing),
             "orientation": tuple(kept["orientation"]),
+            "warnings": tuple(kept["warnings"]),
         }
     )
 

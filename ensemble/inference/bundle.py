@@ -3,6 +3,7 @@
     bundle.json                                   name, precision of predictions, SHA-256 of every other file
     decision.json, params.yaml, metrics.json      the fitted decision, the run's settings, its measured hold-out
     training_data.json                            profile of the training data, hashes of its pictures and patients
+    input_limits.json                             limits of inputs like the training data, for warnings; older bundles have none
     README.md, LICENSE                            the model card and the licence
     classification/<model>/fold<k>.safetensors    weights; the .json beside them rebuilds the network
     segmentation/<model>/fold<k>.safetensors
@@ -20,6 +21,8 @@ from pydantic import Field, field_validator
 
 from ensemble.inference.predictor import Predictor
 from imaging.caption import PHANTOMS
+from imaging.domain import limits
+from imaging.domain.limits import Domain, InputLimits
 from imaging.io.config import Settings, validate
 from imaging.io.files import fingerprint, read_json, sha256, write_json
 
@@ -89,7 +92,15 @@ class Bundle:
                 f"{self.folder / INDEX}: precision {self.index.precision}, but the decision was fitted in {made.precision}; "
                 "export again"
             )
+        made.domain = self.domain
         return made
+
+    @property
+    def domain(self) -> Domain:
+        """What studies are compared with."""
+        path = self.folder / limits.FILE
+        record = InputLimits.load(path) if limits.FILE in self.index.files else None
+        return Domain(self.disease == "pneumothorax", record)
 
     @property
     def source(self) -> str:

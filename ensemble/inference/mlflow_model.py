@@ -95,7 +95,8 @@ def _read(text: Any, predictor: Predictor) -> Read:
         found = reader.decode(_decoded(text), predictor.side)
     except RefusedFile as refusal:
         return Scored(Path(), refusal=refusal), None
-    return Scored(Path(), found.facts), predictor.prepare(to_uint8(found.pixels))
+    square = predictor.prepare(to_uint8(found.pixels))
+    return Scored(Path(), predictor.domain.warned(square, found.facts)), square
 
 
 def _decoded(text: Any) -> bytes:

@@ -28,6 +28,7 @@ from experiments.networks.inference import quantise
 from experiments.networks.weights import path_of
 from experiments.settings.training import TrainingSettings
 from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
+from imaging.domain.limits import Domain
 from imaging.formats import reader
 from imaging.io.threads import cores, ordered_map
 from imaging.resize import resize_image
@@ -71,8 +72,17 @@ class Scored:
 class Predictor:
     """All networks that a decision was fitted with."""
 
-    def __init__(self, decision: Decision, classifiers: list[Member], masks: list[Member], side: int) -> None:
+    def __init__(
+        self,
+        decision: Decision,
+        classifiers: list[Member],
+        masks: list[Member],
+        side: int,
+        domain: Domain | None = None,
+    ) -> None:
+        """domain: what the networks were trained on; without it studies get no warnings but those of the reader."""
         self.decision, self.classifiers, self.masks, self.side = decision, classifiers, masks, side
+        self.domain = domain or Domain()
         self.segmented = 0  # images that the mask networks saw
 
     @classmethod
@@ -160,13 +170,17 @@ class Predictor:
     def decide(
         self, batch: list[tuple[Scored, Pixels | None]], cascade: bool = True, side: int | None = None
     ) -> Iterator[Scored]:
-        """Predictions of up to BATCH files that were read, and the refused ones among them as they are."""
+        """Predictions of up to BATCH files that were read, with warnings in their facts; the refused ones as they are."""
         squares = [square for _, square in batch if square is not None]
         sizes = [(file.facts.height, file.facts.width) for file, _ in batch if file.facts is not None]
         shapes = sizes if side is None else [(side, side)] * len(sizes)
         predictions = iter(self.predict(squares, shapes, cascade) if squares else [])
         for file, square in batch:
-            yield file if square is None else replace(file, prediction=next(predictions))
+            if square is None or file.facts is None:
+                yield file
+            else:
+                facts = self.domain.warned(square, file.facts)
+                yield replace(file, facts=facts, prediction=next(predictions))
 
     @staticmethod
     def _by_name(outputs: list[tuple[Member, Tensor]], count: int) -> list[dict[str, dict[int, Tensor]]]:
@@ -221,8 +235,10 @@ def with_quota(predictor: Predictor, files: Iterable[Path]) -> Predictor:
     open_to_all = predictor.decision.model_copy(
         update={"rule": rule.model_copy(update={"cut": 0.0}), "floor": 0.0}
     )
-    everyone = Predictor(open_to_all, predictor.classifiers, predictor.masks, predictor.side)
+    everyone = Predictor(
+        open_to_all, predictor.classifiers, predictor.masks, predictor.side
+    )  # without warnings
     prob = np.array([file.prediction.prob for file in everyone.files(files) if file.prediction])
     flat = Evidence(prob, prob, prob[:, None], np.zeros((len(prob), LEVELS), np.int64), np.ones_like(prob))
     decision = predictor.decision.for_batch(flat)
-    return Predictor(decision, predictor.classifiers, predictor.masks, predictor.side)
+    return Predictor(decision, predictor.classifiers, predictor.masks, predictor.side, predictor.domain)

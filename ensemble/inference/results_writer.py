@@ -79,12 +79,15 @@ class Results:
             return f"none: {missing}", []
         except Exception as error:  # a header that nobody foresaw; its text may name the patient
             return f"none: not made ({type(error).__name__})", []
+        if scored.facts.spacing_changed:
+            reference.set_spacing(study, scored.facts.spacing_mm)
         found = measure(scored.prediction.mask, scored.facts)
         about = report.Prediction(
             scored.prediction.prob,
             found.area_px,
             found.area_mm2 if study.get("PixelSpacing") else None,
             found.side,
+            scored.facts.warnings,
         )
         made = all_kinds.make(self.dicom, study, scored.prediction.mask, grey, about, self.author, note)
         stem, files = PurePosixPath("dicom") / inside(relative, ""), []
@@ -98,7 +101,8 @@ class Results:
 def _caption(prediction: Prediction, facts: Facts) -> str:
     found = measure(prediction.mask, facts)
     side = f"   {found.side}" if found.side else ""
-    return f"{prediction.prob:.2f}   {found.area_px:,} px{side}"
+    warnings = f"Warning: {', '.join(facts.warning_codes)}   " if facts.warnings else ""
+    return f"{warnings}{prediction.prob:.2f}   {found.area_px:,} px{side}"
 
 
 def _cell(stem: str, made: list[str], failed: dict[str, str]) -> str:

@@ -18,7 +18,7 @@ COLUMNS = {
     "probability": "calibrated probability of a pneumothorax",
     "decision": "`mask` or `no mask`",
     "reason": "why, in words; for a refused file its code and why it could not be read",
-    "warning": "what stands beside every prediction of this bundle, such as that it was trained on phantoms",
+    "warning": "why this prediction may not hold: training on phantoms, and `CODE: sentence` of the study (docs/warnings.md)",
     "area_px": "pixels of the mask, at the file's own resolution",
     "area_mm2": "the same in square millimetres, where the file gives its spacing",
     "side": "the patient's: `left`, `right`, `both`",
@@ -33,7 +33,7 @@ Row = dict[str, object]
 
 
 def row(name: str, scored: Scored, overlay: str = "", dicom: str = "", warning: str = "") -> Row:
-    """One study's row; `name` is its path in printable form, `warning` the bundle's."""
+    """One study's row; `name` is its path in printable form, `warning` the bundle's, which goes before the study's."""
     if scored.prediction is None or scored.facts is None:
         reason = scored.refusal.message if scored.refusal else "not read"
         return {"file": name, "verdict": "refused", "probability": math.nan, "reason": reason}
@@ -44,7 +44,7 @@ def row(name: str, scored: Scored, overlay: str = "", dicom: str = "", warning: 
         "probability": scored.prediction.prob,
         "decision": "mask" if found.area_px else "no mask",
         "reason": scored.prediction.reason,
-        "warning": warning,
+        "warning": "; ".join([*[warning] * bool(warning), *scored.facts.warnings]),
         "area_px": found.area_px,
         "area_mm2": found.area_mm2,
         "side": found.side,

@@ -156,7 +156,7 @@ def use(
 
     classifiers = [member("classification", known) for known in predictor.classifiers]
     masks = [member("segmentation", known) for known in predictor.masks]
-    return Predictor(predictor.decision, classifiers, masks, predictor.side)
+    return Predictor(predictor.decision, classifiers, masks, predictor.side, predictor.domain)
 
 
 def _check_accepted(index: Index, folder: Path, engine: Engine, precision: Precision) -> None:

@@ -52,7 +52,9 @@ class Facts:
     width: int
     """Columns of the original picture."""
     spacing_mm: tuple[float, float] | None = None
-    """Distance of the rows' and of the columns' centres in millimetres."""
+    """Distance of the rows' and of the columns' centres in millimetres; None also where it is not plausible."""
+    field_of_view_mm: tuple[float, float] | None = None
+    """Sides of the detector's field of view, in the order of the file."""
     patient_id: str | None = field(default=None, repr=False)
     """For grouping alone: never in a message, a log or a table that is shown."""
     sex: str | None = None
@@ -61,6 +63,8 @@ class Facts:
     """Whole years."""
     view: str | None = None
     """`PA`, `AP`, `LL` …"""
+    body_part: str | None = None
+    """`CHEST` …, in capitals."""
     orientation: tuple[str, ...] = ()
     """Where in the patient a row and a column end, such as (`L`, `F`): to the left and to the feet."""
     study_uid: str | None = None
@@ -73,6 +77,18 @@ class Facts:
     """Bits of a stored pixel that carry grey."""
     notes: tuple[str, ...] = ()
     """What was odd and how it was read, for the dataset card."""
+    warnings: tuple[str, ...] = ()
+    """What makes a prediction or a measurement on this picture doubtful, each as `CODE: sentence` (imaging.domain)."""
+
+    @property
+    def warning_codes(self) -> list[str]:
+        """Of the warnings, in their order."""
+        return [warning.partition(":")[0] for warning in self.warnings]
+
+    @property
+    def spacing_changed(self) -> bool:
+        """Whether `spacing_mm` is not what the file says, since that is not plausible."""
+        return any(code.startswith("SPACING") for code in self.warning_codes)
 
 
 @dataclass(frozen=True)

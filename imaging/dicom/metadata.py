@@ -21,6 +21,8 @@ def facts(header: Header, height: int, width: int) -> Facts:
         sex=sex if (sex := (header.text("PatientSex") or "").upper()) in ("M", "F", "O") else None,
         age=years,
         view=(header.text("ViewPosition") or "").upper() or None,
+        body_part=(header.text("BodyPartExamined") or "").upper() or None,
+        field_of_view_mm=field_of_view_mm(header),
         orientation=tuple(part.upper() for part in header.texts("PatientOrientation")),
         study_uid=header.text("StudyInstanceUID"),
         series_uid=header.text("SeriesInstanceUID"),
@@ -54,3 +56,13 @@ def spacing_mm(header: Header) -> tuple[float, float] | None:
         elif len(values) == 2 and min(values) > 0:
             return values[0], values[1]
     return None
+
+
+def field_of_view_mm(header: Header) -> tuple[float, float] | None:
+    """Sides of a rectangular field of view (FieldOfViewDimensions); None for other shapes, or where it is not two positive
+    numbers.
+    """
+    values = header.numbers("FieldOfViewDimensions", 2)
+    if (header.text("FieldOfViewShape") or "RECTANGLE").upper() != "RECTANGLE":
+        return None
+    return (values[0], values[1]) if values and len(values) == 2 and min(values) > 0 else None

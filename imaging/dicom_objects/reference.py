@@ -17,6 +17,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, UID_dictionary
+from pydicom.valuerep import format_number_as_ds
 
 from imaging.dicom.header import of_dataset
 from imaging.dicom.metadata import age_in_years
@@ -82,6 +83,16 @@ def read(path: str | Path) -> Dataset:
     if re.search("Multi-frame|Enhanced", header.SOPClassUID.name):
         raise NoReference(f"{header.SOPClassUID.name}: objects are made about single-frame radiographs alone")
     return mended(header)
+
+
+def set_spacing(study: Dataset, spacing_mm: tuple[float, float] | None) -> None:
+    """Replace the spacing of a study as `read` gives it, which is not plausible, or leave it out."""
+    for name in ("PixelSpacing", "ImagerPixelSpacing"):
+        study.pop(name, None)
+    if spacing_mm is None:
+        study.pop("FrameOfReferenceUID", None)
+    else:
+        study.PixelSpacing = [format_number_as_ds(value) for value in spacing_mm]
 
 
 def mended(header: Dataset) -> Dataset:

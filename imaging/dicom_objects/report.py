@@ -55,6 +55,8 @@ class Prediction:
     """The same where the spacing in the patient is known."""
     side: str | None = None
     """The patient's: `left`, `right` or `both`; None for an empty mask or where the view has no sides."""
+    warnings: tuple[str, ...] = ()
+    """Why the prediction may not hold, a sentence each."""
 
 
 def make(study: Dataset, prediction: Prediction, author: Author, note: str = "") -> ComprehensiveSR:
@@ -108,13 +110,16 @@ def _group(
         qualitative_evaluations=[QualitativeEvaluation(RESULT, result)],
         source_images=[SourceImageForMeasurementGroup.from_source_image(image)],
     )
-    comment = TextContentItem(
-        CodedConcept("121106", "DCM", "Comment"),
+    for text in (
         f"{RESEARCH}. {author.noted(note)}".strip(),
-        relationship_type="CONTAINS",
-    )
-    group[0].ContentSequence.append(comment)
+        *(f"Warning: {one}." for one in found.warnings),
+    ):
+        group[0].ContentSequence.append(_comment(text))
     return group
+
+
+def _comment(text: str) -> TextContentItem:
+    return TextContentItem(CodedConcept("121106", "DCM", "Comment"), text, relationship_type="CONTAINS")
 
 
 def _site(side: str | None) -> FindingSite:

@@ -8,6 +8,7 @@ from imaging import dicom
 from imaging.decoding import pillow
 from imaging.decoding.radiograph import Radiograph, load, naming, to_uint8
 from imaging.dicom.parser import is_dicom
+from imaging.domain import plausibility
 from imaging.formats import nifti, pictures, remote
 
 
@@ -16,7 +17,8 @@ def read(path: str | Path, side: int | None = None) -> Radiograph:
 
     Pixels are (H, W), uint8 or uint16, brighter = denser; see imaging.dicom.decode, imaging.formats.pictures.decode and
     imaging.formats.nifti.read. With `side` they are uint8, and may be smaller than the original as long as both sides have
-    `side` pixels, which is faster; the facts tell the original's size. RefusedFile (a ValueError) names file, code and reason.
+    `side` pixels, which is faster; the facts tell the original's size. A DICOM file's spacing is checked (imaging.domain).
+    RefusedFile (a ValueError) names file, code and reason.
     """
     if nifti.is_slice(path):
         volume = nifti.read(path)
@@ -27,7 +29,9 @@ def read(path: str | Path, side: int | None = None) -> Radiograph:
 
 def decode(data: bytes, side: int | None = None) -> Radiograph:
     """As `read`, from a file's bytes, such as an upload."""
-    return pictures.decode(data, side) if _is_picture(data) else dicom.decode(data, side)
+    return (
+        pictures.decode(data, side) if _is_picture(data) else plausibility.checked(dicom.decode(data, side))
+    )
 
 
 def _is_picture(data: bytes) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from imaging import rle
 from imaging.decoding.radiograph import Facts, RefusedFile, load, to_uint8
+from imaging.domain import plausibility
 from imaging.formats import masks, nifti, reader
 from imaging.preparation.duplicates import signature
 from imaging.resize import resize_image, resize_mask
@@ -114,6 +115,11 @@ def _drawn(path: str, about: Facts) -> NDArray[np.bool_]:
 def _oddities(record: dict[str, Any], about: Facts, label: int | None) -> tuple[str, ...]:
     """What is unusual about the file."""
     found = [*about.notes]
+    codes = [
+        *about.warning_codes,
+        *(warning.partition(":")[0] for warning in plausibility.header_warnings(about)),
+    ]
+    found += [plausibility.IN_GENERAL[code] for code in codes]
     if about.sop_uid is not None and about.sop_uid != record["image_id"] and not record.get("mask"):
         found.append("file name is not its SOPInstanceUID; labels go by name")
     listed = record.get("label")

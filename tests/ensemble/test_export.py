@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -35,7 +37,9 @@ PER_IMAGE = "image_id,patient_id,label,dice\na,p1,1,0.5\nb,p1,0,1\nc,p2,0,1\n"
 
 
 @pytest.fixture
-def run(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(
+    tiny_bundle: Path, make_world: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A working folder after `dvc repro`, and a network of an earlier run that no decision knows."""
     monkeypatch.chdir(tmp_path)
     for stage in ("classification", "segmentation"):
@@ -56,6 +60,7 @@ def run(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     write_text("reports/data/dataset_card.md", CARD)
     write_text("params.yaml", "data: {source: phantom, folder: x}\nsplit: {scheme: image}\n")
     write_text("LICENSE", "MIT License\n")
+    make_world(tmp_path)
     return tmp_path
 
 
@@ -63,12 +68,17 @@ def test_a_bundle_holds_the_run_and_nothing_stale(run: Path) -> None:
     made = export()
     assert made.folder == Path("models/bundle")
     assert set(made.index.files) == {
-        "LICENSE", "README.md", "decision.json", "metrics.json", "params.yaml",
+        "LICENSE", "README.md", "decision.json", "metrics.json", "params.yaml", "training_data.json",
+        "input_limits.json",
         "classification/c/fold0.json", "classification/c/fold0.safetensors",
         "segmentation/u/fold0.json", "segmentation/u/fold0.safetensors",
     }  # fmt: skip
     assert made.metrics["kaggle_dice"]["value"] == 0.93
     assert made.index.fingerprints["data"] == "abc"
+    record = made.domain.training
+    assert record is not None
+    assert (record.counts.images, record.like_holdout["images"]) == (40, 40)  # fold 0 and the hold-out
+    assert made.predictor().domain == made.domain
     assert (made.folder / "params.yaml").read_bytes() == (run / "params.yaml").read_bytes()
 
 

@@ -43,8 +43,8 @@ export function show(chosen) {
   $("answer").hidden = false;
   $("probability").textContent = study.prob.toFixed(2);
   $("ruler-needed").style.setProperty("--at", study.prob);
-  $("notes").hidden = !study.notes.length;
-  $("notes").replaceChildren(...study.notes.map(item));
+  list("warnings", study.warnings);
+  list("notes", study.notes);
   return update();
 }
 
@@ -183,7 +183,8 @@ function ruler(name, value, fit, steps) {
 function areas() {
   if (!finding.area_px) return "–";
   const px = `${finding.area_px.toLocaleString("en")} px`;
-  return finding.area_mm2 == null ? `${px}\nno pixel spacing` : `${Math.round(finding.area_mm2).toLocaleString("en")} mm²\n${px}`;
+  const none = study.warnings.some((text) => text.startsWith("SPACING:")) ? "pixel spacing not plausible" : "no pixel spacing";
+  return finding.area_mm2 == null ? `${px}\n${none}` : `${Math.round(finding.area_mm2).toLocaleString("en")} mm²\n${px}`;
 }
 
 function where(side) {
@@ -196,6 +197,11 @@ function percent(share) {
 
 function sentence(text) {
   return text[0].toUpperCase() + text.slice(1);
+}
+
+function list(name, texts) {
+  $(name).hidden = !texts.length;
+  $(name).replaceChildren(...texts.map(item));
 }
 
 function item(text) {

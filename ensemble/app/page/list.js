@@ -3,8 +3,8 @@
 import { flag } from "./answer.js";
 
 const $ = (id) => document.getElementById(id);
-// the first eight as in triage.csv of ensemble.predict
-const COLUMNS = ["file", "verdict", "probability", "decision", "reason", "area_px", "area_mm2", "side", "flag", "operating_point"];
+// the first nine as in triage.csv of ensemble.predict
+const COLUMNS = ["file", "verdict", "probability", "decision", "reason", "warning", "area_px", "area_mm2", "side", "flag", "operating_point"];
 
 const TAIL = 10; // letters of a name that are always seen: names of one study differ at their end
 
@@ -61,7 +61,7 @@ function result(entry) {
   if (entry.failed) return ["wrong", "Not read"];
   if (entry.refused) return ["wrong", "Refused"];
   const { positive, short } = flag(entry.study);
-  return [positive ? "found" : "none", short];
+  return [positive ? "found" : "none", entry.study.warnings.length ? `${short} ⚠` : short];
 }
 
 function span(text) {
@@ -82,10 +82,10 @@ export function csv() {
 }
 
 function fields({ name, study, refused, code, failed }) {
-  if (failed) return [name, "not read", "", "", failed, "", "", "", "", ""];
-  if (refused) return [name, "refused", "", "", code ? `${code}: ${refused}` : refused, "", "", "", "", ""];
-  const { finding, prob, reason } = study, { positive, point } = flag(study);
-  return [name, "read", prob.toFixed(4), finding.area_px ? "mask" : "no mask", reason, finding.area_px,
+  if (failed) return [name, "not read", "", "", failed, "", "", "", "", "", ""];
+  if (refused) return [name, "refused", "", "", code ? `${code}: ${refused}` : refused, "", "", "", "", "", ""];
+  const { finding, prob, reason, warning } = study, { positive, point } = flag(study);
+  return [name, "read", prob.toFixed(4), finding.area_px ? "mask" : "no mask", reason, warning, finding.area_px,
     finding.area_mm2?.toFixed(1) ?? "", finding.side ?? "", positive ? "suspected" : "not suspected", point];
 }
 

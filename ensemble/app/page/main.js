@@ -201,7 +201,8 @@ film.draggable(looked);
 $("png").addEventListener("click", async () => {
   const { yours } = answer.seen(), result = `Probability ${current.study.prob.toFixed(2)}. ${answer.summary()}`;
   const caution = `Research use, not for diagnosis.${phantoms ? " Trained on generated phantoms." : ""}`;
-  const lines = [yours ? `${result} (reader’s own thresholds)` : result, `${caution} ${name}`];
+  const codes = current.study.warnings.map((text) => text.split(":")[0]).join(", ");
+  const lines = [yours ? `${result} (reader’s own thresholds)` : result, `${codes && `Warning: ${codes}. `}${caution} ${name}`];
   save(await film.png(current.study, yours ? "#56b4e9" : "#ffb000", opacity(), lines), "-pneumothorax.png");
 });
 $("seg").addEventListener("click", async () => {

@@ -1,0 +1,138 @@
+"""Check a radiograph's spacing against the width of a body, and its header for what is no frontal chest radiograph.
+
+A picture that was made smaller often keeps the detector's spacing. Its millimetres are then too small, and so is every area. The
+body's width on the picture shows it. Where the header's field of view gives the original size, the spacing is corrected;
+elsewhere it is left out, with a warning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from imaging.decoding.radiograph import Facts, Pixels, Radiograph, to_uint8
+from imaging.resize import resize_image
+
+RADIOGRAPHS = {
+    "1.2.840.10008.5.1.4.1.1.1",  # Computed Radiography
+    "1.2.840.10008.5.1.4.1.1.1.1",  # Digital X-Ray, for presentation
+    "1.2.840.10008.5.1.4.1.1.1.1.1",  # the same, for processing
+    "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture, as SIIM's
+}
+"""Classes of objects (PS3.4 B.5) whose pictures are projections."""
+ADULT_MM, INFANT_MM, LARGEST_MM = 230.0, 60.0, 600.0
+"""Narrowest body of an adult and of an infant, and the widest of all, as a frontal chest radiograph displays it."""
+CHILD_MM, YEAR_MM = 90.0, 10.0
+"""Narrowest body of a child: CHILD_MM and YEAR_MM for each year of age."""
+ISOTROPIC = 1.05
+"""Largest ratio of two spacings that a field of view may imply; pixels of radiographs are square."""
+SIDE = 256
+BRIGHT = 0.12
+"""Share of the range from the 1st to the 99th percentile of grey from which a pixel is not air outside the body."""
+
+IN_GENERAL = {
+    "SPACING": "pixel spacing that no body can have, so no areas in mm²",
+    "SPACING-CORRECTED": "pixel spacing that no body can have; that of the field of view is taken",
+    "VIEW": "not a frontal view by the header",
+    "BODY-PART": "not a chest by the header",
+    "CLASS": "of no class of radiographs",
+    "ORIENTATION": "not upright by the header, and not turned",
+}
+"""Warnings without the values of one file, for counting."""
+
+FRONTAL = ("PA", "AP")
+CHEST = ("CHEST", "THORAX", "LUNG", "RIB", "CHESTABDOMEN", "PORTCHEST", "CHST")
+CHILD_YEARS = 16
+
+
+def checked(found: Radiograph) -> Radiograph:
+    """A radiograph whose spacing is plausible, corrected or None; a warning in its facts says what was changed.
+
+    Only projections are checked (`RADIOGRAPHS`): a slice has other sizes.
+    """
+    facts = found.facts
+    if facts.spacing_mm is None or facts.sop_class not in RADIOGRAPHS:
+        return found
+    share = body_share(found.pixels)
+    if _fits(facts, share, facts.spacing_mm):
+        return found
+    width = share * facts.width * facts.spacing_mm[1]
+    told = f"the pixel spacing makes the body {width:.0f} mm wide, {_expected(facts.age)}"
+    better = field_of_view_spacing(facts)
+    if better is not None and _fits(facts, share, better):
+        warning = f"SPACING-CORRECTED: {told}; the spacing of the field of view is taken"
+    else:
+        better, warning = None, f"SPACING: {told}; no areas in mm²"
+    return replace(found, facts=replace(facts, spacing_mm=better, warnings=(*facts.warnings, warning)))
+
+
+def body_share(pixels: Pixels) -> float:
+    """Width of the body in shares of the picture's, 0..1: median over the middle half of the rows of pixels (H, W).
+
+    In each row the body reaches from the first to the last pixel that is not dark; what lies dark between, the lungs, counts.
+    """
+    small = resize_image(to_uint8(pixels), SIDE).astype(np.float32)
+    dark, bright = np.percentile(small, (1, 99))
+    inside = small[SIDE // 4 : -SIDE // 4] > dark + BRIGHT * (bright - dark)
+    rows = inside[inside.any(axis=1)]
+    if not len(rows):
+        return 0.0
+    span = SIDE - rows.argmax(axis=1) - rows[:, ::-1].argmax(axis=1)
+    return float(np.median(span)) / SIDE
+
+
+def narrowest_mm(age: int | None) -> float:
+    """Smallest plausible width of a body at an age in years; None: an adult's."""
+    if age is None:
+        return ADULT_MM
+    return min(ADULT_MM, CHILD_MM + YEAR_MM * age) if age else INFANT_MM
+
+
+def field_of_view_spacing(facts: Facts) -> tuple[float, float] | None:
+    """Spacing (rows, columns) that the field of view implies; None without one, or where its pixels would not be square.
+
+    Writers disagree about the order of its two sides, so both are tried.
+    """
+    if facts.field_of_view_mm is None:
+        return None
+    for height, width in (facts.field_of_view_mm, facts.field_of_view_mm[::-1]):
+        spacing = height / facts.height, width / facts.width
+        if max(spacing) <= ISOTROPIC * min(spacing):
+            return spacing
+    return None
+
+
+def header_warnings(facts: Facts) -> tuple[str, ...]:
+    """What a header says that makes a picture something else than an upright frontal chest radiograph, `CODE: sentence` each."""
+    found = []
+    if facts.view and facts.view not in FRONTAL:
+        found.append(f"VIEW: the view is {_word(facts.view)}, not PA or AP")
+    if facts.body_part and not facts.body_part.startswith(CHEST):
+        found.append(f"BODY-PART: the body part is {_word(facts.body_part)}, not the chest")
+    if facts.sop_class and facts.sop_class not in RADIOGRAPHS:
+        found.append("CLASS: the file is of no class of radiographs")
+    if facts.orientation and not is_upright(facts.orientation):
+        found.append(
+            "ORIENTATION: rows and columns do not end at the patient's left and feet, and the picture is not turned"
+        )
+    return tuple(found)
+
+
+def is_upright(orientation: tuple[str, ...]) -> bool:
+    """Whether PatientOrientation is that of a frontal view: rows end at the left, columns at the feet (PS3.3 C.7.6.1.1.1)."""
+    return len(orientation) == 2 and orientation[0][:1] == "L" and orientation[1][:1] == "F"
+
+
+def _fits(facts: Facts, share: float, spacing: tuple[float, float]) -> bool:
+    return narrowest_mm(facts.age) <= share * facts.width * spacing[1] <= LARGEST_MM
+
+
+def _expected(age: int | None) -> str:
+    whose = "an adult, since no age is given" if age is None else f"a patient of {age} years"
+    return f"where {narrowest_mm(age):.0f} to {LARGEST_MM:.0f} mm are plausible for {whose}"
+
+
+def _word(text: str) -> str:
+    """A header's word for a message: letters, digits and blanks, at most 16."""
+    return "".join(c for c in text if c.isascii() and (c.isalnum() or c == " "))[:16] or "another"
