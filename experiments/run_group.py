@@ -131,7 +131,7 @@ def log_params(client: MlflowClient, run_id: str, values: dict[str, Any]) -> Non
 
 def log_data(client: MlflowClient, run_ids: list[str]) -> None:
     """Log the prepared data as these runs' input: source, and the fingerprint of images, masks and folds."""
-    if not DATA.exists():
+    if not (DATA.exists() and Path(PARAMS_FILE).exists()):
         return
     data = load().data
     digest = read_json(DATA)["fingerprint"]

@@ -65,9 +65,12 @@ def test_too_few_positives_are_said(world) -> None:
 
 def test_only_the_evaluation_names_the_locked_predictions() -> None:
     """No other module holds the word by which the locked predictions are opened, but for the check that refuses them, and for
-    the comparison of two forms of networks and decision that are finished, which fits nothing."""
-    allowed = {"evaluate.py", "gather.py", "parity.py"}
-    for path in Path(ensemble.__file__).parent.rglob("*.py"):
+    the comparison of two forms of networks and decision that are finished and the checklists' facts, which fit nothing."""
+    allowed = {"evaluate.py", "gather.py", "parity.py", "facts.py"}
+    root = Path(ensemble.__file__).parent
+    for path in set(root.rglob("*.py")) - set(
+        (root / "validation").glob("*.py")
+    ):  # reads no predictions of a run
         tree = ast.parse(path.read_text(encoding="utf-8"))
         words = {
             node.value

@@ -109,10 +109,10 @@ def test_the_tuned_values_reach_the_training(repository: Repository) -> None:
         (
             "segmentation",
             {**TINY["segmentation"], "lr": 0.01},
-            {"params", "encoder_transfer", "train_segmentation"},
+            {"params", "encoder_transfer", "train_segmentation", "evaluate"},
         ),
         ("tune_segmentation", {"trials": 0}, {"params", "tune_segmentation"}),
-        ("split", {**TINY["split"], "seed": 1}, {"params", "split"}),
+        ("split", {**TINY["split"], "seed": 1}, {"params", "split", "evaluate"}),
     ],
 )
 def test_a_changed_setting_touches_its_own_stages(

@@ -104,7 +104,7 @@ def test_read_a_study_move_a_threshold_and_download(
     assert 0 < area(visit) < fitted
     mine = dcmread(saved(visit, "#seg", tmp_path))
     assert int(np.count_nonzero(mine.pixel_array)) == area(visit)
-    assert "set by the reader" in mine.ContentDescription
+    assert "mask threshold" in mine.ContentDescription
 
     visit.locator("#needed").fill("100")
     expect(visit.locator("#verdict")).to_have_text("Pneumothorax not suspected")

@@ -35,9 +35,11 @@ FILE = "application/octet-stream"
 PLAIN = '{"spacing_mm": null, "view": null, "orientation": []}'
 
 
-def ask(page: Page, path: str, body: Any = None, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+def ask(
+    page: Page, path: str, body: Any = None, timeout: float = 60, **headers: str
+) -> tuple[int, bytes, dict[str, str]]:
     """Status, body and headers of a request; a body makes it a POST."""
-    connection = http.client.HTTPConnection(urlsplit(page.url).netloc, timeout=60)
+    connection = http.client.HTTPConnection(urlsplit(page.url).netloc, timeout=timeout)
     given = {"Content-Type": FILE} | {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request("GET" if body is None else "POST", path, body, given)
     response = connection.getresponse()
@@ -87,7 +89,7 @@ def test_a_map_cut_elsewhere(page: Page, phantoms: list[Path]) -> None:
 
 def test_a_segmentation_over_its_study(page: Page, phantoms: list[Path]) -> None:
     answer, source = study(page, phantoms[0]), dcmread(phantoms[0])
-    for at, note in ((answer["level"], ""), (answer["level"] + 3, "set by the reader")):
+    for at, note in ((answer["level"], ""), (answer["level"] + 3, "mask threshold")):
         status, body, _ = ask(page, f"/api/segmentation?level={at}", phantoms[0].read_bytes())
         assert status == 200, body
         made = dcmread(BytesIO(body))
@@ -198,7 +200,7 @@ def test_bombs_leave_the_others_alone(page: Page, phantoms: list[Path]) -> None:
     ] * 4
     good = phantoms[1].read_bytes()
     with ThreadPoolExecutor(15) as visitors:
-        slow = [visitors.submit(ask, page, path, body) for path, body in bombs]
+        slow = [visitors.submit(ask, page, path, body, timeout=200) for path, body in bombs]
         quick = [visitors.submit(ask, page, "/api/study", good) for _ in range(10)]
         assert [one.result()[0] for one in quick] == [200] * 10
         assert slow[0].result()[0] == 200

@@ -14,6 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from classification.model import build as classifier
 from experiments import tracking
+from experiments.hardware import current
 from experiments.monitoring import mlflow_model
 from experiments.networks import inference, weights
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
@@ -58,7 +59,7 @@ def test_an_entry_answers_as_the_network_does(
     said = loaded.predict(images)
     assert said.shape == shape
     expected = inference.probabilities(
-        net.to(inference.device()), torch.from_numpy(images).to(inference.device()), settings
+        net.to(current().device), torch.from_numpy(images).to(current().device), settings
     )
     np.testing.assert_array_equal(said, expected.cpu().numpy())
     with pytest.raises(MlflowException, match="shape"):
