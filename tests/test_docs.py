@@ -23,7 +23,8 @@ METRICS = {
     "all-empty baseline": "all_empty",
     "D⁺, mean Dice of positive images": "dice_positive",
     "TNR, share of empty images left empty": "tnr",
-    "AUROC": "auroc",
+    "AUROC, classifier with the masks' features": "auroc",
+    "AUROC, classifier alone": "auroc_classifier",
 }
 
 
