@@ -47,7 +47,7 @@ class Hardware:
         return torch.cuda.max_memory_allocated(self.device) if self.on_gpu else 0
 
     def reset_peak_memory(self) -> None:
-        """Begin to measure anew."""
+        """Restart the measurement of the peak."""
         if self.on_gpu:
             torch.cuda.reset_peak_memory_stats(self.device)
 

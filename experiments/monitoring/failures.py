@@ -1,7 +1,6 @@
-"""Training that ends for want of memory, disk or a worker: what was the cause, in words that name the mend.
+"""Explain a training that ended for lack of memory or disk space, or because a data loader was killed, and name the fix.
 
-Nothing is lost by any of them: the state of the last whole epoch stays in `.resume/`, since a checkpoint takes its name only when
-all of it is on the disk.
+Nothing is lost: the state of the last complete epoch stays in `.resume/`, since a checkpoint is renamed only once it is complete.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ import errno
 
 import torch
 
-# What PyTorch's allocators, cuDNN and cuBLAS say in a plain RuntimeError, in lower case.
+# Texts of PyTorch's allocators, cuDNN and cuBLAS in a plain RuntimeError, in lower case.
 _MEMORY = ("out of memory", "can't allocate memory", "alloc_failed")
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_GOES_ON = "`dvc repro` then goes on after the last whole epoch"
+_RESUMES = "`dvc repro` then resumes after the last complete epoch"
 
 
 def is_memory(error: BaseException) -> bool:
@@ -24,29 +23,28 @@ def is_memory(error: BaseException) -> bool:
 
 
 def is_disk(error: BaseException) -> bool:
-    """Whether a file could not be written for want of room; safetensors and PyTorch pass on the system's words alone."""
+    """Whether a file could not be written for lack of space; safetensors and PyTorch pass on only the system's text."""
     return (isinstance(error, OSError) and error.errno in _DISK) or "No space left on device" in str(error)
 
 
 def is_worker(error: BaseException) -> bool:
-    """Whether a process that loads data was ended from outside."""
+    """Whether a data loader process was killed from outside."""
     return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
 
 
 def in_words(error: BaseException, stage: str) -> str | None:
-    """What happened and the mend, for a training of `stage`; None for any other error, which is told as it is."""
+    """Cause and fix for a training of `stage`; None for any other error, which keeps its own text."""
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if is_memory(error):
         return (
-            f"memory does not suffice ({first}); lower {stage}.batch_size and raise {stage}.accumulate as much, or lower "
-            f"{stage}.image_size. These make it another training, which begins anew; where other programs took the memory, end "
-            f"them: {_GOES_ON}"
+            f"out of memory ({first}); lower {stage}.batch_size and raise {stage}.accumulate by the same factor, or lower "
+            f"{stage}.image_size. This restarts training. If other programs hold the memory, end them: {_RESUMES}"
         )
     if is_disk(error):
-        return f"the disk is full ({first}); free some room: {_GOES_ON}"
+        return f"disk full ({first}); free some space: {_RESUMES}"
     if is_worker(error):
         return (
-            f"a process that loads data was ended from outside ({first}), mostly for want of memory: free some; "
-            f"{_GOES_ON}. Or lower {stage}.workers, which begins anew"
+            f"a data loader process was killed ({first}), usually for lack of memory: free some; {_RESUMES}. "
+            f"Or lower {stage}.workers, which restarts training"
         )
     return None

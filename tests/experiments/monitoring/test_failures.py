@@ -35,10 +35,10 @@ SETTINGS: dict[str, Any] = {
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), r"lower s\.batch_size .* or lower s\.image_size"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), r"lower s\.batch_size"),
-        (MemoryError(), r"memory does not suffice \(MemoryError\)"),
-        (OSError(errno.ENOSPC, "No space left on device", "a.ckpt"), r"the disk is full \(.*a\.ckpt"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), "the disk is full"),
-        (SafetensorError("I/O error: No space left on device (os error 28)"), "the disk is full"),
+        (MemoryError(), r"out of memory \(MemoryError\)"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.ckpt"), r"disk full \(.*a\.ckpt"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "disk full"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "disk full"),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), r"lower s\.workers"),
         (RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"), r"lower s\.workers"),
         (OSError(errno.ENOENT, "No such file or directory"), None),
@@ -108,9 +108,9 @@ def train(
 @pytest.mark.parametrize(
     ("harm", "workers", "words"),
     [
-        (no_room, 0, r"train_segmentation u fold 0: the disk is full \(.*File too large.*goes on after the last whole"),
-        (end_a_loader, 2, r"train_segmentation u fold 0: a process that loads data was ended .*segmentation\.workers"),
-        (no_memory, 0, r"train_segmentation u fold 0: memory does not suffice .*segmentation\.batch_size"),
+        (no_room, 0, r"train_segmentation u fold 0: disk full \(.*File too large.*resumes after the last complete"),
+        (end_a_loader, 2, r"train_segmentation u fold 0: a data loader process was killed .*segmentation\.workers"),
+        (no_memory, 0, r"train_segmentation u fold 0: out of memory .*segmentation\.batch_size"),
     ],
 )  # fmt: skip
 def test_a_training_goes_on_as_if_nothing_had_been(
@@ -142,7 +142,7 @@ def test_an_unfinished_training_that_began_with_other_weights_is_left(
     monkeypatch.chdir(tmp_path)
     tuned_params.pass_through("segmentation")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    with pytest.raises(SystemExit, match="memory does not suffice"):
+    with pytest.raises(SystemExit, match="out of memory"):
         train(0, monkeypatch, no_memory, origin="a classifier's")
     (unfinished,) = Path(".resume").glob("segmentation*")
     train(0, monkeypatch, origin="another's")
