@@ -126,7 +126,9 @@ def generated(folder: Path, count: int, side: int) -> Prepared:
     np.save(folder / "images.npy", images)
     np.save(folder / "masks.npy", (images[label == 1] > 200).astype(np.uint8))
     mask_row = np.where(label, np.cumsum(label) - 1, -1)
-    table = {"image_id": [f"{k:06d}" for k in range(count)], "label": label, "mask_row": mask_row}
+    area = (images > 200).sum(axis=(1, 2)) * label
+    names = [f"{k:06d}" for k in range(count)]
+    table = {"image_id": names, "label": label, "area_px": area, "mask_row": mask_row}
     pd.DataFrame(table).to_parquet(folder / "index.parquet")
     return Prepared(folder)
 
