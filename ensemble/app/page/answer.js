@@ -36,7 +36,8 @@ function title({ name, threshold }) {
   return threshold === null ? "the rule for masks (most Dice)" : `${name} (from ${threshold.toFixed(2)})`;
 }
 
-export function show(chosen) {
+// At once, before the film has loaded: a slider moved meanwhile sets this study's threshold, not the last one's.
+export function choose(chosen) {
   study = chosen;
   study.yours ??= { needed: null, level: null }; // null: the fitted one
   finding = own() ? EMPTY : fitted(study);
@@ -45,7 +46,7 @@ export function show(chosen) {
   $("ruler-needed").style.setProperty("--at", study.prob);
   list("warnings", study.warnings);
   list("notes", study.notes);
-  return update();
+  write();
 }
 
 // At the chosen operating point, whatever the reader's own thresholds: positive, and in a word or two.
@@ -93,7 +94,7 @@ function fitted(of) {
 }
 
 // One request at a time; while it is under way the sliders may move on, and the last place counts.
-async function update() {
+export async function update() {
   write();
   if (asking) return;
   asking = true;

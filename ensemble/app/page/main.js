@@ -126,9 +126,10 @@ async function open(entry) {
   const { study } = entry;
   $("note-shape").textContent = [`${study.width} × ${study.height}`, study.view].filter(Boolean).join("  ");
   zoom.fit();
+  answer.choose(study);
   await film.show(study, () => entry === current);
   if (entry !== current) return;
-  await answer.show(study);
+  await answer.update();
   $("radiograph").setAttribute("aria-label", `${entry.name}, probability ${study.prob.toFixed(2)}. ${answer.summary()}`);
   $("said").textContent = `${entry.name}: probability ${study.prob.toFixed(2)}. ${answer.summary()}. ${$("reason").textContent}`;
   await showHeat();

@@ -205,6 +205,29 @@ def test_a_readers_threshold_is_for_one_study(visit: Page, phantoms: list[Path])
     expect(visit.locator("#level")).to_have_value("250")
 
 
+def test_a_slider_moved_while_the_film_loads_belongs_to_the_chosen_study(
+    visit: Page, phantoms: list[Path]
+) -> None:
+    visit.set_input_files("#files", phantoms[:2])
+    rows = visit.locator("#rows tr")
+    expect(rows).to_have_count(2, timeout=20_000)
+    first, second = rows.filter(has_text="chest0"), rows.filter(has_text="chest1")
+    first.click()
+    expect(visit.locator("#radiograph")).to_have_attribute("aria-label", re.compile("^chest0"))
+    second.evaluate(
+        """row => {
+            row.click();
+            const level = document.getElementById("level");
+            level.value = 250;
+            level.dispatchEvent(new Event("input"));
+        }"""
+    )
+    expect(visit.locator("#radiograph")).to_have_attribute("aria-label", re.compile("^chest1"))
+    expect(visit.locator("#whose")).to_have_text("yours")
+    first.click()
+    expect(visit.locator("#whose")).to_have_text("fitted")
+
+
 def test_a_server_that_does_not_respond_refuses_nothing(
     visit: Page, phantoms: list[Path], tmp_path: Path
 ) -> None:
