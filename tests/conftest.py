@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from tests.pipeline.tiny import TINY, Repository
+
+settings.register_profile(
+    "busy", deadline=None
+)  # the time of an example depends on what else the machine does
+settings.load_profile("busy")
 
 ORDER = {"test_pipeline": 0, "test_dvc": 2, "test_kills": 2, "test_phi": 2}
 """Files whose tests use the run below: one begins with it, the others follow at the end. All other files are 1."""

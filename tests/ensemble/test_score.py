@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -20,7 +20,6 @@ from imaging import rle, runs
 MASKS = arrays(bool, (6, 7), elements=st.booleans())
 
 
-@settings(deadline=None)
 @given(MASKS, MASKS)
 def test_runs_count_as_masks_do(a: np.ndarray, b: np.ndarray) -> None:
     one, two = (runs.parse(rle.encode(mask), a.size) for mask in (a, b))

@@ -45,7 +45,7 @@ def test_an_empty_mask_has_none() -> None:
     assert polygons(np.zeros((4, 4), bool)) == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_the_polygons_hold_the_mask(seed: int) -> None:
     random = np.random.default_rng(seed)

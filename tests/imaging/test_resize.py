@@ -45,7 +45,7 @@ def test_a_small_mask_does_not_vanish():
     assert np.argwhere(small).tolist() == [[31, 43]]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=40)),
     st.integers(1, 48),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -55,7 +55,6 @@ masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, ma
 
 
 @given(masks)
-@settings(deadline=None)
 def test_every_mask_comes_back(mask):
     code = rle.encode(mask)
     np.testing.assert_array_equal(rle.decode(code, mask.shape), mask)
@@ -65,14 +64,12 @@ def test_every_mask_comes_back(mask):
 
 
 @given(masks, st.sampled_from(["transposed", "mirrored", "every second"]))
-@settings(deadline=None)
 def test_masks_that_are_views(mask, view):
     seen = {"transposed": mask.T, "mirrored": mask[::-1, ::-1], "every second": mask[::2, ::2]}[view]
     np.testing.assert_array_equal(rle.decode(rle.encode(seen), seen.shape), seen)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=8))
-@settings(deadline=None)
 def test_codes_with_runs_that_touch_draw_the_same_pixels(runs):
     code = " ".join(f"{gap} {length}" for gap, length in runs)
     flat = np.concatenate([np.repeat([False, True], run) for run in runs])

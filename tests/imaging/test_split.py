@@ -152,7 +152,7 @@ def test_thirteen_images_of_thirteen_patients_suffice():
     assert (counts["size"] > counts["sum"]).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 7), st.booleans()), min_size=6, max_size=30),
     st.integers(2, 4),

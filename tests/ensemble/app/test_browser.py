@@ -19,6 +19,7 @@ from tests.ensemble.app.conftest import Page as Served
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Debian's chromium is not installed")
+expect.set_options(timeout=30_000)  # milliseconds: two busy cores
 
 CONTRAST = """() => {
   const channel = (v) => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
@@ -87,7 +88,7 @@ def test_read_a_study_move_a_threshold_and_download(
     visit: Page, phantoms: list[Path], tmp_path: Path
 ) -> None:
     visit.set_input_files("#files", phantoms[0])
-    expect(visit.locator("#verdict")).to_have_text("Pneumothorax suspected", timeout=20_000)
+    expect(visit.locator("#verdict")).to_have_text("Pneumothorax suspected")
     expect(visit.locator("#reason")).to_contain_text(
         "reaches 0.00, the threshold that flagged 95 % of the positive"
     )
@@ -156,7 +157,7 @@ def test_several_files_one_of_them_bad(visit: Page, phantoms: list[Path], tmp_pa
     bad.write_bytes(phantoms[0].read_bytes()[:3000])
     Image.fromarray(np.full((64, 64), 90, np.uint8)).save(formula)
     visit.set_input_files("#files", [bad, *phantoms, formula])
-    expect(visit.locator("#rows tr")).to_have_count(5, timeout=30_000)
+    expect(visit.locator("#rows tr")).to_have_count(5)
     expect(visit.locator("#progress")).to_be_hidden()
     shown = [float(text) for text in visit.locator("#rows td.number").all_inner_texts() if text]
     assert shown == sorted(shown, reverse=True)
@@ -178,7 +179,7 @@ def test_several_files_one_of_them_bad(visit: Page, phantoms: list[Path], tmp_pa
 def test_operating_points_in_plain_words(visit: Page, phantoms: list[Path]) -> None:
     visit.set_input_files("#files", phantoms[0])
     result = visit.locator("#rows td").last
-    expect(result).to_have_text("Suspected", timeout=20_000)
+    expect(result).to_have_text("Suspected")
     visit.select_option("#point", "95 % specificity")
     expect(visit.locator("#verdict")).to_have_text("Pneumothorax not suspected")
     expect(visit.locator("#reason")).to_contain_text("is below 1.00")
@@ -193,7 +194,7 @@ def test_operating_points_in_plain_words(visit: Page, phantoms: list[Path]) -> N
 def test_a_readers_threshold_is_for_one_study(visit: Page, phantoms: list[Path]) -> None:
     visit.set_input_files("#files", phantoms[:2])
     rows = visit.locator("#rows tr")
-    expect(rows).to_have_count(2, timeout=20_000)
+    expect(rows).to_have_count(2)
     first, second = rows.filter(has_text="chest0"), rows.filter(has_text="chest1")
     first.click()
     visit.locator("#level").fill("250")
@@ -210,7 +211,7 @@ def test_a_slider_moved_while_the_film_loads_belongs_to_the_chosen_study(
 ) -> None:
     visit.set_input_files("#files", phantoms[:2])
     rows = visit.locator("#rows tr")
-    expect(rows).to_have_count(2, timeout=20_000)
+    expect(rows).to_have_count(2)
     first, second = rows.filter(has_text="chest0"), rows.filter(has_text="chest1")
     first.click()
     expect(visit.locator("#radiograph")).to_have_attribute("aria-label", re.compile("^chest0"))
@@ -233,12 +234,12 @@ def test_a_server_that_does_not_respond_refuses_nothing(
 ) -> None:
     visit.route("**/api/study", lambda route: route.abort())
     visit.set_input_files("#files", phantoms[0])
-    expect(visit.locator("#refusal-title")).to_have_text("Not read", timeout=20_000)
+    expect(visit.locator("#refusal-title")).to_have_text("Not read")
     expect(visit.locator("#rows td").last).to_have_text("Not read")
     assert "not read" in saved(visit, "#csv", tmp_path).read_text()
     visit.unroute("**/api/study")
     visit.locator("#again").click()
-    expect(visit.locator("#verdict")).to_have_text("Pneumothorax suspected", timeout=20_000)
+    expect(visit.locator("#verdict")).to_have_text("Pneumothorax suspected")
     expect(visit.locator("#rows tr")).to_have_count(1)
 
 

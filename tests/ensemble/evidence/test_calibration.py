@@ -50,7 +50,7 @@ def test_regression_stays_inside_and_bounded() -> None:
     assert far.tolist() == model.prob({"x": np.array([0.0, 1.0]), "constant": np.ones(2)}).tolist()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 1000))
 def test_highest_logit_is_never_exceeded(seed) -> None:
     random = np.random.default_rng(seed)

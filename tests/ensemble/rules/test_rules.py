@@ -52,7 +52,7 @@ def test_beats_empty_masks_where_it_was_fitted(kind, fitted, module_cases) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(prob=st.floats(0, 1), seed=st.integers(0, 999))
 def test_apply_is_the_threshold_and_nothing_passes_below_the_bound(kind, fitted, prob, seed) -> None:
     rule = fitted[kind]

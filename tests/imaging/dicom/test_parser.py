@@ -60,7 +60,6 @@ elements = st.dictionaries(
 
 
 @given(elements)
-@settings(deadline=None)
 def test_regular_elements_are_those_of_pydicom(data: bytes) -> None:
     _, pixels = parser.parse(dicom(data + PIXELS))
     assert by_us(dicom(data + PIXELS)) == by_pydicom(data + PIXELS)
@@ -68,7 +67,7 @@ def test_regular_elements_are_those_of_pydicom(data: bytes) -> None:
 
 
 @given(elements, st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_damaged_elements_are_read_or_refused(data: bytes, draw: Any) -> None:
     damaged = bytearray(dicom(data + PIXELS))
     for _ in range(draw.draw(st.integers(1, 4))):

@@ -77,7 +77,7 @@ def test_rows_of_one_image_are_united(siim):
     assert records(siim).loc["a", "rle"] == "0 6 4 1"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(hnp.arrays(np.bool_, (3, 7, 5)))
 def test_unite_is_the_union_whatever_the_size(masks):
     codes = [rle.encode(mask) for mask in masks if mask.any()]
