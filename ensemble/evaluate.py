@@ -26,10 +26,11 @@ from ensemble.evaluation.lesions import figure as lesion_figure
 from ensemble.evaluation.lesions import per_image as lesion_table
 from ensemble.evaluation.lesions import summary as lesion_summary
 from ensemble.evaluation.lesions.detection import froc
-from ensemble.evaluation.report import METRICS, REPORT
+from ensemble.evaluation.report import METRICS, REPORT, HoldoutResults
 from ensemble.evidence import lineage, predictions
 from ensemble.evidence.evidence import Cases
 from ensemble.evidence.gather import check_subset, gather
+from ensemble.evidence.predictions import Predictions
 from experiments import tracking
 from experiments.monitoring import html_report
 from experiments.monitoring.pseudonyms import PSEUDONYMS, pseudonyms
@@ -72,7 +73,7 @@ def log_files(tracked: tracking.Run) -> None:
 
 
 def run(settings: EvaluationSettings, scheme: str) -> Measured:
-    """Measure the decision on the hold-out; write metrics.json, tables, plots, pictures and report.md."""
+    """Measure the decision on the hold-out; write metrics.json, tables, plots, pictures and reports."""
     prepared, decision = Prepared(FOLDER), Decision.load(PATH)
     check_same_data(decision, prepared, scheme)
     lineage.check_files(decision.fitted["lineage"], PART)
@@ -81,75 +82,103 @@ def run(settings: EvaluationSettings, scheme: str) -> Measured:
     cases = gather(
         found, decision.classifiers, decision.masks, prepared, "hold-out masks", decision.classifier_average
     )
+    results, lesion_frames = measure_all(decision, cases, found, prepared, settings)
+    results.openings = record_opening(results, settings, prepared)
 
+    outside = external.measure(decision, prepared, settings)
+    pictures.write_tables(tables(results, settings.bins) | lesion_frames | outside, REPORT)
+    pictures.pictures(results.table, results.measured, settings, REPORT)
+    pictures.clinical_pictures(results.table, results.points, REPORT)
+    if decision.masks.weights:
+        save(lesion_figure.draw(lesion_frames["froc"]), REPORT / "froc.png", pictures.DPI)
+        pictures.overlays(results.table, decision, found, prepared, settings.examples, REPORT)
+    write_reports(results, prepared, external.section(outside))
+    return results.measured
+
+
+def measure_all(
+    decision: Decision, cases: Cases, found: Predictions, prepared: Prepared, settings: EvaluationSettings
+) -> tuple[HoldoutResults, dict[str, pd.DataFrame]]:
+    """All measures of the hold-out, and the tables of lesions ({} without masks)."""
     table = per_image(decision, cases, found, prepared)
     draws = PatientDraws(cases.patient, settings.draws, settings.seed)
-    measured, has_masks = measure(table, draws, settings.bins), bool(decision.masks.weights)
+    results = HoldoutResults(
+        measured=measure(table, draws, settings.bins) | shares_unknown(table, prepared),
+        rules=pd.DataFrame(),
+        groups=subgroups.report(table, draws),
+        points=clinical.operating_points(table, decision.operating_points, draws),
+        table=table,
+        decision=decision,
+        warnings=evaluation_report.split_warnings(prepared),
+    )
+    if not decision.masks.weights:
+        called = table["prob"].to_numpy() >= decision.rule.least_prob()
+        results.rules = gate_table(cases.label, called, draws)
+        return results, {}
     masked = cases.with_masks()
-    masked_draws = draws if masked is cases else PatientDraws(masked.patient, settings.draws, settings.seed)
-    if has_masks:
-        rules = rules_on_holdout(decision, masked, masked_draws)
-    else:
-        rules = gate_table(cases.label, table["prob"].to_numpy() >= decision.rule.least_prob(), draws)
-    groups = subgroups.report(table, draws)
-    points = clinical.operating_points(table, decision.operating_points, draws)
+    draws = draws if masked is cases else PatientDraws(masked.patient, settings.draws, settings.seed)
+    results.rules = rules_on_holdout(decision, masked, draws)
+    lesions, candidates = lesion_table.per_image(table[table["dice"].notna()], decision, found, prepared)
+    measures, numbers = lesion_summary.measure(lesions, candidates, draws)
+    results.measured |= measures
+    results.lesions = lesion_summary.to_markdown(measures, numbers)
+    return results, {"lesions": lesions, "froc": froc(candidates)}
 
-    lesion_frames = {}
-    if has_masks:
-        lesions, candidates = lesion_table.per_image(table[table["dice"].notna()], decision, found, prepared)
-        lesion_measures, numbers = lesion_summary.measure(lesions, candidates, masked_draws)
-        measured |= lesion_measures
-        lesion_frames = {"lesions": lesions, "froc": froc(candidates)}
 
-    if warning := prepared.patients.warning:
-        share = prepared.patients.unknown / prepared.patients.labelled
-        measured["patients_unknown"] = {"value": share, "low": None, "high": None}
-    note = {"patients_unknown": {**measured["patients_unknown"], "note": warning}} if warning else {}
-    if missing := prepared.masks_missing:
+def shares_unknown(table: pd.DataFrame, prepared: Prepared) -> Measured:
+    """Shares of images whose patient, and of positives whose mask, is unknown; only those above 0."""
+    shares = {}
+    if prepared.patients.warning:
+        shares["patients_unknown"] = prepared.patients.unknown / prepared.patients.labelled
+    if prepared.masks_missing:
         positive = table["label"] == 1
-        share = float((positive & table["true_area"].isna()).sum() / max(int(positive.sum()), 1))
-        measured["masks_missing"] = {"value": share, "low": None, "high": None}
-        note["masks_missing"] = {**measured["masks_missing"], "note": missing}
-    write_json(METRICS, {**measured, **note})
+        missing = positive & table["true_area"].isna()
+        shares["masks_missing"] = float(missing.sum() / max(int(positive.sum()), 1))
+    return {name: {"value": share, "low": None, "high": None} for name, share in shares.items()}
+
+
+def record_opening(results: HoldoutResults, settings: EvaluationSettings, prepared: Prepared) -> int:
+    """Write metrics.json and the ledger's line; return how often this hold-out has been opened."""
+    measured, decision = results.measured, results.decision
+    words = {"patients_unknown": prepared.patients.warning, "masks_missing": prepared.masks_missing}
+    notes = {name: {**measured[name], "note": note} for name, note in words.items() if note}
+    write_json(METRICS, {**measured, **notes})
     params = {"evaluation": settings.model_dump(mode="json"), "decision": decision.model_dump(mode="json")}
-    score = measured["kaggle_dice" if has_masks else "auroc"]["value"]
+    score = measured["kaggle_dice" if decision.masks.weights else "auroc"]["value"]
     openings = ledger.record(prepared.fingerprint, params, float(score or 0.0))
     ledger.write_count(openings)
-    frames = {
-        "per_image": table,
-        "rules": rules,
-        "subgroups": groups,
-        "operating_points": points,
-        "predictive_values": clinical.by_prevalence(points),
-        "decision_curve": clinical.net_benefit(table["label"].to_numpy(bool), table["prob"].to_numpy()),
-        **lesion_frames,
-        **pictures.curves(table, settings.bins),
+    return openings
+
+
+def tables(results: HoldoutResults, bins: int) -> dict[str, pd.DataFrame]:
+    """Name of each CSV file of the report -> its table."""
+    label, prob = results.table["label"].to_numpy(bool), results.table["prob"].to_numpy()
+    return {
+        "per_image": results.table,
+        "rules": results.rules,
+        "subgroups": results.groups,
+        "operating_points": results.points,
+        "predictive_values": clinical.by_prevalence(results.points),
+        "decision_curve": clinical.net_benefit(label, prob),
+        **pictures.curves(results.table, bins),
     }
-    outside = external.measure(decision, prepared, settings)
-    pictures.write_tables(frames | outside, REPORT)
-    pictures.pictures(table, measured, settings, REPORT)
-    pictures.clinical_pictures(table, points, REPORT)
-    warnings = evaluation_report.split_warnings(prepared)
-    if has_masks:
-        save(lesion_figure.draw(frames["froc"]), REPORT / "froc.png", pictures.DPI)
-        pictures.overlays(table, decision, found, prepared, settings.examples, REPORT)
-        section = lesion_summary.to_markdown(lesion_measures, numbers)
-        report = evaluation_report.describe(
-            measured, rules, groups, points, table, decision, warnings, openings, section
-        )
-    else:
-        report = label_only.describe(measured, rules, groups, points, table, decision, warnings, openings)
-    write_text(REPORT / "report.md", report + external.section(outside))
-    known = facts.of_run(measured, points, table, decision, prepared, openings)
+
+
+def write_reports(results: HoldoutResults, prepared: Prepared, external_section: str) -> None:
+    """Write report.md, the filled checklists, and report.html with all of them."""
+    words = evaluation_report if results.decision.masks.weights else label_only
+    write_text(REPORT / "report.md", words.describe(results) + external_section)
+    known = facts.of_run(
+        results.measured, results.points, results.table, results.decision, prepared, results.openings
+    )
     for name in FILES:
         write_text(REPORT / f"{name}.md", fill(name, known))
     pages = [REPORT / "report.md", *(REPORT / f"{name}.md" for name in FILES)]
     write_text(REPORT / "report.html", html_report.page(*pages))
-    return measured
 
 
 def check_same_data(decision: Decision, prepared: Prepared, scheme: str) -> None:
-    """Refuse a decision fitted on other data, and a hold-out that shares patients with the training part."""
+    """Refuse a decision fitted on other data, and a hold-out that shares patients with the training folds."""
     fitted = decision.fitted.get("data_fingerprint")
     if fitted != prepared.fingerprint:
         raise ValueError(
@@ -160,7 +189,7 @@ def check_same_data(decision: Decision, prepared: Prepared, scheme: str) -> None
     shared = np.intersect1d(patient[locked], patient[~locked])
     if len(shared) and scheme == "patient":
         raise ValueError(
-            f"{FOLDER}/folds.csv: {len(shared)} patients stand both in the hold-out and in training; split again"
+            f"{FOLDER}/folds.csv: {len(shared)} patients are both in the hold-out and in training; split again"
         )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import pandas as pd
-
-from ensemble.decision.decision import Decision
-from ensemble.evaluation import clinical, ledger, subgroups
-from ensemble.evaluation.report import PROBABILITY_NAMES, in_words
+from ensemble.evaluation import ledger, subgroups
+from ensemble.evaluation.report import (
+    CURVES,
+    PROBABILITY_NAMES,
+    HoldoutResults,
+    heading,
+    images,
+    in_words,
+    operating_points,
+)
 
 NO_MASKS = (
     "> **No masks: there is no segmentation network, no mask is drawn, and there is no Dice.** The decision is a gate on the"
@@ -16,30 +19,19 @@ NO_MASKS = (
 )
 
 
-def describe(
-    measured: Mapping[str, Mapping[str, float | None]],
-    rules: pd.DataFrame,
-    groups: pd.DataFrame,
-    points: pd.DataFrame,
-    table: pd.DataFrame,
-    decision: Decision,
-    warnings: list[str],
-    openings: int,
-) -> str:
-    """The report. rules: one row, the gate on the hold-out."""
-    gate, nested = rules.iloc[0], decision.fitted.get("nested_score", {}).get("value", float("nan"))
-    lines = ["# Evaluation on the hold-out", "", NO_MASKS, ""]
-    lines += [line for warning in warnings for line in (warning, "")]
-    lines += [
-        f"{len(table):,} images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} positive; prevalence"
-        f" {in_words(measured['prevalence'])}. Neither training nor the fit of calibration and gate used them. Intervals: 95 %,"
-        " over patients.",
+def describe(found: HoldoutResults) -> str:
+    """The report as Markdown."""
+    measured, gate = found.measured, found.rules.iloc[0]
+    lines = [
+        *heading([NO_MASKS, *found.warnings]),
+        f"{found.size}; prevalence {in_words(measured['prevalence'])}. Neither training nor the fit of calibration and gate used"
+        " them. Intervals: 95 %, over patients.",
         "",
-        ledger.sentence(openings),
+        ledger.sentence(found.openings),
         "",
-        f"The gate calls an image positive from a probability of {decision.rule.least_prob():.3f}: balanced accuracy"
+        f"The gate calls an image positive from a probability of {found.decision.rule.least_prob():.3f}: balanced accuracy"
         f" {gate['score']:.3f} ({gate['low']:.3f} to {gate['high']:.3f}), sensitivity {gate['sensitivity']:.3f}, specificity"
-        f" {gate['specificity']:.3f}, {gate['called']:.1%} called positive. Nested out of fold it had {nested:.3f}.",
+        f" {gate['specificity']:.3f}, {gate['called']:.1%} called positive. Nested out of fold it had {found.nested:.3f}.",
         "",
         "## Probability of a pneumothorax",
         "",
@@ -50,24 +42,18 @@ def describe(
             for key, name in PROBABILITY_NAMES.items()
         ],
         "",
-        "## Operating points",
-        "",
-        "Thresholds fixed on out-of-fold predictions and applied here unchanged, `rule` is the gate; intervals over patients,"
-        " then counts.",
-        "",
-        clinical.to_markdown(points),
-        "",
-    ]
-    for name, words in {
-        "predictive_values": "PPV and NPV against prevalence", "decision_curve": "Decision curve", "roc": "ROC",
-        "pr": "Precision and recall", "calibration": "Calibration",
-    }.items():  # fmt: skip
-        lines += [f"![{words}]({name}.png)", ""]
-    lines += [
+        *operating_points(found.points, ", `rule` is the gate"),
+        *images(
+            {
+                "predictive_values": "PPV and NPV against prevalence",
+                "decision_curve": "Decision curve",
+                **CURVES,
+            }
+        ),
         "## Subgroups",
         "",
         f"Groups of fewer than {subgroups.SMALLEST} images are counted and not measured. Scores of masks do not exist.",
         "",
-        subgroups.to_markdown(groups),
+        subgroups.to_markdown(found.groups),
     ]
     return "\n".join(lines) + "\n"

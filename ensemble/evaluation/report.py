@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -17,12 +18,13 @@ METRICS = Path("reports/evaluation/metrics.json")
 REPORT = METRICS.parent / "report"
 """Apart from the metrics, which git keeps and DVC does not store."""
 
-
 SHEETS = {
     "overlays": "Best, middle and worst masks",
     "false_positives": "False alarms: a mask on an empty image",
     "false_negatives": "Misses: no mask on a positive image",
 }
+CURVES = {"roc": "ROC", "pr": "Precision and recall", "calibration": "Calibration"}
+PICTURES = {**CURVES, "dice_by_area": "Dice by area of the lesion", **SHEETS}
 
 NAMES = {
     "kaggle_dice": "Kaggle Dice",
@@ -129,86 +131,127 @@ def caption(prob: float, label: int, dice: float) -> str:
     return f"p = {prob:.2f}" + (f", Dice {dice:.2f}" if label and not math.isnan(dice) else "")
 
 
-def describe(
-    measured: Mapping[str, Mapping[str, float | None]],
-    rules: pd.DataFrame,
-    groups: pd.DataFrame,
-    points: pd.DataFrame,
-    table: pd.DataFrame,
-    decision: Decision,
-    warnings: list[str],
-    openings: int,
-    lesions: list[str],
-) -> str:
-    """The report; warnings: quoted at its top, openings: of the hold-out, lesions: the section of lesions."""
-    value = {name: measure["value"] for name, measure in measured.items()}
-    lines = ["# Evaluation on the hold-out", ""]
-    lines += [line for warning in warnings for line in (warning, "")]
-    lines += [
-        f"{len(table):,} images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} "
-        "positive. Neither training nor the fit of rule and thresholds used them. Intervals: 95 %, over patients; of rates and "
-        "Dice Wilson's with the effective number of images, at 0 and 1 with the number of patients; of areas under curves on the "
-        "logit scale (docs/evaluation.md has their coverage).",
+@dataclass
+class HoldoutResults:
+    """What the report states.
+
+    rules: all rules on the hold-out (without masks one row, the gate). groups: subgroups. points: operating points. table: one
+    row an image. warnings: quoted at the report's top. lesions: its section of lesions. openings: of the hold-out so far.
+    """
+
+    measured: dict[str, dict[str, float | None]]
+    rules: pd.DataFrame
+    groups: pd.DataFrame
+    points: pd.DataFrame
+    table: pd.DataFrame
+    decision: Decision
+    warnings: list[str]
+    lesions: list[str] = field(default_factory=list)
+    openings: int = 0
+
+    @property
+    def size(self) -> str:
+        """Images, patients and positives in words."""
+        patients, positive = self.table["patient_id"].nunique(), int(self.table["label"].sum())
+        return f"{len(self.table):,} images of {patients:,} patients, {positive:,} positive"
+
+    @property
+    def nested(self) -> float:
+        """The decision's nested out-of-fold score; NaN when it has none."""
+        return float(self.decision.fitted.get("nested_score", {}).get("value", math.nan))
+
+
+def describe(found: HoldoutResults) -> str:
+    """The report as Markdown; ensemble.evaluation.label_only has the one without masks."""
+    lines = [
+        *heading(found.warnings),
+        f"{found.size}. Neither training nor the fit of rule and thresholds used them. Intervals: 95 %, over patients; of rates "
+        "and Dice Wilson's with the effective number of images, at 0 and 1 with the number of patients; of areas under curves on "
+        "the logit scale (docs/evaluation.md has their coverage).",
         "",
-        ledger.sentence(openings),
+        ledger.sentence(found.openings),
         "",
         f"Made by `dvc repro evaluate` (`python -m ensemble.evaluate`) at commit `{ledger.commit()}`, data "
-        f"`{decision.fitted['data_fingerprint']}`, rule `{decision.rule.kind}`.",
+        f"`{found.decision.fitted['data_fingerprint']}`, rule `{found.decision.rule.kind}`.",
         "",
-        "| measure | value (95 % interval) | images |",
-        "|---|---|---|",
-        *[
-            f"| {name} | {in_words(measured[key])} | {_images_of(key, table):,} |"
-            for key, name in NAMES.items()
-        ],
-        *(
-            [f"| {BOX_HIT} | {in_words(measured['box_hit_rate'])} | {table['box_hit'].notna().sum():,} |"]
-            if "box_hit_rate" in measured
-            else []
-        ),
-        "",
-        _identity(value),
-        "",
-        _nested(decision, value),
-        "",
-        f"The classifiers ruled a mask out on {table['skipped'].mean():.0%} of the images; the mask models need not see those. "
-        f"A mask was submitted for {table['submitted'].mean():.1%}.",
-        "",
+        *_masks(found),
         "## Probability of a pneumothorax",
         "",
-        _which(decision),
+        _which(found.decision),
         "",
-        f"All of {len(table):,} images, {int(table['label'].sum()):,} positive.",
+        f"All of {len(found.table):,} images, {int(found.table['label'].sum()):,} positive.",
         "",
-        *probability_table(measured),
+        *probability_table(found.measured),
         "",
-        "## Operating points",
-        "",
-        "Thresholds fixed on out-of-fold predictions and applied here unchanged; intervals over patients, then counts.",
-        "",
-        clinical.to_markdown(points),
-        "",
-        "![PPV and NPV against prevalence](predictive_values.png)",
-        "",
-        "![Decision curve](decision_curve.png)",
-        "",
-        *lesions,
-        *_pictures(),
+        *operating_points(found.points),
+        *images({"predictive_values": "PPV and NPV against prevalence", "decision_curve": "Decision curve"}),
+        *found.lesions,
+        *images(PICTURES),
         "## All rules",
         "",
         "Fitted on the same out-of-fold predictions, applied to the same hold-out, before post-processing; "
         "`against` is the paired difference.",
         "",
-        to_markdown(rules, decision.rule.kind, optimism=False),
+        to_markdown(found.rules, found.decision.rule.kind, optimism=False),
         "",
         "## Subgroups",
         "",
         "The quarters of the lesions' size hold positive images alone: there the score is D⁺, and AUROC and TNR do not exist. "
         f"Groups of fewer than {subgroups.SMALLEST} images are counted and not measured.",
         "",
-        subgroups.to_markdown(groups),
+        subgroups.to_markdown(found.groups),
     ]
     return "\n".join(lines) + "\n"
+
+
+def heading(warnings: list[str]) -> list[str]:
+    """The report's title and the warnings below it."""
+    return ["# Evaluation on the hold-out", "", *(line for warning in warnings for line in (warning, ""))]
+
+
+def operating_points(points: pd.DataFrame, more: str = "") -> list[str]:
+    """The section of operating points; more: words on the rule."""
+    return [
+        "## Operating points",
+        "",
+        f"Thresholds fixed on out-of-fold predictions and applied here unchanged{more}; intervals over patients, then counts.",
+        "",
+        clinical.to_markdown(points),
+        "",
+    ]
+
+
+def images(names: Mapping[str, str]) -> list[str]:
+    """Pictures by file name -> title."""
+    return [line for name, title in names.items() for line in (f"![{title}]({name}.png)", "")]
+
+
+def _masks(found: HoldoutResults) -> list[str]:
+    """Measures of the masks, the score taken apart, and how often the cascade skips the mask networks."""
+    measured, table = found.measured, found.table
+    value = {name: measure["value"] for name, measure in measured.items()}
+    rows = [
+        f"| {name} | {in_words(measured[key])} | {_images_of(key, table):,} |" for key, name in NAMES.items()
+    ]
+    if "box_hit_rate" in measured:
+        rows.append(
+            f"| {BOX_HIT} | {in_words(measured['box_hit_rate'])} | {table['box_hit'].notna().sum():,} |"
+        )
+    return [
+        "| measure | value (95 % interval) | images |",
+        "|---|---|---|",
+        *rows,
+        "",
+        _identity(value),
+        "",
+        f"Nested out of fold the rule `{found.decision.rule.kind}` scored {found.nested:.4f}. The two differ in kind: out of "
+        "fold each image is predicted by one fold's networks, here by the mean over all folds', usually the better predictor; "
+        "the decision's thresholds and calibration were fitted to single folds' outputs, which are more extreme than a mean.",
+        "",
+        f"The classifiers ruled a mask out on {table['skipped'].mean():.0%} of the images; the mask models need not see those. "
+        f"A mask was submitted for {table['submitted'].mean():.1%}.",
+        "",
+    ]
 
 
 def _images_of(key: str, table: pd.DataFrame) -> int:
@@ -250,26 +293,3 @@ def _identity(value: Mapping[str, float | None]) -> str:
         f"score = (1 − π)·TNR + π·D⁺ = {1 - pi:.3f} × {value['tnr']:.3f} + {pi:.3f} × "
         f"{value['dice_positive']:.3f} = **{value['kaggle_dice']:.4f}**; submitting nothing scores {value['all_empty']:.4f}."
     )
-
-
-def _nested(decision: Decision, value: Mapping[str, float | None]) -> str:
-    """Beside the nested out-of-fold score, and why the two are not the same quantity."""
-    nested = decision.fitted.get("nested_score", {}).get("value", float("nan"))
-    return (
-        f"Nested out of fold the rule `{decision.rule.kind}` scored {nested:.4f}. The two differ in kind: out of fold each "
-        "image is seen by one fold's networks, here by the mean over all folds', usually the better predictor; the decision's "
-        "thresholds and calibration were fitted to single folds' outputs, which are more extreme than a mean."
-    )
-
-
-def _pictures() -> list[str]:
-    lines = []
-    for name, words in {
-        "roc": "ROC",
-        "pr": "Precision and recall",
-        "calibration": "Calibration",
-        "dice_by_area": "Dice by area of the lesion",
-        **SHEETS,
-    }.items():
-        lines += [f"![{words}]({name}.png)", ""]
-    return lines

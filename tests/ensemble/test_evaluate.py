@@ -160,9 +160,7 @@ def test_unknown_patients_are_told_in_report_and_metrics() -> None:
 def test_shared_patients_are_refused_unless_the_split_is_by_image() -> None:
     index = Path("data/prepared/index.parquet")
     pd.read_parquet(index).assign(patient_id="p0").to_parquet(index, index=False)
-    with pytest.raises(
-        ValueError, match=r"folds\.csv: 1 patients stand both in the hold-out and in training"
-    ):
+    with pytest.raises(ValueError, match=r"folds\.csv: 1 patients are both in the hold-out and in training"):
         evaluate.check_same_data(Decision.load(), Prepared(), "patient")
     evaluate.check_same_data(Decision.load(), Prepared(), "image")
 
