@@ -33,6 +33,7 @@ from experiments import hardware
 from experiments.networks import inference
 from experiments.networks.normalisation import normalise
 from experiments.training import loop
+from experiments.training.learner import Learner
 from imaging.data import augment, augment_batch
 from imaging.data.dataset import Images
 from imaging.io.files import write_json, write_text
@@ -204,7 +205,7 @@ def training_ways(case: Case, batch: dict[str, Tensor], device: torch.device) ->
     """A step of each way on the batch; ours changes it anew each time."""
     bf16 = case.settings(precision(device))
     objective = Objective(bf16)
-    ours = loop.Learner(case.ours(bf16.precision), objective, bf16).to(device)
+    ours = Learner(case.ours(bf16.precision), objective, bf16).to(device)
     fast = torch.optim.AdamW(ours.parameters(), 1e-4, fused=True)
     return {
         PLAIN: plain_step(case, batch, device, torch.contiguous_format, None),
@@ -215,7 +216,7 @@ def training_ways(case: Case, batch: dict[str, Tensor], device: torch.device) ->
     }
 
 
-def _ours(learner: loop.Learner, objective: Objective, batch: dict[str, Tensor]) -> Tensor:
+def _ours(learner: Learner, objective: Objective, batch: dict[str, Tensor]) -> Tensor:
     return objective.loss(learner(batch["image"]), batch)
 
 

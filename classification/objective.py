@@ -15,7 +15,7 @@ from classification.model import Localising
 from experiments.settings.training import ClassificationSettings
 from experiments.statistics.nested_score import graded, nested_score
 from experiments.statistics.threshold_search import quantile_cuts
-from experiments.training.loop import Batch
+from experiments.training.learner import Batch
 
 CUTS = 256
 NEIGHBOURS = 1 / 64

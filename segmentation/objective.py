@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from experiments.settings.training import SegmentationSettings
 from experiments.statistics.nested_score import graded, nested_score
 from experiments.statistics.threshold_search import area_grid
-from experiments.training.loop import Batch
+from experiments.training.learner import Batch
 from segmentation.architectures import Outputs
 from segmentation.losses import each, total
 from segmentation.metrics import counts, summary

@@ -19,6 +19,7 @@ from experiments.networks import weights
 from experiments.settings.training import TrainingSettings, phases_of
 from experiments.training import loop, micro_batch
 from experiments.training.checkpoints import Row, Trained
+from experiments.training.learner import Objective
 from imaging.data.dataset import Images
 
 T = TypeVar("T", bound=TrainingSettings)
@@ -29,7 +30,7 @@ DONE = "done.safetensors"
 def fit(
     net: nn.Module,
     settings: T,
-    objective: Callable[[T], loop.Objective],
+    objective: Callable[[T], Objective],
     data: Callable[[T], tuple[Images, Images]],
     *,
     title: str,

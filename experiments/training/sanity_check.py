@@ -16,7 +16,7 @@ from experiments.networks.normalisation import normalise
 from experiments.networks.precision import autocast, choose_precision
 from experiments.settings.training import TrainingSettings, for_model, phases_of
 from experiments.training import micro_batch, train_fold
-from experiments.training.loop import Batch, Objective
+from experiments.training.learner import Batch, Objective
 from experiments.training.train_fold import Groups
 from imaging.data import augment_batch
 from imaging.data.dataset import Images

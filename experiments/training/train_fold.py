@@ -24,7 +24,7 @@ from experiments.networks import pretrained, weights
 from experiments.networks.normalisation import normalisation_of
 from experiments.settings.training import PROCESSES, TrainingSettings, for_model, phases_of
 from experiments.statistics.nested_score import patient_groups
-from experiments.training import distributed, loop, phases, tuned_params
+from experiments.training import distributed, learner, phases, tuned_params
 from imaging.data import augment
 from imaging.data.dataset import Images
 from imaging.io.files import atomic, fingerprint
@@ -113,7 +113,7 @@ def train(
     fold: int,
     section: T,
     build: Callable[[T], nn.Module],
-    objective: Callable[[T, Groups], loop.Objective],
+    objective: Callable[[T, Groups], learner.Objective],
     origin: Callable[[T], str | None] = lambda _: None,
 ) -> None:
     """Train and write `models/<stage>/<model>/fold<k>` and its history; a killed run resumes.
@@ -143,7 +143,7 @@ def _train(
     fold: int,
     settings: T,
     build: Callable[[T], nn.Module],
-    objective: Callable[[T, Groups], loop.Objective],
+    objective: Callable[[T, Groups], learner.Objective],
     origin: Callable[[T], str | None],
 ) -> None:
     prepared = Prepared()

@@ -22,7 +22,7 @@ from experiments import tracking
 from experiments.settings.training import PROCESSES, TrainingSettings, phases_of
 from experiments.settings.tuning import TuneSettings, of_trial
 from experiments.statistics.nested_score import TIE, patient_groups
-from experiments.training import loop, phases, train_fold
+from experiments.training import learner, phases, train_fold
 from experiments.training.checkpoints import Trained
 from experiments.tuning import report as study_report
 from experiments.tuning.engine import Values, open_study, work
@@ -55,7 +55,7 @@ class Proxy(Generic[T]):
         section: T,
         study: TuneSettings,
         build: Callable[[T], nn.Module],
-        objective: Callable[[T, Groups], loop.Objective],
+        objective: Callable[[T, Groups], learner.Objective],
     ) -> None:
         self.stage, self.section, self.study = stage, section, study
         self.build, self.objective = build, objective
@@ -129,7 +129,7 @@ def tune(
     section: T,
     study: TuneSettings,
     build: Callable[[T], nn.Module],
-    objective: Callable[[T, Groups], loop.Objective],
+    objective: Callable[[T, Groups], learner.Objective],
     join: bool = False,
 ) -> None:
     """Run the study's missing trials and write `reports/tuning/<stage>/`; with `join` help another process with them."""

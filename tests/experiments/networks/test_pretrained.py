@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import classification.model
 import segmentation.architectures
-from experiments.networks import pretrained
+from experiments.networks import pretrained, state_dicts
 from experiments.networks.normalisation import NORMALISATION, from_channels, normalisation_of, normalise
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from imaging.io.files import sha256
@@ -89,11 +89,11 @@ def test_a_segmenters_encoder_starts_from_the_same_file(
 ) -> None:
     state = of_timm(architecture, **({"img_size": 64} if architecture == "test_vit" else {}))
     net = segmenter(encoder, saved(tmp_path, state))
-    values = {pretrained.plain(name): value for name, value in state.items()}
+    values = {state_dicts.plain(name): value for name, value in state.items()}
     inner = net.encoder.model if hasattr(net.encoder, "model") else net.encoder
     for name, value in inner.state_dict().items():
         if "num_batches_tracked" not in name:
-            expected = values[pretrained.plain(name)]
+            expected = values[state_dicts.plain(name)]
             assert torch.allclose(
                 value, expected if expected.shape == value.shape else expected.sum(1, keepdim=True), atol=1e-5
             )
@@ -133,7 +133,7 @@ def radiograph_dino(layers: int = 12, width: int = 768, tokens: int = 1370) -> S
 def test_rad_dino_has_the_names_and_shapes_of_timms_vit() -> None:
     with torch.device("meta"):
         expected = timm.create_model("vit_base_patch14_dinov2", num_classes=0).state_dict()
-    state, layout = pretrained.translated(radiograph_dino())
+    state, layout = state_dicts.translated(radiograph_dino())
     assert layout == "dinov2"
     assert {name: value.shape for name, value in state.items() if name != "mask_token"} == {
         name: value.shape for name, value in expected.items()
@@ -142,7 +142,7 @@ def test_rad_dino_has_the_names_and_shapes_of_timms_vit() -> None:
 
 def test_query_key_and_value_become_one_matrix_in_this_order() -> None:
     source = radiograph_dino(layers=2, width=12, tokens=5)
-    found, _ = pretrained.translated(source)
+    found, _ = state_dicts.translated(source)
     parts = [source[f"encoder.layer.1.attention.attention.{one}.weight"] for one in ("query", "key", "value")]
     assert torch.equal(found["blocks.1.attn.qkv.weight"], torch.cat(parts))
     assert torch.equal(found["blocks.1.ls2.gamma"], source["encoder.layer.1.layer_scale2.lambda1"])
@@ -165,7 +165,7 @@ def test_a_vit_with_translated_weights_computes_what_hugging_faces_does() -> Non
         in_chans=3,
     ).eval()
     source = radiograph_dino(layers=1, width=width, tokens=5)
-    state, _ = pretrained.translated(source)
+    state, _ = state_dicts.translated(source)
     net.load_state_dict({name: value for name, value in state.items() if name != "mask_token"})
     image = torch.rand(1, 3, 28, 28)
     w = {name.removeprefix("encoder.layer.0."): value for name, value in source.items()}
@@ -225,7 +225,7 @@ def test_torchxrayvisions_densenet(tmp_path: Path, stage: str) -> None:
     state = x_ray_vision()
     path = saved(tmp_path, state)
     net = classifier("densenet121", path) if stage == "classification" else segmenter("densenet121", path)
-    own = {pretrained.plain(name): value for name, value in net.state_dict().items()}
+    own = {state_dicts.plain(name): value for name, value in net.state_dict().items()}
     wanted = state["features.denseblock2.denselayer3.conv.1.weight"]
     assert any(value.shape == wanted.shape and torch.equal(value, wanted) for value in own.values())
     image = torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 1, 2)
