@@ -12,9 +12,9 @@ from imaging.io.config import load_section
 
 def main() -> None:
     """The DVC stage train_classification."""
-    model, number = train_fold.arguments("classification")
+    model, number, again = train_fold.arguments("classification")
     settings = load_section("classification", ClassificationSettings)
-    train_fold.train("classification", model, number, settings, build, Objective)
+    train_fold.train("classification", model, number, settings, build, Objective, again=again)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ensemble.decision import refit
 from ensemble.decision.decision import PATH as DECISION
 from ensemble.decision.decision import Decision
 from ensemble.evaluation import model_card
@@ -16,7 +17,8 @@ from ensemble.evidence.lineage import check_weights
 from ensemble.inference import bundle
 from ensemble.inference.bundle import INDEX, Bundle
 from ensemble.validation import training_data
-from experiments.networks.weights import path_of
+from experiments.networks.refit import FOLDER as REFIT
+from experiments.networks.weights import MODELS, path_of
 from imaging.domain import limits
 from imaging.domain.limits import InputLimits
 from imaging.io import command
@@ -29,23 +31,29 @@ METRICS = Path("reports/evaluation/metrics.json")
 LICENCE = Path("LICENSE")
 
 
-def export(output: str | Path = bundle.PATH, identities: bool = True) -> Bundle:
+def export(
+    output: str | Path = bundle.PATH, identities: bool = True, models: str = MODELS, decided: str = DECISION
+) -> Bundle:
     """Write the bundle of the run in the working folder, and load it once; it appears complete or not at all.
 
     identities: with hashes of the training data's pictures and patients, for the leak check of `ensemble.validate`.
+    models, decided: folder of the networks and file of the decision; those of a refit have no metrics.
     """
-    decision = Decision.load(DECISION)
+    decision = Decision.load(decided)
     with atomic_folder(output, mark=INDEX) as folder:
-        for source, name in parts(decision):
+        for source, name in parts(decision, models, decided):
             if not source.is_file():
                 raise ValueError(f"{source}: missing; run `dvc repro`")
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, folder / name)
-        known = training_data.record(Prepared(), identities)
+        again = refit.is_refit(decision)
+        if again:
+            write_json(folder / METRICS.name, {})
+        known = training_data.record(Prepared(), identities, holdout=again)
         write_json(folder / training_data.NAME, known.model_dump(mode="json"))
         write_text(folder / "README.md", model_card.write(decision))
         _limits(decision).save(folder / limits.FILE)
-        fingerprints = {"data": decision.fitted["data_fingerprint"], "decision": sha256(DECISION)}
+        fingerprints = {"data": decision.fitted["data_fingerprint"], "decision": sha256(decided)}
         bundle.write_index(folder, load_section("data", DataSettings).source, fingerprints).predictor()
     return Bundle.load(output)
 
@@ -57,14 +65,15 @@ def _limits(decision: Decision) -> InputLimits:
     return limits.make(data.index, data.images, np.sort(train).tolist(), data.fold_rows(HOLDOUT).tolist())
 
 
-def parts(decision: Decision) -> Iterator[tuple[Path, str]]:
-    """(file of the run, its name in the bundle) of everything copied; of the networks, those the decision was fitted with."""
-    yield from ((Path(DECISION), "decision.json"), (Path(PARAMS_FILE), "params.yaml"))
-    yield from ((METRICS, "metrics.json"), (LICENCE, "LICENSE"))
+def parts(decision: Decision, models: str = MODELS, decided: str = DECISION) -> Iterator[tuple[Path, str]]:
+    """(file of the run, its name in the bundle) of everything copied; of the networks, those in the decision's lineage."""
+    yield from ((Path(decided), "decision.json"), (Path(PARAMS_FILE), "params.yaml"), (LICENCE, "LICENSE"))
+    if not refit.is_refit(decision):
+        yield METRICS, METRICS.name
     for network, recorded in decision.fitted["lineage"].items():
         stage, model = network.split("/")
         for fold in recorded["weights"]:
-            path = path_of(stage, model, fold)
+            path = path_of(stage, model, fold, models)
             if path.is_file():
                 check_weights(decision.fitted["lineage"], stage, model, fold, sha256(path))
             for file in (path, path.with_suffix(".json")):
@@ -74,14 +83,21 @@ def parts(decision: Decision) -> Iterator[tuple[Path, str]]:
 def main() -> None:
     """The DVC stage export."""
     parser = argparse.ArgumentParser(prog="python -m ensemble.export", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path(bundle.PATH), help="the folder to write")
+    parser.add_argument("--output", type=Path, help=f"the folder to write (default: {bundle.PATH})")
     parser.add_argument(
         "--no-identities",
         action="store_true",
         help="leave the hashes of the training data's pictures and patients out: `ensemble.validate` then cannot check for leaks",
     )
+    parser.add_argument(
+        "--refit", action="store_true", help="the networks of `ensemble.refit`, into models/refit/bundle"
+    )
     given = parser.parse_args()
-    made = export(given.output, not given.no_identities)
+    if given.refit:
+        output = given.output or Path(REFIT) / "bundle"
+        made = export(output, not given.no_identities, REFIT, refit.PATH)
+    else:
+        made = export(given.output or bundle.PATH, not given.no_identities)
     size = sum((made.folder / name).stat().st_size for name in made.index.files)
     print(
         f"{made.folder}: {made.name}, {len(made.index.files)} files, {size / 1e6:.1f} MB, SHA-256 {made.sha256}"

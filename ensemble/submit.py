@@ -2,6 +2,7 @@
 
     python -m ensemble.submit                                 the configured test set, into submission.csv
     python -m ensemble.submit --images FOLDER --output FILE   any folder of DICOM, PNG, JPEG, TIFF or BMP files
+    python -m ensemble.submit --refit                         by the networks of ensemble.refit, into submission-refit.csv
 
 A submission has one row an image, `ImageId,EncodedPixels`, the mask as a run-length code in the image's own size or that of
 `--side`, `-1` for none. The id is the file's name without an image's ending. A file that cannot be read is written as `refused`,
@@ -17,12 +18,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from ensemble.decision import refit
 from ensemble.decision.decision import Prediction
 from ensemble.inference import output, triage
 from ensemble.inference.inputs import by_id, find
 from ensemble.inference.names import inside
 from ensemble.inference.predictor import Predictor, with_quota
 from ensemble.rules.gate import Quota
+from experiments.networks.refit import FOLDER as REFIT
 from experiments.settings.decision import SubmitSettings
 from imaging import rle
 from imaging.io import command
@@ -41,23 +44,25 @@ Files = dict[str, Path | None]
 def main() -> None:
     """The DVC stage submit, or a folder named on the command line."""
     given = _arguments()
-    studies = STUDIES if given.output == Path("submission.csv") else given.output.with_suffix(".studies.csv")
+    made = given.output or Path("submission-refit.csv" if given.refit else "submission.csv")
+    studies = STUDIES if made == Path("submission.csv") else made.with_suffix(".studies.csv")
     settings = SubmitSettings() if given.images else load_section("submit", SubmitSettings)
     if given.side is not None:
         settings = validate(SubmitSettings, {**settings.model_dump(), "side": given.side}, "submit")
     files, notes = _own(given.images, "--images") if given.images else test_files(settings)
     pictures = given.masks or (studies.parent / "masks" if settings.masks else None)
-    for path in (given.output, studies, *([pictures / "x.png"] if pictures else [])):
+    for path in (made, studies, *([pictures / "x.png"] if pictures else [])):
         output.check_file(path, len(files))
-    table = score(Predictor.load(), files, settings.side)
-    write(table, given.output, studies)
+    predictor = Predictor.load(REFIT, refit.PATH) if given.refit else Predictor.load()
+    table = score(predictor, files, settings.side)
+    write(table, made, studies)
     if pictures:
         write_masks(table, pictures)
     read, refused = int((table["verdict"] == "read").sum()), int((table["verdict"] == REFUSED).sum())
     masks = int((table["area_px"] > 0).sum())
     if table.empty:
         print(f"{load_section('data', DataSettings).folder}: no test studies, so the submission is empty.")
-    print(f"{read} read, {refused} refused; {masks} with a mask. Written: {given.output}; reasons: {studies}")
+    print(f"{read} read, {refused} refused; {masks} with a mask. Written: {made}; reasons: {studies}")
     print("\n".join(notes), end="\n" if notes else "")
 
 
@@ -68,7 +73,8 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         help="a file, or a folder of images at any depth (default: the configured test set)",
     )
-    parser.add_argument("--output", type=Path, default=Path("submission.csv"), help="the file to write")
+    parser.add_argument("--output", type=Path, help="the file to write (default: submission.csv)")
+    parser.add_argument("--refit", action="store_true", help="by the networks of `ensemble.refit`")
     parser.add_argument(
         "--side",
         type=int,

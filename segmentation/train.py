@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from experiments.networks import refit, weights
 from experiments.settings.training import SegmentationSettings
 from experiments.training import train_fold
 from imaging.io import command
@@ -14,18 +15,19 @@ from segmentation.objective import Objective
 
 def main() -> None:
     """The DVC stage train_segmentation."""
-    model, number = train_fold.arguments("segmentation")
+    model, number, again = train_fold.arguments("segmentation")
+    folder = refit.FOLDER if again else weights.MODELS
 
     def begin(settings: SegmentationSettings) -> nn.Module:
         net = build(settings)
         if settings.encoder_from is not None:
-            encoder_weights.transfer(net, settings.encoder_from, number)
+            encoder_weights.transfer(net, settings.encoder_from, number, folder)
         return net
 
     settings = load_section("segmentation", SegmentationSettings)
     train_fold.train(
         "segmentation", model, number, settings, begin, Objective,
-        origin=lambda chosen: encoder_weights.origin(chosen.encoder_from, number),
+        origin=lambda chosen: encoder_weights.origin(chosen.encoder_from, number, folder), again=again,
     )  # fmt: skip
 
 

@@ -10,10 +10,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from ensemble.decision import refit
 from ensemble.decision.decision import Decision
 from ensemble.evaluation import ledger
 from ensemble.evaluation.report import in_words, name_of
-from experiments.networks.weights import load_facts, path_of
+from experiments.networks.refit import FOLDER as REFIT
+from experiments.networks.refit import NO_HOLDOUT
+from experiments.networks.weights import MODELS, load_facts, path_of
 from imaging.io.config import load_section
 from imaging.io.files import read_json
 from imaging.settings import DataSettings, SplitSettings
@@ -33,6 +36,10 @@ whether to draw it."""
 WITHOUT_MASKS = """\
 An ensemble of classifiers says how probable a pneumothorax is, and a fitted gate whether to call it. **No masks: it
 was trained on image-level labels, draws no mask and cannot say where a pneumothorax is.**"""
+UNMEASURED = f"""\
+**{NO_HOLDOUT}** The scores below are those of the run whose trainings they repeat, with the same settings and the same
+decision, before the hold-out was added to the training images.
+"""
 CARD = """{front_matter}
 
 # Pneumothorax on chest radiographs ({source})
@@ -80,6 +87,7 @@ Split scheme `{scheme}`, folds {folds}; one network of each model a fold. Prepar
 
 ## Scores
 
+{unmeasured}
 {holdout} images of {holdout_patients} patients that were locked away, {holdout_positives} with a pneumothorax; 95 % intervals
 over patients.
 
@@ -117,7 +125,8 @@ def write(decision: Decision) -> str:
     data = _read(Path("reports/data/dataset_card.md"))
     holdout = pd.read_csv(REPORT / "per_image.csv", usecols=["patient_id", "label"])
     return CARD.format(
-        front_matter=_front_matter(source, measured),
+        front_matter=_front_matter(source, {} if refit.is_refit(decision) else measured),
+        unmeasured=UNMEASURED if refit.is_refit(decision) else "",
         source=source,
         what=WITH_MASKS if decision.masks.weights else WITHOUT_MASKS,
         about=ABOUT.get(source, f"Trained on data of the kind `{source}`."),
@@ -182,9 +191,10 @@ def _front_matter(source: str, measured: Measures) -> str:
 
 def _networks(decision: Decision) -> str:
     lines = ["| stage | model | architecture | input, px | folds | SHA-256 |", "|---|---|---|---|---|---|"]
+    models = REFIT if refit.is_refit(decision) else MODELS
     for network, recorded in decision.fitted["lineage"].items():
         stage, model = network.split("/")
-        settings = load_facts(path_of(stage, model, min(map(int, recorded["weights"]))))["settings"]
+        settings = load_facts(path_of(stage, model, min(map(int, recorded["weights"])), models))["settings"]
         encoder = settings.get("encoder") if settings["architecture"] != "plain" else None
         what = f"{settings['architecture']} ({encoder})" if encoder else settings["architecture"]
         digests = ", ".join(f"{digest[:8]}…" for digest in recorded["weights"].values())

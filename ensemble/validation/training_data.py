@@ -57,9 +57,9 @@ class TrainingData(Settings):
         return validate(cls, read_json(path), "") if path.is_file() else None
 
 
-def record(prepared: Prepared, identities: bool = True) -> TrainingData:
-    """The record of all images but the hold-out; identities: with hashes of pictures and patients."""
-    rows = np.sort(prepared.rows(prepared.folds.index[prepared.folds != HOLDOUT]))
+def record(prepared: Prepared, identities: bool = True, holdout: bool = False) -> TrainingData:
+    """The record of all images but the hold-out, or with it; identities: with hashes of pictures and patients."""
+    rows = np.sort(prepared.rows(prepared.folds.index[(prepared.folds != HOLDOUT) | holdout]))
     found = TrainingData(profile=profile.describe(prepared, rows), salt=prepared.fingerprint)
     if not identities:
         return found

@@ -23,7 +23,11 @@ FORMAT = (
 )
 
 
-def path_of(stage: str, model: str, fold: int, folder: str | Path = "models") -> Path:
+MODELS = "models"
+"""Where the pipeline's networks lie."""
+
+
+def path_of(stage: str, model: str, fold: int, folder: str | Path = MODELS) -> Path:
     """`models/<stage>/<model>/fold<k>.safetensors`."""
     return Path(folder) / stage / model / f"fold{fold}.safetensors"
 

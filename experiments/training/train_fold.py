@@ -20,7 +20,7 @@ from experiments import ranks, tracking
 from experiments.hardware import current
 from experiments.monitoring import failures, mlflow_model
 from experiments.monitoring.overlays import Overlays
-from experiments.networks import pretrained, weights
+from experiments.networks import pretrained, refit, weights
 from experiments.networks.normalisation import normalisation_of
 from experiments.settings.training import PROCESSES, TrainingSettings, for_model, phases_of
 from experiments.statistics.nested_score import patient_groups
@@ -28,7 +28,7 @@ from experiments.training import distributed, learner, phases, tuned_params
 from imaging.data import augment
 from imaging.data.dataset import Images
 from imaging.io.files import atomic, fingerprint
-from imaging.prepared import Prepared
+from imaging.prepared import HOLDOUT, Prepared
 
 T = TypeVar("T", bound=TrainingSettings)
 Groups = NDArray[np.int64]
@@ -37,22 +37,29 @@ NO_RUN = nullcontext(tracking.Run(None, ""))
 """For processes that do not log."""
 
 
-def arguments(stage: str) -> tuple[str, int]:
-    """Model name and fold from the command line of `python -m <stage>.train MODEL FOLD`."""
+def arguments(stage: str) -> tuple[str, int, bool]:
+    """Model name, fold and whether to refit, from the command line of `python -m <stage>.train MODEL FOLD [--refit]`."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {stage}.train", description="Train one model on one fold."
     )
     parser.add_argument("model", help=f"a name from {stage}.models in params.yaml")
     parser.add_argument("fold", type=int, help="the fold to validate on; all others are trained on")
+    parser.add_argument(
+        "--refit",
+        action="store_true",
+        help="repeat a finished training with the hold-out among the training images, into models/refit (see ensemble.refit)",
+    )
     given = parser.parse_args()
-    return given.model, given.fold
+    return given.model, given.fold, given.refit
 
 
-def training_rows(prepared: Prepared, fold: int, masks: bool = False) -> NDArray[np.int64]:
-    """Rows of all folds but this one and the hold-out, sorted; with `masks` those whose mask is known, of which some must be
-    positive.
+def training_rows(
+    prepared: Prepared, fold: int, masks: bool = False, holdout: bool = False
+) -> NDArray[np.int64]:
+    """Rows of all folds but this one, sorted, and with `holdout` those of the hold-out; with `masks` those whose mask is known,
+    of which some must be positive.
     """
-    inside = ~prepared.folds.isin([str(fold), "holdout"])
+    inside = ~prepared.folds.isin([str(fold), *([] if holdout else [HOLDOUT])])
     rows = np.sort(prepared.rows(prepared.folds.index[inside]))
     if not masks:
         return rows
@@ -81,13 +88,13 @@ def code_of(stage: str) -> list[str]:
 
 
 def datasets(
-    prepared: Prepared, fold: int, settings: TrainingSettings, share: float = 1.0
+    prepared: Prepared, fold: int, settings: TrainingSettings, share: float = 1.0, holdout: bool = False
 ) -> tuple[Images, Images]:
     """Augmented training images of all other folds, or a random share of them, and the fold's own as they are.
 
-    A stage that needs masks gets the images whose mask is known.
+    A stage that needs masks gets the images whose mask is known. holdout: train on the hold-out as well.
     """
-    rows = training_rows(prepared, fold, settings.needs_masks)
+    rows = training_rows(prepared, fold, settings.needs_masks, holdout)
     rows = np.sort(np.random.default_rng(settings.seed).permutation(rows)[: round(share * len(rows))])
     change = augment.build(settings.augment, settings.image_size)
     return (
@@ -115,11 +122,13 @@ def train(
     build: Callable[[T], nn.Module],
     objective: Callable[[T, Groups], learner.Objective],
     origin: Callable[[T], str | None] = lambda _: None,
+    again: bool = False,
 ) -> None:
     """Train and write `models/<stage>/<model>/fold<k>` and its history; a killed run resumes.
 
     `origin` is the checksum of the weights that `build` starts from: an unfinished run with other ones is not resumed.
-    Settings that ask for several processes make this one their launcher; the first of them writes.
+    again: the refit of a finished training, on the hold-out as well, into `refit.FOLDER`. Settings that ask for several
+    processes make this one their launcher; the first of them writes.
     """
     settings = for_model(section, model, tuned_params.values(stage))
     settings = settings.model_copy(update={"seed": settings.seed + fold})
@@ -128,7 +137,7 @@ def train(
             distributed.launch(settings.devices)
         else:
             with distributed.process_group(current()):
-                _train(stage, model, fold, settings, build, objective, origin)
+                _train(stage, model, fold, settings, build, objective, origin, again)
     except ChildProcessError as error:
         sys.exit(f"train_{stage} {model} fold {fold}: {error}")
     except Exception as error:
@@ -145,30 +154,33 @@ def _train(
     build: Callable[[T], nn.Module],
     objective: Callable[[T, Groups], learner.Objective],
     origin: Callable[[T], str | None],
+    again: bool,
 ) -> None:
     prepared = Prepared()
+    extra = refit.facts(stage, model, fold, settings, prepared) if again else {}
+    name = "refit" if again else "train"
     torch.manual_seed(settings.seed)
     net = build(settings)
     asked = settings.model_dump(mode="json", exclude=set(PROCESSES))
     state = fingerprint(asked, prepared.fingerprint, code_of(stage), origin(settings), pretrained.origin(net))
-    resume = tracking.RESUME / f"{stage}-{model}-fold{fold}-{state}"
+    resume = tracking.RESUME / f"{'refit-' if again else ''}{stage}-{model}-fold{fold}-{state}"
     _, validation = datasets(prepared, fold, settings)
     groups = validation_groups(prepared, validation)
     maps = objective(settings, groups).maps
     tags = {
-        "stage": f"train_{stage}",
+        "stage": f"{name}_{stage}",
         "model": model,
         "fold": str(fold),
         "data_fingerprint": prepared.fingerprint,
     }
-    title = f"train_{stage} {model} fold {fold}"
+    title = f"{name}_{stage} {model} fold {fold}"
     params = {stage: settings.model_dump(mode="json")}
     with tracking.start(title, tags, params, resume / "run.json") if ranks.first() else NO_RUN as run:
         done = phases.fit(
             net,
             settings,
             lambda phase: objective(phase, groups),
-            lambda phase: datasets(prepared, fold, phase),
+            lambda phase: datasets(prepared, fold, phase, holdout=again),
             title=title,
             resume=resume,
             report=run.metrics,
@@ -188,16 +200,17 @@ def _train(
             "pretrained": pretrained.origin(net),
             "data": tuned_params.data(stage),
             "prepared_size": prepared.size,
+            **extra,
         }
-        path = weights.path_of(stage, model, fold)
+        path = weights.path_of(stage, model, fold, refit.FOLDER if again else weights.MODELS)
         weights.save(path, done.state, facts)
         run.made(path)
         mlflow_model.log(run, path)
-        with atomic(history_of(stage, model, fold)) as temporary:
+        with atomic(history_of(stage, model, fold, again)) as temporary:
             pd.DataFrame(done.history).to_csv(temporary, index=False)
     shutil.rmtree(resume)
 
 
-def history_of(stage: str, model: str, fold: int) -> Path:
-    """One row an epoch, for `dvc plots`."""
-    return Path("reports") / "training" / stage / f"{model}-fold{fold}.csv"
+def history_of(stage: str, model: str, fold: int, again: bool = False) -> Path:
+    """One row an epoch, for `dvc plots`; of a refit beside them."""
+    return Path("reports/refit" if again else "reports/training") / stage / f"{model}-fold{fold}.csv"

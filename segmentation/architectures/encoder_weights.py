@@ -13,18 +13,26 @@ from imaging.io.files import read_json
 PATH = Path("models/segmentation/start.json")
 
 
-def origin(classifier: str | None, fold: int) -> str | None:
-    """SHA-256 of the weights that an encoder begins with, as the stage wrote it down; None without any."""
-    return read_json(PATH).get(classifier, {}).get(str(fold)) if classifier is not None else None
+def origin(classifier: str | None, fold: int, folder: str = weights.MODELS) -> str | None:
+    """SHA-256 of the weights that an encoder begins with, as the stage wrote it down; None without any.
+
+    In another folder than the pipeline's (a refit) there is no stage, and the classifier's sidecar tells.
+    """
+    if classifier is None:
+        return None
+    if folder != weights.MODELS:
+        path = weights.path_of("classification", classifier, fold, folder)
+        return str(weights.load_facts(path)["weights_sha256"])
+    return read_json(PATH).get(classifier, {}).get(str(fold))
 
 
-def transfer(net: nn.Module, classifier: str, fold: int) -> None:
+def transfer(net: nn.Module, classifier: str, fold: int, folder: str = weights.MODELS) -> None:
     """Give the encoder of `net` the weights of the classifier that was trained on the same fold.
 
     ValueError when the weights are not those that the stage saw, or do not fit the encoder.
     """
-    path = weights.path_of("classification", classifier, fold)
-    if origin(classifier, fold) != weights.load_facts(path)["weights_sha256"]:
+    path = weights.path_of("classification", classifier, fold, folder)
+    if origin(classifier, fold, folder) != weights.load_facts(path)["weights_sha256"]:
         raise ValueError(
             f"{PATH}: not of the weights in {path}; run `dvc repro`, or `python -m segmentation.encoder_transfer`"
         )
