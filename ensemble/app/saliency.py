@@ -19,6 +19,7 @@ from ensemble.app.encoding import png
 from ensemble.app.upload import Declined
 from ensemble.inference.predictor import Member, Predictor
 from experiments.hardware import current
+from experiments.networks.checkpoint_mean import best_network
 from experiments.networks.normalisation import normalise
 from imaging.resize import resize_image
 
@@ -40,8 +41,8 @@ def heat(predictor: Predictor, square: NDArray[np.uint8]) -> dict[str, Any]:
 
 def words(members: list[Member]) -> str:
     """One sentence for each kind of head."""
-    cells = sorted({member.name for member in members if isinstance(member.net, Localising)})
-    cams = sorted({member.name for member in members if not isinstance(member.net, Localising)})
+    cells = sorted({member.name for member in members if isinstance(best_network(member.net), Localising)})
+    cams = sorted({member.name for member in members if not isinstance(best_network(member.net), Localising)})
     sentences = []
     if cells:
         sentences.append(
@@ -66,7 +67,8 @@ def _map(member: Member, square: NDArray[np.uint8]) -> Heat:
     """One network's map float32 (h, w) in [0, 1]."""
     pixels = resize_image(square, member.settings.image_size)
     image = normalise(torch.from_numpy(pixels)[None, None].to(current().device), member.net)
-    return _cells(member.net, image) if isinstance(member.net, Localising) else grad_cam(member.net, image)
+    net = best_network(member.net)
+    return _cells(net, image) if isinstance(net, Localising) else grad_cam(net, image)
 
 
 @torch.inference_mode()

@@ -20,6 +20,7 @@ from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.probability import ensemble_probability, learn_weights
 from ensemble.rules import RULES
 from ensemble.rules.gate import Gate
+from ensemble.rules.triplet import Triplet
 from experiments.settings.decision import EnsembleSettings, Space
 from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.nested_score import patient_groups
@@ -79,9 +80,7 @@ def fit(
     masked, masked_group = seen.with_masks(), group[seen.has_mask]
     decisions = {}
     for kind in kinds:
-        rule: Any = (
-            RULES[kind].fit(masked, settings.reference_pixels) if has_masks else Gate.fit_to_labels(seen)
-        )
+        rule = _fitted_rule(kind, masked, settings) if has_masks else Gate.fit_to_labels(seen)
         level = rule.thresholds(masked.evidence)
         cascaded = settings.cascade and has_masks
         decisions[kind] = Decision(
@@ -95,6 +94,14 @@ def fit(
             post_processing=post_processing_of(settings),
         )
     return decisions, losses
+
+
+def _fitted_rule(kind: str, cases: Cases, settings: EnsembleSettings) -> Any:
+    """The rule fitted to the cases, or the triplet of the settings where they give one."""
+    fixed = settings.triplet
+    if kind == "triplet" and fixed is not None:
+        return Triplet.of_probabilities(fixed.top, fixed.area, fixed.bottom, settings.reference_pixels)
+    return RULES[kind].fit(cases, settings.reference_pixels)
 
 
 def apply(decision: Decision, cases: Cases) -> tuple[Ints, Floats]:

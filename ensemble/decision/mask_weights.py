@@ -38,7 +38,11 @@ class MapStatistics:
 
 def needs_maps(names: list[str], settings: EnsembleSettings) -> bool:
     """Whether anything about the ensemble is learned from maps."""
-    return settings.average == "centred" or (settings.weights == "learned" and len(names) > 1)
+    return settings.average == "centred" or _learned(names, settings)
+
+
+def _learned(names: list[str], settings: EnsembleSettings) -> bool:
+    return settings.mask_weights is None and settings.weights == "learned" and len(names) > 1
 
 
 def map_statistics(predictions: Predictions, prepared: Prepared) -> list[MapStatistics]:
@@ -55,8 +59,8 @@ def fit(
 ) -> MaskEnsemble:
     """The ensemble that the settings ask for, learned from these images alone; predictions: which models and folds."""
     names = list(predictions.segmentation)
-    weights = equal_weights(names)
-    if settings.weights == "learned" and len(names) > 1 and statistics:
+    weights = settings.mask_weights or equal_weights(names)
+    if _learned(names, settings) and statistics:
         a, b = np.mean([one.a for one in statistics], axis=0), np.mean([one.b for one in statistics], axis=0)
         weights = dict(zip(names, map(float, learn_weights(a, b, 1.0, settings.shrinkage)), strict=True))
     folds = {

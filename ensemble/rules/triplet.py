@@ -23,8 +23,8 @@ class Triplet(Rule):
     """Submit iff at least `area` reference pixels reach the level `top`; mask: pixels at or above `bottom`
     <= top.
 
-    Sneddy, 1st place of SIIM-ACR: (0.75, 2,000, 0.3). The area is the image's total above `top`, not one
-    component's."""
+    Sneddy, 1st place of SIIM-ACR, blend_configs/2nd_stage-v2.yaml: (0.75, 1,500, 0.3). The area is the image's
+    total above `top`, not one component's."""
 
     kind: Literal["triplet"] = "triplet"
     top: int = Field(ge=1, le=255)
@@ -51,6 +51,11 @@ class Triplet(Rule):
         )
         return cls(top=top, area=int(areas[area]), bottom=bottom, reference=reference)
 
+    @classmethod
+    def of_probabilities(cls, top: float, area: int, bottom: float, reference: int) -> Self:
+        """A published triplet: pixels count where their probability is above `top`, and `bottom` for the mask."""
+        return cls(top=_level_above(top), area=area, bottom=_level_above(bottom), reference=reference)
+
     def certain(self, evidence: Evidence) -> Bools:
         """Whether enough pixels (N,) reach the top level."""
         return evidence.area(self.top, self.reference) >= self.area
@@ -63,6 +68,11 @@ class Triplet(Rule):
         """See Rule."""
         area = int(evidence.area(self.top, self.reference)[0])
         return f"{area:,} pixels reach {self.top / 255:.2f}, needed {self.area:,}"
+
+
+def _level_above(prob: float) -> int:
+    """The lowest level whose probability is above `prob`."""
+    return min(int(np.floor(prob * 255)) + 1, 255)
 
 
 class GatedTriplet(Triplet):

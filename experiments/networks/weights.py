@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from experiments.networks import checkpoint_mean
 from experiments.networks.normalisation import NORMALISATION, set_normalisation
 from imaging.io.files import atomic, read_json, sha256, write_json
 
@@ -85,9 +86,15 @@ def _input(facts: dict[str, Any]) -> str:
 
 
 def restore(net: nn.Module, path: Path) -> nn.Module:
-    """Give a network of the sidecar's architecture its trained weights, ready for prediction."""
+    """Give a network of the sidecar's architecture its trained weights, ready for prediction.
+
+    Where the file holds several checkpoints, the network returned is their CheckpointMean.
+    """
+    state = load_state(path)
+    if number := checkpoint_mean.count(state):
+        net = checkpoint_mean.CheckpointMean(net, number)
     try:
-        net.load_state_dict(load_state(path))
+        net.load_state_dict(state)
         set_normalisation(net, load_facts(path).get("normalisation", NORMALISATION))
     except RuntimeError as error:
         raise ValueError(f"{path}: these weights are not of the architecture in its .json: {error}") from None

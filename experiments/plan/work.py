@@ -126,9 +126,10 @@ def plan(params: Params, images: int, positives: int, hardware: Hardware) -> Pla
             phases += own
             last, settings = own[-1], chain[-1]
             views = (1 + settings.flip_tta) * sum(scale**2 for scale in settings.scales)
-            flop += predicted * views * last.flop_per_image / (1 + BACKWARD)
+            checkpoints = settings.top if settings.top_average == "predictions" else 1
+            flop += predicted * views * checkpoints * last.flop_per_image / (1 + BACKWARD)
             maps += predicted * settings.image_size**2 if stage == "segmentation" else 0
-            weights += 4 * last.parameters * folds
+            weights += 4 * last.parameters * folds * checkpoints
     prepared = (images + positives) * params.data.image_size**2
     disk = {"prepared data": prepared, "mask maps": maps // map_archive.SHARE, "weights": weights}
     return Plan(phases, folds, flop, disk, holdout)

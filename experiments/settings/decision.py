@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -41,13 +41,34 @@ class OperatingPointSettings(Settings):
         return self
 
 
+class TripletSettings(Settings):
+    """Published thresholds for the rule `triplet`: a mask of the pixels above `bottom`, where `area` of them are above `top`."""
+
+    top: float = Field(gt=0, lt=1)
+    """Probability that certain pixels exceed."""
+    area: int = Field(ge=0)
+    """Least number of them, in reference pixels."""
+    bottom: float = Field(gt=0, lt=1)
+    """Probability that the mask's pixels exceed."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TripletSettings:
+        if self.bottom > self.top:
+            raise ValueError(f"bottom {self.bottom} must not be above top {self.top}")
+        return self
+
+
 class EnsembleSettings(Settings):
     """How the two stages' out-of-fold predictions are combined into one decision."""
 
     rule: RuleName | Literal["best"] = "expected_value"
     """The rule written to decision.json; `best`: the one with the highest nested out-of-fold score."""
+    triplet: TripletSettings | None = None
+    """Fixed thresholds of the rule `triplet`, such as a published solution's; null: fitted out of fold."""
     weights: Literal["equal", "learned"] = "learned"
-    """Weights of the models in a ensemble: all equal, or learned on out-of-fold predictions."""
+    """Weights of the models in an ensemble: all equal, or learned on out-of-fold predictions."""
+    mask_weights: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    """Fixed weights of the segmentation models by name, which add up to 1, such as a published blend; null: by `weights`."""
     shrinkage: float = Field(default=0.1, ge=0)
     """Pull of the learned weights towards equal ones, relative to the loss of equal weights; 0 trusts the
     data alone."""
@@ -78,6 +99,12 @@ class EnsembleSettings(Settings):
 
     operating_points: list[OperatingPointSettings] = Field(default_factory=list)
     """Operating points beside the fitted rule, 95 % specificity and 95 % sensitivity."""
+
+    @model_validator(mode="after")
+    def _weights_are_whole(self) -> EnsembleSettings:
+        if self.mask_weights is not None and abs(sum(self.mask_weights.values()) - 1) > 1e-6:
+            raise ValueError(f"mask_weights {self.mask_weights} must add up to 1")
+        return self
 
     @property
     def reference_pixels(self) -> int:

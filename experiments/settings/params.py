@@ -36,6 +36,12 @@ class Params(Settings):
             raise ValueError(
                 f"train_folds {self.train_folds} must be different numbers from 0 to {self.split.folds - 1} (split.folds - 1)"
             )
+        blend = self.ensemble.mask_weights
+        if blend is not None and set(blend) != set(self.segmentation.models):
+            raise ValueError(
+                f"ensemble.mask_weights names {', '.join(sorted(blend))}; segmentation.models are "
+                f"{', '.join(sorted(self.segmentation.models))}: give each a weight"
+            )
         for stage, settings in (("classification", self.classification), ("segmentation", self.segmentation)):
             for name in settings.models:
                 size = max(phase.image_size for phase in phases_of(for_model(settings, name)))

@@ -58,11 +58,12 @@ class TrainingSettings(Settings):
     """Learning rate at the end of the schedule; the lowest one of a plateau."""
     weight_decay: float = Field(default=1e-4, ge=0, lt=1)
     """Weight decay; not applied to biases and normalisation layers."""
-    schedule: Literal["cosine", "poly", "constant", "plateau"] = "cosine"
-    """Learning rate over the steps: half cosine; (1 - t)^0.9; constant; or divided by ten when the validation score is on a
-    plateau."""
+    schedule: Literal["cosine", "cosine_wave", "poly", "constant", "plateau"] = "cosine"
+    """Learning rate over the steps: half cosine; a cosine that falls and rises again; (1 - t)^0.9; constant; or divided by ten
+    when the validation score is on a plateau."""
     cycles: int = Field(default=1, ge=1)
-    """Number of cosine cycles; more than one: warm restarts (SGDR, Loshchilov 2017)."""
+    """Number of cosine cycles; more than one: warm restarts (SGDR, Loshchilov 2017), or half waves of `cosine_wave`, as
+    PyTorch's CosineAnnealingLR gives after its T_max."""
     lr_patience: int = Field(default=2, ge=0)
     """Validations without a better score before a plateau lowers the rate."""
     warmup: float = Field(default=0.1, ge=0, lt=1)
@@ -79,7 +80,10 @@ class TrainingSettings(Settings):
     """Which checkpoint is the result. `best` chooses by the score of the same fold that later gives the out-of-fold
     predictions, which makes these a little too good."""
     top: int = Field(default=1, ge=1)
-    """With `keep: best`: the mean of the weights of so many best epochs (checkpoint averaging)."""
+    """With `keep: best`: so many best epochs make the result, by `top_average`."""
+    top_average: Literal["weights", "predictions"] = "weights"
+    """What is averaged over the `top` epochs: their weights into one network (checkpoint averaging), or the probabilities of
+    all of them, which takes `top` times as long in prediction. Phases before the last pass on the mean of the weights."""
     ema: float | None = Field(default=None, gt=0, lt=1)
     """Decay per step of the moving average of the weights, such as .999; the average is validated and saved. null: none."""
     freeze_encoder: int = Field(default=0, ge=0)
@@ -155,6 +159,8 @@ class TrainingSettings(Settings):
             )
         if self.top > 1 and self.keep != "best":
             raise ValueError(f"top {self.top} needs `keep: best`; with `keep: {self.keep}` set it to 1")
+        if self.top_average == "predictions" and self.top == 1:
+            raise ValueError("top_average predictions needs top above 1: one epoch has nothing to average")
         if isinstance(self.workers, int) and self.workers < 0:
             raise ValueError(f"workers {self.workers} must be 0 or more, or auto")
         if self.batch_size % self.processes:
@@ -192,8 +198,10 @@ class TrainingSettings(Settings):
 
     @model_validator(mode="after")
     def _schedule_is_one(self) -> TrainingSettings:
-        if self.cycles > 1 and self.schedule != "cosine":
-            raise ValueError(f"cycles {self.cycles} needs `schedule: cosine`, not {self.schedule}")
+        if self.cycles > 1 and self.schedule not in ("cosine", "cosine_wave"):
+            raise ValueError(
+                f"cycles {self.cycles} needs `schedule: cosine` or `cosine_wave`, not {self.schedule}"
+            )
         if self.schedule == "plateau" and self.warmup:
             raise ValueError(f"warmup {self.warmup} cannot go with `schedule: plateau`; set it to 0")
         if self.lr_end > self.lr:

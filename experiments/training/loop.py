@@ -99,8 +99,13 @@ def fit(
             ckpt_path=unfinished if unfinished.exists() else None,
             weights_only=True,
         )
-    paths = [Path(path) for path in best.best_k_models] if settings.keep == "best" else None
-    made = trained(learner.net, log.rows, paths)
+    scores = {Path(path): float(score) for path, score in best.best_k_models.items()}
+    made = trained(
+        learner.net,
+        log.rows,
+        scores if settings.keep == "best" else None,
+        each=settings.top_average == "predictions",
+    )
     trainer.strategy.barrier()  # the first process may remove the folder now
     return made
 

@@ -153,9 +153,11 @@ def rate(settings: TrainingSettings, step: int, steps: int) -> float:
 
 
 def _shape(settings: TrainingSettings, done: float) -> float:
-    """1 at the start, 0 at the end of each cycle; `done` is the share of the steps after the warm-up."""
+    """1 at the start, 0 at the end of each cycle, or of each odd one of a wave; `done`: share of the steps after the warm-up."""
     if settings.schedule == "poly":
         return (1 - done) ** 0.9  # the exponent of DeepLab and of mmsegmentation's schedules
+    if settings.schedule == "cosine_wave":
+        return 0.5 * (1 + math.cos(math.pi * done * settings.cycles))
     if settings.schedule == "cosine":
         within = done * settings.cycles % 1 if done < 1 else 1.0
         return 0.5 * (1 + math.cos(math.pi * within))

@@ -15,7 +15,7 @@ from torch import nn
 
 from experiments import ranks
 from experiments.hardware import Hardware, current
-from experiments.networks import weights
+from experiments.networks import checkpoint_mean, weights
 from experiments.settings.training import TrainingSettings, phases_of
 from experiments.training import loop, micro_batch
 from experiments.training.checkpoints import Row, Trained
@@ -53,6 +53,8 @@ def fit(
         if finished is not None:
             done = finished
         else:
+            if number < len(chain) - 1:  # the next phase begins with one network
+                phase = phase.model_copy(update={"top_average": "weights"})
             judge, sets = objective(phase), data(phase)
             resident = micro_batch.resident_bytes(sets, phase, hardware)
             done = loop.fit(
@@ -68,7 +70,8 @@ def fit(
             )
         if ranks.first():
             weights.save(folder / DONE, done.state, {"rows": done.history, "metrics": done.metrics})
-        net.load_state_dict(done.state)
+        if not checkpoint_mean.count(done.state):
+            net.load_state_dict(done.state)
         history += [{**row, "epoch": row["epoch"] + len(history)} for row in done.history]
     return Trained(done.state, history, done.metrics)
 

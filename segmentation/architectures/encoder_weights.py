@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from experiments.networks import weights
+from experiments.networks import checkpoint_mean, weights
 from experiments.networks.normalisation import NORMALISATION, set_normalisation
 from imaging.io.files import read_json
 
@@ -37,7 +37,9 @@ def transfer(net: nn.Module, classifier: str, fold: int, folder: str = weights.M
             f"{PATH}: not of the weights in {path}; run `dvc repro`, or `python -m segmentation.encoder_transfer`"
         )
     encoder: nn.Module = net.encoder  # type: ignore[assignment]
-    encoder.load_state_dict(fitting(weights.load_state(path), encoder.state_dict(), str(path)))
+    encoder.load_state_dict(
+        fitting(checkpoint_mean.best(weights.load_state(path)), encoder.state_dict(), str(path))
+    )
     set_normalisation(net, weights.load_facts(path).get("normalisation", NORMALISATION))
 
 

@@ -75,6 +75,12 @@ def test_the_small_params_are_valid() -> None:
             {"space": {"glamma": {"low": 0, "high": 1}}},
             "names glamma, which segmentation does not have",
         ),
+        (
+            "ensemble.mask_weights",
+            {"v": 1.0},
+            "mask_weights names v; segmentation.models are u: give each a weight",
+        ),
+        ("segmentation.top_average", "predictions", "top_average predictions needs top above 1"),
         ("segmentation.encoder_from", "b", r"encoder_from b of u is not among classification.models \(a\)"),
         ("tune_segmentation", {"space": {"gamma": {"low": 2, "high": 1}}}, "low 2.0 must be below high 1.0"),
         (

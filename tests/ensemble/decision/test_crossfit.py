@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from ensemble.decision import cascade, crossfit
+from ensemble.decision import cascade, crossfit, mask_weights
 from ensemble.evidence.evidence import Cases, Evidence, concatenate
 from ensemble.evidence.histograms import NOTHING
 from ensemble.evidence.mask_average import MaskEnsemble
+from ensemble.evidence.predictions import MaskMaps, Predictions
 from ensemble.rules import RULES
 from experiments.settings.decision import EnsembleSettings
 from experiments.statistics.threshold_search import UNIT
@@ -138,3 +140,30 @@ def test_every_rule_has_a_floor_that_costs_what_it_may(random_cases, kind) -> No
     )
     assert nested.skipped[kind].mean() > 0.3
     assert np.all(nested.levels[kind][nested.skipped[kind]] == NOTHING)  # scored as it will be answered
+
+
+def test_a_published_triplet_is_taken_as_it_is(random_cases) -> None:
+    """Pixels above .75 and above .3: of 255 levels of probability the 192nd and the 77th are the first above."""
+    settings = EnsembleSettings(triplet={"top": 0.75, "area": 1500, "bottom": 0.3})
+    decisions, _ = crossfit.fit(
+        random_cases(images=60, seed=3), ["a", "b"], ["triplet", "gate"], MASKS, settings
+    )
+    assert decisions["triplet"].rule.model_dump() == {
+        "kind": "triplet", "top": 192, "area": 1500, "bottom": 77, "reference": 1024**2,
+    }  # fmt: skip
+    assert decisions["gate"].rule.kind == "gate"
+
+
+def test_a_triplet_is_ordered() -> None:
+    with pytest.raises(ValueError, match=r"bottom 0\.8 must not be above top 0\.7"):
+        EnsembleSettings(triplet={"top": 0.7, "area": 0, "bottom": 0.8})
+
+
+def test_published_blend_weights_need_no_map() -> None:
+    settings = EnsembleSettings(mask_weights={"u": 0.4, "v": 0.6})
+    maps = MaskMaps(pd.DataFrame({"image_id": ["i"], "fold": [0]}), None)
+    found = Predictions({}, {"v": maps, "u": maps})
+    assert not mask_weights.needs_maps(["u", "v"], settings)
+    assert mask_weights.fit([], found, settings).weights == {"u": 0.4, "v": 0.6}
+    with pytest.raises(ValueError, match="must add up to 1"):
+        EnsembleSettings(mask_weights={"u": 0.4, "v": 0.5})

@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 
 from classification.objective import Objective
 from experiments.hardware import Hardware
+from experiments.networks import checkpoint_mean
 from experiments.networks.normalisation import normalise
 from experiments.settings.training import ClassificationSettings
 from experiments.training import train_fold
@@ -188,3 +189,16 @@ def test_validation_takes_larger_batches_than_training_and_counts_every_image(
     assert (one.sizes, two.sizes) == ([1] * images, [images])
     assert same(small, large)
     assert small.metrics == pytest.approx(large.metrics, abs=1e-6)
+
+
+def test_the_predictions_of_the_best_checkpoints_are_kept_apart(prepared: Prepared, tmp_path: Path) -> None:
+    asked = {"keep": "best", "validate_every": 1, "top": 2}
+    each = run(prepared, tmp_path / "each", **asked, top_average="predictions").state
+    mean = run(prepared, tmp_path / "mean", **asked).state
+    best = run(prepared, tmp_path / "best", **{**asked, "top": 1}).state
+    assert checkpoint_mean.count(each) == 2
+    assert all(torch.equal(value, best[name]) for name, value in checkpoint_mean.best(each).items())
+    name = "0.weight"
+    halves = (each[f"checkpoints.0.{name}"] + each[f"checkpoints.1.{name}"]) / 2
+    assert torch.allclose(mean[name], halves)
+    assert not torch.equal(each[f"checkpoints.0.{name}"], each[f"checkpoints.1.{name}"])

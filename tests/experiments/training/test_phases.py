@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from classification.objective import Objective
+from experiments.networks import checkpoint_mean, weights
 from experiments.settings.training import ClassificationSettings, phases_of
 from experiments.training import phases, train_fold
 from experiments.training.checkpoints import Trained
@@ -65,3 +66,10 @@ def test_a_killed_run_ends_as_one_that_was_not(prepared: Prepared, tmp_path: Pat
     resumed, _ = run(prepared, tmp_path / "killed")
     assert same(whole, resumed)
     assert [row["train/loss"] for row in whole.history] == [row["train/loss"] for row in resumed.history]
+
+
+def test_only_the_last_phase_keeps_its_checkpoints_apart(prepared: Prepared, tmp_path: Path) -> None:
+    best = {"keep": "best", "validate_every": 1, "top": 2, "top_average": "predictions"}
+    done, _ = run(prepared, tmp_path, **best)
+    assert checkpoint_mean.count(done.state) == 2
+    assert checkpoint_mean.count(weights.load_state(tmp_path / "phase0" / phases.DONE)) == 0

@@ -36,6 +36,9 @@ def settings(**changes: Any) -> ClassificationSettings:
         ({"schedule": "cosine", "cycles": 2}, 4, 0.5 * (1 - 0.8090169944)),  # cos(4/5 pi)
         ({"schedule": "cosine", "cycles": 2}, 5, 1.0),
         ({"schedule": "cosine", "cycles": 2}, 10, 0.0),
+        ({"schedule": "cosine_wave", "cycles": 2}, 5, 0.0),
+        ({"schedule": "cosine_wave", "cycles": 2}, 10, 1.0),  # cos(2 pi)
+        ({"schedule": "cosine_wave", "cycles": 5, "lr_end": 0.2}, 1, 0.6),  # cos(pi / 2)
         ({"schedule": "cosine", "lr": 0.01}, 5, 0.005),
     ],
 )
