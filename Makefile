@@ -28,14 +28,14 @@ help: ## list these targets
 	touch $@
 
 repro: export EXPERIMENT := $(or $(NAME),$(RECIPE))
-repro: .venv/ready ## the whole pipeline on params.yaml; RECIPE=name takes experiments/recipes/name.yaml first, DATA=folder its data, SET="section.key=value" changes it, SCALE=tiny reduces it to phantoms; NAME=… is its name in MLflow
+repro: .venv/ready ## the whole pipeline on params.yaml; RECIPE=name takes experiments/recipes/name.yaml first, DATA=folder its data, SET="section.key=value" changes it, SCALE=tiny reduces it to phantoms; SEEDS=3 trains it with three seeds; NAME=… is its name in MLflow
 ifdef RECIPE
 	python -m experiments.recipe "$$RECIPE" $(if $(DATA),--data "$$DATA") $(if $(SET),--set "$$SET") $(if $(SCALE),--scale "$$SCALE")
 endif
 	@test -e .git || dvc config --local core.no_scm true
 	python -m experiments.params
 	@touch .venv/started
-	dvc repro
+	$(if $(SEEDS),python -m experiments.seeds "$$SEEDS",dvc repro)
 	@test reports/summary.md -nt .venv/started || python -m ensemble.summary --show
 
 shell: .venv/ready ## a shell in which python, dvc and mlflow are those of .venv (as after `source .venv/bin/activate`)

@@ -18,7 +18,7 @@ import yaml
 from ruamel.yaml import YAML
 
 from experiments.environment import git
-from experiments.settings import params
+from experiments.settings import params, seeds
 from experiments.settings.paths import PATHS
 from experiments.settings.scaling import SCALES, reduced
 from imaging.io import command
@@ -156,6 +156,7 @@ def main() -> None:
         overrides = tuple(shlex.split(given.set))
     except ValueError as error:  # a quote that is not closed
         raise ValueError(f"SET={given.set!r}: {error}") from None
+    seeds.recover()
     put(Choice(given.name, given.data or None, overrides, given.scale))
     print(f"{PARAMS_FILE} is now the recipe {' '.join([given.name, given.set]).strip()}", flush=True)
 

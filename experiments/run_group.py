@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mlflow.entities import Dataset, DatasetInput, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from experiments.settings import seeds
 from experiments.settings.params import load
 from imaging.io.config import PARAMS_FILE, without_passwords
 from imaging.io.files import fingerprint, read_json
@@ -52,8 +54,17 @@ def experiment(client: MlflowClient) -> str:
     return found.experiment_id
 
 
-def parent(client: MlflowClient, experiment_id: str, tags: dict[str, str]) -> tuple[str, str] | None:
-    """Id and name of this pipeline run's parent; None outside a folder with valid params.
+@dataclass(frozen=True)
+class Parent:
+    """A parent run; identity: its tags of recipe and seeds."""
+
+    run_id: str
+    name: str
+    identity: dict[str, str]
+
+
+def parent(client: MlflowClient, experiment_id: str, tags: dict[str, str]) -> Parent | None:
+    """The parent of this pipeline run; None outside a folder with valid params.
 
     tags: of environment.names().
     """
@@ -72,14 +83,19 @@ def parent(client: MlflowClient, experiment_id: str, tags: dict[str, str]) -> tu
     if found:
         if found[0].info.status in ("FAILED", "KILLED"):
             client.update_run(found[0].info.run_id, status="RUNNING")
-        return found[0].info.run_id, found[0].info.run_name or tags["experiment"]
+        return Parent(found[0].info.run_id, found[0].info.run_name or tags["experiment"], identity(params))
     name = _free_name(client, experiment_id, tags["experiment"])
-    own |= {WORKSPACE: _workspace(), "recipe": recipe()}
+    own |= {WORKSPACE: _workspace(), "recipe": recipe(), **identity(params)}
     common = {key: value for key, value in tags.items() if key != "dvc_stage"}
     run_id = client.create_run(experiment_id, tags={**common, **own}, run_name=name).info.run_id
     log_params(client, run_id, params)
     client.log_text(run_id, without_passwords(Path(PARAMS_FILE).read_text(encoding="utf-8")), PARAMS_FILE)
-    return run_id, name
+    return Parent(run_id, name, identity(params))
+
+
+def identity(params: dict[str, Any]) -> dict[str, str]:
+    """Tags by which trainings of one recipe with several seeds are found: its fingerprint without seeds, and the seeds."""
+    return {"recipe_fingerprint": seeds.recipe_fingerprint(params), "seeds": seeds.seeds_of(params)}
 
 
 def _end_others(client: MlflowClient, experiment_id: str, run_id: str) -> None:

@@ -176,7 +176,7 @@ def pipeline_run() -> Run | None:
     except Exception as error:  # database drivers raise classes of their own
         warnings.warn(f"MLflow does not answer ({type(error).__name__})", stacklevel=2)
         return None
-    return Run(client, found[0]) if found else None
+    return Run(client, found.run_id) if found else None
 
 
 def _open(name: str, tags: dict[str, str], memory: Path | None, parent: Run | None) -> Run:
@@ -187,22 +187,23 @@ def _open(name: str, tags: dict[str, str], memory: Path | None, parent: Run | No
         run_id = _remembered(client, memory, uri)
         group = run_group.parent(client, experiment, environment.names()) if parent is None else None
         if run_id is None:
-            above = group[0] if group else parent.run_id if parent else ""
+            above = group.run_id if group else parent.run_id if parent else ""
             family = {"mlflow.parentRunId": above} if above else {}
-            name = f"{name} ({group[1]})" if group else name
+            family |= group.identity if group else {}
+            name = f"{name} ({group.name})" if group else name
             run_id = client.create_run(experiment, tags={**tags, **family}, run_name=name).info.run_id
             if memory is not None:
                 write_json(memory, {"run_id": run_id, "uri": without_passwords(uri)})
         else:
             _continue(client, run_id, tags)
-        run_group.log_data(client, [run_id, *([group[0]] if group else [])])
+        run_group.log_data(client, [run_id, *([group.run_id] if group else [])])
     except Exception as error:  # database drivers raise classes of their own
         warnings.warn(
             f"MLflow at {without_passwords(uri)} does not answer ({type(error).__name__}); the work goes on without it",
             stacklevel=4,
         )
         return Run(None, "")
-    return Run(client, run_id, Run(client, group[0]) if group else None)
+    return Run(client, run_id, Run(client, group.run_id) if group else None)
 
 
 def _continue(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:

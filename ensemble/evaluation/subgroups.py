@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from ensemble.evaluation.holdout_metrics import mean_of
-from ensemble.metrics import auroc, breakdown
+from ensemble.metrics import breakdown
 from experiments.statistics.arrays import Bools, Floats
 from experiments.statistics.bootstrap import PatientDraws
+from experiments.statistics.influence import auroc_influence
 from experiments.statistics.intervals import logit_interval, plain_interval
 
 NO_LESION = "none"
@@ -89,22 +90,6 @@ def _ranking(label: Bools, prob: Floats, inside: Bools, draws: PatientDraws) -> 
     other, other_share = auroc_influence(label, prob, ~inside)
     gap_ends = plain_interval(value - other, _error(share - other_share, draws, fewest), fewest)
     return dict(zip(names, (value, *ends, value - other, *gap_ends), strict=True))
-
-
-def auroc_influence(label: Bools, prob: Floats, inside: Bools) -> tuple[float, Floats]:
-    """AUROC of the images `inside`, and what each image (N,) contributes to its deviation: DeLong's placement values, centred
-    and divided by the number of images of their class (Obuchowski 1997); NaN for one class."""
-    positive, negative = np.flatnonzero(inside & label), np.flatnonzero(inside & ~label)
-    share = np.zeros(len(label))
-    if not len(positive) or not len(negative):
-        return np.nan, share
-    value = auroc(label[inside], prob[inside])
-    low, high = np.sort(prob[negative]), np.sort(prob[positive])
-    above = np.searchsorted(low, prob[positive], "left") + np.searchsorted(low, prob[positive], "right")
-    below = np.searchsorted(high, prob[negative], "left") + np.searchsorted(high, prob[negative], "right")
-    share[positive] = (above / (2 * len(low)) - value) / len(positive)
-    share[negative] = (1 - below / (2 * len(high)) - value) / len(negative)
-    return value, share
 
 
 def _error(share: Floats, draws: PatientDraws, fewest: int) -> float:

@@ -1,7 +1,8 @@
-"""Runs side by side: `python -m experiments.compare [NAME…] [--tag KEY=VALUE] [--query …] [--baseline NAME]`.
+"""Compare experiments and runs: `python -m experiments.compare [NAME…] [--tag KEY=VALUE] [--query …] [--baseline NAME]`.
 
 A name is an experiment's (`make repro NAME=…`, `dvc exp run -n …`), a run's, the start of a run's id, or the folder of a
-checkout. Without one: every experiment that was evaluated. Writes reports/compare/ and prints its tables.
+checkout. Without one: every experiment that was evaluated. Writes reports/compare/ and prints its tables. Trainings of one
+recipe with several seeds (`make repro SEEDS=3`) are one experiment.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ RANKING = {
     "out-of-fold": "Ranked by nested out-of-fold scores; the hold-out's columns are for reporting the chosen one.",
     "holdout": "Ranked by the hold-out: the best score is biased upwards, and the hold-out is no longer independent.",
 }
-"""What the ranking means, by what it goes."""
+"""What the ranking means, by its criterion."""
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.compare", description="Experiments and runs side by side."
+        prog="python -m experiments.compare", description="Compare experiments and runs."
     )
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="experiment, run, start of a run id, or folder of a checkout"
@@ -40,7 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="runs with this tag")
     parser.add_argument("--query", default="", help='MLflow\'s filter, e.g. "metrics.`val/score` > 0.5"')
     parser.add_argument(
-        "--baseline", metavar="NAME", help="what differences are taken to; the first by default"
+        "--baseline", metavar="NAME", help="experiment that the others are compared to (default: the first)"
     )
     parser.add_argument(
         "--by",
@@ -48,7 +49,6 @@ def arguments() -> argparse.Namespace:
         default=compare_tables.BY[0],
         help="rank and compare by out-of-fold scores (default) or by the hold-out, which is then no longer independent",
     )
-    parser.add_argument("--draws", type=int, default=2000, help="bootstrap draws of the differences")
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder to write, default {OUTPUT}")
     return parser.parse_args()
 
@@ -66,7 +66,7 @@ def run(given: argparse.Namespace) -> str:
     base = baseline(results, given.baseline)
     tables = {
         "experiments": compare_tables.ranked(compare_tables.results(results), given.by),
-        "differences": differences(results, base, given.draws, given.by),
+        "differences": differences(results, base, given.by),
     }
     curves += [one for result in results for one in result.curves]
     for stage in dict.fromkeys(one.stage for one in curves):
@@ -75,7 +75,7 @@ def run(given: argparse.Namespace) -> str:
 
 
 def distinct(results: list[Result]) -> list[Result]:
-    """Experiments of one name are told apart by the time they were made."""
+    """Add the time of the evaluation to names that several experiments have."""
     names = [one.name for one in results]
     return [
         one if names.count(one.name) == 1 else replace(one, name=f"{one.name} {one.made}") for one in results
@@ -95,26 +95,24 @@ def baseline(results: list[Result], name: str | None) -> Result | None:
     )
 
 
-def differences(results: list[Result], base: Result | None, draws: int, by: str) -> pd.DataFrame:
+def differences(results: list[Result], base: Result | None, by: str) -> pd.DataFrame:
     """All other experiments' differences to the baseline."""
     rows = [
-        compare_tables.difference(one, base, draws, by=by)
-        for one in results
-        if base is not None and one is not base
+        compare_tables.difference(one, base, by) for one in results if base is not None and one is not base
     ]
     return pd.DataFrame(rows)
 
 
 def write(tables: dict[str, pd.DataFrame], curves: list[Curve], folder: Path, by: str) -> str:
-    """Each table as CSV, all of them as compare.md, the curves as a picture; returns the Markdown."""
+    """Write each table as CSV, all of them as compare.md, and a figure of the curves; returns the Markdown."""
     heads = {
-        "experiments": f"Experiments, ranked by the {by.replace('holdout', 'hold-out')} score, with 95 % intervals over patients",
-        "differences": "Differences to the baseline, image by image, with 95 % intervals over patients",
+        "experiments": f"Experiments, ranked by the {by.replace('holdout', 'hold-out')} score, with 95 % intervals",
+        "differences": "Differences to the baseline, paired over patients and unpaired over seeds, with 95 % intervals",
     }
     parts = [f"{RANKING[by]}\n"]
     for name, table in tables.items():
         if len(table):
-            head = heads.get(name, f"Ends of the curves: {name}")
+            head = heads.get(name, f"Last values of the curves: {name}")
             parts.append(f"## {head}\n\n{compare_tables.markdown(table, signed=name == 'differences')}")
             with atomic(folder / f"{name}.csv") as temporary:
                 table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
@@ -134,7 +132,7 @@ def _tags(given: list[str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Print the comparison, or say on one line what is wrong."""
+    """Print the comparison."""
     print(run(arguments()), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The curves of several trainings in one picture: a row a stage, a column a metric, a colour an experiment."""
+"""Figure of the curves of several trainings: a row for each stage, a column for each metric, a colour for each experiment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imaging.plotting import SERIES, new_figure
 
 
 def draw(found: list[Curve]) -> Figure:
-    """Each training is a thin line; those of one experiment (its folds) share their colour."""
+    """Draw each training as a thin line; those of one experiment (its folds and seeds) share their colour."""
     stages = list(dict.fromkeys(one.stage for one in found))
     owners = list(dict.fromkeys(one.owner for one in found))
     colour = {owner: SERIES[i % len(SERIES)] for i, owner in enumerate(owners)}
@@ -32,7 +32,7 @@ def draw(found: list[Curve]) -> Figure:
                     lw=1.3,
                     ms=4,
                 )
-        if not axes.lines:  # this stage does not measure it
+        if not axes.lines:  # the stage does not have this metric
             axes.set_axis_off()
             continue
         axes.set_title(f"{stage.replace('_', ' ')}: {key}")

@@ -1,7 +1,8 @@
 """What can be compared: whole experiments with their hold-out results, and single runs with their curves.
 
 An experiment is read from the MLflow run of its evaluation, or from a checkout's `reports/evaluation`; both hold the same
-files. The trainings behind it are found by the SHA-256 of the weights that its decision names, never by ids in files.
+files. The trainings behind it are found by the SHA-256 of the weights that its decision names, never by ids in files. A recipe
+that was trained with several seeds is one experiment.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from experiments import run_group
+from experiments.compare import seed_runs
 from experiments.monitoring.pseudonyms import OUT_OF_FOLD, PSEUDONYMS, pseudonyms
 from imaging.io.files import read_json, sha256
 
@@ -40,7 +42,8 @@ class Result:
     """One experiment: the hold-out's metrics {name: {value, low, high}}, one row an image, and the trainings behind it.
 
     nested: the decision's nested out-of-fold score {value, low, high}; out_of_fold: one row a training image, None where the
-    table of out-of-fold predictions is not found."""
+    table of out-of-fold predictions is not found. seeds: the training seeds in words, `` where they are not known; others: the
+    same recipe, trained with other seeds."""
 
     name: str
     made: str
@@ -49,10 +52,18 @@ class Result:
     curves: list[Curve] = field(default_factory=list)
     nested: dict[str, float | None] = field(default_factory=dict)
     out_of_fold: pd.DataFrame | None = None
+    seeds: str = ""
+    others: list[Result] = field(default_factory=list)
+
+    @property
+    def trainings(self) -> list[Result]:
+        """One result for each seed, this one first."""
+        return [self, *self.others]
 
 
 def from_folder(folder: Path, client: MlflowClient) -> Result:
-    """The experiment of a checkout; a ValueError says what is missing."""
+    """The experiment of a checkout, with the other seeds that `experiments.seeds` has kept of it; a ValueError says what is
+    missing."""
     reports = folder / "reports" / "evaluation"
     made = pd.Timestamp((reports / "metrics.json").stat().st_mtime, unit="s").strftime("%Y-%m-%d %H:%M")
     decision = folder / "models" / "ensemble" / "decision.json"
@@ -60,8 +71,25 @@ def from_folder(folder: Path, client: MlflowClient) -> Result:
     curves = trainings(client, read_json(decision), name) if decision.exists() else []
     result = _result(name, made, reports / "metrics.json", reports / "report" / "per_image.csv", curves)
     table = folder / "reports" / "ensemble" / OUT_OF_FOLD
-    images = pseudonyms(_images(table)) if table.is_file() else None
-    return replace(result, nested=_nested(decision), out_of_fold=images)
+    kept = seed_runs.of_metrics(folder / seed_runs.FOLDER, reports / "metrics.json")
+    return replace(
+        result,
+        nested=_nested(decision),
+        out_of_fold=_if_there(table),
+        seeds=kept.own,
+        others=[from_seed(one, name, made) for one in kept.others],
+    )
+
+
+def from_seed(folder: Path, name: str, made: str = "") -> Result:
+    """What `experiments.seeds` has kept of one seed."""
+    result = _result(name, made, folder / "metrics.json", folder / seed_runs.IMAGES, [])
+    return replace(
+        result,
+        nested=_nested(folder / "decision.json"),
+        out_of_fold=_if_there(folder / OUT_OF_FOLD),
+        seeds=folder.name,
+    )
 
 
 def from_run(client: MlflowClient, run: Run) -> Result:
@@ -74,7 +102,7 @@ def from_run(client: MlflowClient, run: Run) -> Result:
     curves = trainings(client, read_json(path["decision.json"]), name)
     result = _result(name, _time(run), path["metrics.json"], path[images], curves)
     nested, table = _nested(path["decision.json"]), _logged_out_of_fold(client, path["decision.json"])
-    return replace(result, nested=nested, out_of_fold=table)
+    return replace(result, nested=nested, out_of_fold=table, seeds=run.data.tags.get("seeds", ""))
 
 
 def _logged_out_of_fold(client: MlflowClient, decision: Path) -> pd.DataFrame | None:
@@ -83,6 +111,11 @@ def _logged_out_of_fold(client: MlflowClient, decision: Path) -> pd.DataFrame | 
         if OUT_OF_FOLD in {one.path for one in client.list_artifacts(run.info.run_id)}:
             return _images(Path(client.download_artifacts(run.info.run_id, OUT_OF_FOLD)))
     return None
+
+
+def _if_there(table: Path) -> pd.DataFrame | None:
+    """A table of images with pseudonyms; None where the file is missing."""
+    return pseudonyms(_images(table)) if table.is_file() else None
 
 
 def _nested(decision: Path) -> dict[str, float | None]:
@@ -161,16 +194,39 @@ def select(
                 f"{name!r}: no folder with reports/evaluation/metrics.json, and no run of this name in MLflow; "
                 f"experiments there: {', '.join(there) or 'none'}"
             )
-        chosen += _evaluated(matching) or matching
+        chosen += _each_seed([run for run in matching if is_evaluation(run)]) or matching
     if not names:
         chosen += _newest(known if clauses else [run for run in known if is_evaluation(run)])
-    results = [
-        from_folder(one, client) if isinstance(one, Path) else from_run(client, one)
-        for one in chosen
-        if isinstance(one, Path) or is_evaluation(one)
-    ]
-    single = [one for one in chosen if not isinstance(one, Path) and not is_evaluation(one)]
+    results = [_experiment(client, one) for one in _by_recipe(chosen)]
+    single = [one for one in chosen if isinstance(one, Run) and not is_evaluation(one)]
     return results, [curve(client, run) for run in single]
+
+
+def _by_recipe(chosen: list[Run | Path]) -> list[list[Run] | Path]:
+    """Folders as they are, and the evaluations of one recipe under one name, which differ in their seeds."""
+    groups: dict[tuple[str, str], list[Run] | Path] = {}
+    for one in chosen:
+        if isinstance(one, Path):
+            groups[("folder", str(one))] = one
+        elif is_evaluation(one):
+            same = groups.setdefault(_recipe_of(one), [])
+            assert isinstance(same, list)
+            same.append(one)
+    return list(groups.values())
+
+
+def _experiment(client: MlflowClient, of: list[Run] | Path) -> Result:
+    """The experiment of a folder or of the evaluations of one recipe."""
+    if isinstance(of, Path):
+        return from_folder(of, client)
+    first, *others = [from_run(client, run) for run in of]
+    return replace(first, others=others)
+
+
+def _recipe_of(run: Run) -> tuple[str, str]:
+    """Experiment's name, and fingerprint of its params without the seeds."""
+    tags = run.data.tags
+    return tags.get("experiment", run.info.run_id), tags.get("recipe_fingerprint", "")
 
 
 def named(run: Run, name: str) -> bool:
@@ -186,18 +242,26 @@ def is_evaluation(run: Run) -> bool:
     return run.data.tags.get("stage") == "evaluate" and run.info.status == "FINISHED"
 
 
-def _evaluated(runs: list[Run]) -> list[Run]:
-    """Of an experiment's runs its newest evaluation, if it has one."""
-    return [run for run in runs if is_evaluation(run)][:1]
+def _each_seed(evaluations: list[Run]) -> list[Run]:
+    """Of an experiment's evaluations, the newest first, the newest recipe's: one for each seed."""
+    same = [run for run in evaluations if _recipe_of(run) == _recipe_of(evaluations[0])]
+    return list({run.data.tags.get("seeds", ""): run for run in reversed(same)}.values())
 
 
 def _newest(runs: list[Run]) -> list[Run]:
-    """One evaluation an experiment, the oldest experiment first; single runs as they are."""
-    kept: dict[str, Run] = {}
+    """One evaluation for each seed of an experiment's newest recipe, the oldest experiment first; single runs as they are."""
+    names = dict.fromkeys(
+        run.data.tags.get("experiment", run.info.run_id) for run in runs if is_evaluation(run)
+    )
+    chosen = {
+        name: _each_seed([run for run in runs if is_evaluation(run) and _recipe_of(run)[0] == name])
+        for name in names
+    }
+    kept: dict[str, list[Run]] = {}
     for run in runs:
-        key = run.data.tags.get("experiment", run.info.run_id) if is_evaluation(run) else run.info.run_id
-        kept.setdefault(key, run)
-    return list(kept.values())[::-1]
+        key = _recipe_of(run)[0] if is_evaluation(run) else run.info.run_id
+        kept.setdefault(key, chosen.get(key, [run]))
+    return [run for group in reversed(kept.values()) for run in group]
 
 
 def _time(run: Run) -> str:

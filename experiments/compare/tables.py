@@ -1,13 +1,16 @@
-"""Experiments side by side as tables: metrics with intervals, differences in pairs, the ends of the curves."""
+"""Experiments side by side as tables: metrics with intervals, paired differences, the ends of the curves."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from experiments.compare import seed_variance
+from experiments.compare.measures import PARTS, trainings
 from experiments.compare.runs import Curve, Result
-from experiments.statistics.bootstrap import PatientDraws
-from experiments.statistics.intervals import percentile_interval
+from experiments.compare.seed_variance import Trainings
 
 # mIoU and mDice first, as mmsegmentation prints them, then the competition's score with its parts.
 COLUMNS = {
@@ -22,21 +25,62 @@ COLUMNS = {
     "auroc": "AUROC",
 }
 BY = ("out-of-fold", "holdout")
-"""What experiments are ranked and compared by; the hold-out only where it is asked for, since a choice by it spoils it."""
-PARTS = ("kaggle_dice", "tnr", "dice_positive")
+"""What experiments are ranked and compared by; the hold-out only on request, since a choice by it makes its score optimistic."""
+ONE_EACH = "one training each: the difference may be the seed"
 
 
 def results(found: list[Result]) -> pd.DataFrame:
-    """One row an experiment; of each metric its value and, as `<metric>_low` and `<metric>_high`, its 95 % interval."""
+    """One row an experiment; of each metric its value and, as `<metric>_low` and `<metric>_high`, its 95 % interval.
+
+    With several seeds the mean over them, with an interval over seeds and patients where the table of images allows one."""
     rows = []
     for one in found:
-        row: dict[str, object] = {"experiment": one.name, "made": one.made, "images": len(one.images)}
+        row: dict[str, object] = {
+            "experiment": one.name, "made": one.made, "seeds": len(one.trainings), "images": len(one.images)
+        }  # fmt: skip
         for metric in COLUMNS:
-            measured = one.nested if metric == "nested" else one.metrics.get(metric, {})
+            measured = over_seeds(one, metric)
             row |= {metric: measured.get("value")}
             row |= {f"{metric}_{end}": measured.get(end) for end in ("low", "high")}
         rows.append(row)
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def over_seeds(one: Result, metric: str) -> dict[str, float | None]:
+    """A metric of an experiment as {value, low, high}: its own with one seed, else the mean over seeds."""
+    each = [of.nested if metric == "nested" else of.metrics.get(metric, {}) for of in one.trainings]
+    if len(each) == 1:
+        return each[0]
+    values = [of.get("value") for of in each]
+    if any(value is None for value in values):
+        return {}
+    value = float(np.mean([value for value in values if value is not None]))
+    of = of_seeds(one, metric)
+    low, high = (None, None) if of is None else interval(of, metric)
+    return {"value": value, "low": low, "high": high}
+
+
+def of_seeds(one: Result, metric: str) -> Trainings | None:
+    """A metric of each seed with the patients' shares, from the tables of images; None where these do not have it."""
+    tables = [of.out_of_fold if metric == "nested" else of.images for of in one.trainings]
+    part = "kaggle_dice" if metric == "nested" else metric
+    known = [table for table in tables if table is not None]
+    return trainings(aligned(known), part) if part in PARTS and len(known) == len(tables) else None
+
+
+def interval(of: Trainings, metric: str) -> seed_variance.Ends:
+    """95 % interval of a mean over seeds, for other patients and other seeds."""
+    form = seed_variance.area_interval if metric == "auroc" else seed_variance.rate_interval
+    return form(seed_variance.mean(of), of.patients)
+
+
+def aligned(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """The rows of the images that all tables have, in one order, with the first table's patients: the pseudonym of a patient
+    depends on the images in the table."""
+    common = set(tables[0]["image_id"]).intersection(*(table["image_id"] for table in tables[1:]))
+    order = [image_id for image_id in tables[0]["image_id"] if image_id in common]
+    rows = [table.set_index("image_id").loc[order].reset_index() for table in tables]
+    return [table.assign(patient_id=rows[0]["patient_id"]) for table in rows]
 
 
 def ranked(table: pd.DataFrame, by: str) -> pd.DataFrame:
@@ -47,36 +91,51 @@ def ranked(table: pd.DataFrame, by: str) -> pd.DataFrame:
     return table.sort_values(column, ascending=False, kind="stable", ignore_index=True)
 
 
-def difference(
-    one: Result, base: Result, draws: int, seed: int = 0, by: str = "holdout"
-) -> dict[str, object]:
-    """Scores of `one` less those of `base`, image by image on the images that both have, with 95 % intervals over patients.
+def difference(one: Result, base: Result, by: str = "holdout") -> dict[str, object]:
+    """Mean scores of `one` less those of `base`, on the images that both have: paired over patients, unpaired over seeds.
 
-    by: of BY; out of fold where both have the table of out-of-fold predictions, else on the hold-out (column `on`).
-
-    The score's parts are of the empty images (TNR) and of the positive ones (D⁺). Raises ValueError where the two have no
-    image in common or call it differently.
+    by: of BY; out of fold where all have the table of out-of-fold predictions, else on the hold-out (column `on`).
+    The parts are those of `measures.PARTS`, with 95 % intervals. Raises ValueError where the two have no image in common or
+    different labels.
     """
-    images, others, on = one.images, base.images, "holdout"
-    if by != "holdout" and one.out_of_fold is not None and base.out_of_fold is not None:
-        images, others, on = one.out_of_fold, base.out_of_fold, "out-of-fold"
-    both = images.merge(others, on="image_id", suffixes=("", "_base"))
-    if both.empty:
-        raise ValueError(f"{one.name} and {base.name} were judged on other images: no difference in pairs")
-    if (both["label"] != both["label_base"]).any():
-        raise ValueError(f"{one.name} and {base.name} do not have the same labels: no difference in pairs")
-    gain = (both["dice"] - both["dice_base"]).to_numpy()
-    positive = both["label"].to_numpy(bool)
-    drawn = PatientDraws(both["patient_id"].to_numpy(), draws, seed)
-    row: dict[str, object] = {"experiment": one.name, "baseline": base.name, "on": on, "images": len(both)}
-    for part, inside in zip(PARTS, (np.ones(len(both), bool), ~positive, positive), strict=True):
-        low, high = percentile_interval(drawn.ratio(gain * inside, inside), drawn.patients(inside))
-        row |= {
-            part: gain[inside].mean() if inside.any() else np.nan,
-            f"{part}_low": low,
-            f"{part}_high": high,
-        }
-    return row
+    each = [*one.trainings, *base.trainings]
+    out_of_fold = [of.out_of_fold for of in each if of.out_of_fold is not None]
+    inner = by != "holdout" and len(out_of_fold) == len(each)
+    tables = aligned(out_of_fold if inner else [of.images for of in each])
+    if tables[0].empty:
+        raise ValueError(f"{one.name} and {base.name} have no image in common: no paired difference")
+    if any((table["label"] != tables[0]["label"]).any() for table in tables):
+        raise ValueError(f"{one.name} and {base.name} have different labels: no paired difference")
+    count = len(one.trainings)
+    row: dict[str, object] = {
+        "experiment": one.name,
+        "baseline": base.name,
+        "on": "out-of-fold" if inner else "holdout",
+        "images": len(tables[0]),
+        "seeds": f"{count} and {len(base.trainings)}",
+    }
+    for part in PARTS:
+        row |= _gap(trainings(tables[:count], part), trainings(tables[count:], part), part)
+    return row | {"note": _note(one, base)}
+
+
+def _gap(one: Trainings | None, base: Trainings | None, part: str) -> dict[str, float]:
+    """A part's difference and its interval; NaN where it does not exist."""
+    if one is None or base is None:
+        return dict.fromkeys((part, f"{part}_low", f"{part}_high"), np.nan)
+    gap = seed_variance.difference(one, base)
+    low, high = seed_variance.difference_interval(gap, one.patients)
+    return {part: gap.value, f"{part}_low": low, f"{part}_high": high}
+
+
+def _note(one: Result, base: Result) -> str:
+    """What the interval leaves out."""
+    single = [of.name for of in (one, base) if not of.others]
+    if len(single) == 2:
+        return ONE_EACH
+    if single:
+        return f"{single[0]} was trained once; its seed variance is taken to be the other's"
+    return "over seeds and patients"
 
 
 def curves(found: list[Curve]) -> pd.DataFrame:

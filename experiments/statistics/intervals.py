@@ -20,27 +20,28 @@ Ends = tuple[float, float]
 UNKNOWN: Ends = (math.nan, math.nan)
 
 
-def score_interval(value: float, error: float, patients: int) -> Ends:
+def score_interval(value: float, error: float, patients: int, freedom: float | None = None) -> Ends:
     """Wilson's score interval of a rate or a mean in [0, 1], with the effective number of images value·(1 − value)/error².
 
     The standard error over patients carries the design effect. At 0 and 1, where it vanishes, the number of patients takes the
     place of the effective number: images of one patient are then counted as one (Korn & Graubard 1998 for the idea).
+    freedom: degrees of freedom of the error, where they are not patients - 1.
     """
     if math.isnan(value) or patients < 1:
         return UNKNOWN
     spread = value * (1 - value)
     count = spread / error**2 if spread > 0 and error > 0 else patients
-    z = quantile(patients)
+    z = quantile(patients if freedom is None or error == 0 else freedom + 1)
     centre = (value + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(spread / count + z * z / (4 * count * count))
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def logit_interval(value: float, error: float, patients: int) -> Ends:
+def logit_interval(value: float, error: float, patients: int, freedom: float | None = None) -> Ends:
     """Interval on the logit scale, for areas under curves (Qin & Hotilovac 2008); as `score_interval` at 0 and 1."""
     if math.isnan(value) or not (0 < value < 1 and error > 0):
-        return score_interval(value, error, patients)
-    half = quantile(patients) * error / (value * (1 - value))
+        return score_interval(value, error, patients, freedom)
+    half = quantile(patients if freedom is None else freedom + 1) * error / (value * (1 - value))
     return float(expit(logit(value) - half)), float(expit(logit(value) + half))
 
 
@@ -76,6 +77,6 @@ def standard_error(samples: Floats, patients: int) -> float:
     return float(known.std(ddof=1)) * math.sqrt(patients / max(patients - 1, 1))
 
 
-def quantile(patients: int) -> float:
+def quantile(patients: float) -> float:
     """The 97.5 % quantile of Student's t with one degree of freedom less than patients (at least one)."""
     return float(student.ppf(0.975, max(patients - 1, 1)))

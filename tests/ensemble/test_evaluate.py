@@ -20,6 +20,7 @@ from ensemble.evidence.predictions import read
 from ensemble.metrics import kaggle_dice
 from experiments.settings.decision import EnsembleSettings, EvaluationSettings
 from experiments.statistics.bootstrap import PatientDraws
+from experiments.statistics.influence import auroc_influence
 from imaging import rle
 from imaging.io.files import write_json
 from imaging.prepared import Prepared
@@ -217,8 +218,8 @@ def test_auroc_gap_of_a_group() -> None:
     """In one group the probability ranks perfectly, in the other 3 of 4 pairs are in order."""
     label, prob = np.array([1, 1, 0, 0] * 2, bool), np.array([0.9, 0.8, 0.2, 0.1, 0.9, 0.3, 0.4, 0.1])
     inside = np.arange(8) < 4
-    assert subgroups.auroc_influence(label, prob, inside)[0] == 1
-    value, share = subgroups.auroc_influence(label, prob, ~inside)
+    assert auroc_influence(label, prob, inside)[0] == 1
+    value, share = auroc_influence(label, prob, ~inside)
     assert value == 0.75
     # placements: positives 1 and 0.5, negatives 0.5 and 1; each centred on 0.75 and halved
     assert share[4:].tolist() == [0.125, -0.125, -0.125, 0.125]

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
@@ -96,7 +97,6 @@ def given(*names: str, **changes: Any) -> argparse.Namespace:
         "tag": [],
         "query": "",
         "baseline": None,
-        "draws": 50,
         "output": Path("out"),
         "by": "out-of-fold",
     }
@@ -105,20 +105,29 @@ def given(*names: str, **changes: Any) -> argparse.Namespace:
 
 
 def test_the_difference_is_taken_image_by_image() -> None:
-    row = tables.difference(
-        result("wide", [0.75, 0.5, 1.0, 1.0]), result("narrow", [0.5, 0.0, 1.0, 0.0]), draws=500
-    )
+    row = tables.difference(result("wide", [0.75, 0.5, 1.0, 1.0]), result("narrow", [0.5, 0.0, 1.0, 0.0]))
     assert row["kaggle_dice"] == pytest.approx((0.25 + 0.5 + 0 + 1) / 4)
     assert row["dice_positive"] == pytest.approx((0.25 + 0.5) / 2)
     assert row["tnr"] == pytest.approx((0 + 1) / 2)
-    # Patient r has both empty images, so every draw that has r says one half; the positives' draws are of p and q.
-    assert (row["tnr_low"], row["tnr_high"]) == (0.5, 0.5)
-    assert (row["dice_positive_low"], row["dice_positive_high"]) == (0.25, 0.5)
+    # The gains of the positives' patients p and q are .25 and .5: mean .375, standard error .125, t(1) = 12.706.
+    assert row["dice_positive_low"] == -1
+    assert row["dice_positive_high"] == 1
+    assert np.isnan(row["tnr_low"])  # both empty images are of one patient
+    assert row["note"] == "one training each: the difference may be the seed"
+
+
+def test_the_interval_of_a_difference_of_single_trainings_is_over_patients() -> None:
+    """Gains of patients p, q, r (two images): .25, .5, 1; mean .4375, shares (gain - images * mean)/4: -.046875, .015625, .03125;
+    variance 3/2 * sum of squares = .0051270; t(2) = 4.302653."""
+    row = tables.difference(result("wide", [0.75, 0.5, 1.0, 1.0]), result("narrow", [0.5, 0.0, 1.0, 0.0]))
+    half = 4.302653 * 0.0051270**0.5
+    assert row["kaggle_dice_low"] == pytest.approx(0.4375 - half, abs=1e-4)
+    assert row["kaggle_dice_high"] == pytest.approx(0.4375 + half, abs=1e-4)
 
 
 def test_only_images_of_both_holdouts_are_compared() -> None:
     row = tables.difference(
-        result("b", [0.9, 0.9, 0.9, 0.9], label=[0, 0, 0, 0], first=2), result("a", [0.5, 0, 1, 0]), draws=50
+        result("b", [0.9, 0.9, 0.9, 0.9], label=[0, 0, 0, 0], first=2), result("a", [0.5, 0, 1, 0])
     )
     assert (row["images"], row["kaggle_dice"]) == (2, pytest.approx(0.4))
 
@@ -126,19 +135,19 @@ def test_only_images_of_both_holdouts_are_compared() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"first": 10}, "were judged on other images"),
-        ({"label": [0, 1, 1, 0]}, "do not have the same labels"),
+        ({"first": 10}, "have no image in common"),
+        ({"label": [0, 1, 1, 0]}, "have different labels"),
     ],
 )
 def test_what_cannot_be_compared_is_an_error(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=f"b and a {words}"):
-        tables.difference(result("b", [1, 1, 1, 1], **change), result("a", [0, 0, 0, 0]), draws=10)
+        tables.difference(result("b", [1, 1, 1, 1], **change), result("a", [0, 0, 0, 0]))
 
 
 def test_a_cell_holds_a_value_and_its_interval() -> None:
     text = tables.markdown(tables.results([result("a", [1.0, 0.0, 1.0, 0.0])]))
-    assert text.splitlines()[0] == "| experiment | made | images | Kaggle Dice |"
-    assert text.splitlines()[2] == "| a | 2026-01-01 00:00 | 4 | 0.500 [0.100, 0.900] |"
+    assert text.splitlines()[0] == "| experiment | made | seeds | images | Kaggle Dice |"
+    assert text.splitlines()[2] == "| a | 2026-01-01 00:00 | 1 | 4 | 0.500 [0.100, 0.900] |"
 
 
 def test_every_evaluated_experiment_and_its_trainings(two: MlflowClient, tmp_path: Path) -> None:
@@ -146,11 +155,11 @@ def test_every_evaluated_experiment_and_its_trainings(two: MlflowClient, tmp_pat
     lines = text.splitlines()
     assert (
         next(line for line in lines if line.startswith("| narrow |"))
-        .split(" | ")[3]
+        .split(" | ")[4]
         .startswith("0.625 [0.200")
     )
-    assert next(line for line in lines if line.startswith("| narrow |")).split(" | ")[4].startswith("0.375")
-    assert any(line.startswith("| wide | narrow | out-of-fold | 4 | -0.438 [") for line in lines)
+    assert next(line for line in lines if line.startswith("| narrow |")).split(" | ")[5].startswith("0.375")
+    assert any(line.startswith("| wide | narrow | out-of-fold | 4 | 1 and 1 | -0.438 [") for line in lines)
     assert sum("train_segmentation m fold 0" in line for line in lines) == 2
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} == {
@@ -176,11 +185,11 @@ def test_experiments_are_ranked_out_of_fold_unless_asked_otherwise(
     first = {"narrow": "one", "wide": "two"}[first] if names else first
     assert words in text
     assert text.split("| --- |\n| ")[1].startswith(first)
-    assert f"| {by} | 4 | {'+' if by == 'holdout' else '-'}0.438 [" in text
+    assert f"| {by} | 4 | 1 and 1 | {'+' if by == 'holdout' else '-'}0.438 [" in text
 
 
 def test_without_out_of_fold_tables_the_difference_is_on_the_holdout() -> None:
-    row = tables.difference(result("b", [1, 1, 1, 1]), result("a", [0, 0, 0, 0]), draws=10, by="out-of-fold")
+    row = tables.difference(result("b", [1, 1, 1, 1]), result("a", [0, 0, 0, 0]), by="out-of-fold")
     assert row["on"] == "holdout"
 
 
@@ -212,7 +221,7 @@ def test_runs_are_found(
 
 
 def test_the_baseline_is_by_name(two: MlflowClient) -> None:
-    row = "| narrow | wide | out-of-fold | 4 | +0.438 ["
+    row = "| narrow | wide | out-of-fold | 4 | 1 and 1 | +0.438 ["
     assert row in __main__.run(given(baseline="wide"))
     assert row in __main__.run(given("narrow", baseline="wide"))
 
