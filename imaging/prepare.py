@@ -16,34 +16,21 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections import Counter
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import atomic, write_json
-from imaging.io.npy_writer import row_writer
-from imaging.io.tables import typed, write_csv
-from imaging.io.threads import cores, ordered_map
+from imaging.io.tables import write_csv
 from imaging.preparation import dataset_card, overlaps, patients
-from imaging.preparation.duplicates import SIGNATURE, duplicate_pairs
-from imaging.preparation.example import Refusal, read_example
+from imaging.preparation.studies import read_all
 from imaging.prepared import EXCLUDED, FOLDER, SOURCE_TYPES, TYPES, PatientRecord
 from imaging.settings import DataSettings
 from imaging.sources import list_studies
-from imaging.sources.listing import REJECTED_COLUMNS, Listing, rows
-
-NOTED = {"code": "string", "boxes": "string", "told_patient": "string", "dicom_patient": "string"}
-"""What is kept of an image beside its row: mask and boxes as run-length codes, its patient by the source and by the file."""
 
 
 def main() -> None:
@@ -76,15 +63,19 @@ def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
         leftover.unlink()
     # written last: without it, nothing in the folder is valid
     (folder / "index.parquet").unlink(missing_ok=True)
-    read = _read_all(train, settings.image_size, folder)
+    read = read_all(train, settings.image_size, folder, "prepare")
     rejected = pd.concat([listing.rejected, read.rejected], ignore_index=True)
     _check_refused(rejected, len(read.facts), settings.refused_share, folder)
-    pictures = _duplicates(read, listing, folder)
-    owners = _owners(read, listing, pictures)
+    duplicates = read.duplicates(listing, folder)
+    if listing.origins is None:
+        owners = read.patients(listing, duplicates)
+    else:
+        listed, dicom = read.noted("listed_patient"), read.noted("dicom_patient")
+        owners = overlaps.owners(read.ids, listed, dicom, duplicates, listing.origins.loc[read.ids])
     index = read.facts.assign(patient_id=pd.Series(owners.ids, dtype="string"))[list(TYPES)]
     left_out, notes = listing.skipped, [*listing.notes, *owners.notes, *read.notes]
     if listing.origins is not None:
-        index, overlapping = _with_sources(index, listing.origins, pictures, settings.overlaps == "keep")
+        index, overlapping = _with_sources(index, listing.origins, duplicates, settings.overlaps == "keep")
         left_out, notes = pd.concat([listing.skipped, overlapping.found]), [overlapping.note, *notes]
     for name, codes in (("truth.csv", "code"), ("boxes.csv", "boxes")):
         found = read.facts.loc[read.facts[codes].notna(), ["image_id", codes]]
@@ -106,73 +97,13 @@ def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
     )
 
 
-@dataclass(frozen=True)
-class _Read:
-    """What is kept in memory of all studies: some hundred bytes an image."""
-
-    facts: pd.DataFrame
-    """The index without patient_id, and the columns `NOTED`."""
-    signatures: NDArray[np.void]
-    rejected: pd.DataFrame
-    notes: list[str]
-
-
-def _read_all(train: pd.DataFrame, size: int, folder: Path) -> _Read:
-    """Stream the studies into images.npy and masks.npy, in their order."""
-    cv2.setNumThreads(1)  # the threads below use all cores
-    facts: list[dict[str, Any]] = []
-    refusals, signatures = [], []
-    odd: Counter[str] = Counter()
-    examples = ordered_map(partial(read_example, size=size), rows(train), cores())
-    with (
-        row_writer(folder / "images.npy", (size, size)) as images,
-        row_writer(folder / "masks.npy", (size, size)) as masks,
-    ):
-        for example in tqdm(examples, "prepare", len(train), disable=None, unit="image"):
-            if isinstance(example, Refusal):
-                refusals.append((example.input, example.reason))
-                continue
-            images.append(example.image)
-            mask_row = -1 if example.mask is None else masks.append(example.mask)
-            noted = {
-                "code": example.code,
-                "boxes": example.boxes,
-                "told_patient": example.told,
-                "dicom_patient": example.patient,
-            }
-            facts.append({**example.facts, "mask_row": mask_row, **noted})
-            signatures.append(example.signature)
-            odd.update(example.oddities)
-    notes = [f"{files:,} files: {oddity}." for oddity, files in odd.most_common()]
-    rejected = pd.DataFrame(refusals, columns=REJECTED_COLUMNS)
-    types = {name: kind for name, kind in TYPES.items() if name != "patient_id"} | NOTED
-    return _Read(typed(facts, types), np.array(signatures, SIGNATURE), rejected, notes)
-
-
-def _duplicates(read: _Read, listing: Listing, folder: Path) -> overlaps.Pairs:
-    """Pairs of equal pictures. Where the source is certain of its patients, they prove nothing: CT slices above the head are all
-    alike.
-    """
-    images = np.load(folder / "images.npy", mmap_mode="r")
-    return [] if listing.certain else duplicate_pairs(read.signatures, images)
-
-
-def _owners(read: _Read, listing: Listing, pictures: overlaps.Pairs) -> patients.Patients:
-    """Find each image's patient."""
-    ids = read.facts["image_id"].tolist()
-    told, noted = (_or_none(read.facts[name]) for name in ("told_patient", "dicom_patient"))
-    if listing.origins is None:
-        return patients.assign(ids, told, noted, pictures, listing.patients)
-    return overlaps.owners(ids, told, noted, pictures, listing.origins.loc[ids])
-
-
 def _with_sources(
-    index: pd.DataFrame, origins: pd.DataFrame, pictures: overlaps.Pairs, keep: bool
+    index: pd.DataFrame, origins: pd.DataFrame, duplicates: overlaps.Pairs, keep: bool
 ) -> tuple[pd.DataFrame, overlaps.Overlaps]:
     """The index with SOURCE_TYPES, and what overlaps; overlapping images have the role EXCLUDED unless they are kept."""
-    told = origins.loc[index["image_id"].tolist()].reset_index(drop=True)
-    index = pd.concat([index, told[list(SOURCE_TYPES)].astype(SOURCE_TYPES)], axis=1)
-    found = overlaps.find(index, pictures, keep)
+    of_source = origins.loc[index["image_id"].tolist()].reset_index(drop=True)
+    index = pd.concat([index, of_source[list(SOURCE_TYPES)].astype(SOURCE_TYPES)], axis=1)
+    found = overlaps.find(index, duplicates, keep)
     if not keep:
         index.loc[found.places, "role"] = EXCLUDED
     return index, found
@@ -182,10 +113,6 @@ def _record(index: pd.DataFrame, owners: patients.Patients) -> PatientRecord:
     labelled = index["label"].notna().to_numpy(bool)
     known = np.array(owners.known, bool)
     return PatientRecord(owners.source, int(labelled.sum()), int((labelled & ~known).sum()))
-
-
-def _or_none(texts: pd.Series) -> list[str | None]:
-    return [None if pd.isna(text) else text for text in texts]
 
 
 def _check_refused(rejected: pd.DataFrame, kept: int, allowed: float, folder: Path) -> None:

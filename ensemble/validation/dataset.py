@@ -1,4 +1,4 @@
-"""A data set from elsewhere, described in one word: found, listed, read into a temporary folder in the form of the prepared data.
+"""Read an external data set, named by one argument, into a temporary folder in the form of the prepared data.
 
 FOLDER            its kind is found from what is in it: SIIM-ACR's files, ct-ich's, or images with mask pictures
 FILE.csv          a table of images with labels, masks or boxes (or Parquet)
@@ -8,33 +8,25 @@ phantom:drains    generated phantoms with and without a chest tube, imaging.phan
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from imaging import rle
 from imaging.io.config import validate
 from imaging.io.files import fingerprint, write_json
-from imaging.io.npy_writer import row_writer
-from imaging.io.tables import read_csv, typed, write_csv
-from imaging.io.threads import cores, ordered_map
+from imaging.io.tables import read_csv, write_csv
 from imaging.io.walk import image_id
 from imaging.phantom import drains
-from imaging.preparation import patients
-from imaging.preparation.duplicates import SIGNATURE, duplicate_pairs
-from imaging.preparation.example import Example, Refusal, read_example
+from imaging.preparation.studies import read_all
 from imaging.prepared import TYPES, PatientRecord, Prepared
 from imaging.settings import DataSettings
 from imaging.sources import ct_ich, list_studies
-from imaging.sources.listing import REJECTED_COLUMNS, Listing, rows
 
 SOURCES = get_args(DataSettings.model_fields["source"].annotation)
 DRAINS = "phantom:drains"
@@ -101,21 +93,20 @@ def read(settings: DataSettings, size: int, folder: Path, allowed: float, descri
     of the inputs is refused, or nothing is left."""
     listing = list_studies(settings)
     records = listing.records[listing.records["split"] != "test"].sort_values("image_id")
-    found = _read_all(records, size, folder)
+    found = read_all(records, size, folder, "read", labelled_only=True)
     rejected = pd.concat([listing.rejected, found.rejected], ignore_index=True)
     _check(rejected, len(found.facts), allowed, found.unlabelled, description)
-    owners = _owners(found, listing, folder)
+    owners = found.patients(listing, found.duplicates(listing, folder))
     index = found.facts.assign(patient_id=pd.Series(owners.ids, dtype="string"))
     unknown = len(index) - int(np.sum(owners.known))
     write_json(folder / "patients.json", asdict(PatientRecord(owners.source, len(index), unknown)))
     truth = index[["image_id", "code"]].fillna({"code": rle.EMPTY})
     write_csv(folder / "truth.csv", truth.set_axis(["ImageId", "EncodedPixels"], axis=1))
     index[list(TYPES)].to_parquet(folder / "index.parquet", index=False)
-    ids = index["image_id"].tolist()
     return External(
         description=description,
         prepared=Prepared(folder),
-        drain=drain_column(Path(settings.folder), records, ids),
+        drain=drain_column(Path(settings.folder), records, found.ids),
         hashes=found.signatures["hash"],
         certain=listing.certain,
         unlabelled=found.unlabelled,
@@ -125,82 +116,19 @@ def read(settings: DataSettings, size: int, folder: Path, allowed: float, descri
     )
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What reading left in memory."""
-
-    facts: pd.DataFrame
-    signatures: NDArray[np.void]
-    rejected: pd.DataFrame
-    notes: list[str]
-    unlabelled: int
-
-
-def _read_all(records: pd.DataFrame, size: int, folder: Path) -> _Found:
-    """Stream the studies into images.npy; a study without a label is left out."""
-    facts: list[dict[str, Any]] = []
-    signatures, refusals, odd, unlabelled = [], [], Counter[str](), 0
-    folder.mkdir(parents=True, exist_ok=True)
-    with row_writer(folder / "images.npy", (size, size)) as images:
-        for example in _examples(records, size):
-            if isinstance(example, Refusal):
-                refusals.append((example.input, example.reason))
-                continue
-            row = _row(example)
-            if row["label"] is None:
-                unlabelled += 1
-                continue
-            images.append(example.image)
-            facts.append(row)
-            signatures.append(example.signature)
-            odd.update(example.oddities)
-    types = {name: kind for name, kind in TYPES.items() if name != "patient_id"}
-    types |= {"code": "string", "told_patient": "string", "dicom_patient": "string"}
-    return _Found(
-        typed(facts, types),
-        np.array(signatures, SIGNATURE),
-        pd.DataFrame(refusals, columns=REJECTED_COLUMNS),
-        [f"{files:,} files: {oddity}." for oddity, files in odd.most_common()],
-        unlabelled,
-    )
-
-
-def _examples(records: pd.DataFrame, size: int) -> Iterator[Example | Refusal]:
-    read_one = partial(read_example, size=size)
-    found = ordered_map(read_one, rows(records), cores())
-    yield from tqdm(found, "read", len(records), disable=None, unit="image")
-
-
-def _row(example: Example) -> dict[str, Any]:
-    """The index's row, the run-length code of the mask, and the patient by the source and by the file."""
-    noted = {"code": example.code, "told_patient": example.told, "dicom_patient": example.patient}
-    return {**example.facts, "mask_row": -1, **noted}
-
-
-def _owners(found: _Found, listing: Listing, folder: Path) -> patients.Patients:
-    """Each image's patient, as in `imaging.prepare`."""
-    images = np.load(folder / "images.npy", mmap_mode="r")
-    pairs = [] if listing.certain else duplicate_pairs(found.signatures, images)
-    told, noted = (
-        [None if pd.isna(text) else text for text in found.facts[name]]
-        for name in ("told_patient", "dicom_patient")
-    )
-    return patients.assign(found.facts["image_id"].tolist(), told, noted, pairs, listing.patients)
-
-
 def drain_column(folder: Path, records: pd.DataFrame, ids: list[str]) -> NDArray[np.float64]:
     """Whether each image (N,) displays a chest tube: 1, 0, or NaN; from a column `drain` of the source or from drains.csv."""
     if records["drain"].notna().any():
-        told = dict(zip(records["image_id"], records["drain"], strict=True))
+        listed = dict(zip(records["image_id"], records["drain"], strict=True))
     elif (folder / DRAIN_FILE).is_file():
         table = read_csv(folder / DRAIN_FILE)
         if len(table.columns) != 2:
             raise ValueError(f"{folder / DRAIN_FILE}: expected two columns, image id and 1 or 0")
         names = [name if name in set(ids) else image_id(name) for name in table.iloc[:, 0]]
-        told = dict(zip(names, table.iloc[:, 1], strict=True))
+        listed = dict(zip(names, table.iloc[:, 1], strict=True))
     else:
         return np.full(len(ids), np.nan)
-    values = [told.get(name) for name in ids]
+    values = [listed.get(name) for name in ids]
     found = np.array([np.nan if pd.isna(one) or one == "" else float(one) for one in values])
     if not np.isin(found[~np.isnan(found)], (0, 1)).all():
         raise ValueError(f"{folder}: the column `drain` must be 1, 0 or empty")

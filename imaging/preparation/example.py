@@ -24,8 +24,8 @@ class Example:
 
     image: uint8 (S, S). mask: uint8 0/1 (S, S) of a positive, else None; of its boxes where it has no mask. code: the mask as a
     run-length code at the original size, None where none is known. boxes: the boxes as such a code, or None. signature:
-    see imaging.preparation.duplicates. facts: the index's columns known here. patient: DICOM PatientID. told: the patient by the
-    source. oddities: what is unusual about the file.
+    see imaging.preparation.duplicates. facts: the index's columns known here. dicom_patient: DICOM PatientID.
+    listed_patient: the patient by the source. oddities: what is unusual about the file.
     """
 
     image: NDArray[np.uint8]
@@ -34,8 +34,8 @@ class Example:
     boxes: str | None
     signature: NDArray[np.void]
     facts: dict[str, Any]
-    patient: str | None
-    told: str | None
+    dicom_patient: str | None
+    listed_patient: str | None
     oddities: tuple[str, ...]
 
 
@@ -83,8 +83,10 @@ def _read(record: dict[str, Any], size: int) -> Example:
         "sha256": checksum,
         "split": record["split"],
     }
-    oddities, told = _oddities(record, about, facts["label"]), record.get("patient_id")
-    return Example(image, mask, code, boxes, signature(image), facts, about.patient_id, told, oddities)
+    oddities, listed_patient = _oddities(record, about, facts["label"]), record.get("patient_id")
+    return Example(
+        image, mask, code, boxes, signature(image), facts, about.patient_id, listed_patient, oddities
+    )
 
 
 def _picture(path: str, size: int) -> tuple[NDArray[np.uint8], Facts, str]:

@@ -40,21 +40,23 @@ def _same(known: Sequence[str | None]) -> Pairs:
 
 def owners(
     ids: list[str],
-    told: list[str | None],
+    listed: list[str | None],
     dicom: list[str | None],
     pictures: Pairs,
     origins: pd.DataFrame,
 ) -> patients.Patients:
     """A patient for each image of several sources: patients of two sources are different unless pictures or known ids join them.
 
-    ids, told, dicom: as for `patients.assign`. pictures: pairs of duplicates. origins: source and told_by of each image.
+    ids, listed, dicom: as for `patients.assign`. pictures: pairs of duplicates. origins: source and listed_by of each image.
     """
     names: list[str | None] = [None] * len(ids)
     by, notes = [], []
-    for (source, told_by), group in origins.reset_index(drop=True).groupby(["source", "told_by"], sort=True):
+    for (source, listed_by), group in origins.reset_index(drop=True).groupby(
+        ["source", "listed_by"], sort=True
+    ):
         places = group.index.tolist()
         chosen, found_by, reasons = patients.choose(
-            [told[i] for i in places], [dicom[i] for i in places], str(told_by)
+            [listed[i] for i in places], [dicom[i] for i in places], str(listed_by)
         )
         by.append(f"{source}: {found_by}")
         notes += [f"{source}: {reason}" for reason in reasons]

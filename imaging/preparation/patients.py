@@ -26,7 +26,7 @@ _NIH_NAME = re.compile(r"(\d{8})_\d{3}\.png")  # NIH ChestX-ray14: <patient>_<fo
 
 
 @dataclass(frozen=True)
-class Told:
+class KnownPatients:
     """Patients known before any image file is read.
 
     patient: image id -> patient, of the images that are known. source: where they are from. notes: sentences for the card.
@@ -37,7 +37,7 @@ class Told:
     notes: list[str] = field(default_factory=list)
 
 
-def look_up(path: Path | None, ids: Collection[str]) -> Told:
+def look_up(path: Path | None, ids: Collection[str]) -> KnownPatients:
     """The patients of the images `ids`, by `patients.csv` (None: there is no such file), else by the table of SIIM-ACR's ids.
 
     ValueError when the file is no such table, or knows none of the images.
@@ -48,7 +48,7 @@ def look_up(path: Path | None, ids: Collection[str]) -> Told:
     sources = ([FILE] if path else []) + ([siim_patients.SOURCE] if added else [])
     if added:
         notes.append(f"{len(added):,} of {len(ids):,} images have their patient from {siim_patients.SOURCE}.")
-    return Told(known | found, " and ".join(sources) or FILE, notes)
+    return KnownPatients(known | found, " and ".join(sources) or FILE, notes)
 
 
 def _of_file(path: Path, ids: Collection[str]) -> tuple[dict[str, str], list[str]]:
@@ -120,17 +120,17 @@ class Patients:
 
 def assign(
     image_ids: list[str],
-    told: list[str | None],
+    listed: list[str | None],
     dicom: list[str | None],
     duplicates: Iterable[tuple[int, int]],
-    told_by: str = FILE,
+    listed_by: str = FILE,
 ) -> Patients:
     """Give each image its patient.
 
-    told: the patient from `told_by`, or None. dicom: the file's PatientID, or None or ''. duplicates: pairs of
+    listed: the patient from `listed_by`, or None. dicom: the file's PatientID, or None or ''. duplicates: pairs of
     positions of (nearly) equal pictures, which are of one patient whatever the names say.
     """
-    names, source, notes = choose(told, dicom, told_by)
+    names, source, notes = choose(listed, dicom, listed_by)
     alone = [position for position, name in enumerate(names) if name is None]
     if alone and source != UNKNOWN:
         notes.append(
@@ -149,11 +149,11 @@ def assign(
 
 
 def choose(
-    told: list[str | None], dicom: list[str | None], told_by: str
+    listed: list[str | None], dicom: list[str | None], listed_by: str
 ) -> tuple[list[str | None], str, list[str]]:
     """The best source that there is, with a reason where it is not the first."""
-    if any(told):
-        return told, told_by, []
+    if any(listed):
+        return listed, listed_by, []
     names = [name or None for name in dicom]
     present = [name for name in names if name]
     if len(set(present)) == len(present):

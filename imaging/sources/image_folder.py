@@ -27,7 +27,7 @@ def list_studies(settings: DataSettings) -> Listing:
         raise ValueError(
             f"{root}: no image for training; a {found.layout} layout was found, and nothing to train on in it"
         )
-    told = patients.look_up(
+    known = patients.look_up(
         patients_file(root, settings.patients), {one.image_id for one in chosen if one.part != "test"}
     )
     records = [
@@ -38,12 +38,12 @@ def list_studies(settings: DataSettings) -> Listing:
             "mask": str(picture.mask) if picture.mask and picture.part != "test" else None,
             "rle": rle.EMPTY if _is_negative(picture, settings) else None,
             "label": picture.label,
-            "patient_id": told.patient.get(picture.image_id),
+            "patient_id": known.patient.get(picture.image_id),
         }
         for picture in chosen
     ]
-    notes = [*_notes(found, chosen, settings), *found.notes, *told.notes, *skipped_note(found.skipped)]
-    return Listing(table(records), refusals(found.rejected), refusals(found.skipped), notes, told.source)
+    notes = [*_notes(found, chosen, settings), *found.notes, *known.notes, *skipped_note(found.skipped)]
+    return Listing(table(records), refusals(found.rejected), refusals(found.skipped), notes, known.source)
 
 
 def _is_negative(picture: Picture, settings: DataSettings) -> bool:

@@ -35,8 +35,8 @@ class Listing:
     skipped: one row for each file that is no training input (README.txt, a pipe, a broken link): input, reason.
     notes: sentences for the dataset card about what was met and tolerated.
     patients: where patient_id is from. certain: whether it is beyond doubt, so that equal pictures do not join patients.
-    finding: what the masks show. origins: with several sources, by image id: source (its name), role, weight, and told_by (where
-    its patients are from).
+    finding: what the masks display. origins: with several sources, by image id: source (its name), role, weight, and listed_by
+    (where its patients are from).
     """
 
     records: pd.DataFrame

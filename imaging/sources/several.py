@@ -33,7 +33,7 @@ def united(sources: Sequence[NamedSource], listings: Sequence[Listing]) -> Listi
     named = [_named(one, listing.records) for one, listing in zip(sources, listings, strict=True)]
     origins = [
         records[["image_id"]].assign(
-            source=one.name, role=one.role, weight=one.weight, told_by=listing.patients
+            source=one.name, role=one.role, weight=one.weight, listed_by=listing.patients
         )
         for one, listing, records in zip(sources, listings, named, strict=True)
     ]

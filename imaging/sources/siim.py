@@ -48,22 +48,22 @@ def list_studies(settings: DataSettings) -> Listing:
     skipped = [item for item in skipped if item not in unreadable]
     rejected += doubled + unreadable + _without_file(labels, files, unreadable, label_file.name)
 
-    told = patients.look_up(patients_file(folder, settings.patients), labels)
+    known = patients.look_up(patients_file(folder, settings.patients), labels)
     records = table(
         {
             "image_id": name,
             "path": path,
             "split": _split(name, kind, labels, refused_ids),
             "rle": labels.get(name),
-            "patient_id": told.patient.get(name),
+            "patient_id": known.patient.get(name),
         }
         for name, (path, kind) in files.items()
         if name not in refused_ids
     )
     if not (records["split"] == "train").any():
         raise ValueError(f"{folder / TRAIN_FOLDER}: no .dcm file found that can be used for training")
-    notes += [*told.notes, *skipped_note(skipped)]
-    return Listing(records, refusals(rejected), refusals(skipped), notes, told.source)
+    notes += [*known.notes, *skipped_note(skipped)]
+    return Listing(records, refusals(rejected), refusals(skipped), notes, known.source)
 
 
 def submission_ids(folder: str | Path) -> list[str] | None:

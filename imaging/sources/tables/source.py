@@ -197,13 +197,13 @@ def _records(
             )
     given = {name: image.cells["patient_id"] for name, image in kept.items() if image.cells.get("patient_id")}
     file = patients_file(root, settings.patients)
-    told = patients.look_up(file, set(kept) if file else set(kept) - set(given))
-    left.notes += told.notes
+    known = patients.look_up(file, set(kept) if file else set(kept) - set(given))
+    left.notes += known.notes
     source = " and ".join(
-        ([told.source] if told.patient or not given else []) + (["the table"] if given else [])
+        ([known.source] if known.patient or not given else []) + (["the table"] if given else [])
     )
     return [
-        _record(name, image, told.patient.get(name) or given.get(name)) for name, image in kept.items()
+        _record(name, image, known.patient.get(name) or given.get(name)) for name, image in kept.items()
     ], source
 
 

@@ -21,22 +21,7 @@ from ensemble.runtimes import onnx_runtime, parity, quantise
 from imaging import rle
 from imaging.io.files import sha256, write_json
 from imaging.prepared import Prepared
-
-SIDE = 64
-SQUARES = list(np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE), dtype=np.uint8))
-
-
-@pytest.fixture(scope="module")
-def predictor(tiny_bundle: Path) -> Predictor:
-    """A classifier with a localising head and a plain U-Net, both asked for the mirror image too."""
-    return Bundle.load(tiny_bundle).predictor()
-
-
-@pytest.fixture(scope="module")
-def exported(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("onnx") / "onnx"
-    onnx_export.export(tiny_bundle, folder)
-    return folder
+from tests.ensemble.runtimes.conftest import SIDE, SQUARES
 
 
 @pytest.mark.parametrize("count", [1, 5])

@@ -9,27 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ensemble import onnx_export
-from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import Predictor
 from ensemble.runtimes import onnx_runtime, openvino_runtime, parity, quantise
 from ensemble.runtimes.onnx_runtime import Engine, Precision, ask, session
 from imaging.io.files import read_json, write_json
-
-SIDE = 64
-SQUARES = list(np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE), dtype=np.uint8))
-
-
-@pytest.fixture(scope="module")
-def predictor(tiny_bundle: Path) -> Predictor:
-    return Bundle.load(tiny_bundle).predictor()
-
-
-@pytest.fixture(scope="module")
-def exported(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("openvino") / "onnx"
-    onnx_export.export(tiny_bundle, folder)
-    return folder
+from tests.ensemble.runtimes.conftest import SQUARES
 
 
 @pytest.mark.parametrize("count", [1, 5])

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from imaging.dicom_objects import all_kinds, reference, values
-from tests.imaging.dicom_objects.test_dicom_objects import (
+from tests.imaging.dicom_objects.studies import (
     ALL,
     AUTHOR,
     DX,

@@ -25,7 +25,7 @@ def test_the_nih_patient_of_an_id(monkeypatch):
 
 
 def test_patients_of_two_sources_are_different_unless_the_nih_number_joins_them():
-    origins = pd.DataFrame({"source": ["a", "a", "b", "b", "b"], "told_by": ["patients.csv"] * 5})
+    origins = pd.DataFrame({"source": ["a", "a", "b", "b", "b"], "listed_by": ["patients.csv"] * 5})
     ids = ["a-x", "a-00000013_000", "b-y", "b-00000013_004", "b-00000014_000"]
     found = owners(ids, ["1", "2", "1", "3", None], [None] * 5, [], origins)
     assert found.ids == ["a:1", "a:2", "b:1", "a:2", "nih:00000014"]

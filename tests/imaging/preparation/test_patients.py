@@ -38,21 +38,21 @@ OWNERS = {"1.2.3": "00028864_007.png", "1.2.4": "00028864_012.png", "1.2.5": "00
 def test_files_are_recognised_whatever_their_form(tmp_path, form):
     header, line, notes = ENDINGS[form]
     rows = [line.format(*row) for row in OWNERS.items()]
-    told = look_up(write(tmp_path, header + "\n".join([*rows, rows[-1]]) + "\n"), set(OWNERS))
-    assert told.patient == {
+    known = look_up(write(tmp_path, header + "\n".join([*rows, rows[-1]]) + "\n"), set(OWNERS))
+    assert known.patient == {
         "1.2.3": "00028864",
         "1.2.4": "00028864",
         "1.2.5": "0028864_007.png",
         "a.b": "Kim",
     }
-    assert (told.source, told.notes) == ("patients.csv", notes)
+    assert (known.source, known.notes) == ("patients.csv", notes)
 
 
 def test_a_file_with_some_of_the_images_is_told_with_counts(tmp_path):
     path = write(tmp_path, "image,patient\na,p\nz,q\n")
-    told = look_up(path, ["a", "b", "c"])
-    assert told.patient == {"a": "p", "z": "q"}
-    assert told.notes == ["patients.csv has 1 of 3 images."]
+    known = look_up(path, ["a", "b", "c"])
+    assert known.patient == {"a": "p", "z": "q"}
+    assert known.notes == ["patients.csv has 1 of 3 images."]
     assert look_up(None, ["a"]).patient == {}
 
 
@@ -79,10 +79,10 @@ SIIM = {
 
 
 def test_the_patients_of_siim_are_built_in(tmp_path):
-    told = look_up(None, [*SIIM, "1.2.276.0.7230010.3.1.4.8323329.0.0.0"])
-    assert told.patient == SIIM
-    assert told.source == "the built-in table of SIIM-ACR's ids"
-    assert told.notes == ["2 of 3 images have their patient from the built-in table of SIIM-ACR's ids."]
+    known = look_up(None, [*SIIM, "1.2.276.0.7230010.3.1.4.8323329.0.0.0"])
+    assert known.patient == SIIM
+    assert known.source == "the built-in table of SIIM-ACR's ids"
+    assert known.notes == ["2 of 3 images have their patient from the built-in table of SIIM-ACR's ids."]
     first, second = SIIM
     given = look_up(write(tmp_path, f"image,patient\n{first},Kim\n"), list(SIIM))
     assert given.patient == {first: "Kim", second: SIIM[second]}
