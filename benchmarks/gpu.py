@@ -14,37 +14,32 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks import gpu_recipes, timing
-from benchmarks.gpu_cases import CASES, TINY, Case, Objective, flops, generated, in_memory, plain_loss
+from benchmarks.gpu_cases import CASES, TINY, Case, Objective, flops, generated, in_memory
+from benchmarks.gpu_steps import (
+    PLAIN,
+    STEP,
+    WHOLE,
+    inference_steps,
+    precision,
+    seconds_each,
+    training_steps,
+    wait,
+)
 from experiments import hardware
-from experiments.networks import inference
-from experiments.networks.normalisation import normalise
 from experiments.training import loop
-from experiments.training.learner import Learner
-from imaging.data import augment, augment_batch
+from imaging.data import augment
 from imaging.data.dataset import Images
 from imaging.io.files import write_json, write_text
-
-PLAIN, PLAIN_BF16, STEP, WHOLE = (
-    "plain fp32",
-    "plain bf16 + channels last",
-    "our step, batch in memory",
-    "our training",
-)
-Step = Callable[[], object]
 
 
 def main() -> None:
@@ -59,13 +54,13 @@ def main() -> None:
         help="then measure five networks in training and inference in detail",
     )
     parser.add_argument(
-        "--seconds", type=float, default=2.0, help="of each way in each round, with --networks"
+        "--seconds", type=float, default=2.0, help="of each step in each round, with --networks"
     )
     parser.add_argument("--output", type=Path, default=Path("reports/gpu.json"))
     given = parser.parse_args()
     if given.device == "cuda" and hardware.current().kind != "cuda":
         return print(
-            "No GPU is visible to PyTorch here, so there is nothing to measure. `--device cpu --tiny` tries the steps."
+            "No GPU is visible to PyTorch here, so there is nothing to measure. `--device cpu --tiny` runs on a processor."
         )
     device = torch.device(given.device)
     torch.backends.cudnn.benchmark = True  # as in training
@@ -117,7 +112,7 @@ def measure_networks(
 
 
 def facts(device: torch.device) -> dict[str, Any]:
-    """What it was measured on."""
+    """The machine."""
     about = {"processor": timing.machine(), "torch": torch.__version__, "python": sys.version.split()[0]}
     if device.type == "cpu":
         return {**about, "device": "cpu"}
@@ -140,52 +135,13 @@ def limits(device: torch.device, side: int) -> dict[str, float]:
     return {"matrix_tflops": 2 * side**3 / product / 1e12, "copy_gb_s": 2 * memory.numel() / copy / 1e9}
 
 
-def seconds_each(
-    ways: dict[str, Step], device: torch.device, seconds: float, rounds: int = 3
-) -> dict[str, float]:
-    """Median seconds a call of each way; rounds are interleaved, and the device is waited for at their ends only.
-
-    A way for which the memory does not suffice takes endless."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for name in list(ways):
-        try:
-            for _ in range(3):  # autotuning, allocation
-                ways[name]()
-        except torch.OutOfMemoryError:
-            times[name].append(float("inf"))
-            ways = {other: way for other, way in ways.items() if other != name}
-            torch.cuda.empty_cache()
-    for _ in range(rounds):
-        for name, way in ways.items():
-            times[name].append(_one(way, device, seconds))
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def _one(way: Step, device: torch.device, seconds: float) -> float:
-    wait(device)
-    start, calls = time.perf_counter(), 0
-    while calls == 0 or time.perf_counter() - start < seconds:
-        way()
-        calls += 1
-        if calls % 8 == 0:  # lest the queue grow for minutes
-            wait(device)
-    wait(device)
-    return (time.perf_counter() - start) / calls
-
-
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def measure(case: Case, device: torch.device, seconds: float, peak: float) -> dict[str, Any]:
-    """Images a second of all ways, shares of the peak, and the share that the whole training reaches."""
+    """Images a second of all steps, shares of the peak, and the share that the whole training reaches."""
     torch.use_deterministic_algorithms(False)  # Lightning has left it on after the case before
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = False, True
     batch = in_memory(case, device)
-    train = seconds_each(training_ways(case, batch, device), device, seconds)
-    infer = seconds_each(inference_ways(case, batch, device), device, seconds)
+    train = seconds_each(training_steps(case, batch, device), device, seconds)
+    infer = seconds_each(inference_steps(case, batch, device), device, seconds)
     forward = flops(case)
     rates = {name: case.batch / value for name, value in train.items()}
     rates[WHOLE] = whole(case, device)
@@ -201,84 +157,10 @@ def measure(case: Case, device: torch.device, seconds: float, peak: float) -> di
     }  # fmt: skip
 
 
-def training_ways(case: Case, batch: dict[str, Tensor], device: torch.device) -> dict[str, Step]:
-    """A step of each way on the batch; ours changes it anew each time."""
-    bf16 = case.settings(precision(device))
-    objective = Objective(bf16)
-    ours = Learner(case.ours(bf16.precision), objective, bf16).to(device)
-    fast = torch.optim.AdamW(ours.parameters(), 1e-4, fused=True)
-    return {
-        PLAIN: plain_step(case, batch, device, torch.contiguous_format, None),
-        PLAIN_BF16: plain_step(case, batch, device, torch.channels_last, torch.bfloat16),
-        STEP: lambda: backward(
-            lambda: _ours(ours, objective, augment_batch.changed(batch)), fast, device, torch.bfloat16
-        ),
-    }
-
-
-def _ours(learner: Learner, objective: Objective, batch: dict[str, Tensor]) -> Tensor:
-    return objective.loss(learner(batch["image"]), batch)
-
-
-def plain_step(
-    case: Case, batch: dict[str, Tensor], device: torch.device, order: Any, kind: torch.dtype | None
-) -> Step:
-    """As public solutions train, without augmentation."""
-    net = case.plain().to(device).to(memory_format=order).train()
-    optimiser = torch.optim.AdamW(net.parameters(), 1e-4)
-    image = normalise(batch["image"]).contiguous(memory_format=order)
-    return lambda: backward(lambda: plain_loss(net(image), batch), optimiser, device, kind)
-
-
-def backward(
-    loss: Callable[[], Tensor],
-    optimiser: torch.optim.Optimizer,
-    device: torch.device,
-    kind: torch.dtype | None,
-) -> None:
-    """One step of training."""
-    optimiser.zero_grad()
-    with torch.autocast(device.type, kind) if kind else nullcontext():
-        value = loss()
-    value.backward()
-    optimiser.step()
-
-
-def inference_ways(case: Case, batch: dict[str, Tensor], device: torch.device) -> dict[str, Step]:
-    """Probabilities of the batch."""
-    settings = case.settings(precision(device))
-    ours = case.ours(settings.precision).to(device).to(memory_format=torch.channels_last).eval()
-    return {
-        PLAIN: plain_inference(case, batch, device, torch.contiguous_format, None),
-        PLAIN_BF16: plain_inference(case, batch, device, torch.channels_last, torch.bfloat16),
-        STEP: lambda: inference.probabilities(ours, batch["image"], settings),
-    }
-
-
-def plain_inference(
-    case: Case, batch: dict[str, Tensor], device: torch.device, order: Any, kind: torch.dtype | None
-) -> Step:
-    """As public solutions predict."""
-    net = case.plain().to(device).to(memory_format=order).eval()
-    image = normalise(batch["image"]).contiguous(memory_format=order)
-
-    @torch.inference_mode()
-    def run() -> Tensor:
-        with torch.autocast(device.type, kind) if kind else nullcontext():
-            return net(image).sigmoid()
-
-    return run
-
-
-def precision(device: torch.device) -> str:
-    """Of our ways: bf16 on a GPU, float32 where the steps are only tried."""
-    return "bf16-mixed" if device.type == "cuda" else "32-true"
-
-
 def whole(case: Case, device: torch.device) -> float:
     """Images a second of `experiments.training.loop.fit` in its last epoch, with data, augmentation and logs."""
     settings = case.settings(precision(device), epochs=3)
-    told: list[dict[str, float]] = []
+    rows: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         prepared = generated(
             Path(folder), 32 * case.batch if device.type == "cuda" else 2 * case.batch, case.side
@@ -286,17 +168,17 @@ def whole(case: Case, device: torch.device) -> float:
         everything = np.arange(len(prepared.index))
         change = augment.build(settings.augment, case.side)
         train = Images(prepared, everything, case.side, change, masks=not case.classifier)
-        look = Images(prepared, everything[:4], case.side, masks=not case.classifier)
+        validation = Images(prepared, everything[:4], case.side, masks=not case.classifier)
         loop.fit(
-            case.ours(settings.precision), Objective(settings), train, look, settings,
-            title=case.name, resume=Path(folder, "resume"), report=lambda row, epoch: told.append(row),
+            case.ours(settings.precision), Objective(settings), train, validation, settings,
+            title=case.name, resume=Path(folder, "resume"), report=lambda row, epoch: rows.append(row),
         )  # fmt: skip
-    return told[-1]["speed/images_per_second"]
+    return rows[-1]["speed/images_per_second"]
 
 
 def profile(case: Case, device: torch.device) -> str:
     """What dominates a training step of ours: the ten longest operations."""
-    step = training_ways(case, in_memory(case, device), device)[STEP]
+    step = training_steps(case, in_memory(case, device), device)[STEP]
     for _ in range(3):
         step()
     kind = torch.profiler.ProfilerActivity

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -104,36 +105,29 @@ def roc(label: Bools, prob: Floats, auroc: str) -> Figure:
     """ROC curve, with the point at 95 % specificity; `auroc` in words for the title."""
     fpr, tpr, _ = metrics.roc(label, prob)
     at = metrics.sensitivity_at_specificity(label, prob)
-    figure, (axes,) = new_figure(5.2, 4.8)
+    figure, axes = _unit_square("1 − specificity", "sensitivity", f"ROC: area {auroc}")
     axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
     axes.plot(fpr, tpr, color=NEGATIVE)
     axes.plot(0.05, at, "o", color=POSITIVE, label=f"sensitivity {at:.2f} at 95 % specificity", clip_on=False)
-    axes.set(
-        xlim=(0, 1),
-        ylim=(0, 1.01),
-        xlabel="1 − specificity",
-        ylabel="sensitivity",
-        title=f"ROC: area {auroc}",
-    )
     axes.legend(loc="lower right")
     return figure
+
+
+def _unit_square(x: str, y: str, title: str) -> tuple[Figure, Axes]:
+    """Axes of two rates."""
+    figure, (axes,) = new_figure(5.2, 4.8)
+    axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel=x, ylabel=y, title=title)
+    return figure, axes
 
 
 def precision_recall(label: Bools, prob: Floats, precision: str) -> Figure:
     """Precision over recall, and what guessing gives; `precision` is the average precision in words."""
     value, recall, _ = metrics.precision_recall(label, prob)
-    figure, (axes,) = new_figure(5.2, 4.8)
+    figure, axes = _unit_square("recall", "precision", f"Average precision {precision}")
     axes.axhline(
         label.mean(), color=INK, linewidth=0.8, linestyle="--", label=f"prevalence {label.mean():.2f}"
     )
     axes.step(recall, value, where="pre", color=NEGATIVE)
-    axes.set(
-        xlim=(0, 1),
-        ylim=(0, 1.01),
-        xlabel="recall",
-        ylabel="precision",
-        title=f"Average precision {precision}",
-    )
     axes.legend(loc="lower left")
     return figure
 

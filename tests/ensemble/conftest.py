@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,12 @@ from experiments.settings.training import ClassificationSettings, SegmentationSe
 from imaging import rle
 from imaging.io import map_archive
 from imaging.io.files import sha256, write_json
+
+
+def predict_command(folder: Path, out: Path, bundle: Path, *more: str) -> list[str]:
+    """The command line of ensemble.predict."""
+    given = [str(folder), "--output", str(out), "--bundle", str(bundle)]
+    return [sys.executable, "-m", "ensemble.predict", *given, *more]
 
 
 def disk(shape: tuple[int, int], x: float, y: float, radius: float) -> np.ndarray:

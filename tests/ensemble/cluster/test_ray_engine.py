@@ -25,6 +25,7 @@ from ensemble.inference import predictor
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.inputs import find
 from imaging import rle
+from tests.ensemble.conftest import predict_command
 from tests.ensemble.inference.test_privacy import PLANTED, planted_in
 from tests.imaging import dicom_files
 
@@ -45,17 +46,7 @@ def write_files(root: Path, number: int) -> Path:
 
 
 def command(folder: Path, out: Path, bundle: Path, *more: str) -> list[str]:
-    line = [
-        sys.executable,
-        "-m",
-        "ensemble.predict",
-        str(folder),
-        "--output",
-        str(out),
-        "--bundle",
-        str(bundle),
-    ]
-    return [*line, "--engine", "ray", "--shard", str(SHARD), *more]
+    return predict_command(folder, out, bundle, "--engine", "ray", "--shard", str(SHARD), *more)
 
 
 def local(folder: Path, out: Path, bundle: Path) -> pd.DataFrame:

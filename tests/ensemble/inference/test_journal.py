@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ensemble.inference.inputs import by_id, find
 from ensemble.inference.journal import in_the_making, state_of
 from ensemble.inference.results_writer import Results
 from ensemble.inference.triage import from_spreadsheets
+from tests.ensemble.conftest import predict_command
 
 KEY = {"bundle": "a"}
 ODD_NAMES = [
@@ -97,24 +97,12 @@ def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
         pass
 
 
-def command(folder: Path, out: Path, bundle: Path) -> list[str]:
-    line = [
-        sys.executable,
-        "-m",
-        "ensemble.predict",
-        str(folder),
-        "--output",
-        str(out),
-        "--bundle",
-        str(bundle),
-    ]
-    return [*line, "--dicom", "none"]
-
-
 def begun(folder: Path, out: Path, bundle: Path, rows: int) -> subprocess.Popen[bytes]:
     """The command, once it has finished some more studies."""
     process = subprocess.Popen(
-        command(folder, out, bundle), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        predict_command(folder, out, bundle, "--dicom", "none"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     lines = out.with_name(f".{out.name}.part") / ".rows.jsonl"
     before = lines.read_bytes().count(b"\n") if lines.exists() else 0
@@ -135,7 +123,9 @@ def test_2000_files_killed_three_times(tiny_bundle: Path, tmp_path: Path) -> Non
         finished.append((tmp_path / ".out.part/.rows.jsonl").read_bytes().count(b"\n"))
     assert finished == sorted(finished)
     assert finished[0] >= 300
-    done = subprocess.run(command(folder, out, tiny_bundle), capture_output=True, text=True)
+    done = subprocess.run(
+        predict_command(folder, out, tiny_bundle, "--dicom", "none"), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(out / "triage.csv")
     assert sorted(table["file"]) == [f"{number:04d}.png" for number in range(2000)]
