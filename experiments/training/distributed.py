@@ -4,7 +4,7 @@ A stage whose settings ask for several devices becomes a launcher: it starts one
 and when one fails it stops the others and names it. Over several nodes torchrun does this. Either way a worker reads RANK,
 LOCAL_RANK and WORLD_SIZE from its environment; without them it is the only one.
 
-torchrun is not used on one machine: workers survive when it is killed, and it opens a TCP port, where a file serves here.
+torchrun is not used on one machine: workers survive when it is killed (docs/decisions/launcher.md).
 """
 
 from __future__ import annotations
