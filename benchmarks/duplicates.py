@@ -1,6 +1,6 @@
 """Precision, recall, time and memory of the search for duplicates. `python benchmarks/duplicates.py [--images 100000]`
 
-First table: each of 300 generated chest phantoms of different patients gets one changed copy of every kind; recall is the
+First table: each of 200 generated chest phantoms of different patients gets one changed copy of every kind; recall is the
 share of copies paired with their original, false pairs are of different patients. With `--folder` the same of your own
 images, of which nothing is written. Second table: synthetic miniatures, as alike as the phantoms are (Gaussian, with the
 mean and the covariance of theirs), and a twentieth of them changed copies, in one process; the images lie in a
@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from imaging.decoding.radiograph import to_uint8
 from imaging.formats import reader
+from imaging.identity.duplicates import SIGNATURE, difference_hash, duplicate_pairs, signature
 from imaging.io.walk import walk
 from imaging.phantom.chest.render import render
-from imaging.preparation.duplicates import SIGNATURE, difference_hash, duplicate_pairs, signature
 from imaging.resize import resize_image
 from imaging.settings import PhantomSettings
 
@@ -40,7 +40,7 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description="Measure the search for duplicates.")
     parser.add_argument("--images", type=int, default=100_000)
-    parser.add_argument("--phantoms", type=int, default=300)
+    parser.add_argument("--phantoms", type=int, default=200)
     parser.add_argument("--folder", type=Path, help="images of different patients, in place of phantoms")
     parser.add_argument("--all-pairs", action="store_true")
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Build imaging/preparation/siim_patients.csv from a table of SIIM-ACR's image ids and NIH ChestX-ray14's image names.
+"""Build imaging/identity/siim_patients.csv from a table of SIIM-ACR's image ids and NIH ChestX-ray14's image names.
 
     python -m benchmarks.siim_patients TABLE.csv
 
@@ -12,8 +12,8 @@ import argparse
 import csv
 from pathlib import Path
 
+from imaging.identity.siim_patients import TABLE, hashed
 from imaging.io.files import sha256, write_text
-from imaging.preparation.siim_patients import TABLE, hashed
 
 
 def build(table: Path) -> str:
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", type=Path)
     write_text(TABLE, build(parser.parse_args().table))
-    print(f"{TABLE}: SHA-256 {sha256(TABLE)}, to be entered in imaging/preparation/siim_patients.py")
+    print(f"{TABLE}: SHA-256 {sha256(TABLE)}, to be entered in imaging/identity/siim_patients.py")
 
 
 if __name__ == "__main__":

@@ -89,14 +89,12 @@ def build(settings: ClassificationSettings, trained: bool = False) -> nn.Module:
             set_normalisation(net, from_channels(net.pretrained_cfg["mean"], net.pretrained_cfg["std"])),
             whole,
         )
-    elif wish != "none":
-        pretrained.start_from(
-            net, net, pretrained.find(wish, "classification.pretrained"), "classification.pretrained"
-        )
-    if settings.head != "localising":
-        return net
-    localising = Localising(net, _map_channels(net, settings))
-    return pretrained.pass_on(net, localising)
+    made = net
+    if settings.head == "localising":
+        made = pretrained.pass_on(net, Localising(net, _map_channels(net, settings)))
+    if wish != "none" and not fetched:
+        pretrained.start(made, net, wish, "classification.pretrained")
+    return made
 
 
 def load(path: Path) -> tuple[nn.Module, ClassificationSettings, dict[str, Any]]:

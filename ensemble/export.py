@@ -32,11 +32,11 @@ LICENCE = Path("LICENSE")
 
 
 def export(
-    output: str | Path = bundle.PATH, identities: bool = True, models: str = MODELS, decided: str = DECISION
+    output: str | Path = bundle.PATH, hashed: bool = True, models: str = MODELS, decided: str = DECISION
 ) -> Bundle:
     """Write the bundle of the run in the working folder, and load it once; it appears complete or not at all.
 
-    identities: with hashes of the training data's pictures and patients, for the leak check of `ensemble.validate`.
+    hashed: with hashes of the training data's pictures and patients, for leak checks.
     models, decided: folder of the networks and file of the decision; those of a refit have no metrics.
     """
     decision = Decision.load(decided)
@@ -49,7 +49,7 @@ def export(
         again = refit.is_refit(decision)
         if again:
             write_json(folder / METRICS.name, {})
-        known = training_data.record(Prepared(), identities, holdout=again)
+        known = training_data.record(Prepared(), hashed, holdout=again)
         write_json(folder / training_data.NAME, known.model_dump(mode="json"))
         write_text(folder / "README.md", model_card.write(decision))
         _limits(decision).save(folder / limits.FILE)
@@ -87,7 +87,8 @@ def main() -> None:
     parser.add_argument(
         "--no-identities",
         action="store_true",
-        help="leave the hashes of the training data's pictures and patients out: `ensemble.validate` then cannot check for leaks",
+        help="leave the hashes of the training data's pictures and patients out: `ensemble.validate`, and a training that starts"
+        " from the bundle, then cannot check for leaks",
     )
     parser.add_argument(
         "--refit", action="store_true", help="the networks of `ensemble.refit`, into models/refit/bundle"

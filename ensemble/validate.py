@@ -38,6 +38,7 @@ from ensemble.validation.report import Results
 from experiments.monitoring import html_report
 from experiments.settings.decision import EnsembleSettings, EvaluationSettings
 from experiments.statistics.bootstrap import PatientDraws
+from imaging.identity import identities
 from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import atomic_folder, write_json, write_text
@@ -201,8 +202,9 @@ def _against_training(made: Results, place: np.ndarray) -> None:
     made.profiles = (training.profile, here)
     patients = pictures_shared = None
     if training.pictures:
-        patients = training_data.shared_patients(training, external.prepared.index["patient_id"])
-        shared = training_data.shared_pictures(training, external.hashes[place])
+        index = external.prepared.index
+        patients = set(index["patient_id"][identities.shared_patients(training, index)])
+        shared = identities.shared_pictures(training, external.hashes[place])
         made.table["in_training_data"] = shared | made.table["patient_id"].isin(patients).to_numpy()
         pictures_shared = int(shared.sum())
     made.leaks = validation_report.leak_lines(

@@ -1,8 +1,9 @@
 """Stage `inputs`: list the input files that params.yaml names, with their checksums: `python -m experiments.inputs`.
 
-It runs each time, since only it can tell whether a file has changed; a later stage reruns when its list is another one. Each list
-is a CSV of path and SHA-256 (or why there is none). A key that names the data folder itself has an empty list: the folder's own
-covers it. Checksums are remembered in data/.checksums.json, so that unchanged files are not read again.
+Weights that `pretrained` names by a file, a folder or an earlier run are listed too. The stage runs each time, since only it can
+tell whether a file has changed; a later stage reruns when its list is another one. Each list is a CSV of path and SHA-256 (or why
+there is none). A key that names the data folder itself has an empty list: the folder's own covers it. Checksums are remembered in
+data/.checksums.json, so that unchanged files are not read again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments.networks import earlier_run
 from experiments.settings.decision import SubmitSettings
+from experiments.settings.training import (
+    ClassificationSettings,
+    SegmentationSettings,
+    TrainingSettings,
+    for_model,
+)
 from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.inventory import Checksums, inventory
@@ -25,18 +33,30 @@ CHECKSUMS = Path("data/.checksums.json")
 def main() -> None:
     """Write a list for each path in params.yaml, named by its key."""
     data, submit = load_section("data", DataSettings), load_section("submit", SubmitSettings)
-    places = {
-        "data.folder": data.folder,
-        "data.patients": data.patients,
-        "submit.images": submit.images,
-        "submit.sample": submit.sample,
+    places = {"data.patients": data.patients, "submit.images": submit.images, "submit.sample": submit.sample}
+    listed = {
+        name: [] if place is None or Path(place) == Path(data.folder) else [Path(place)]
+        for name, place in places.items()
     }
+    listed["data.folder"] = [Path(data.folder)]
+    for stage, cls in (("classification", ClassificationSettings), ("segmentation", SegmentationSettings)):
+        listed[f"{stage}.pretrained"] = weights_of(load_section(stage, cls), stage)
     checksums = Checksums(CHECKSUMS)
-    for name, place in places.items():
-        own = place is None or (name != "data.folder" and Path(place) == Path(data.folder))
-        found = list(inventory([] if own else [str(place)], checksums))
-        write_csv(FOLDER / f"{name}.csv", pd.DataFrame(found, columns=["path", "sha256"]))
+    for name, paths in listed.items():
+        found = pd.DataFrame(inventory(paths, checksums), columns=["path", "sha256"])
+        write_csv(FOLDER / f"{name}.csv", found)
     checksums.save()
+
+
+def weights_of(section: TrainingSettings, stage: str) -> list[Path]:
+    """Files and folders of the weights that a stage's networks start from; of an earlier run its bundle's index of checksums."""
+    wishes = sorted({for_model(section, model).pretrained for model in section.models})
+    runs = {wish: earlier_run.is_run(wish) for wish in wishes}
+    return [
+        earlier_run.bundle_of(wish, f"{stage}.pretrained") / earlier_run.INDEX if runs[wish] else Path(wish)
+        for wish in wishes
+        if runs[wish] or Path(wish).exists()
+    ]
 
 
 if __name__ == "__main__":

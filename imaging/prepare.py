@@ -22,11 +22,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from imaging.identity import overlaps, patients
 from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import atomic, write_json
 from imaging.io.tables import write_csv
-from imaging.preparation import dataset_card, overlaps, patients
+from imaging.preparation import dataset_card
 from imaging.preparation.studies import read_all
 from imaging.prepared import EXCLUDED, FOLDER, SOURCE_TYPES, TYPES, PatientRecord
 from imaging.settings import DataSettings

@@ -39,7 +39,7 @@ class External:
     """A labelled data set that was read.
 
     prepared: the images in the form of the prepared data, without folds. drain: (N,) 1, 0 or NaN where not known. hashes: uint8
-    (N, 32), see imaging.preparation.duplicates. certain: the source's patients are beyond doubt and equal pictures prove nothing.
+    (N, 32), see imaging.identity.duplicates. certain: the source's patients are beyond doubt and equal pictures prove nothing.
     unlabelled, rejected: what was left out.
     """
 

@@ -13,7 +13,7 @@ from ensemble.evaluation.report import NAMES, PROBABILITY_NAMES, SHEETS, in_word
 from ensemble.inference.bundle import Bundle
 from ensemble.validation.dataset import DRAIN_FILE, External
 from ensemble.validation.profile import Profile
-from ensemble.validation.training_data import MOST_BITS
+from imaging.identity.identities import MOST_BITS
 
 PICTURES = {
     "roc": "ROC",

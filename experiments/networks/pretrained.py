@@ -1,4 +1,4 @@
-"""Start an encoder from pretrained weights: timm's and smp's own, a Hugging Face repository, or a local safetensors file."""
+"""Start from pretrained weights: timm's and smp's own, a Hugging Face repository, a local safetensors file, an earlier run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from experiments.networks import earlier_run, weights
 from experiments.networks.normalisation import (
+    NORMALISATION,
     Normalisation,
     from_channels,
     normalisation_of,
     set_normalisation,
 )
-from experiments.networks.state_dicts import fitted, translated
+from experiments.networks.state_dicts import encoder_of, fitted, translated
 from imaging.io.files import read_json, sha256
 
 HUB = "hf-hub:"
@@ -43,8 +45,16 @@ class Source:
 
 
 def is_file(wish: str) -> bool:
-    """Whether `pretrained` names a file, a folder or a Hugging Face repository, and not a timm tag."""
-    return wish.startswith(HUB) or "/" in wish or wish.endswith(".safetensors") or Path(wish).is_dir()
+    """Whether `pretrained` names a file, a folder, an earlier run or a Hugging Face repository, and not a timm tag."""
+    signs = "/" in wish or "#" in wish or wish.endswith(".safetensors")
+    return wish.startswith(HUB) or signs or Path(wish).is_dir()
+
+
+def start(net: nn.Module, encoder: nn.Module, wish: str, setting: str) -> nn.Module:
+    """Load the weights that `pretrained` names by a file, a folder, a repository or an earlier run; see `start_from`."""
+    if earlier_run.is_run(wish):
+        return start_from_run(net, encoder, wish, setting)
+    return start_from(net, encoder, find(wish, setting), setting)
 
 
 def find(wish: str, setting: str) -> Source:
@@ -120,6 +130,33 @@ def start_from(net: nn.Module, encoder: nn.Module, source: Source, setting: str)
     if normalisation is not None:
         set_normalisation(net, normalisation)
     return note(net, source.name, sha256(source.path))
+
+
+def start_from_run(net: nn.Module, encoder: nn.Module, wish: str, setting: str) -> nn.Module:
+    """Load a network of an earlier run: all of it where every tensor has the same name and shape, else its encoder alone.
+
+    wish: with model and fold, see `earlier_run.for_fold`. Notes normalisation, checksum and bundle on the net.
+    """
+    network = earlier_run.resolve(wish, setting.partition(".")[0], "", 0)
+    for file in (network.weights, network.weights.with_suffix(".json")):
+        network.verified(file.relative_to(network.folder).as_posix(), setting)
+    state, own = weights.load_state(network.weights), net.state_dict()
+    whole = {name: value.shape for name, value in state.items()} == {
+        name: value.shape for name, value in own.items()
+    }
+    if whole:
+        net.load_state_dict(state)
+    else:
+        inside = getattr(encoder, "model", encoder)
+        inside.load_state_dict(fitted(encoder_of(state), inside, f"{setting} {wish}"))
+    set_normalisation(net, weights.load_facts(network.weights).get("normalisation", NORMALISATION))
+    net.pretrained = {  # type: ignore[assignment]
+        "source": wish,
+        "sha256": sha256(network.weights),
+        "bundle": network.index["name"],
+        "loaded": "network" if whole else "encoder",
+    }
+    return net
 
 
 def note(net: nn.Module, name: str, checksum: str | None = None) -> nn.Module:

@@ -53,6 +53,16 @@ def fitted(state: State, encoder: nn.Module, where: str) -> State:
     return result
 
 
+def encoder_of(state: State) -> State:
+    """The tensors of a trained network's encoder: of a localising classifier, of a segmentation network, else all of them."""
+    for prefix in ("backbone.", "body.encoder."):
+        if inside := {
+            name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+        }:
+            return inside
+    return state
+
+
 def classifier_of(net: nn.Module) -> nn.Module:
     """The last layer of a timm classifier; an empty module for any other network."""
     found: Any = getattr(net, "get_classifier", lambda: None)()

@@ -29,7 +29,11 @@ class TrainingSettings(Settings):
     """Settings of this section that differ for single models, by model name."""
     pretrained: str = "none"
     """Initial encoder weights: `none`; `imagenet`; a tag of timm's for the architecture, such as `in12k_ft_in1k`;
-    `hf-hub:owner/repository`; or a local .safetensors file or a folder that holds one. docs/pretrained.md lists tried ones."""
+    `hf-hub:owner/repository`; a local .safetensors file or a folder that holds one; or an earlier run, by its folder or its
+    bundle's, whose networks are loaded whole where they fit. docs/pretrained.md lists tried ones."""
+    pretrained_overlaps: Literal["refuse", "accept"] = "refuse"
+    """With `pretrained` an earlier run: whether it may have been trained on pictures or patients of the fold, the hold-out or an
+    external source, by which the new network is judged; `accept` makes scores too good, and the sidecar says so."""
     drop_path: float = Field(default=0.0, ge=0, lt=1)
     """Stochastic depth (Huang 2016) of timm encoders that have it, such as ConvNeXt and ViT."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)

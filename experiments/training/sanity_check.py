@@ -12,6 +12,7 @@ from torch.utils.data import default_collate
 
 from experiments.hardware import Hardware, current
 from experiments.monitoring.failures import is_memory
+from experiments.networks import earlier_run, leak_check
 from experiments.networks.normalisation import normalise
 from experiments.networks.precision import autocast, choose_precision
 from experiments.settings.training import TrainingSettings, for_model, phases_of
@@ -41,7 +42,9 @@ def check_model(
     Returns the number of parameters. ValueError names the stage, the model and the setting to change.
     """
     hardware = hardware or current()
-    for phase in phases_of(for_model(section, model)):
+    settings = earlier_run.for_fold(for_model(section, model), stage, model, number)
+    leak_check.check(stage, settings, prepared, number)
+    for phase in phases_of(settings):
         where = f"{stage}, model {model}, {phase.image_size} px, batch_size {phase.batch_size}"
         sets = train_fold.datasets(prepared, number, phase)
         judge = objective(phase, np.zeros(1, np.int64))

@@ -20,7 +20,7 @@ from experiments import ranks, tracking
 from experiments.hardware import current
 from experiments.monitoring import failures, mlflow_model
 from experiments.monitoring.overlays import Overlays
-from experiments.networks import pretrained, refit, weights
+from experiments.networks import earlier_run, leak_check, pretrained, refit, weights
 from experiments.networks.normalisation import normalisation_of
 from experiments.settings.training import PROCESSES, TrainingSettings, for_model, phases_of
 from experiments.statistics.nested_score import patient_groups
@@ -132,6 +132,7 @@ def train(
     """
     settings = for_model(section, model, tuned_params.values(stage))
     settings = settings.model_copy(update={"seed": settings.seed + fold})
+    settings = earlier_run.for_fold(settings, stage, model, fold)
     try:
         if distributed.needs_launch(settings, current()):
             distributed.launch(settings.devices)
@@ -159,6 +160,7 @@ def _train(
     prepared = Prepared()
     extra = refit.facts(stage, model, fold, settings, prepared) if again else {}
     name = "refit" if again else "train"
+    shared = None if again else leak_check.check(stage, settings, prepared, fold)
     torch.manual_seed(settings.seed)
     net = build(settings)
     asked = settings.model_dump(mode="json", exclude=set(PROCESSES))
@@ -197,7 +199,7 @@ def _train(
             "settings": phases_of(settings)[-1].model_dump(mode="json"),
             "metrics": done.metrics,
             "normalisation": normalisation_of(net),
-            "pretrained": pretrained.origin(net),
+            "pretrained": _start(net, shared),
             "data": tuned_params.data(stage),
             "prepared_size": prepared.size,
             **extra,
@@ -209,6 +211,14 @@ def _train(
         with atomic(history_of(stage, model, fold, again)) as temporary:
             pd.DataFrame(done.history).to_csv(temporary, index=False)
     shutil.rmtree(resume)
+
+
+def _start(net: nn.Module, shared: dict[str, object] | None) -> dict[str, object] | None:
+    """Where the initial weights are from, for the sidecar; of an earlier run with what its training data share with the images
+    by which this network is judged.
+    """
+    origin = pretrained.origin(net)
+    return None if origin is None else {**origin, **({"overlap": shared} if shared else {})}
 
 
 def history_of(stage: str, model: str, fold: int, again: bool = False) -> Path:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from experiments import tracking
+from experiments.networks import earlier_run
 from experiments.settings.training import PROCESSES, TrainingSettings, phases_of
 from experiments.settings.tuning import TuneSettings, of_trial
 from experiments.statistics.nested_score import TIE, patient_groups
@@ -67,7 +68,8 @@ class Proxy(Generic[T]):
 
     def settings(self, values: Values) -> T:
         """All settings of a trial."""
-        return of_trial(self.section, self.study, values, f"tune_{self.stage}.space")
+        found = of_trial(self.section, self.study, values, f"tune_{self.stage}.space")
+        return earlier_run.for_fold(found, self.stage, self.section.models[0], self.study.fold)
 
     @property
     def epochs(self) -> int:

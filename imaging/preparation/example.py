@@ -14,7 +14,7 @@ from imaging import rle
 from imaging.decoding.radiograph import Facts, RefusedFile, load, to_uint8
 from imaging.domain import plausibility
 from imaging.formats import masks, nifti, reader
-from imaging.preparation.duplicates import signature
+from imaging.identity.duplicates import signature
 from imaging.resize import resize_image, resize_mask
 
 
@@ -24,7 +24,7 @@ class Example:
 
     image: uint8 (S, S). mask: uint8 0/1 (S, S) of a positive, else None; of its boxes where it has no mask. code: the mask as a
     run-length code at the original size, None where none is known. boxes: the boxes as such a code, or None. signature:
-    see imaging.preparation.duplicates. facts: the index's columns known here. dicom_patient: DICOM PatientID.
+    see imaging.identity.duplicates. facts: the index's columns known here. dicom_patient: DICOM PatientID.
     listed_patient: the patient by the source. oddities: what is unusual about the file.
     """
 

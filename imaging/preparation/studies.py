@@ -14,13 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from imaging.identity import patients
+from imaging.identity.duplicates import SIGNATURE, duplicate_pairs
+from imaging.identity.overlaps import Pairs
 from imaging.io.npy_writer import row_writer
 from imaging.io.tables import typed
 from imaging.io.threads import cores, ordered_map
-from imaging.preparation import patients
-from imaging.preparation.duplicates import SIGNATURE, duplicate_pairs
 from imaging.preparation.example import Example, Refusal, read_example
-from imaging.preparation.overlaps import Pairs
 from imaging.prepared import TYPES
 from imaging.sources.listing import REJECTED_COLUMNS, Listing, rows
 
@@ -32,7 +32,7 @@ NOTED = {"code": "string", "boxes": "string", "listed_patient": "string", "dicom
 class Studies:
     """The studies that were read.
 
-    facts: the index without patient_id, and the columns NOTED. signatures: see imaging.preparation.duplicates. rejected: input
+    facts: the index without patient_id, and the columns NOTED. signatures: see imaging.identity.duplicates. rejected: input
     and reason of the refused ones. notes: sentences about unusual files. unlabelled: left out for want of a label.
     """
 

@@ -12,7 +12,7 @@ validation becomes the hold-out (`split.given`), and what it calls test is score
 from __future__ import annotations
 
 from imaging import rle
-from imaging.preparation import patients
+from imaging.identity import patients
 from imaging.settings import DataSettings
 from imaging.sources.discovery import existing, patients_file
 from imaging.sources.layouts import Found, Picture, find

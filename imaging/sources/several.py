@@ -1,7 +1,7 @@
 """Source `several`: the studies of other sources together, with the names of their sources in their ids.
 
 Image ids become `<source>-<id>`, so that two sources may use one id. Which images and patients are the same in spite of their
-names is found after reading: see imaging.preparation.overlaps.
+names is found after reading: see imaging.identity.overlaps.
 """
 
 from __future__ import annotations

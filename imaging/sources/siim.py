@@ -15,9 +15,9 @@ import os
 from pathlib import Path
 
 from imaging import rle, runs
+from imaging.identity import patients
 from imaging.io import walk
 from imaging.io.tables import column, read_csv
-from imaging.preparation import patients
 from imaging.settings import DataSettings
 from imaging.sources.discovery import LeftOut, existing, files_below, first, patients_file
 from imaging.sources.listing import Listing, refusals, skipped_note, table

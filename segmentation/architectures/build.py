@@ -43,7 +43,7 @@ def build(settings: SegmentationSettings, trained: bool = False) -> nn.Module:
         mean_std = preprocessing(settings, fetched)
         return pretrained.note(set_normalisation(net, mean_std), f"{settings.encoder} {fetched}")
     if wish != "none":
-        return pretrained.start_from(net, net.encoder, pretrained.find(wish, SETTING), SETTING)
+        return pretrained.start(net, net.encoder, wish, SETTING)
     return net
 
 

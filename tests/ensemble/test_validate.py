@@ -16,8 +16,9 @@ from ensemble.inference import bundle
 from ensemble.inference.bundle import Bundle
 from ensemble.validation import profile, training_data
 from ensemble.validation.training_data import TrainingData
+from imaging.identity import identities
+from imaging.identity.duplicates import difference_hash
 from imaging.io.files import read_json, write_json
-from imaging.preparation.duplicates import difference_hash
 from imaging.resize import resize_image
 
 IMAGES, SIDE = 48, 80
@@ -73,7 +74,7 @@ def trained(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
             "histogram": [1 / 32] * 32,
         },
         salt="s",
-        patients=sorted(training_data.patient_hashes(["p3", "q"], "s")),
+        patients=sorted(identities.patient_hashes(["p3", "q"], "s")),
         pictures=difference_hash(resize_image(draw(5)[0], 64)).tobytes().hex(),
     )
     write_json(made / training_data.NAME, known.model_dump(mode="json"))

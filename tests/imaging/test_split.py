@@ -200,7 +200,7 @@ def test_too_few_patients(labels, message):
 
 def test_the_real_labels_divide_evenly(real_siim):
     from imaging import rle
-    from imaging.preparation.siim_patients import patient_of
+    from imaging.identity.siim_patients import patient_of
     from imaging.sources.siim import read_labels
 
     codes, _, _ = read_labels(real_siim / "labels" / "train-rle-full.csv")

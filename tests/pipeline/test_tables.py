@@ -21,6 +21,8 @@ from tests.pipeline.tiny import TINY, Repository
 pytestmark = pytest.mark.slow
 
 SIDE = 128
+ROUNDING = 0.005
+"""per_image.csv has six digits: probabilities that differ less are a tie there, of half a pair in some 250."""
 
 
 def write_pictures(folder: Path, train: int = 120) -> pd.DataFrame:
@@ -124,7 +126,9 @@ def read(made: Repository, name: str) -> Any:
 def test_a_label_only_table_ends_in_a_report_of_what_labels_allow(label_only):
     metrics = read(label_only, "reports/evaluation/metrics.json")
     table = pd.read_csv(label_only.root / "reports/evaluation/report/per_image.csv")
-    assert metrics["auroc"]["value"] == pytest.approx(roc_auc_score(table["label"], table["prob"]), abs=1e-5)
+    assert metrics["auroc"]["value"] == pytest.approx(
+        roc_auc_score(table["label"], table["prob"]), abs=ROUNDING
+    )
     assert metrics["prevalence"]["value"] == pytest.approx(table["label"].mean())
     for name in ("kaggle_dice", "tnr", "dice_positive", "iou_positive", "miou", "mdice", "all_empty"):
         assert metrics[name] == {"value": None, "low": None, "high": None}, name
@@ -167,7 +171,9 @@ def test_a_mixture_gives_each_study_what_it_allows(mixture):
     positive, masked = table["label"] == 1, table["dice"].notna()
     assert 0 < (positive & ~masked).sum() < positive.sum()
     assert masked[~positive].all()
-    assert metrics["auroc"]["value"] == pytest.approx(roc_auc_score(table["label"], table["prob"]), abs=1e-5)
+    assert metrics["auroc"]["value"] == pytest.approx(
+        roc_auc_score(table["label"], table["prob"]), abs=ROUNDING
+    )
     assert metrics["kaggle_dice"]["value"] == pytest.approx(table["dice"].mean(), abs=1e-6)
     assert metrics["dice_positive"]["value"] == pytest.approx(
         table.loc[positive & masked, "dice"].mean(), abs=1e-6

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from imaging import rle, runs
-from imaging.preparation import patients
+from imaging.identity import patients
 from imaging.settings import DataSettings
 from imaging.sources.discovery import LeftOut, existing, patients_file
 from imaging.sources.listing import Listing, refusals, table

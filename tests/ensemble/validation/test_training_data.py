@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from ensemble.validation import profile, training_data
 from ensemble.validation.training_data import TrainingData
+from imaging.identity import identities
 from imaging.io.files import write_json
-from imaging.preparation.duplicates import difference_hash
 from imaging.prepared import HOLDOUT, Prepared
 
 
@@ -42,27 +42,12 @@ def test_patients_are_found_by_their_id_alone(prepared: Prepared) -> None:
         set(prepared.index["patient_id"])
         - set(prepared.index["patient_id"].iloc[prepared.fold_rows(HOLDOUT)])
     )
-    assert training_data.shared_patients(found, ["stranger", trained[0], "image:x"]) == {trained[0]}
-
-
-def test_copies_are_found_and_others_not() -> None:
-    random = np.random.Generator(np.random.PCG64(2))
-    smooth = [
-        cv2.GaussianBlur(random.integers(0, 256, (128, 128)).astype(np.uint8), (0, 0), 6) for _ in range(6)
-    ]
-    stretched = [cv2.normalize(one, None, 20, 235, cv2.NORM_MINMAX) for one in smooth]
-    known = TrainingData(
-        profile={}, salt="s", pictures=b"".join(difference_hash(one).tobytes() for one in stretched[:4]).hex()
-    )
-    _, jpeg = cv2.imencode(".jpg", stretched[1], [cv2.IMWRITE_JPEG_QUALITY, 80])
-    copy = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE)
-    here = np.stack([difference_hash(one) for one in (stretched[4], copy, stretched[5], stretched[3])])
-    assert training_data.shared_pictures(known, here).tolist() == [False, True, False, True]
-    assert not training_data.shared_pictures(TrainingData(profile={}, salt="s"), here).any()
+    index = pd.DataFrame({"image_id": list("abc"), "patient_id": ["stranger", trained[0], "image:x"]})
+    assert identities.shared_patients(found, index).tolist() == [False, True, False]
 
 
 def test_identities_may_be_left_out(prepared: Prepared) -> None:
-    found = training_data.record(prepared, identities=False)
+    found = training_data.record(prepared, hashed=False)
     assert not found.patients
     assert not found.pictures
     assert found.profile["images"] > 0

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from imaging import prepare, rle, split
-from imaging.preparation import siim_patients
-from imaging.preparation.overlaps import nih_patient, owners
+from imaging.identity import siim_patients
+from imaging.identity.overlaps import nih_patient, owners
 from imaging.prepared import Prepared
 from imaging.settings import DataSettings, SplitSettings
 

@@ -8,7 +8,8 @@ and inverted copies are different images here.
 
 Candidates come from an index, not from a comparison of all pairs. Miniatures of mean 0 and norm 1 that correlate by r lie
 sqrt(2 - 2r) apart, and no farther in any orthonormal projection. So a search within that radius among a few low
-frequencies of the cosine transform (a k-d tree) misses no pair: the result is that of comparing all pairs.
+frequencies of the cosine transform misses no pair: the result is that of comparing all pairs. The images are sorted along the
+direction of largest variance, and each block of them is compared, by one matrix product, with those within the radius there.
 """
 
 from __future__ import annotations
@@ -19,9 +20,6 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
-
-from imaging.io.threads import cores
 
 MOST_BITS = 20
 LEAST_CORRELATION = 0.99
@@ -29,8 +27,7 @@ RADIUS = float(np.sqrt(2 - 2 * LEAST_CORRELATION)) + 1e-3
 """Distance of two duplicates' normalised miniatures at most, and room for rounding."""
 _GRID = 16
 _SIDE = 64
-_BLOCK = 1024
-_AXES = 12
+_BLOCK, _TILE = 512, 4096
 _FREQUENCIES = [(y, x) for y in range(6) for x in range(6) if 0 < x + y <= 5]
 SIGNATURE = np.dtype(
     [("hash", np.uint8, _GRID * _GRID // 8), ("spectrum", np.float32, len(_FREQUENCIES)), ("digest", np.uint64)]
@@ -77,25 +74,41 @@ def duplicate_pairs(signatures: NDArray[np.void], images: NDArray[np.uint8]) -> 
 
 
 def _candidates(signatures: NDArray[np.void]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Positions (i, j), i < j, of images near each other in spectrum and hash, block by block, so that memory stays flat."""
-    points, hashes = _principal(signatures["spectrum"]), signatures["hash"]
-    tree = KDTree(points)
-    for start in range(0, len(points), _BLOCK):
-        near = tree.query_ball_point(
-            points[start : start + _BLOCK], RADIUS, workers=cores(), return_sorted=False
-        )
-        one = np.repeat(np.arange(start, start + len(near)), [len(found) for found in near])
-        other = np.concatenate([np.asarray(found, np.int64) for found in near])
+    """Positions (i, j), i < j, of images near each other in spectrum and hash, tile by tile, so that memory stays flat."""
+    points = _principal(signatures["spectrum"])
+    order = np.argsort(points[:, 0], kind="stable")
+    points, hashes = points[order], signatures["hash"][order]
+    for start, stop, left, right in _tiles(points[:, 0]):
+        row, column = np.nonzero(_near(points[start:stop], points[left:right]))
+        one, other = row + start, column + left
         one, other = one[other > one], other[other > one]
         alike = _ONES[hashes[one] ^ hashes[other]].sum(axis=1, dtype=np.int64) <= MOST_BITS
-        yield one[alike], other[alike]
+        pair = np.sort(np.stack([order[one[alike]], order[other[alike]]]), axis=0)
+        yield pair[0], pair[1]
 
 
-def _principal(spectra: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Spectra (N, F) in their _AXES directions of largest variance: again an orthonormal projection, and a smaller tree."""
+def _tiles(along: NDArray[np.float32]) -> Iterator[tuple[int, int, int, int]]:
+    """Rows start:stop and columns left:right of all pairs, each once, that can be near by their sorted first coordinates (N,)."""
+    for start in range(0, len(along), _BLOCK):
+        stop = min(start + _BLOCK, len(along))
+        end = int(np.searchsorted(along, along[stop - 1] + RADIUS, "right"))
+        for left in range(start, end, _TILE):
+            yield start, stop, left, min(left + _TILE, end)
+
+
+def _near(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(A, B): whether points (A, F) and (B, F) lie within RADIUS: |a - b| <= r is a·b >= (|a|² + |b|² - r²) / 2."""
+    half_one, half_other = ((points * points).sum(axis=1) / 2 for points in (one, other))
+    products = one @ other.T
+    products -= half_other
+    return np.asarray(products >= (half_one - RADIUS * RADIUS / 2)[:, None])
+
+
+def _principal(spectra: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Spectra (N, F) along their directions of variance, the largest first: a rotation, which changes no distance."""
     centred = spectra - spectra.sum(axis=0, dtype=np.float64) / max(1, len(spectra))
     directions = np.linalg.eigh(centred.T @ centred)[1]
-    return np.ascontiguousarray(centred @ directions[:, : -_AXES - 1 : -1])
+    return np.ascontiguousarray(centred @ directions[:, ::-1], np.float32)
 
 
 def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

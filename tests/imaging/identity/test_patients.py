@@ -5,8 +5,8 @@ import csv
 import pytest
 
 from benchmarks.siim_patients import build
-from imaging.preparation import siim_patients
-from imaging.preparation.patients import assign, look_up
+from imaging.identity import siim_patients
+from imaging.identity.patients import assign, look_up
 
 
 def write(tmp_path, text):

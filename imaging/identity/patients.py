@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from imaging.identity import siim_patients
 from imaging.io import walk
 from imaging.io.tables import read_csv
-from imaging.preparation import siim_patients
 
 FILE = "patients.csv"
 UNKNOWN = "image clusters"

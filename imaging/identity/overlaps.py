@@ -1,8 +1,8 @@
 """Find what several sources have in common: the same pictures and the same patients under other names.
 
 SIIM-ACR is a part of NIH ChestX-ray14 under other names. A training image that shows a patient of the hold-out, or of an
-external source, is a leak between them. Two things tell: the pictures (imaging.preparation.duplicates), and the NIH patient,
-known for SIIM-ACR's ids (imaging.preparation.siim_patients) and from NIH's own file names.
+external source, is a leak between them. Two things tell: the pictures (imaging.identity.duplicates), and the NIH patient,
+known for SIIM-ACR's ids (imaging.identity.siim_patients) and from NIH's own file names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imaging.preparation import patients, siim_patients
+from imaging.identity import patients, siim_patients
 
 Pairs = list[tuple[int, int]]
 _NIH_IMAGE = re.compile(r"(000[0-3]\d{4})_\d{3}")

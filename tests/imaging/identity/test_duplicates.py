@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from imaging.preparation.duplicates import RADIUS, SIGNATURE, duplicate_pairs, signature
+from imaging.identity.duplicates import RADIUS, SIGNATURE, duplicate_pairs, signature
 
 
 def pictures(count: int, side: int = 64) -> np.ndarray:
@@ -57,7 +57,7 @@ def test_like_hashes_alone_do_not_make_duplicates():
 def test_blocks_cover_all_pairs(monkeypatch):
     images = pictures(9)
     images[8], images[5] = images[0], images[3]
-    monkeypatch.setattr("imaging.preparation.duplicates._BLOCK", 2)
+    monkeypatch.setattr("imaging.identity.duplicates._BLOCK", 2)
     assert pairs(images) == [(0, 8), (3, 5)]
 
 

@@ -1,0 +1,1 @@
+"""Recognise the same picture and the same patient under other names."""
