@@ -1,8 +1,10 @@
 """Serve the web page on this machine.
 
     python -m ensemble.app [--bundle models/bundle] [--host 127.0.0.1] [--port 7860]
+    python -m ensemble.app --review reports/label_review/queue.csv [--labels LABELS.csv]
 
-Nothing that is dropped on the page outlives its request, and nothing is logged about it.
+Nothing that is dropped on the page outlives its request, and nothing is logged about it. With --review it is the page that
+accepts or rejects suspicious labels; it needs no bundle, and answers this machine alone.
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ import argparse
 from pathlib import Path
 
 import uvicorn
+from starlette.applications import Starlette
 
+from ensemble.app import review
 from ensemble.app.examples import examples
 from ensemble.app.server import build
 from ensemble.app.upload import Limits, temporary_folder
 from ensemble.inference.bundle import PATH, Bundle
 from imaging.io import command
+from imaging.prepared import FOLDER, Prepared
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONNECTIONS = 128
@@ -24,8 +29,29 @@ CONNECTIONS = 128
 
 
 def main() -> None:
-    """Load the bundle, make the phantom examples, serve until the first signal."""
+    """Serve the page for studies, or the one for labels, until the first signal."""
     given = arguments()
+    if given.review:
+        serve_review(given)
+    else:
+        serve_studies(given)
+
+
+def serve_review(given: argparse.Namespace) -> None:
+    """The page that reviews the labels of a queue."""
+    if given.host not in LOOPBACK:
+        raise ValueError(
+            f"--host {given.host}: a review changes files and has no log-in; it answers this machine alone"
+        )
+    app = review.build(review.Review(given.review, given.labels, Prepared(FOLDER)), hosts(given))
+    print(
+        f"{given.review}: http://{given.host}:{given.port}  (Ctrl-C stops it). Research use, not for diagnosis."
+    )
+    listen(app, given)
+
+
+def serve_studies(given: argparse.Namespace) -> None:
+    """Load the bundle, make the phantom examples, and serve the page that reads studies."""
     bundle = Bundle.load(given.bundle)
     predictor = bundle.predictor()
     limits = Limits(given.max_mb * 2**20, given.max_files)
@@ -38,17 +64,22 @@ def main() -> None:
         print(
             f"{bundle.name}: http://{given.host}:{given.port}  (Ctrl-C stops it). Research use, not for diagnosis."
         )
-        # No access log: not even the time at which somebody opened a study is kept.
-        uvicorn.run(
-            app,
-            host=given.host,
-            port=given.port,
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            limit_concurrency=CONNECTIONS,
-            timeout_graceful_shutdown=1,
-        )
+        listen(app, given)
+
+
+def listen(app: Starlette, given: argparse.Namespace) -> None:
+    """Answer requests until the first signal."""
+    # No access log: not even the time at which somebody opened a study is kept.
+    uvicorn.run(
+        app,
+        host=given.host,
+        port=given.port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=1,
+    )
 
 
 def arguments() -> argparse.Namespace:
@@ -71,6 +102,13 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--max-files", type=int, default=200, help="most files at once (default: %(default)s)"
+    )
+    parser.add_argument("--review", type=Path, metavar="QUEUE.csv", help="review the labels of this queue")
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        default=Path("reports/label_review/labels.csv"),
+        help="label file that a review writes (default: %(default)s)",
     )
     return parser.parse_args()
 

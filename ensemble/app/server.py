@@ -102,7 +102,7 @@ def build(
         ),
         Mount("/page", StaticFiles(directory=PAGE)),
     ]
-    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(_Headers)]
+    middleware = [Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(SecurityHeaders)]
     return Starlette(routes=routes, middleware=middleware)
 
 
@@ -182,7 +182,7 @@ def _level(request: Request) -> int:
     return int(text)
 
 
-class _Headers:
+class SecurityHeaders:
     """Put HEADERS on every response."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ensemble import label_errors, label_review
+from ensemble import label_review
+from ensemble.labels import errors
+from ensemble.labels import queue as queues
 from imaging.io.files import sha256
 from imaging.prepared import Prepared
 
@@ -25,14 +27,14 @@ TABLE = pd.DataFrame(
 
 def test_the_queue_by_hand() -> None:
     """Mean self-confidence: negative (.9 + .8 + .1) / 3 = .6, positive .5."""
-    found = label_errors.queue(TABLE).set_index("image_id")
+    found = errors.queue(TABLE).set_index("image_id")
     assert found.index[:2].tolist() == ["c", "f"]
     assert found["margin"]["c"] == pytest.approx(0.1 - 0.6)
     assert found["margin"]["f"] == pytest.approx(0.2 - 0.5)
     assert found.index[found["likely_error"]].tolist() == ["c", "f"]
     assert found["rank"].tolist() == [1, 2, 3, 4, 5, 6]
     with pytest.raises(ValueError, match="both labels"):
-        label_errors.queue(TABLE.assign(label=1))
+        errors.queue(TABLE.assign(label=1))
 
 
 def test_planted_errors_stand_in_front() -> None:
@@ -41,7 +43,7 @@ def test_planted_errors_stand_in_front() -> None:
     prob = np.where(label, random.beta(8, 2, 400), random.beta(2, 8, 400))
     ids = [f"i{k}" for k in range(400)]
     table = pd.DataFrame({"image_id": ids, "patient_id": ids, "label": label.astype(int), "prob": prob})
-    hits, flipped, expected = label_errors.planted(table, 0.05, seed=1, first=40)
+    hits, flipped, expected = errors.planted(table, 0.05, seed=1, first=40)
     assert (flipped, expected) == (20, 2)
     assert hits >= 18
 
@@ -59,7 +61,7 @@ def test_accepted_changes_become_a_new_file(world, monkeypatch: pytest.MonkeyPat
     reviewed["decision"] = ["accepted", "rejected", *[""] * 98]
     reviewed.to_csv(queue, index=False)
     before = {path: sha256(path) for path in Path("data/prepared").iterdir()}
-    assert "160 labels, 1 changed, 1 confirmed" in label_review.apply(queue, Path("new.csv"), prepared)
+    assert "160 labels, 1 changed, 1 confirmed" in queues.apply(queue, Path("new.csv"), prepared)
     made = pd.read_csv("new.csv").set_index("image_id")
     assert (made["label"] != made["previous"]).sum() == 1
     assert made["label"][labels["image_id"][3]] == 1 - labels["label"][3]
@@ -80,4 +82,4 @@ def test_accepted_changes_become_a_new_file(world, monkeypatch: pytest.MonkeyPat
 def test_a_review_that_does_not_fit_is_refused(change: dict, message: str) -> None:
     reviewed = TABLE.head(1).assign(decision="accepted")
     with pytest.raises(ValueError, match=message):
-        label_errors.corrected(TABLE, reviewed.assign(**change))
+        queues.corrected(TABLE, reviewed.assign(**change))

@@ -147,12 +147,19 @@ def page(small_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @contextmanager
 def serving(bundle: Path, folder: Path) -> Iterator[tuple[Page, subprocess.Popen[bytes]]]:
-    """The server's page and process; `folder` becomes its TMPDIR, and its log lies beside it."""
+    """The page of a bundle and its process, as `answering` gives them."""
+    limits = ["--max-mb", str(LIMIT_MB), "--max-files", "5"]
+    with answering(["--bundle", str(bundle), *limits], folder) as found:
+        yield found
+
+
+@contextmanager
+def answering(options: list[str], folder: Path) -> Iterator[tuple[Page, subprocess.Popen[bytes]]]:
+    """The command's page and process; `folder` becomes its TMPDIR, and its log lies beside it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--port", str(port), "--max-mb", str(LIMIT_MB), "--max-files", "5"]
-    command = [sys.executable, "-m", "ensemble.app", "--bundle", str(bundle), *options]
+    command = [sys.executable, "-m", "ensemble.app", "--port", str(port), *options]
     log = folder.parent / f"{folder.name}.log"
     with log.open("w") as output:
         server = subprocess.Popen(

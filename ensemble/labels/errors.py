@@ -47,26 +47,3 @@ def planted(table: pd.DataFrame, share: float, seed: int, first: int = 100) -> t
     found = queue(table.assign(label=np.where(flipped, 1 - table["label"], table["label"])))
     hits = found["image_id"].head(first).isin(wrong).sum()
     return int(hits), int(flipped.sum()), float(flipped.mean() * min(first, len(table)))
-
-
-def corrected(labels: pd.DataFrame, reviewed: pd.DataFrame) -> pd.DataFrame:
-    """Labels with the accepted changes: image_id, label, previous, review (`accepted`, `rejected` or empty).
-
-    labels: image_id, label; reviewed: image_id, label, decision. A ValueError names an unknown image, a decision that is neither
-    `accepted` nor `rejected` nor empty, and a label that has changed since the queue was made.
-    """
-    known = labels.set_index("image_id")["label"]
-    decision = reviewed.set_index("image_id")["decision"].fillna("").astype(str)
-    wrong = sorted(set(decision) - {"accepted", "rejected", ""})
-    if wrong:
-        raise ValueError(f"decision {wrong[0]!r}: write accepted, rejected or nothing")
-    for image_id, label in zip(reviewed["image_id"], reviewed["label"], strict=True):
-        if image_id not in known.index or known[image_id] != label:
-            raise ValueError(
-                f"{image_id}: not among the labels, or its label is no longer {label}; make the queue again"
-            )
-    review = labels["image_id"].map(decision).fillna("")
-    new = np.where(review == "accepted", 1 - labels["label"], labels["label"])
-    return pd.DataFrame(
-        {"image_id": labels["image_id"], "label": new, "previous": labels["label"], "review": review}
-    )

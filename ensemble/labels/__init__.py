@@ -1,0 +1,1 @@
+"""Review of suspicious labels: ranking, the queue file, corrected labels and scores with them."""
