@@ -34,6 +34,8 @@ class Exposure:
     """Standard deviation of the quantum noise in grey levels."""
     blur: float
     """Standard deviation in pixels of the WORK grid: focus, motion, detector."""
+    air: float
+    """Grey level outside the patient: scatter and the display's lower end."""
     frame: float | None
     """Rotation in degrees of the exposed field in a black frame; None: no frame."""
 
@@ -41,15 +43,16 @@ class Exposure:
 def sample_exposure(rng: np.random.Generator, view: str) -> Exposure:
     """Sample an exposure; bedside (AP) ones have less contrast and sharpness and more noise."""
     bedside = view == "AP"
-    lung = rng.uniform(50, 125) if bedside else rng.uniform(25, 100)
-    span = rng.uniform(70, 130) if bedside else rng.uniform(95, 165)
+    lung = rng.uniform(32, 95) if bedside else rng.uniform(15, 65)
+    span = rng.uniform(90, 160) if bedside else rng.uniform(120, 200)
     return Exposure(
         lung=float(lung),
-        dense=float(np.clip(lung + span, 150, 228)),
-        bend=float(rng.uniform(1.0, 2.0)),
-        detail=float(rng.uniform(0.4, 1.2)),
+        dense=float(np.clip(lung + span, 145, 242)),
+        bend=float(rng.uniform(0.9, 2.1)),
+        detail=float(rng.uniform(0.1, 0.9)),
         noise=float(rng.uniform(1.2, 3.2) if bedside else rng.uniform(0.8, 2.2)),
         blur=float(rng.uniform(0.35, 0.65) if bedside else rng.uniform(0.3, 0.45)),
+        air=float(min(rng.exponential(10.0), 60.0)),
         frame=float(rng.normal(0, 2.5)) if bedside and rng.random() < 0.22 else None,
     )
 
@@ -73,15 +76,15 @@ def tone(exposure: Exposure, lung: int, dense: int) -> Depth:
     """Table from attenuation (1/32 mm) to grey, uint16 (65536,); `lung` and `dense` are the anchors' attenuations."""
     axis = np.arange(0, 65536, 16, dtype=np.float64)
     t = (axis - lung) / max(dense - lung, 1)
-    reach = 0.86  # where the compressed part of the curve ends
+    reach = 0.8  # where the compressed part of the curve ends
     bent = (1 - (1 - np.clip(t, 0, 1) * reach) ** exposure.bend) / (1 - (1 - reach) ** exposure.bend)
     grey = (
         exposure.lung
         + (exposure.dense - exposure.lung) * (bent + 0.9 * np.clip(t, -1, 0))
-        + 26 * np.clip(t - 1, 0, 1)
+        + 40 * np.clip(t - 1, 0, 1)
     )
     air = np.clip(axis / (30.0 * MM), 0, 1)  # no absorption outside the body: black
-    grey = np.clip(grey, 2 + 8 * air, 248) * air
+    grey = np.maximum(np.clip(grey, 2 + 8 * air, 250) * air, exposure.air * (1 - 0.6 * air))
     return np.round(np.interp(np.arange(65536), axis, grey) * GREY).astype(np.uint16)
 
 
@@ -115,7 +118,7 @@ def quantum(grey: Depth, level: float, rng: np.random.Generator) -> Depth:
 
 def collimate(pixels: Layer, exposure: Exposure, rng: np.random.Generator) -> Layer:
     """Black outside the exposed field: thin blades at the edges, or a rotated field in a frame."""
-    if exposure.frame is None and rng.random() < 0.5:
+    if exposure.frame is None and rng.random() < 0.72:
         return pixels
     widest = 14 if exposure.frame is None else 100
     left, top, right, bottom = rng.uniform(0, widest, 4)

@@ -63,8 +63,8 @@ class Chest:
     def wall(self, y: Points) -> Points:
         """Half inner width of the thorax at height y."""
         knots = np.array([0.0, 0.06, 0.16, 0.32, 0.55, 0.85, 1.2, 1.55, 1.95, 2.4])
-        width = np.array([0.44, 0.56, 0.665, 0.775, 0.875, 0.945, 0.985, 1.0, 0.985, 0.94])
-        width += self.vary(0, 0.018) * (1 - knots / 1.2)
+        width = np.array([0.47, 0.58, 0.68, 0.77, 0.845, 0.91, 0.965, 1.0, 0.99, 0.95])
+        width += self.vary(0, 0.022) * (1 - knots / 1.2)
         return np.interp(y / self.height, knots, width)
 
     def midline(self, y: Points) -> Points:
@@ -75,13 +75,13 @@ class Chest:
         """The whole pleural space, including the part behind diaphragm and heart."""
         lateral = np.array([0.02, 0.09, 0.2, 0.4, 0.65, 0.95, 1.25, 1.55, 1.85, 2.02]) * self.height
         outer = np.stack([self.wall(lateral), lateral], 1)
-        inner = points(".86 2.08, .5 2.06, .16 1.98, .12 1.6, .12 1.1, .11 .7, .13 .4, .17 .17, .27 .02")
-        top = np.array([[0.36 + self.vary(1, 0.02), -0.035 + self.vary(2, 0.02)]])
+        inner = points(".86 2.08, .5 2.06, .16 1.98, .12 1.6, .12 1.1, .11 .7, .13 .4, .155 .15, .235 -.005")
+        top = np.array([[0.36 + self.vary(1, 0.02), -0.055 + self.vary(2, 0.02)]])
         return closed_curve(np.concatenate([top, outer, inner * (1, self.height)])) * (side, 1)
 
     def dome_height(self, side: int) -> float:
         """y of the top of the diaphragm; the right one is usually higher."""
-        return (1.60 + self.vary(3, 0.02) if side < 0 else 1.66 + self.vary(4, 0.03)) * self.height
+        return (1.60 + self.vary(3, 0.07) if side < 0 else 1.66 + self.vary(4, 0.07)) * self.height
 
     def below_diaphragm(self, side: int) -> Points:
         """Everything below one side's dome, down to below the image."""
@@ -115,7 +115,7 @@ class Chest:
 
     def torso(self) -> Points:
         """Skin of chest and abdomen."""
-        chest = 1.07 + 0.42 * self.build.stout
+        chest = 1.14 + 0.42 * self.build.stout
         belly = chest * (0.98 + 0.16 * self.build.stout) * (1 + self.vary(12, 0.03))
         half = points(".3 -.3, .75 -.1, .95 .2, .98 .6, 1 1, 1 1.5, 1 2.1, 1 3.2")
         half[3:6, 0] *= chest
@@ -126,7 +126,7 @@ class Chest:
         """Trapezius, deltoid and the soft tissue around the shoulder blade."""
         wide = side * (1.0 + 0.15 * self.build.stout)
         outline = points(
-            "0 -.75, .27 -.62, .34 -.36, .62 -.2, 1.1 -.12, 1.45 0, 1.66 .3, 1.72 .8, 1.5 1,"
+            "0 -.75, .27 -.62, .36 -.42, .62 -.3, 1.1 -.2, 1.45 -.06, 1.66 .3, 1.72 .8, 1.5 1,"
             "1.18 .95, .9 1.05, .3 .7, 0 .4"
         )
         outline[3:6, 1] += 0.12 * self.pose.shoulders + self.vary(13, 0.03)
@@ -142,7 +142,7 @@ class Chest:
         """Upper arm: away from the body in PA, along it in AP."""
         out = 0.35 * (1 - self.pose.shoulders)
         wide = 1.0 + 0.15 * self.build.stout
-        line = points("1.42 .15, 1.5 .9, 1.48 1.6, 1.45 2.4") * (wide, 1) + np.outer([0, 0.6, 1, 1], [out, 0])
+        line = points("1.42 .15, 1.5 .9, 1.48 1.6, 1.45 4") * (wide, 1) + np.outer([0, 0.6, 1, 1.6], [out, 0])
         return band(open_curve(line), 0.2 + 0.1 * self.build.stout) * (side, 1)
 
     def neck(self) -> Points:

@@ -75,29 +75,67 @@ def pacemaker(layer: Layer, chest: Chest, rng: np.random.Generator) -> None:
         )
 
 
+def tubing(layer: Layer, chest: Chest, rng: np.random.Generator) -> None:
+    """Lines that lie on the patient: oxygen tubing, leads, drains of a wound; from one border of the picture to another."""
+    for _ in range(rng.integers(1, 5)):
+        ends = rng.uniform([[-1.5, -0.6], [-0.6, 1.6]], [[1.5, 0.8], [1.6, 2.6]])
+        middle = ends.mean(0) + rng.normal(0, 0.35, (2, 2))
+        points = [(float(x), float(y)) for x, y in (ends[0], middle[0], middle[1], ends[1])]
+        _draw(layer, chest, points, int(rng.integers(40, 130)), int(rng.integers(1, 5)))
+
+
+def clips(layer: Layer, chest: Chest, rng: np.random.Generator) -> None:
+    """Surgical clips: short bright dashes near the hilum, or a row of staples."""
+    x, y = rng.uniform(-0.6, 0.6), rng.uniform(0.3, 1.5)
+    step = rng.normal(0, 0.05, 2)
+    for number in range(rng.integers(2, 9)):
+        at = np.array([x, y]) + number * step + rng.normal(0, 0.02, 2)
+        along = rng.normal(0, 0.025, 2)
+        stroke(layer, chest.to_pixels(np.stack([at - along, at + along]), FULL), 230, int(rng.integers(2, 5)))
+
+
+def sternal_wires(layer: Layer, chest: Chest, rng: np.random.Generator) -> None:
+    """Wire loops that close the sternum after heart surgery."""
+    for number in range(rng.integers(4, 7)):
+        centre = (chest.pose.turned + rng.normal(0, 0.012), 0.45 + 0.2 * number)
+        loop = ellipse(centre, (rng.uniform(0.03, 0.05), rng.uniform(0.015, 0.03)), rng.normal(0, 0.4))
+        stroke(layer, chest.to_pixels(np.concatenate([loop, loop[:1]]), FULL), 240, 3)
+
+
+def redact(pixels: Layer, rng: np.random.Generator) -> Layer:
+    """Black boxes over burned-in names, in the upper part of the picture."""
+    for _ in range(rng.integers(1, 4)):
+        width, height = rng.integers(50, 210), rng.integers(30, 110)
+        left = rng.integers(0, 180) if rng.random() < 0.4 else rng.integers(780, 1000)
+        top = rng.integers(0, 220)
+        pixels[top : top + height, left : left + width] = 0
+    return pixels
+
+
 def letters(layer: Layer, rng: np.random.Generator, view: str) -> Layer:
     """Side marker in an upper corner, and on bedside radiographs the technician's annotations."""
     font = cv2.FONT_HERSHEY_SIMPLEX if rng.random() < 0.5 else cv2.FONT_HERSHEY_DUPLEX
-    right = rng.random() < 0.75
-    x = int(rng.integers(900, 975) if right else rng.integers(25, 90))
-    y = int(rng.integers(40, 200))
-    cv2.putText(
-        layer,
-        "L" if right else "R",
-        (x, y),
-        font,
-        rng.uniform(1.0, 2.0),
-        255,
-        int(rng.integers(2, 6)),
-        cv2.LINE_AA,
-    )
+    grey, right = int(rng.integers(140, 256)), rng.random() < 0.75
+    x = int(rng.integers(880, 975) if right else rng.integers(25, 110))
+    y, scale, thickness = int(rng.integers(40, 240)), rng.uniform(0.8, 2.0), int(rng.integers(2, 6))
+    cv2.putText(layer, "L" if right else "R", (x, y), font, scale, grey, thickness, cv2.LINE_AA)
+    if rng.random() < 0.4:
+        initials = "".join(chr(65 + int(n)) for n in rng.integers(0, 26, rng.integers(2, 4)))
+        cv2.putText(layer, initials, (x - 12, y + 34), font, 0.8, grey, 2, cv2.LINE_AA)
+    if rng.random() < 0.3:  # a marker that lies askew
+        turned = layer[: y + 60, max(x - 70, 0) :][:, :170].copy()
+        layer[: y + 60, max(x - 70, 0) :][:, :170] = 0
+        turned = cv2.flip(turned, int(rng.integers(0, 2)))
+        layer[: y + 60, max(x - 70, 0) :][:, :170] = turned
     if view == "AP" and rng.random() < 0.7:
         words = ["AP", "PORTABLE"] + (["SUPINE"] if rng.random() < 0.3 else [])
-        left = int(rng.integers(20, 200)) if not right else int(rng.integers(820, 850))
+        left = int(rng.integers(20, 200)) if not right else int(rng.integers(780, 850))
         for row, word in enumerate(words):
-            cv2.putText(
-                layer, word, (left, y + 60 + row * int(rng.integers(30, 60))), font, 0.75, 255, 2, cv2.LINE_AA
-            )
+            at = (left, y + 60 + row * int(rng.integers(30, 60)))
+            cv2.putText(layer, word, at, font, 0.75, grey, 2, cv2.LINE_AA)
+    if rng.random() < (0.2 if view == "AP" else 0.05):
+        low = (int(rng.integers(880, 1000)), int(rng.integers(200, 500)))
+        cv2.arrowedLine(layer, low, (low[0], low[1] - 60), grey, 6, cv2.LINE_AA, tipLength=0.4)
     return layer
 
 
@@ -141,4 +179,11 @@ def hardware(
         airway_tube(layer, chest, rng)
     if chest.build.implant:
         pacemaker(layer, chest, rng)
+    others = rng.random(3)
+    if others[0] < (0.45 if bedside else 0.06):
+        tubing(layer, chest, rng)
+    if others[1] < 0.12:
+        clips(layer, chest, rng)
+    if others[2] < (0.1 if chest.build.age > 45 else 0.01):
+        sternal_wires(layer, chest, rng)
     return layer

@@ -1,11 +1,10 @@
 """Lung collapse: how a lung detaches from the chest wall (geometry only).
 
-A chord is laid through the lung's outline, and the cap beyond it (the apex, the side, the base) is flattened towards the chord:
-an affine map, so the lung's surface stays as smooth and as convex as a real one. The chord is shifted until the space between
-wall and lung has the wanted area.
+The lung's outline is described about a centre inside it. Over a window of the outline (the apex, the side wall, the base) the
+lung's surface moves from the wall towards the centre, most in the middle of the window and not at all at its ends, so that the
+space between wall and lung is a crescent along the wall. The displacement is found by bisection for a wanted area.
 
-Points of an outline are counted from the apex: 0 the apex, 80 the lowest point of the side wall, negative ones medial
-(anatomy.Chest.envelope).
+Lengths along the outline are in pixels of the WORK grid, from the apex, positive along the side wall.
 """
 
 from __future__ import annotations
@@ -16,92 +15,125 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.phantom.canvas import Layer, Points, fill
+from imaging.phantom.canvas import FULL, WORK, Layer, Points, fill
+
+DEEPEST = 0.82
+"""Largest share of the distance from the centre to the wall by which a lung retracts."""
 
 
 @dataclass(frozen=True)
-class Cap:
-    """A segment of the lung's outline, and how far it is flattened towards its chord."""
+class Window:
+    """The detached stretch of the outline, and where its displacement is largest."""
 
-    first: float
-    last: float
-    flat: float
-    """0: in place; 1: the lung's surface lies on the chord; above 1 it is pushed beyond."""
+    start: float
+    length: float
+    peak: float
+    """Place of the largest displacement, 0 (start) to 1 (end)."""
+    power: float
+    """Form of the displacement: 1 a sine, below 1 flatter, above 1 more pointed."""
+    weight: float = 1.0
+    """Displacement relative to the other windows of the same lung."""
 
-    def window(self) -> NDArray[np.int64]:
-        """Indices of the outline's points in the cap."""
-        return np.arange(round(self.first), round(self.last) + 1)
-
-    def move(self, outline: Points, points: Points) -> Points:
-        """Move the points (N, 2) beyond the chord of this outline; the others stay."""
-        start, end = outline[round(self.first)], outline[round(self.last)]
-        chord = (end - start) / max(float(np.hypot(*(end - start))), 1e-9)
-        normal = np.array([chord[1], -chord[0]])
-        if (outline[self.window()].mean(0) - start) @ normal < 0:
-            normal = -normal
-        beyond = np.maximum((points - start) @ normal, 0.0)
-        return points - self.flat * beyond[:, None] * normal
-
-    def widened(self, share: float) -> Cap:
-        """The cap with both ends at `share` of the way from its middle (the apex, if it is inside) to where they are."""
-        middle = 0.0 if self.first < 0 else (self.first + self.last) / 2
-        first, last = (middle + (end - middle) * share for end in (self.first, self.last))
-        return replace(self, first=first - 1, last=last + 1)
+    def profile(self, along: NDArray[np.float64], around: float) -> NDArray[np.float64]:
+        """Displacement 0..weight at the lengths `along` of a closed outline that is `around` long."""
+        t = np.clip(np.mod(along - self.start, around) / self.length, 0, 1)
+        warped = t ** (np.log(0.5) / np.log(self.peak))
+        return self.weight * np.sin(np.pi * warped) ** self.power
 
 
 @dataclass(frozen=True)
 class Retraction:
-    """A healthy lung's outline (N, 2) in pixels of the WORK grid and the caps that have retracted."""
+    """A healthy lung's outline (N, 2) in pixels of the WORK grid, and how it has retracted."""
 
     outline: Points
-    caps: tuple[Cap, ...]
+    centre: Points
+    """(2,), inside the outline, which is star-shaped about it."""
+    windows: tuple[Window, ...]
+    depth: float = 0.0
+    """Largest displacement, as a share of the mean distance from the centre to the wall."""
+
+    def share(self) -> NDArray[np.float64]:
+        """Displacement of each point of the outline relative to its distance from the centre, (N,)."""
+        along, around = lengths(self.outline)
+        lost = np.max([window.profile(along, around) for window in self.windows], axis=0) * self.depth
+        distance = np.hypot(*(self.outline - self.centre).T)
+        return DEEPEST * (1 - np.exp(-lost / DEEPEST * np.sqrt(distance.mean() / distance)))
 
     def surface(self, error: float = 0.0) -> Points:
         """The retracted lung's outline; `error` is a reader's, relative to the retraction."""
-        moved = self.outline.copy()
-        for cap in self.caps:
-            window = cap.window()
-            moved[window] = replace(cap, flat=cap.flat * (1 + error)).move(self.outline, self.outline[window])
-        return moved
+        return self.outline - (self.outline - self.centre) * (self.share() * (1 + error))[:, None]
 
     def move(self, points: Points) -> Points:
-        """Map points of the healthy lung to the retracted one."""
-        for cap in self.caps:
-            points = cap.move(self.outline, points)
-        return points
+        """Map points of the healthy lung to the retracted one: along the ray from the centre, in proportion."""
+        angle, share = _angle(self.outline - self.centre), self.share()
+        order = np.argsort(angle)
+        lost = np.interp(_angle(points - self.centre), angle[order], share[order], period=2 * np.pi)
+        return points - (points - self.centre) * lost[:, None]
 
     def space(self, field: Layer) -> Layer:
         """The visible lung `field` minus the retracted lung."""
         return fill(field.copy(), self.surface(), 0)
 
 
-def solve(shape: Retraction, field: Layer, area: float) -> Retraction:
-    """Widen the caps by bisection until the space has `area` pixels of the WORK grid, or the largest possible."""
-    low, high = 0.02, 1.0
-    for _ in range(9):
+def lengths(outline: Points) -> tuple[NDArray[np.float64], float]:
+    """Length along a closed outline from its first point to each point, (N,), and all around."""
+    steps = np.hypot(*(np.roll(outline, -1, 0) - outline).T)
+    return np.concatenate([[0.0], np.cumsum(steps[:-1])]), float(steps.sum())
+
+
+def _angle(vectors: Points) -> NDArray[np.float64]:
+    return np.arctan2(vectors[:, 1], vectors[:, 0])
+
+
+def solve(lung: Retraction, field: Layer, area: float) -> Retraction:
+    """Choose the depth by bisection so that the space has `area` pixels of the WORK grid, or the largest possible."""
+    low, high = 0.0, 4.0
+    for _ in range(10):
         middle = (low + high) / 2
-        tried = Retraction(shape.outline, tuple(cap.widened(middle) for cap in shape.caps))
-        if cv2.sumElems(tried.space(field))[0] < area * 255:
+        if cv2.sumElems(replace(lung, depth=middle).space(field))[0] < area * 255:
             low = middle
         else:
             high = middle
-    return Retraction(shape.outline, tuple(cap.widened(high) for cap in shape.caps))
+    return replace(lung, depth=high)
 
 
-def sample_caps(rng: np.random.Generator, area: float, supine: bool) -> tuple[str, tuple[Cap, ...]]:
-    """Sample which border retracts, for a wanted area in pixels at full size: a name and the widest caps.
+def sample_windows(
+    rng: np.random.Generator, area: float, unit: float, supine: bool
+) -> tuple[str, tuple[Window, ...]]:
+    """Sample which stretch detaches, for a wanted area in pixels at full size: a name and the windows.
 
-    Most are apical, as in SIIM-ACR (median height of the centroids .22); air of a lying patient may gather at the base.
+    `unit`: pixels of the WORK grid in one anatomical unit. In SIIM-ACR a mask of 3,750 pixels is 185 pixels long and one of
+    15,000 is 328 pixels long, so the length grows with the area's power of 0.41. Most are apical (median height of the centroids
+    .22); air of a lying patient may gather at the base.
     """
-    draw, flat = rng.random(), rng.uniform(0.4, 0.95)
-    apex = Cap(-rng.uniform(14, 40), rng.uniform(62, 82), flat)
-    base = Cap(rng.uniform(46, 56), rng.uniform(92, 100), flat)
-    if supine and draw < 0.25 and area > 1500:
-        return "basal", (base,)
-    if area > 33000:
-        return "large", (Cap(-rng.uniform(36, 50), rng.uniform(82, 92), rng.uniform(0.5, 1.1)),)
-    if draw < 0.60 or area < 2000:
+    length = 1.12 * 185 * (area / 3750) ** 0.41 * float(np.exp(rng.normal(0, 0.22))) * WORK / FULL
+    draw = rng.random()
+    apex = _apical(rng, min(length, 3.1 * unit))
+    if draw < (0.3 if supine else 0.07) and area > 1500:
+        return "basal", (_basal(rng, min(length, 1.2 * unit), unit),)
+    if area > 40000:
+        return "large", (_apical(rng, max(length, 2.6 * unit), flat=True),)
+    if draw < 0.74 or area < 1200:
         return "apical", (apex,)
-    if draw < 0.80 or area < 5000:
-        return "lateral", (Cap(rng.uniform(1, 10), rng.uniform(66, 82), rng.uniform(0.8, 1.6)),)
-    return "two-part", (apex, base)
+    if draw < 0.87:
+        start = rng.uniform(0.2, 0.6) * unit
+        return "lateral", (
+            Window(start, min(length, 1.6 * unit), rng.uniform(0.3, 0.7), rng.uniform(0.5, 1.1)),
+        )
+    return "two-part", (
+        _apical(rng, 0.7 * length),
+        replace(_basal(rng, 0.6 * length, unit), weight=rng.uniform(0.5, 1.0)),
+    )
+
+
+def _apical(rng: np.random.Generator, length: float, flat: bool = False) -> Window:
+    """Over the apex, longer along the side wall than along the mediastinum."""
+    power = rng.uniform(0.35, 0.6) if flat else rng.uniform(0.5, 1.1)
+    return Window(-length * rng.uniform(0.2, 0.52), length, rng.uniform(0.3, 0.65), power)
+
+
+def _basal(rng: np.random.Generator, length: float, unit: float) -> Window:
+    """Around the costophrenic angle: the deep sulcus of a lying patient."""
+    return Window(
+        rng.uniform(1.55, 1.9) * unit - length / 2, length, rng.uniform(0.35, 0.65), rng.uniform(0.5, 1.0)
+    )

@@ -1,4 +1,7 @@
-"""Other findings, to be confused neither with a pneumothorax nor with a normal lung: consolidation, nodules, effusion."""
+"""Other findings, to be confused neither with a pneumothorax nor with a normal lung.
+
+Dense: consolidation, nodules, effusion, plates of atelectasis, fissures, reticular fibrosis. Lucent: emphysema, bullae.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.phantom.canvas import WORK, Layer, blank, blur, fill, noise, open_curve, resize, times, tint
+from imaging.phantom.canvas import (
+    WORK,
+    Layer,
+    blank,
+    blur,
+    fill,
+    noise,
+    open_curve,
+    resize,
+    stroke,
+    times,
+    tint,
+)
 from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.chest.tissue import SIDES, blob
 
@@ -14,6 +29,11 @@ from imaging.phantom.chest.tissue import SIDES, blob
 def opacities(chest: Chest, rng: np.random.Generator, density: NDArray[np.int32]) -> NDArray[np.int32]:
     """Fill some of the lung with fluid: density of the lungs on the WORK grid, 256 = water."""
     extra = cv2.max(_consolidations(chest, rng), _nodules(chest, rng))
+    extra = cv2.max(extra, _plates(chest, rng))
+    if rng.random() < 0.16:
+        extra = cv2.max(extra, _reticulation(chest, rng))
+    if rng.random() < 0.14:
+        density = _emphysema(chest, rng, density)
     for side in SIDES:
         if rng.random() < 0.13:
             extra = cv2.max(extra, _effusion(chest, side, rng))
@@ -54,6 +74,47 @@ def _nodules(chest: Chest, rng: np.random.Generator) -> Layer:
             layer, chest.to_pixels(blob(spot, rng.uniform(0.025, 0.06), 1.0, rng)), int(rng.integers(50, 110))
         )
     return blur(layer, 2.0) if count else layer
+
+
+def _plates(chest: Chest, rng: np.random.Generator) -> Layer:
+    """Thin lines: the minor fissure, and plates of collapsed lung, mostly low and nearly horizontal."""
+    layer = blank()
+    if rng.random() < 0.25:
+        y = rng.uniform(0.85, 1.05) * chest.height
+        fissure = np.array([[-0.3, y + rng.normal(0, 0.04)], [-0.6, y], [-0.95, y + rng.normal(0, 0.06)]])
+        stroke(layer, chest.to_pixels(open_curve(fissure)), int(rng.integers(25, 60)), 1)
+    for _ in range(rng.poisson(0.5)):
+        at = np.array([(1 if rng.random() < 0.5 else -1) * rng.uniform(0.3, 0.8), rng.uniform(0.7, 1.6)])
+        half = rng.uniform(0.08, 0.25) * np.array([1.0, rng.normal(0, 0.4)])
+        bend = rng.normal(0, 0.03, 2)
+        line = open_curve(np.stack([at - half, at + bend, at + half]) * (1, chest.height))
+        stroke(layer, chest.to_pixels(line), int(rng.integers(40, 140)), int(rng.integers(1, 5)))
+    return blur(layer, 0.8)
+
+
+def _reticulation(chest: Chest, rng: np.random.Generator) -> Layer:
+    """Fibrosis or oedema: a net of fine lines, strongest at the bases or evenly spread."""
+    net = np.abs(noise(rng, WORK, int(rng.integers(4, 9))).astype(np.int32))
+    lines = np.clip(255 - net // 2, 0, 255) * int(rng.integers(25, 110)) >> 8
+    y = (np.arange(WORK) - chest.pose.y) / chest.pose.unit
+    low = np.interp(y, [0.2, 1.5], [rng.uniform(0, 1), 1.0])
+    return (lines * np.round(low * 255).astype(np.int32)[:, None] >> 8).astype(np.uint8)
+
+
+def _emphysema(chest: Chest, rng: np.random.Generator, density: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Lungs with less tissue, some with bullae: round, empty, and bordered by a hairline."""
+    density = density * round(256 * rng.uniform(0.6, 0.9)) >> 8
+    for _ in range(rng.poisson(0.9)):
+        spot = (
+            (1 if rng.random() < 0.5 else -1) * rng.uniform(0.3, 0.8),
+            rng.uniform(0.15, 1.5) * chest.height,
+        )
+        outline = chest.to_pixels(blob(spot, rng.uniform(0.08, 0.3), rng.uniform(0.7, 1.2), rng))
+        inside = fill(blank(), outline, int(rng.integers(60, 190)))
+        wall = stroke(blank(), np.concatenate([outline, outline[:1]]), int(rng.integers(20, 90)), 1)
+        density = density - (density * blur(inside, 1.0).astype(np.int32) >> 8)
+        density = density + ((256 - density) * blur(wall, 0.6).astype(np.int32) >> 8)
+    return density
 
 
 def _effusion(chest: Chest, side: int, rng: np.random.Generator) -> Layer:

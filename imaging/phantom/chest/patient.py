@@ -64,9 +64,9 @@ def sample_build(rng: np.random.Generator) -> Build:
     return Build(
         sex=sex,
         age=age,
-        stout=float(rng.beta(1.6, 3.2)),
+        stout=float(rng.beta(1.6, 2.6)),
         lung=float(np.clip(rng.normal(1.0, 0.07), 0.82, 1.16)),
-        heart=float(np.clip(rng.normal(1.0, 0.13) + max(age - 55, 0) * 0.004, 0.75, 1.4)),
+        heart=float(np.clip(rng.normal(1.06, 0.15) + max(age - 55, 0) * 0.004, 0.75, 1.55)),
         rib_slope=float(np.clip(rng.normal(1.0, 0.14), 0.65, 1.35)),
         breast=float(rng.uniform(0.25, 1.0) if woman else rng.uniform(0, 0.12)),
         muscle=float(rng.uniform(0.1, 0.6) if woman else rng.uniform(0.3, 1.3)),
@@ -81,16 +81,16 @@ def sample_pose(rng: np.random.Generator, build: Build) -> Pose:
     """Sample the pose of one exposure."""
     upright = rng.random() < 0.62  # PA in SIIM-ACR: 62 % of the sample at hand
     size = 0.93 if build.age < 16 else 1.0
-    unit = (rng.normal(0.425, 0.022) if upright else rng.normal(0.375, 0.035)) * WORK * size
-    lean, off, drop = (0.018, 0.018, 0.085) if upright else (0.045, 0.035, 0.15)
+    unit = (rng.normal(0.352, 0.03) if upright else rng.normal(0.335, 0.038)) * WORK * size
+    lean, off, drop = (0.025, 0.028, 0.135) if upright else (0.045, 0.045, 0.16)
     return Pose(
         view="PA" if upright else "AP",
         supine=not upright and bool(rng.random() < 0.5),
-        unit=float(np.clip(unit, 0.29 * WORK, 0.455 * WORK)),
+        unit=float(np.clip(unit, 0.26 * WORK, 0.43 * WORK)),
         x=float(WORK * (0.5 + rng.normal(0, off))),
-        y=float(WORK * np.clip(rng.normal(drop, 0.03), 0.03, 0.26)),
+        y=float(WORK * np.clip(rng.normal(drop, 0.045), 0.02, 0.32)),
         angle=float(np.clip(rng.normal(0, lean), -0.14, 0.14)),
         inspiration=float(np.clip(rng.normal(1.0 if upright else 0.84, 0.07), 0.62, 1.12)),
         shoulders=float(rng.beta(1.3, 4) if upright else rng.beta(4, 1.5)),
-        turned=float(rng.normal(0, 0.02 if upright else 0.05)),
+        turned=float(rng.normal(0, 0.03 if upright else 0.06)),
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from imaging.phantom.canvas import FULL, WORK, Layer, Points, blur, fill, stroke
 from imaging.phantom.chest.anatomy import Chest
-from imaging.phantom.chest.lung_collapse import Retraction, sample_caps, solve
+from imaging.phantom.chest.lung_collapse import Retraction, sample_windows, solve
 from imaging.phantom.chest.tissue import visible_lung
 from imaging.settings import PhantomSettings
 
@@ -59,13 +59,14 @@ def sample(
         -1 if rng.random() < 0.59 else 1
     )  # SIIM-ACR: 59 % of the centroids are in the left half of the picture
     area = sample_area(rng, settings.least_area)
-    kind, caps = sample_caps(rng, area, chest.pose.supine)
-    healthy = Retraction(chest.to_pixels(chest.envelope(side)), caps)
+    kind, windows = sample_windows(rng, area, chest.pose.unit, chest.pose.supine)
+    centre = chest.to_pixels(np.array([[0.5 * side, 0.95 * chest.height]]))[0]
+    healthy = Retraction(chest.to_pixels(chest.envelope(side)), centre, windows)
     drawn = 1.03 * area + 160  # readers keep off the wall, so the mask is slightly smaller than the space
     shape = solve(healthy, field[side], drawn * (WORK / FULL) ** 2)
     hard = float(np.clip(rng.normal(settings.difficulty, 0.22), 0, 1))
     pleura = 7.0 - 4.5 * hard * rng.random()
-    return Pneumothorax(side, kind, shape, shape.space(field[side]), 1.0 - 0.72 * hard, pleura)
+    return Pneumothorax(side, kind, shape, shape.space(field[side]), 1.0 - 0.85 * hard, pleura)
 
 
 def collapse(density: NDArray[np.int32], found: Pneumothorax, envelope: Layer) -> NDArray[np.int32]:

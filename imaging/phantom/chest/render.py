@@ -58,7 +58,7 @@ def render(seed: int, index: int, settings: PhantomSettings, tube: bool | None =
     chest = Chest(build, pose)
     lungs = tissue.lungs(chest)
     found = pneumothorax.sample(chest, rng, settings, lungs.field) if case.positive else None
-    pixels = _expose(_anatomy(chest, lungs, found, rng), chest, lungs, case, found, rng, tube)
+    pixels = _expose(_anatomy(chest, lungs, case, found, rng), chest, lungs, case, found, rng, tube)
     masks = pneumothorax.annotate(chest, found, rng) if found else []
     facts = Facts(
         case, build, pose, round(chest.mm, 3), found.kind if found else "", found.side if found else 0
@@ -67,17 +67,23 @@ def render(seed: int, index: int, settings: PhantomSettings, tube: bool | None =
 
 
 def _anatomy(
-    chest: Chest, lungs: tissue.Lungs, found: pneumothorax.Pneumothorax | None, rng: np.random.Generator
+    chest: Chest,
+    lungs: tissue.Lungs,
+    case: Case,
+    found: pneumothorax.Pneumothorax | None,
+    rng: np.random.Generator,
 ) -> Depth:
     """Attenuation of the patient on the WORK grid."""
     density = opacities(chest, rng, tissue.parenchyma(chest, rng))
     tree = times(vessels(chest, rng, found.retract if found else _stay), lungs.visible)
     if found:
         density = pneumothorax.collapse(density, found, lungs.envelope[found.side])
-        tree = times(tree, invert(found.space))
+        tree = times(
+            tree, invert(scaled(found.space, min(1.0, found.strength + 0.4) * 255 / MM).astype(np.uint8))
+        )
     trunk = tissue.body(chest, rng)
-    air = cv2.min(lungs.air, cv2.subtract(trunk, np.full_like(trunk, tissue.WALL_MM * MM))).astype(np.int32)
-    lost = (air * (256 - np.minimum(density, 256)) >> 8).astype(np.uint16)
+    space = cv2.min(lungs.air, cv2.subtract(trunk, np.full_like(trunk, tissue.WALL_MM * MM))).astype(np.int32)
+    lost = (space * (256 - np.minimum(density, 256)) >> 8).astype(np.uint16)
     dense = add(
         add(trunk, tissue.front(chest)),
         add(skeleton.girdle(chest), skeleton.spine(chest)),
@@ -86,7 +92,10 @@ def _anatomy(
         skeleton.rib_layers(chest), np.maximum(lungs.visible, np.uint8(120))
     )  # hidden by scatter elsewhere
     dense = add(dense, add(tree, ribs))
-    return cv2.subtract(dense, add(lost, add(tissue.airways(chest), tissue.bowel_gas(chest, rng))))
+    air = add(tissue.airways(chest), tissue.bowel_gas(chest, rng))
+    if rng.random() < (0.14 if case.sick else 0.01):
+        air = add(air, tissue.air_under_skin(chest, rng))
+    return cv2.subtract(dense, add(lost, air))
 
 
 def _stay(side: int, points: Points) -> Points:
@@ -119,7 +128,8 @@ def _expose(
         grey = add(grey, _grey(fold, float(rng.uniform(4, 9)), per_mm))
     pixels = acquisition.to_bytes(acquisition.quantum(grey, exposure.noise, rng))
     marked = cv2.max(pixels, devices.letters(blank(FULL), rng, chest.pose.view))
-    return acquisition.collimate(marked, exposure, rng)
+    framed = acquisition.collimate(marked, exposure, rng)
+    return devices.redact(framed, rng) if rng.random() < 0.15 else framed
 
 
 def _grey(layer: NDArray[np.uint8], mm: float, per_mm: float) -> Depth:

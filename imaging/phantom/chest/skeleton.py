@@ -35,7 +35,7 @@ def rib(chest: Chest, side: int, number: int) -> tuple[Points, Points]:
     """Centre line (34, 2) from spine to cartilage and half-widths (34,) of one rib, in anatomical units."""
     height, slope = chest.height, chest.build.rib_slope
     start = (0.0 + 0.176 * number) * height
-    drop = (0.30 + 0.62 * min(number / 5, 1.0)) * slope
+    drop = (0.40 + 0.66 * min(number / 5, 1.0)) * slope
     phi = np.linspace(0.12, np.pi * (0.70 if number < 6 else 0.60), 34)
     back = phi < np.pi / 2
     y = start + drop * (1 - np.cos(phi)) / 2 - 0.045 * np.sin(2 * phi) * back
@@ -58,7 +58,7 @@ def rib_layers(chest: Chest) -> Depth:
             _tube(before, outline[turn - 1 :], half[turn - 1 :], 135, 225)
     young = 0.75 if chest.build.age < 14 else 1.0
     strength = young * chest.build.bone
-    return add(scaled(blur(behind, 0.8), 14.0 * strength), scaled(blur(before, 1.0), 8.5 * strength))
+    return add(scaled(blur(behind, 0.8), 14.0 * strength), scaled(blur(before, 1.0), 9.5 * strength))
 
 
 def _bone(layer: Layer, polygon: Points, inside: int, cortex: int, thickness: int = 1) -> None:
@@ -85,7 +85,7 @@ def girdle(chest: Chest) -> Depth:
         _upper_arm(strong, chest, side)
         _clavicle(strong, chest, side)
     strength = chest.build.bone
-    return add(scaled(blur(strong, 0.8), 30.0 * strength), scaled(blur(thin, 0.9), 18.0 * strength))
+    return add(scaled(blur(strong, 0.8), 38.0 * strength), scaled(blur(thin, 0.9), 26.0 * strength))
 
 
 def _clavicle(layer: Layer, chest: Chest, side: int) -> None:
@@ -96,7 +96,7 @@ def _clavicle(layer: Layer, chest: Chest, side: int) -> None:
     line = open_curve(points)
     along = np.linspace(0, 1, len(line))
     width = np.interp(
-        along, [0, 0.04, 0.15, 0.5, 0.9, 0.97, 1], [0.03, 0.058, 0.046, 0.038, 0.048, 0.04, 0.01]
+        along, [0, 0.04, 0.15, 0.5, 0.9, 0.97, 1], [0.02, 0.046, 0.037, 0.03, 0.038, 0.034, 0.012]
     )
     _bone(layer, chest.to_pixels(band(line, width)), 140, 255)
 
@@ -125,7 +125,9 @@ def _blade(layer: Layer, chest: Chest, side: int) -> None:
 
 def _upper_arm(layer: Layer, chest: Chest, side: int) -> None:
     out = 0.3 * (1 - chest.pose.shoulders)
-    shaft = open_curve(np.array([[1.5, 0.26], [1.56 + out * 0.6, 0.9], [1.56 + out, 1.9]])) * (side, 1)
+    shaft = open_curve(
+        np.array([[1.5, 0.26], [1.56 + out * 0.6, 0.9], [1.56 + out, 1.9], [1.56 + 2 * out, 3.4]])
+    ) * (side, 1)
     _tube(layer, chest.to_pixels(shaft), chest.radius(0.075), 110, 235, 2)
     _bone(layer, chest.to_pixels(ellipse((side * 1.48, 0.22), (0.16, 0.165))), 165, 230)
 
@@ -140,7 +142,8 @@ def spine(chest: Chest) -> Depth:
         _vertebra(bodies, details, chest, (float(chest.midline(np.array(y))), y), half, step)
         y += step
     return add(
-        scaled(blur(bodies, 1.5), 15.0 * chest.build.bone), scaled(blur(details, 1.2), 8.0 * chest.build.bone)
+        scaled(blur(bodies, 1.6), 22.0 * chest.build.bone),
+        scaled(blur(details, 1.0), 12.0 * chest.build.bone),
     )
 
 

@@ -13,6 +13,7 @@ from imaging.phantom.canvas import (
     Depth,
     Layer,
     Points,
+    band,
     blank,
     blur,
     bulge,
@@ -20,6 +21,7 @@ from imaging.phantom.canvas import (
     ellipse,
     fill,
     noise,
+    open_curve,
     resize,
     scaled,
     shape,
@@ -57,14 +59,22 @@ class Lungs:
 def body(chest: Chest, rng: np.random.Generator) -> Depth:
     """Chest wall and abdomen without lungs: the maximum of overlapping rounded parts, so that they join without seams."""
     stout = chest.build.stout
-    depth = _part(chest, chest.torso(), 0.75, 205 + 80 * stout)
-    depth = cv2.max(depth, _part(chest, chest.neck(), 0.33, 120 + 30 * stout))
+    depth = _part(chest, chest.torso(), 1.05, 222 + 80 * stout)
+    depth = cv2.max(depth, _part(chest, chest.neck(), 0.33, 150 + 45 * stout))
     for side in SIDES:
-        depth = cv2.max(depth, _part(chest, chest.shoulders(side), 0.5, 118 + 50 * stout))
+        depth = cv2.max(depth, _part(chest, chest.shoulders(side), 0.5, 150 + 60 * stout))
         depth = cv2.max(depth, _part(chest, chest.arm(side), 0.22, 88 + 40 * stout))
+    depth = times(depth, _deeper_downwards(chest))
     lumps = noise(rng, WORK // 2, 24) + noise(rng, WORK // 2, 7) // 2
     depth = blur(depth, 1.4).astype(np.int32)
     return resize((depth * (16384 + lumps) >> 14).astype(np.uint16), WORK)
+
+
+def _deeper_downwards(chest: Chest) -> Layer:
+    """Front-to-back depth of the trunk relative to the abdomen's (255) by height, on half the WORK grid."""
+    y = (np.arange(WORK // 2) * 2 - chest.pose.y) / chest.pose.unit
+    share = np.interp(y, [-0.6, 0.0, 0.6, 1.2, 1.8], [0.66, 0.72, 0.82, 0.93, 1.0])
+    return np.round(share * 255).astype(np.uint8)[:, None].repeat(WORK // 2, 1)
 
 
 def _part(chest: Chest, polygon: Points, radius: float, mm: float, flatness: float = 2.0) -> Depth:
@@ -78,15 +88,24 @@ def lungs(chest: Chest) -> Lungs:
     envelope, field, spaces = {}, {}, []
     full = LUNG_DEPTH * (0.75 + 0.25 * chest.pose.inspiration)
     for side in SIDES:
-        below = chest.to_pixels(chest.below_diaphragm(side))
         envelope[side] = shape(chest.to_pixels(chest.envelope(side)))
         field[side] = visible_lung(chest, side)
-        depth = resize(_part(chest, chest.envelope(side), 0.38, full, 3.0), WORK)
-        spaces.append(times(depth, blur(fill(np.full((WORK, WORK), 255, np.uint8), below, 26), 0.6)))
-    heart = _part(chest, chest.heart(), 0.26, 130)
-    pedicle = _part(chest, chest.mediastinum(), 0.11, 160)
+        depth = resize(blur(_part(chest, chest.envelope(side), 0.42, full, 2.4), 1.1), WORK)
+        spaces.append(times(depth, _above_diaphragm(chest, side)))
+    heart = _part(chest, chest.heart(), 0.34, 105)
+    pedicle = _part(chest, chest.mediastinum(), 0.14, 125)
     solid = resize(blur(cv2.max(heart, pedicle), 1.0), WORK)
     return Lungs(cv2.subtract(cv2.max(*spaces), solid), envelope, field)
+
+
+def _above_diaphragm(chest: Chest, side: int) -> Layer:
+    """Share of the lung's depth, 255 above the dome; below it the thin recess behind the abdomen, which tapers off."""
+    dome, half = chest.below_diaphragm(side), WORK // 2
+    recess = np.full((half, half), 48, np.uint8)
+    for step, value in enumerate((36, 22, 10, 0), start=1):
+        fill(recess, chest.to_pixels(dome + np.array([0.0, 0.07 * step]), half), value)
+    above = fill(np.full((WORK, WORK), 255, np.uint8), chest.to_pixels(dome), 0)
+    return cv2.max(blur(above, 0.7), resize(blur(recess, 4.0), WORK))
 
 
 def visible_lung(chest: Chest, side: int, size: int = WORK, outline: Points | None = None) -> Layer:
@@ -138,6 +157,22 @@ def bowel_gas(chest: Chest, rng: np.random.Generator) -> Depth:
     return scaled(blur(layer, 1.6), 34.0)
 
 
+def air_under_skin(chest: Chest, rng: np.random.Generator) -> Depth:
+    """Subcutaneous emphysema: streaks of air in the soft tissue beside the ribs and above the clavicles, to subtract."""
+    layer = blank(WORK // 2)
+    for side in SIDES if rng.random() < 0.4 else (SIDES[int(rng.integers(0, 2))],):
+        beside = open_curve(np.array([[0.35, -0.3], [0.8, -0.1], [1.12, 0.5], [1.18, rng.uniform(0.9, 1.7)]]))
+        width = np.linspace(0.12, rng.uniform(0.1, 0.25), len(beside))
+        fill(layer, chest.to_pixels(band(beside, width) * (side, 1), WORK // 2), 255)
+    grain = (
+        np.clip(noise(rng, WORK // 2, 3).astype(np.int32) + noise(rng, WORK // 2, 8) // 2, 0, 600)
+        * 255
+        // 600
+    )
+    streaks = (blur(layer, 4.0).astype(np.int32) * grain >> 8).astype(np.uint8)
+    return resize(scaled(streaks, rng.uniform(8, 30)), WORK)
+
+
 def blob(centre: tuple[float, float], radius: float, flat: float, rng: np.random.Generator) -> Points:
     """An irregular round outline, (64, 2)."""
     outline = ellipse((0.0, 0.0), (radius, radius * flat), 0.0, 8) * rng.uniform(0.75, 1.3, (8, 1))
@@ -150,5 +185,5 @@ def parenchyma(chest: Chest, rng: np.random.Generator) -> NDArray[np.int32]:
     rough = round(256 * rng.uniform(0.6, 1.9))
     coarse = resize(tint(noise(rng, WORK // 4, 16)), WORK).astype(np.int32)
     fine = noise(rng, WORK, 3).astype(np.int32) + noise(rng, WORK, 6) // 2
-    grain = coarse + (fine * rough >> 9) - 1024
+    grain = (coarse - 1024 >> 1) + (fine * rough >> 10)
     return (round(256 * crowded) * (8192 + 3 * grain)) >> 13

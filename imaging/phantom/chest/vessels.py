@@ -41,7 +41,7 @@ class Twigs:
 def vessels(chest: Chest, rng: np.random.Generator, retract: Callable[[int, Points], Points]) -> Depth:
     """Vessels of both lungs on the WORK grid.
 
-    `retract(side, points)` moves points in pixels as a collapsing lung does (disease.py); the identity in a healthy one.
+    `retract(side, points)` moves points in pixels as a collapsing lung does (lung_collapse.py); the identity in a healthy one.
     """
     layer, hila = blank(), blank(WORK // 2)
     for side in (-1, 1):
@@ -49,7 +49,7 @@ def vessels(chest: Chest, rng: np.random.Generator, retract: Callable[[int, Poin
         pixels = retract(side, chest.to_pixels(lines.reshape(-1, 2))).reshape(lines.shape)
         _draw(layer, pixels, radius * chest.pose.unit)
         _hilum(hila, chest, side, rng)
-    return cv2.add(scaled(blur(layer, 0.5), 17.0), scaled(resize(blur(hila, 1.6), WORK), 40.0))
+    return cv2.add(scaled(blur(layer, 0.5), 22.0), scaled(resize(blur(hila, 2.2), WORK), 30.0))
 
 
 def _draw(layer: Layer, lines: Points, radius: Points) -> None:

@@ -13,6 +13,7 @@ import pytest
 from imaging.phantom import Phantom, render
 from imaging.phantom.canvas import FULL, WORK, band, bulge, closed_curve, resize, shape
 from imaging.phantom.chest.anatomy import Chest
+from imaging.phantom.chest.lung_collapse import Retraction, Window, solve
 from imaging.phantom.chest.pneumothorax import AREA_PIXELS, sample_area
 from imaging.phantom.chest.tissue import visible_lung
 from imaging.phantom.cohort import cases, total
@@ -184,3 +185,25 @@ def test_curves_pass_through_their_points_and_bands_have_their_width() -> None:
     np.testing.assert_allclose(closed_curve(corners, 8)[::8], corners)
     outline = band(np.array([[0.0, 0], [1, 0], [2, 0]]), 0.5)
     np.testing.assert_allclose(sorted(set(outline[:, 1])), [-0.5, 0.5])
+
+
+@pytest.mark.parametrize("area", [2000.0, 9000.0, 40_000.0])
+def test_collapse_has_the_wanted_area_and_moves_the_lung_inwards(area: float) -> None:
+    facts = render(0, POSITIVE[0], SETTINGS).facts
+    chest = Chest(facts.build, facts.pose)
+    field = visible_lung(chest, 1)
+    outline = chest.to_pixels(chest.envelope(1))
+    centre = chest.to_pixels(np.array([[0.5, 0.95 * chest.height]]))[0]
+    window = Window(start=-60, length=320, peak=0.4, power=0.8)
+    lung = solve(Retraction(outline, centre, (window,)), field, area / 4)
+    assert np.count_nonzero(lung.space(field) > 127) * 4 == pytest.approx(area, rel=0.1)
+    distance = np.hypot(*(outline - centre).T)
+    np.testing.assert_array_less(np.hypot(*(lung.surface() - centre).T), distance + 1e-9)
+    np.testing.assert_allclose(lung.move(outline), lung.surface(), atol=1e-6)  # vessels follow the surface
+
+
+def test_window_is_zero_at_its_ends_and_one_at_its_peak() -> None:
+    window = Window(start=-20, length=100, peak=0.25, power=1.0)
+    np.testing.assert_allclose(
+        window.profile(np.array([980.0, 5.0, 80.0, 500.0]), 1000.0), [0, 1, 0, 0], atol=1e-9
+    )
