@@ -132,7 +132,8 @@ def _smaller(own: dict[str, Any], scale: Scale, largest: int, share: float = 1.0
 
 
 def _thaw(section: dict[str, Any]) -> None:
-    """A random encoder is trained from the first step."""
+    """A random encoder is trained from the first step, at the full rate."""
+    section.pop("encoder_rate", None)
     first = (section.get("phases") or [section])[0]
     if first.get("freeze_encoder"):
         first["freeze_encoder"] = 0

@@ -39,6 +39,9 @@ class TrainingSettings(Settings):
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Factor of the learning rate from each layer of a timm encoder to the one before it (Clark 2020): .65 to .9 for ViT and
     ConvNeXt; 1: one rate for all."""
+    encoder_rate: float = Field(default=1.0, gt=0, le=1)
+    """Factor of the learning rate of the whole encoder: .1 to .3 lets pretrained weights keep what they know, while fresh layers
+    learn at the full rate; 1: one rate for all."""
     image_size: int = Field(default=256, ge=32, le=2048)
     """Side in pixels of the network's input; at most data.image_size."""
     epochs: int = Field(default=10, ge=1)
@@ -208,6 +211,10 @@ class TrainingSettings(Settings):
             )
         if self.schedule == "plateau" and self.warmup:
             raise ValueError(f"warmup {self.warmup} cannot go with `schedule: plateau`; set it to 0")
+        if self.encoder_rate < 1 and self.layer_decay < 1:
+            raise ValueError(
+                f"encoder_rate {self.encoder_rate} and layer_decay {self.layer_decay} both lower the encoder's rate; set one to 1"
+            )
         if self.lr_end > self.lr:
             raise ValueError(f"lr_end {self.lr_end} is above lr {self.lr}")
         return self

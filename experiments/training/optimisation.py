@@ -42,6 +42,8 @@ def make_optimiser(
 
 def _groups(net: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
     """Parameter groups: biases and normalisation layers without weight decay, deeper layers of an encoder at higher rates."""
+    if settings.encoder_rate < 1:
+        return _two_rates(net, settings)
     if settings.layer_decay == 1:
         groups: list[dict[str, Any]] = param_groups_weight_decay(net, weight_decay=settings.weight_decay)
         return groups
@@ -54,6 +56,19 @@ def _groups(net: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
             rate = settings.lr * settings.layer_decay ** (last - layer)
             fresh = {"params": [], "lr": rate, "weight_decay": settings.weight_decay if decayed else 0.0}
             found.setdefault((layer, decayed), fresh)["params"].append(parameter)
+    return list(found.values())
+
+
+def _two_rates(net: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
+    """Parameter groups with the encoder's at `encoder_rate` times the rate of the others."""
+    inside = {id(one) for part in encoder_parts(net) for one in part.parameters()}
+    found: dict[tuple[bool, bool], dict[str, Any]] = {}
+    for one in net.parameters():
+        if one.requires_grad:
+            slow, decayed = id(one) in inside, one.ndim > 1
+            rate = settings.lr * (settings.encoder_rate if slow else 1.0)
+            fresh = {"params": [], "lr": rate, "weight_decay": settings.weight_decay if decayed else 0.0}
+            found.setdefault((slow, decayed), fresh)["params"].append(one)
     return list(found.values())
 
 

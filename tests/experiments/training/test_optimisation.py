@@ -171,3 +171,36 @@ def test_layer_decay_needs_an_encoder_of_timm() -> None:
     settings = SegmentationSettings(models=["m"], encoder="resnet18", image_size=64, layer_decay=0.5)
     with pytest.raises(ValueError, match="layer_decay: the network has no timm encoder"):
         make_optimiser(segmentation.architectures.build(settings), settings)
+
+
+@pytest.mark.parametrize("stage", ["classification", "segmentation"])
+def test_the_whole_encoder_learns_at_its_own_rate(stage: str) -> None:
+    common: dict[str, Any] = {
+        "models": ["m"],
+        "image_size": 64,
+        "lr": 1.0,
+        "encoder_rate": 0.25,
+        "weight_decay": 0.1,
+    }
+    settings: Any
+    if stage == "classification":
+        settings = ClassificationSettings(architecture="resnet10t", head="localising", **common)
+        net = build(settings)
+    else:
+        settings = SegmentationSettings(encoder="tu-resnet10t", **common)
+        net = segmentation.architectures.build(settings)
+    inside = {id(one) for part in encoder_parts(net) for one in part.parameters()}
+    groups = make_optimiser(net, settings).param_groups
+    rates = {id(one): group["lr"] for group in groups for one in group["params"]}
+    decays = {id(one): group["weight_decay"] for group in groups for one in group["params"]}
+    assert len(rates) == len(list(net.parameters()))
+    for one in net.parameters():
+        assert rates[id(one)] == (0.25 if id(one) in inside else 1.0)
+        assert decays[id(one)] == (0.1 if one.ndim > 1 else 0.0)
+
+
+def test_two_ways_to_slow_the_encoder_exclude_each_other() -> None:
+    with pytest.raises(
+        ValueError, match=r"encoder_rate 0\.5 and layer_decay 0\.5 both lower the encoder's rate"
+    ):
+        SegmentationSettings(models=["m"], encoder="tu-resnet10t", encoder_rate=0.5, layer_decay=0.5)

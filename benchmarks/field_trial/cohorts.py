@@ -1,0 +1,100 @@
+"""The images of a trial: what is trained on, what the decision is fitted on, what is judged.
+
+Both folders are in SIIM-ACR's form and prepared once, as the sources `simulated` (whatever is trained on beside the real studies)
+and `real`. A trial differs by its folds alone:
+
+T0, T1, T2: networks learn from four fifths of `simulated`; the last fifth (fold 0) is out of fold, and the decision is fitted
+    on it; the real studies are external.
+T3: they go on from T2's weights with all folds of the real studies but one, and some of `simulated`; each real study is judged by
+    networks and by a decision that did not see its patient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from imaging import prepare
+from imaging.prepared import EXTERNAL, HOLDOUT, Prepared
+from imaging.settings import DataSettings, NamedSource, SplitSettings
+from imaging.split import assign_folds
+
+SIMULATED, REAL = "simulated", "real"
+TRIALS = {
+    "T0": "phantoms alone, from random weights",
+    "T1": "simulated lesions, from random weights",
+    "T2": "simulated lesions, from ImageNet's weights",
+    "T3": "T2's weights, then real studies of other patients",
+}
+FIFTHS = 5
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """One trial's images: rows of `prepared`."""
+
+    prepared: Prepared
+    folds: list[int]
+    """The folds whose networks are trained."""
+    fit: dict[int, NDArray[np.int64]]
+    """Rows that each fold's network predicts for the decision to be fitted on."""
+    judged: dict[int, NDArray[np.int64]]
+    """Rows that it predicts to be judged; in T3 the same, since the decision is nested there."""
+
+
+def prepared_data(train: Path, real: Path, folder: Path, size: int) -> Prepared:
+    """Prepare both folders side by side, once; `folder` is kept for the next call."""
+    if not (folder / "prepared" / "index.parquet").is_file():
+        both = folder / "studies"
+        both.mkdir(parents=True, exist_ok=True)
+        sources = []
+        for name, path in ((SIMULATED, train), (REAL, real)):
+            (both / name).unlink(missing_ok=True)
+            (both / name).symlink_to(path.resolve(), target_is_directory=True)
+            sources.append(NamedSource(name=name, source="siim", folder=name, patients=name))
+        settings = DataSettings(
+            source="several", folder=str(both), image_size=size, overlaps="keep", sources=sources
+        )
+        prepare.run(settings, folder / "prepared", folder / "report")
+    return Prepared(folder / "prepared")
+
+
+def cohort(base: Prepared, trial: str, folds: int, seed: int, fitted: int) -> Cohort:
+    """The trial's cohort. folds: of the real studies in T3; seed: of the division; fitted: images out of fold in T0 to T2."""
+    index = base.index[base.index["label"].notna()].reset_index(drop=True)
+    real = (index["source"] == REAL).to_numpy(bool)
+    fold = np.full(len(index), EXTERNAL, object)
+    fold[~real] = _divided(index[~real], FIFTHS, seed)
+    if trial == "T3":
+        fold[~real & (fold == "0")] = str(FIFTHS)  # nothing is held back of the simulated ones
+        fold[~real] = [f"{SIMULATED}{number}" for number in fold[~real]]
+        fold[real] = _divided(index[real], folds, seed)
+    prepared = _with_folds(base, f"{trial}-{folds}-{seed}", index.assign(fold=fold))
+    if trial == "T3":
+        rows = {number: prepared.fold_rows(number) for number in range(folds)}
+        return Cohort(prepared, list(rows), rows, rows)
+    held_back = np.random.default_rng(seed).permutation(prepared.fold_rows(0))[:fitted]
+    return Cohort(prepared, [0], {0: np.sort(held_back)}, {0: prepared.fold_rows(EXTERNAL)})
+
+
+def _divided(labelled: pd.DataFrame, parts: int, seed: int) -> list[str]:
+    """Parts '0', '1', … of equal size, by patient, stratified by label and area."""
+    table = labelled.reset_index(drop=True).drop(columns=["role"])
+    found = assign_folds(table, SplitSettings(folds=parts - 1, holdout=1 / parts, seed=seed))["fold"]
+    return ["0" if name == HOLDOUT else str(int(name) + 1) for name in found]
+
+
+def _with_folds(base: Prepared, name: str, table: pd.DataFrame) -> Prepared:
+    """The same prepared files, linked, under other folds."""
+    folder = base.folder.parent / name
+    folder.mkdir(exist_ok=True)
+    for path in base.folder.iterdir():
+        link = folder / path.name
+        if path.name != "folds.csv" and not link.exists():
+            link.symlink_to(path.resolve())
+    table[["image_id", "patient_id", "fold"]].to_csv(folder / "folds.csv", index=False, lineterminator="\n")
+    return Prepared(folder)

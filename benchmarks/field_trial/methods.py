@@ -1,0 +1,95 @@
+"""The methods that are compared: recipes of this project under the budget, by name, and how each is fitted to it.
+
+Every published recipe keeps its loss, optimiser, rates, phases, sampling, augmentation, attention and rule. Encoders are replaced
+by the one of the trial, for which there are weights on the disk; resolution and length follow from the budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from experiments import recipe
+from experiments.settings.decision import EnsembleSettings
+from experiments.settings.params import Params
+from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model
+from imaging.io.config import validate
+
+ORDINARY = "ordinary"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A recipe as a trial runs it."""
+
+    recipe: str
+    classifier: float
+    """Share of the budget that goes to the classifier; 0: there is none, and the largest pooled mask evidence stands for it."""
+    keeps_encoder: bool = False
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+
+METHODS = {
+    "ours": Method("radiographs-cpu", 0.2, keeps_encoder=True),
+    "first-place": Method("siim-first-place", 0.0),
+    "siim-unet": Method("siim-unet", 0.0),
+    "cad-two-stage": Method("cad-two-stage", 0.3),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A method's settings, before the budget."""
+
+    classification: ClassificationSettings
+    segmentation: SegmentationSettings
+    ensemble: EnsembleSettings
+    share: float
+
+
+def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...]) -> Plan:
+    """The settings of a method. overrides: `section.key=value`, or `share=value` for the classifier's share of the budget."""
+    method = METHODS[name]
+    share, others = method.classifier, []
+    for one in overrides:
+        key, value = one.split("=", 1)
+        if key == "share":
+            share = float(value)
+        else:
+            others.append(one)
+    text = recipe.text_of(recipe.Choice(method.recipe, overrides=tuple(others)))
+    params = validate(Params, yaml.safe_load(text), method.recipe)
+    return Plan(
+        _fitted(params.classification, weights, size, method, set(others)),
+        _fitted(params.segmentation, weights, size, method, set(others)),
+        params.ensemble,
+        share,
+    )
+
+
+def _fitted(section: Any, weights: Path | None, size: int, method: Method, overrides: set[str]) -> Any:
+    """The first member of a section with the trial's encoder, weights and size."""
+    settings = for_model(section, section.models[0])
+    stage = "classification" if isinstance(settings, ClassificationSettings) else "segmentation"
+    changed = {
+        "variants": {},
+        "models": settings.models[:1],
+        "pretrained": "none" if weights is None else str(weights),
+        "workers": 0,
+        "micro_batch": None,
+        "inference_precision": "bf16-mixed",
+        "augment": {**settings.augment.model_dump(), "engine": "albumentations"},
+    }
+    if stage == "segmentation" and settings.encoder_from is not None:
+        changed["pretrained"] = "none"
+    if not any(one.startswith(f"{stage}.image_size=") for one in overrides):
+        changed["image_size"] = size
+    if not method.keeps_encoder:
+        lite = "tf_efficientnet_lite0"
+        changed |= {"architecture": lite} if stage == "classification" else {"encoder": f"tu-{lite}"}
+    drop = ("image_size", "encoder")
+    changed["phases"] = [{k: v for k, v in phase.items() if k not in drop} for phase in settings.phases]
+    return validate(type(settings), {**settings.model_dump(), **changed}, method.recipe)

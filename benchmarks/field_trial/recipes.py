@@ -1,0 +1,195 @@
+"""Run a recipe by the project's own functions: networks, losses, training loop, checkpoints, inference."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmarks.field_trial.budget import Budget, budgeted, flops_of, shown_by
+from benchmarks.field_trial.cohorts import SIMULATED, Cohort
+from benchmarks.field_trial.methods import Plan
+from classification import model as classification
+from classification.objective import Objective as ClassificationObjective
+from experiments.networks import inference, weights
+from experiments.networks.normalisation import normalisation_of, set_normalisation
+from experiments.settings.training import ClassificationSettings, TrainingSettings, phases_of
+from experiments.training import phases, train_fold
+from imaging.data import augment
+from imaging.data.dataset import Images
+from imaging.io.config import validate
+from segmentation import architectures as segmentation
+from segmentation.architectures import encoder_weights
+from segmentation.objective import Objective as SegmentationObjective
+
+VALIDATED = 24
+"""Images that `keep: last` is validated on, which decides nothing."""
+
+
+@dataclass
+class Outputs:
+    """What one fold's networks give: the classifier's probability (N,) and mask probabilities uint8 (N, s, s)."""
+
+    prob: NDArray[np.float64]
+    maps: NDArray[np.uint8]
+
+
+@dataclass
+class Cost:
+    """What a run has cost so far."""
+
+    images: dict[str, int]
+    flop: float = 0.0
+    seconds: float = 0.0
+
+
+def train(
+    plan: Plan,
+    cohort: Cohort,
+    fold: int,
+    budget: Budget,
+    seed: int,
+    folder: Path,
+    start: Path | None,
+    cost: Cost,
+    real: float,
+) -> tuple[nn.Module | None, nn.Module]:
+    """Train the classifier (None without one) and the segmentation network of one fold; a finished one is loaded.
+
+    start: folder of the networks to go on from (T3). real: share of the simulated images that an epoch of T3 draws from.
+    """
+    begun = time.perf_counter()
+    settings = {"classification": plan.classification, "segmentation": plan.segmentation}
+    shares = {"classification": plan.share, "segmentation": 1 - plan.share}
+    nets: dict[str, nn.Module] = {}
+    for stage, share in shares.items():
+        if not share:
+            continue
+        one: Any = settings[stage].model_copy(update={"seed": seed})
+        if start is not None:
+            one = tuned(one, real)
+        path = folder / f"{stage}{fold}.safetensors"
+        torch.manual_seed(seed)
+        net = _begin(stage, one, folder, fold, start)
+        flops = flops_of(net, one.image_size)
+        one = budgeted(one, budget.shown(flops, share))
+        cost.images[stage] = cost.images.get(stage, 0) + shown_by(one)
+        cost.flop += 3 * flops * shown_by(one)
+        if path.exists():
+            net.load_state_dict(weights.load_state(path))
+        else:
+            _fit(stage, net, one, cohort, fold, folder / f"{stage}{fold}-resume")
+            facts = {"settings": one.model_dump(mode="json"), "normalisation": normalisation_of(net)}
+            state = {name: value.contiguous() for name, value in net.state_dict().items()}
+            weights.save(path, state, {"stage": stage, **facts})
+        nets[stage] = net
+    cost.seconds += time.perf_counter() - begun
+    return nets.get("classification"), nets["segmentation"]
+
+
+def tuned(settings: Any, share: float) -> Any:
+    """Settings with which T3 goes on: half the rate, no phases, no weights to fetch; an epoch draws from `share` of the simulated
+    images and from all real ones, mixed in every batch."""
+    last = phases_of(settings)[-1]
+    sampling = {
+        **last.sampling.model_dump(),
+        "sources": {SIMULATED: share},
+        "batches": "mixed",
+    }
+    change = {
+        "phases": [],
+        "pretrained": "none",
+        "lr": last.lr / 2,
+        "lr_end": min(last.lr_end, last.lr / 2),
+        "sampling": sampling,
+        "freeze_encoder": 0,
+    }
+    if hasattr(last, "encoder_from"):
+        change["encoder_from"] = None
+    return validate(type(settings), {**last.model_dump(), **change}, "T3")
+
+
+def _begin(stage: str, settings: Any, folder: Path, fold: int, start: Path | None) -> nn.Module:
+    net = (classification if stage == "classification" else segmentation).build(settings)
+    path = None
+    if start is not None:
+        path = start / f"{stage}0.safetensors"
+        net.load_state_dict(weights.load_state(path))
+    elif getattr(settings, "encoder_from", None) is not None:
+        path = folder / f"classification{fold}.safetensors"
+        encoder: nn.Module = net.encoder
+        encoder.load_state_dict(
+            encoder_weights.fitting(weights.load_state(path), encoder.state_dict(), str(path))
+        )
+    return net if path is None else set_normalisation(net, weights.load_facts(path)["normalisation"])
+
+
+def _fit(
+    stage: str, net: nn.Module, settings: TrainingSettings, cohort: Cohort, fold: int, resume: Path
+) -> None:
+    objective: Callable[..., Any] = (
+        ClassificationObjective if stage == "classification" else SegmentationObjective
+    )
+    prepared = cohort.prepared
+    rows = train_fold.training_rows(prepared, fold, settings.needs_masks)
+    held_back = np.sort(train_fold.validation_rows(prepared, fold, settings.needs_masks))
+    if all(phase.keep == "last" for phase in phases_of(settings)):
+        held_back = _few(prepared.index["label"].to_numpy(float)[held_back], held_back)
+    validation = Images(prepared, held_back, settings.image_size, None, seed=settings.seed)
+    groups = train_fold.validation_groups(prepared, validation)
+
+    def data(phase: TrainingSettings) -> tuple[Images, Images]:
+        change = augment.build(phase.augment, phase.image_size)
+        return Images(prepared, rows, phase.image_size, change, seed=phase.seed), validation
+
+    done = phases.fit(
+        net,
+        settings,
+        lambda phase: objective(phase, groups),
+        data,
+        title=f"{stage} fold {fold}",
+        resume=resume,
+    )
+    net.load_state_dict(done.state)
+
+
+def _few(label: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Some rows of each class."""
+    half = VALIDATED // 2
+    return np.sort(np.concatenate([rows[label == 1][:half], rows[label == 0][:half]]))
+
+
+def predict(
+    nets: tuple[nn.Module | None, nn.Module], plan: Plan, cohort: Cohort, rows: NDArray[np.int64]
+) -> Outputs:
+    """Probabilities of some rows; without a classifier the level that the highest pixels of the map reach stands for its own."""
+    classifier, segmenter = nets
+    maps = np.concatenate(
+        [inference.quantise(one[:, 0]).numpy() for one in _over(segmenter, plan.segmentation, cohort, rows)]
+    )
+    if classifier is None:
+        return Outputs(pooled(maps), maps)
+    prob = np.concatenate([one[:, 0].numpy() for one in _over(classifier, plan.classification, cohort, rows)])
+    return Outputs(prob.astype(np.float64), maps)
+
+
+def _over(
+    net: nn.Module, settings: ClassificationSettings | Any, cohort: Cohort, rows: NDArray[np.int64]
+) -> Any:
+    images = Images(cohort.prepared, rows, settings.image_size, None, seed=0, masks=False)
+    return inference.over(net, images, settings)
+
+
+def pooled(maps: NDArray[np.uint8], share: float = 0.005) -> NDArray[np.float64]:
+    """Mean logit of the highest pixels of maps (N, s, s), as a probability (N,)."""
+    level = np.sort(maps.reshape(len(maps), -1), axis=1)[:, -max(1, round(share * maps[0].size)) :]
+    prob = (level.astype(np.float64) + 0.5) / 256
+    logit = np.log(prob / (1 - prob)).mean(axis=1)
+    return np.asarray(1 / (1 + np.exp(-logit)))

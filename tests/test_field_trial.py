@@ -1,0 +1,142 @@
+"""The field trial on generated studies, with numbers so small that nothing is learned."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.field_trial import __main__ as field_trial
+from benchmarks.field_trial import report
+from benchmarks.field_trial.budget import Budget, budgeted, shown_by
+from benchmarks.field_trial.decisions import Predicted, cases_of, decide
+from benchmarks.field_trial.methods import METHODS, plan
+from benchmarks.field_trial.recipes import pooled
+from experiments.settings.training import SegmentationSettings, phases_of
+from imaging.io.files import read_json
+from imaging.phantom.dataset import write
+from imaging.settings import PhantomSettings
+
+
+def studies(folder: Path, seed: int) -> Path:
+    """Thirty generated studies, each its own patient: so few would else be of three or four."""
+    write(folder, PhantomSettings(train=30, test=1, prevalence=0.5, difficulty=0.0, least_area=8000, seed=seed))
+    table = pd.read_csv(folder / "patients.csv", dtype=str)
+    table[table.columns[1]] = [f"{seed}-{number}" for number in range(len(table))]
+    table.to_csv(folder / "patients.csv", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """T3, with the T2 that it needs, of the ordinary loop and of ours."""
+    scratch = tmp_path_factory.mktemp("field")
+    train, real = studies(scratch / "train", 1), studies(scratch / "real", 2)
+    command = f"field_trial --train {train} --real {real} --trials T3 --seeds 1 --folds 3 --images 16 --tune-images 16 --size 64"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [*command.split(), "--output", str(scratch / "out"), "--draws", "20"])
+        field_trial.main()
+    return scratch / "out"
+
+
+def test_every_real_study_is_judged_once(finished: Path) -> None:
+    names = {path.name for path in (finished / "results").iterdir()}
+    assert names == {f"{trial}-{method}-0" for trial in ("T2", "T3") for method in ("ordinary", "ours")}
+    for name in names:
+        table = pd.read_csv(finished / "results" / name / "studies.csv")
+        assert len(table) == 30
+        assert table["image_id"].is_unique
+        assert table["label"].sum() == 15
+        assert table[["raw", "calibrated", "prob", "dice"]].stack().between(0, 1).all()
+
+
+def test_costs_are_equal(finished: Path) -> None:
+    facts = {p.parent.name: read_json(p) for p in finished.glob("results/*/facts.json")}
+    for trial in ("T2", "T3"):
+        ours, peer = facts[f"{trial}-ours-0"], facts[f"{trial}-ordinary-0"]
+        assert (
+            0.5 < ours["flop"] / peer["flop"] < 2
+        )  # a few steps of whole batches; within 5 % at the real budget
+    assert facts["T3-ours-0"]["folds"] == 3
+    assert facts["T2-ours-0"]["shown"]["segmentation"] >= 16
+
+
+def test_the_report_has_all_runs_and_the_pairs(finished: Path) -> None:
+    text = (finished / "report.md").read_text(encoding="utf-8")
+    assert text.count("| T2 |") == 3
+    assert text.count("| T3 |") == 3
+    assert "method minus ordinary" in text
+
+
+def test_finished_runs_are_not_repeated(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {path: path.stat().st_mtime_ns for path in finished.glob("results/*/facts.json")}
+    argv = f"f --train {finished} --real {finished} --trials T2 --seeds 1 --no-report --output {finished}"
+    monkeypatch.setattr(sys, "argv", argv.split())
+    field_trial.main()
+    assert times == {path: path.stat().st_mtime_ns for path in finished.glob("results/*/facts.json")}
+
+
+def test_a_budget_is_divided_over_phases_as_their_epochs_are() -> None:
+    settings = SegmentationSettings(
+        models=["m"],
+        batch_size=4,
+        accumulate=2,
+        epochs=1,
+        phases=[{"epochs": 3}, {"epochs": 1, "keep": "best", "top": 3}],
+    )
+    chain = phases_of(budgeted(settings, 320))
+    assert [phase.iterations for phase in chain] == [30, 8]  # 10 steps in whole quarters
+    assert [phase.epochs for phase in chain] == [1, 4]
+    assert shown_by(budgeted(settings, 320)) == 304
+    assert Budget(100, 6.0).shown(3.0, 0.5) == 100
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_recipe_keeps_what_makes_it(name: str) -> None:
+    found = plan(name, Path("weights/lite0"), 128, ())
+    assert found.segmentation.encoder == "tu-tf_efficientnet_lite0"
+    assert found.segmentation.image_size == 128
+    changed = plan(name, None, 128, ("segmentation.ema=0.9", "share=0.5"))
+    assert (changed.segmentation.ema, changed.share) == (0.9, 0.5)
+    assert changed.segmentation.pretrained == "none"
+
+
+def test_pooled_evidence_by_hand() -> None:
+    maps = np.zeros((2, 20, 20), np.uint8)
+    maps[1, 0, :2] = 255  # .5 % of 400 pixels
+    low, high = pooled(maps)
+    assert low == pytest.approx(0.5 / 256)
+    assert high == pytest.approx(255.5 / 256)
+
+
+def test_measures_by_hand() -> None:
+    table = pd.DataFrame(
+        {
+            "label": [1, 1, 0, 0], "raw": [0.9, 0.1, 0.2, 0.3], "calibrated": [0.9, 0.1, 0.2, 0.3], "prob": [0.9, 0.8, 0.2, 0.3],
+            "dice": [0.5, 0.0, 1.0, 0.0], "patient_id": ["a", "b", "c", "d"],
+        }
+    )  # fmt: skip
+    found = report.measures(table)
+    assert (found["raw"], found["prob"]) == (0.5, 1.0)
+    assert (found["kaggle"], found["dice_positive"], found["tnr"]) == (0.375, 0.25, 0.5)
+    pairs = report.intervals([table, table], [table, table], draws=50)
+    assert all(value == (0.0, 0.0, 0.0) for value in pairs.values())
+
+
+def test_the_ordinary_grid_finds_a_plain_threshold(finished: Path) -> None:
+    from benchmarks.field_trial.cohorts import Cohort
+    from imaging.prepared import Prepared
+
+    prepared = Prepared(finished / "data" / "prepared")
+    rows = np.flatnonzero((prepared.index["source"] == "real").to_numpy(bool))
+    label = prepared.index["label"].to_numpy(float)[rows] == 1
+    maps = np.stack([prepared.mask(row) * np.uint8(255) for row in rows])
+    cases = cases_of(prepared, 0, Predicted(rows, np.where(label, 0.9, 0.1), maps))
+    same = {0: rows}
+    table, rule = decide(Cohort(prepared, [0], same, same), [cases], [cases], None)
+    assert rule == "grid"
+    assert (table["submitted"] == (table["label"] == 1)).all()
+    assert table["dice"].mean() > 0.9
