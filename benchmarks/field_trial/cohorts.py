@@ -11,6 +11,7 @@ T3: they go on from T2's weights with all folds of the real studies but one, and
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imaging import prepare
+from imaging.io.files import atomic
 from imaging.prepared import EXTERNAL, HOLDOUT, Prepared
 from imaging.settings import DataSettings, NamedSource, SplitSettings
 from imaging.split import assign_folds
@@ -95,6 +97,8 @@ def _with_folds(base: Prepared, name: str, table: pd.DataFrame) -> Prepared:
     for path in base.folder.iterdir():
         link = folder / path.name
         if path.name != "folds.csv" and not link.exists():
-            link.symlink_to(path.resolve())
-    table[["image_id", "patient_id", "fold"]].to_csv(folder / "folds.csv", index=False, lineterminator="\n")
+            with contextlib.suppress(FileExistsError):
+                link.symlink_to(path.resolve())
+    with atomic(folder / "folds.csv") as temporary:  # another method may be read from it at this moment
+        table[["image_id", "patient_id", "fold"]].to_csv(temporary, index=False, lineterminator="\n")
     return Prepared(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,8 +44,8 @@ def measures(studies: pd.DataFrame) -> dict[str, float]:
         **{name: auroc(label, studies[name].to_numpy()) for name in ("raw", "calibrated", "prob")},
         "sensitivity": sensitivity_at_specificity(label, studies["prob"].to_numpy()),
         "kaggle": float(dice.mean()),
-        "dice_positive": float(dice[label].mean()),
-        "tnr": float(dice[~label].mean()),
+        "dice_positive": float(dice[label].mean()) if label.any() else math.nan,
+        "tnr": float(dice[~label].mean()) if not label.all() else math.nan,
     }
 
 
@@ -76,7 +77,7 @@ def intervals(
 
 
 def _mean(values: list[dict[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([one[name] for one in values])) for name in values[0]}
+    return {name: sum(one[name] for one in values) / len(values) for name in values[0]}
 
 
 def markdown(found: Results, peer: str, draws: int = DRAWS) -> str:
