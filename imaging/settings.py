@@ -7,7 +7,7 @@ A stage reads its own section alone, so that it depends on nothing else.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -36,7 +36,8 @@ class SourceSettings(Settings):
     """For the source `table`: a published data set, whose files and columns are known (imaging/sources/tables/presets)."""
     columns: dict[str, str] = Field(default_factory=dict)
     """For the source `table`: the file's column for `path`, `label`, `mask`, `boxes`, `patient_id`, `sex`, `age`, `view`,
-    `split`, `image_id`, `reader` or `drain`, where it has another name. A value such as `files/{id}.png` is made of columns."""
+    `split`, `image_id`, `reader`, `drain`, `spacing_mm`, `original_height` or `original_spacing_mm`, where it has another name. A
+    value such as `files/{id}.png` is made of columns."""
     word: str | None = None
     """For the source `table`: the finding's name among several in a label such as `Effusion|Pneumothorax`."""
     uncertain: Literal["unlabelled", "positive", "negative"] = "unlabelled"
@@ -75,8 +76,9 @@ class NamedSource(SourceSettings):
     role: Literal["train", "hold-out", "external"] = "train"
     """`train`: for the folds. `hold-out`: the locked hold-out, instead of a drawn one. `external`: never trained on; predicted
     and evaluated beside the hold-out."""
-    weight: float = Field(default=1.0, ge=0, le=1)
-    """The share of the source's images of each class that one training epoch draws from, afresh each epoch."""
+    weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """Relative sampling rate: an epoch draws from all images of the source of the largest weight, and from the share
+    weight / largest weight of another one's images of each class, afresh each epoch."""
 
     @model_validator(mode="after")
     def _one_folder_inside(self) -> NamedSource:
@@ -207,9 +209,9 @@ class SamplingSettings(Settings):
     """Share of positives in the last sliding epoch."""
     difference: int = Field(default=1000, ge=0)
     """How many more images of one class than of the other a bounded epoch may have."""
-    sources: dict[str, float] = Field(default_factory=dict)
-    """Weights of `data.sources` by name in place of their own, such as `{nih: 1, siim: 0}` for a phase on one source: the share
-    of a source's images of each class that one epoch draws from. A source that is not named keeps its own."""
+    sources: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """Weights of `data.sources` by name in place of their own, such as `{nih: 1, siim: 0}` for a phase on one source. A source
+    that is not named keeps its own."""
     batches: Literal["by_source", "mixed"] = "by_source"
     """For several sources. `by_source`: a batch has images of one source, so that batch normalisation does not mix their
     statistics, but for an epoch's last batches, which hold the rest of each. `mixed`: batches are drawn from all."""

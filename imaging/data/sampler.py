@@ -25,7 +25,7 @@ def draw(
     """Positions of one epoch of `epochs`, shuffled. labels (N,): 1, 0, NaN for unlabelled ones, never displayed.
 
     Omitted images are drawn anew each epoch, without repetition; see `counts` for how many of each class. Of several sources
-    each first gives the share of each class that its weight says.
+    each first gives the share of each class that its weight says, relative to the largest weight.
     """
     labels = np.asarray(labels, np.float64)
     positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
@@ -51,16 +51,19 @@ def draw(
 def _weighted(
     pool: NDArray[np.int64], sources: Sources, settings: SamplingSettings, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Of each source's positions in `pool` the share that its weight says, sorted."""
+    """Of each source's positions in `pool` the share weight / largest weight, sorted: all of the source of the largest weight."""
     weights = sources.weights | settings.sources
     if unknown := sorted(settings.sources.keys() - sources.weights.keys()):
         raise ValueError(
             f"sampling.sources names {', '.join(unknown)}; data.sources has {', '.join(sorted(sources.weights))}"
         )
+    largest = max(weights.values())
+    if largest <= 0:
+        raise ValueError("the weights of all sources are 0; raise one in sampling.sources")
     kept = []
     for name in sorted(sources.weights):
         own = pool[sources.names[pool] == name]
-        kept.append(rng.permutation(own)[: round(weights[name] * len(own))])
+        kept.append(rng.permutation(own)[: round(weights[name] / largest * len(own))])
     return np.sort(np.concatenate(kept))
 
 

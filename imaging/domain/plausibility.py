@@ -67,6 +67,14 @@ def checked(found: Radiograph) -> Radiograph:
     return replace(found, facts=replace(facts, spacing_mm=better, warnings=(*facts.warnings, warning)))
 
 
+def is_plausible(facts: Facts, pixels: Pixels, spacing: tuple[float, float]) -> bool:
+    """Whether a spacing (rows, columns) in mm of the original pixels gives a body width that a patient of this age can have.
+
+    pixels (H, W): the picture, which may be reduced.
+    """
+    return _fits(facts, body_share(pixels), spacing)
+
+
 def body_share(pixels: Pixels) -> float:
     """Width of the body in shares of the picture's, 0..1: median over the middle half of the rows of pixels (H, W).
 

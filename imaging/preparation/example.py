@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,7 @@ def _read(record: dict[str, Any], size: int) -> Example:
     boxes = _boxes(record["boxes"], shape) if record.get("boxes") else None
     if area is None and boxes:  # a coarse mask, for the cells of a localising head
         mask = resize_mask(rle.decode(boxes, shape), size)
+    spacing, odd = _spacing(record, about, pixels)
     facts = {
         "image_id": record["image_id"],
         "path": record["path"],
@@ -77,13 +78,13 @@ def _read(record: dict[str, Any], size: int) -> Example:
         "sex": record.get("sex", about.sex),
         "age": record.get("age", about.age),
         "view": record.get("view", about.view),
-        "spacing_mm": about.spacing_mm[0] if about.spacing_mm else None,
+        "spacing_mm": spacing,
         "label": listed if area is None else int(area > 0),
         "area_px": area,
         "sha256": checksum,
         "split": record["split"],
     }
-    oddities, listed_patient = _oddities(record, about, facts["label"]), record.get("patient_id")
+    oddities, listed_patient = (*_oddities(record, about, facts["label"]), *odd), record.get("patient_id")
     return Example(
         image, mask, code, boxes, signature(image), facts, about.patient_id, listed_patient, oddities
     )
@@ -97,6 +98,19 @@ def _picture(path: str, size: int) -> tuple[NDArray[np.uint8], Facts, str]:
     data = load(path)  # read once: for the picture and for the checksum
     found = reader.decode(data, size)
     return to_uint8(found.pixels), found.facts, hashlib.sha256(data).hexdigest()
+
+
+def _spacing(
+    record: dict[str, Any], about: Facts, pixels: NDArray[np.uint8]
+) -> tuple[float | None, tuple[str, ...]]:
+    """Spacing of the rows in mm, by the source's table where it has one and no body width speaks against it, else by the file."""
+    listed = record.get("spacing_mm") or record.get("height_mm", 0) / about.height
+    if not listed:
+        return (about.spacing_mm[0] if about.spacing_mm else None), ()
+    facts = replace(about, age=record.get("age", about.age))
+    if plausibility.is_plausible(facts, pixels, (listed, listed)):
+        return listed, ()
+    return None, ("the table's pixel spacing is one that no body can have, so no areas in mm²",)
 
 
 def _drawn(path: str, about: Facts) -> NDArray[np.bool_]:

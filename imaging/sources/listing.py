@@ -14,7 +14,7 @@ from imaging.io.tables import typed
 RECORD_TYPES = {
     "image_id": "string", "path": "string", "split": "string", "rle": "string", "patient_id": "string",
     "mask": "string", "label": "Int8", "boxes": "string", "sex": "string", "age": "Int16", "view": "string",
-    "drain": "Int8",
+    "drain": "Int8", "spacing_mm": "Float64", "height_mm": "Float64",
 }  # fmt: skip
 REJECTED_COLUMNS = ["input", "reason"]
 NAMED = 5
@@ -30,7 +30,8 @@ class Listing:
     resolution, '-1' empty, NA unlabelled or in a mask file); patient_id (NA: not known); mask (path of its mask
     file, or NA); label (1, 0 or NA: what a table says beside the mask); boxes (of the finding, NA for none: `x y width height` in
     pixels, several apart by `;`); sex, age, view (NA: as the file says);
-    drain (1 or 0: a chest tube is displayed or not, NA: not known).
+    drain (1 or 0: a chest tube is displayed or not, NA: not known); spacing_mm (of the rows), or height_mm (of the whole image),
+    before what the file says.
     rejected: one row for each training input left out: input (a file or an id), reason.
     skipped: one row for each file that is no training input (README.txt, a pipe, a broken link): input, reason.
     notes: sentences for the dataset card about what was met and tolerated.

@@ -29,8 +29,13 @@ FIELDS = (
     "image_id",
     "reader",
     "drain",
+    "spacing_mm",
+    "original_height",
+    "original_spacing_mm",
 )
 """What a column may mean."""
+OPTIONAL = ("original_height", "original_spacing_mm")
+"""Columns that a preset names and that an edition of the data set may lack."""
 
 Cells = dict[str, str]
 """Text by meaning; a meaning without a column is missing."""
@@ -138,6 +143,8 @@ def _cells(
     present = {str(column).lower() for column in content.columns}
     if wanted is None:
         return column(content, name, path) if name in present else None
+    if own is None and name in OPTIONAL and str(wanted).lower() not in present:
+        return None
     if isinstance(wanted, list):
         wanted = next((each for each in wanted if each.lower() in present), wanted[0])
     series = _template(content, wanted, path) if "{" in wanted else column(content, wanted, path)

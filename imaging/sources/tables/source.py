@@ -5,6 +5,7 @@
     mask       file of a mask, or a run-length code as in SIIM-ACR; empty for none
     boxes      `x y width height` in pixels, several apart by `;`
     drain      1, 0 or empty: whether a chest tube is displayed, for `ensemble.validate`
+    spacing_mm of the rows; or original_height and original_spacing_mm, of the image before it was resized
     patient_id, sex, age, view, split, image_id, reader (several readers' rows of one image: the majority decides)
 
 A positive without a mask is labelled: it trains the classifier and no segmentation network. Rows that cannot be used are
@@ -29,6 +30,8 @@ from imaging.sources.tables.files import Files, ids
 from imaging.sources.tables.preset import Preset
 from imaging.sources.tables.values import CellError, Labels
 
+SPACING = ("spacing_mm", "original_height", "original_spacing_mm")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -41,6 +44,8 @@ class Row:
     code: str
     boxes: list[values.Box]
     split: str
+    facts: dict[str, Any]
+    """drain, spacing_mm and height_mm of a `Listing`'s record."""
     cells: Cells
 
 
@@ -102,12 +107,22 @@ class _Reader:
             code=code,
             boxes=values.boxes(cells.get("boxes", ""), self.form),
             split=self._split(cells.get("split", "")),
+            facts=_facts(cells),
             cells=cells,
         )
         return _consistent(row)
 
     def _split(self, text: str) -> str:
         return values.split(self.known.split.get(text, text))
+
+
+def _facts(cells: Cells) -> dict[str, Any]:
+    spacing, height, original = (values.positive(cells.get(key, ""), key) for key in SPACING)
+    return {
+        "drain": values.drain(cells.get("drain", "")),
+        "spacing_mm": spacing,
+        "height_mm": height * original if height and original else None,
+    }
 
 
 def _consistent(row: Row) -> Row:
@@ -223,7 +238,7 @@ def _record(name: str, image: Row, patient: str | None) -> dict[str, Any]:
         "sex": values.sex(cells.get("sex", "")),
         "age": values.age(cells.get("age", "")),
         "view": cells.get("view") or None,
-        "drain": values.drain(cells.get("drain", "")),
+        **image.facts,
     }
 
 

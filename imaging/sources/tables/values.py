@@ -144,6 +144,19 @@ def drain(text: str) -> int | None:
     raise CellError("TABLE-DRAIN", f"drain is {text!r}; write 1, 0 or leave it empty")
 
 
+def positive(text: str, name: str) -> float | None:
+    """A positive number of millimetres or pixels; None for an empty cell."""
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise CellError("TABLE-SPACING", f"{name} is {text!r}; write a positive number or leave it empty")
+    return number
+
+
 def sex(text: str) -> str | None:
     """'F', 'M' or 'O' of a word that begins with it; None of any other."""
     return text[:1].upper() if text[:1].upper() in ("F", "M", "O") and text else None

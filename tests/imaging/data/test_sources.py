@@ -26,9 +26,19 @@ def test_a_weight_is_the_share_of_each_class_that_an_epoch_draws():
     assert LABELS[chosen[chosen >= 20]].tolist().count(0) == 3
 
 
+@pytest.mark.parametrize("weights", [{"a": 1, "b": 0.2}, {"a": 50, "b": 10}, {"a": 0.05, "b": 0.01}])
+def test_weights_are_relative_to_the_largest(weights):
+    assert drawn(weights, 3) == drawn({"a": 1, "b": 0.2}, 3)
+
+
+def test_weights_of_zero_alone_are_an_error():
+    with pytest.raises(ValueError, match="weights of all sources are 0"):
+        drawn({"a": 0, "b": 0})
+
+
 def test_what_a_weight_leaves_out_is_drawn_afresh():
-    seen = {place for epoch in range(40) for place in drawn({"a": 0, "b": 0.2}, epoch)}
-    assert seen == set(range(20, 40))
+    seen = {place for epoch in range(40) for place in drawn({"a": 1, "b": 0.2}, epoch)}
+    assert seen == set(range(40))
 
 
 def test_sources_of_weight_1_are_sampled_as_one_source_is():

@@ -188,7 +188,10 @@ def test_a_preset_prepares_files_of_its_data_sets_form(tmp_path, name):
 def test_presets_take_patients_boxes_views_and_splits(tmp_path):
     nih(tmp_path / "nih")
     rows = list_studies(settings(tmp_path / "nih", preset="nih", table=None)).records.set_index("image_id")
-    assert rows["patient_id"].tolist() == ["1", "1", "2", "3"]
+    assert rows["patient_id"].tolist() == ["00000001", "00000001", "00000002", "00000003"]
+    assert rows["height_mm"].tolist() == pytest.approx(
+        [2749 * 0.143, 2729 * 0.143, 2048 * 0.171, 2048 * 0.171]
+    )
     assert rows.loc["00000001_001", ["boxes", "sex", "age", "view"]].tolist() == [
         "10.5 20.2 8 12",
         "M",
@@ -222,6 +225,14 @@ def test_presets_take_patients_boxes_views_and_splits(tmp_path):
     candid(tmp_path / "candid")
     rows = list_studies(settings(tmp_path / "candid", preset="candid", table=None)).records
     assert rows["patient_id"].tolist() == ["P0001", "P0001", "P0002"]
+
+
+def test_nih_without_its_columns_of_the_original_size_is_read(tmp_path):
+    nih(tmp_path / "nih")
+    table = tmp_path / "nih/Data_Entry_2017_v2020.csv"
+    table.write_text("\n".join(line.rsplit(",", 4)[0] for line in table.read_text().splitlines()))
+    rows = list_studies(settings(tmp_path / "nih", preset="nih", table=None)).records
+    assert rows["height_mm"].isna().all()
 
 
 def test_a_preset_names_the_file_that_is_missing(tmp_path):

@@ -70,6 +70,36 @@ def test_ages(text, years):
     assert values.age(text) == years
 
 
+def test_a_table_gives_spacing_or_the_size_before_resizing(root):
+    """Noise fills the picture, so the body is 48 px wide; plausible are 230 to 600 mm from 14 years on."""
+    write(
+        root,
+        "path,label,spacing_mm,original_height,original_spacing_mm\n"
+        "im0.png,0,6.25,,\n"
+        "im1.png,1,,3072,0.139\n"
+        "im2.png,0,0.139,,\n"
+        "im3.png,1,,,\n"
+        "im4.png,0,wide,,\n",
+    )
+    data = prepared(root, refused_share=0.5)
+    spacing = data.index.set_index("image_id")["spacing_mm"]
+    assert spacing.iloc[:2].tolist() == pytest.approx([6.25, 3072 * 0.139 / 64])
+    assert spacing.iloc[2:].isna().all()
+    rejected = pd.read_csv(root.parent / "prepared/rejected.csv")
+    assert rejected["input"].tolist() == ["labels.csv row 6"]
+    assert rejected["reason"].iloc[0].startswith("TABLE-SPACING: spacing_mm is 'wide'")
+    card = (root.parent / "reports/dataset_card.md").read_text()
+    assert "1 files: the table's pixel spacing is one that no body can have, so no areas in mm²." in card
+
+
+def test_a_drain_that_is_no_number_is_rejected_with_its_row(root):
+    write(root, "path,label,drain\nim0.png,0,1\nim1.png,1,\nim2.png,0,maybe\n")
+    prepared(root, refused_share=0.5)
+    rejected = pd.read_csv(root.parent / "prepared/rejected.csv")
+    assert rejected["input"].tolist() == ["labels.csv row 4"]
+    assert rejected["reason"].iloc[0].startswith("TABLE-DRAIN: ")
+
+
 def test_labels_masks_and_boxes_in_one_table(root):
     mask_file(root / "masks/im1.png")
     code = rle.encode(np.pad(np.ones((4, 6), np.uint8), ((0, 60), (0, 42))))
