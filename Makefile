@@ -71,7 +71,7 @@ serve: .venv/ready ## register the bundle in MLflow and serve it, http://127.0.0
 docs: .venv/ready ## build the documentation site into site/; a broken link is an error
 	zensical build --clean --strict
 
-figures: .venv/ready ## draw the figures of docs/ anew from the run that is here
+figures: .venv/ready ## redraw the figures of docs/ from the run that is here
 	python -m ensemble.gallery
 
 ui: .venv/ready ## compare the runs in MLflow, http://127.0.0.1:5000

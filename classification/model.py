@@ -26,7 +26,7 @@ POOLING_SHARPNESS = 5.0
 class Localising(nn.Module):
     """A timm backbone whose last map gives a logit for each cell; the image's logit is their log-sum-exp pooling.
 
-    Trained with the masks (classification.losses.where), it learns from few images what a mean over the whole map hides.
+    Trained with the masks (classification.losses.where), it learns from fewer images than with a mean over the map.
     Pooling: Pinheiro and Collobert 2015, Wang 2017.
     """
 
@@ -34,7 +34,7 @@ class Localising(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.cell = nn.Conv2d(channels, 1, kernel_size=1)
-        # An image's logit is a stretched and shifted pooling: how many cells must speak is learned.
+        # An image's logit is a stretched and shifted pooling: how many cells must be positive is learned.
         self.scale, self.shift = nn.Parameter(torch.ones(())), nn.Parameter(torch.zeros(()))
         assert self.cell.bias is not None
         nn.init.constant_(self.cell.bias, -2.0)  # most cells are empty: start near their share
@@ -45,7 +45,7 @@ class Localising(nn.Module):
 
     @property
     def encoder(self) -> nn.Module:
-        """What `freeze_encoder` keeps still."""
+        """The part that `freeze_encoder` freezes."""
         return self.backbone
 
     def forward(self, image: Tensor) -> Any:

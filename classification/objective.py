@@ -36,9 +36,7 @@ class Objective:
         each = mixed(logit[:, 0].float(), batch["label"], self.settings.alpha, self.settings.gamma)
         if cells is not None:
             cell_loss = where(cells.float(), batch["mask"])
-            if (
-                "located" in batch
-            ):  # of a positive without mask or boxes nobody knows which cells are positive
+            if "located" in batch:  # which cells of a positive without mask or boxes are positive is unknown
                 cell_loss = cell_loss * batch["located"]
             each = each + self.settings.mask_weight * cell_loss
         return each.mean()

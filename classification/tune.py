@@ -1,4 +1,4 @@
-"""The study of the classification settings: `python -m classification.tune`; `--join` lends another process a hand.
+"""The study of the classification settings: `python -m classification.tune`; `--join` adds this process to a running study.
 
 Space, trials and proxy are the params section `tune_classification`. A trial's score is what the classifier's gate would earn
 in the competition with masks of a given quality (docs/decisions/tuning-objective.md).
@@ -19,7 +19,7 @@ def main() -> None:
     study = load_section("tune_classification", TuneSettings)
     if study.trials == 0:
         return tuned_params.pass_through("classification")
-    # Imported here, since without trials the ten seconds that torch and its friends take are not needed.
+    # Imported here: without trials the ten seconds of importing torch are saved.
     from classification.model import build
     from classification.objective import Objective
     from experiments.tuning import study as tuning

@@ -1,4 +1,4 @@
-"""What do we say? From two stages' predictions to one answer for an image: calibration, rules, their fit
+"""Combine the predictions of both stages into one decision per image: calibration, rules, their fit
 and their proof."""
 
-import imaging  # noqa: F401  first of all: it says how Arrow keeps memory, before pandas asks
+import imaging  # noqa: F401  imported first: it sets how Arrow keeps memory, before pandas loads it

@@ -26,7 +26,7 @@ from imaging.prepared import Prepared
 
 T = TypeVar("T", bound=TrainingSettings)
 REPORT = "reports/check.txt"
-PASSED = "Every network of params.yaml was built and took one batch of the data, forth and back.\n"
+PASSED = "Every network of params.yaml was built and took one batch of the data, forward and backward.\n"
 
 
 def check(

@@ -1,4 +1,4 @@
-"""Stage `export`: a finished run as one folder for everyone who applies it: `python -m ensemble.export [--output DIR]`."""
+"""Stage `export`: pack a finished run into one folder, the bundle: `python -m ensemble.export [--output DIR]`."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """Predict on radiographs: `python -m ensemble.predict FOLDER|FILE --output OUT [--bundle DIR]`.
 
-OUT is made anew and holds
+OUT is created and holds
 
     triage.csv               every file with its result, the most probable pneumothorax first
     overlays/<as in FOLDER>  a picture of each study with a mask
     dicom/<as in FOLDER>     DICOM objects: .sr.dcm (report) for every DICOM study, and with a mask .seg.dcm, .gsps.dcm
                              (outline) and .sc.dcm (picture); see docs/dicom.md
 
-A run that was killed is taken up by the same command. With `--engine ray` a cluster predicts, and OUT becomes an archive: tables
+A killed run is resumed by the same command. With `--engine ray` a cluster predicts, and OUT becomes an archive: tables
 in Parquet files, without pictures (docs/cluster.md).
 
 The exit status is 0, or 3 when more files were refused than `--refused` allows, or 1 when nothing could be done.
@@ -81,10 +81,10 @@ def predict(
         "folder": str(inputs.folder.resolve()), "bundle": bundle.sha256, "dicom": list(dicom), "cascade": cascade,
         "engine": engine,
     }  # fmt: skip
-    if isinstance(predictor.decision.rule, Quota):  # its share is one of this very set
+    if isinstance(predictor.decision.rule, Quota):  # its share refers to this set of studies
         predictor = with_quota(predictor, inputs.files)
         key["studies"] = fingerprint(sorted((str(path), state) for path, state in states.items()))
-    with journal.in_the_making(out, key) as kept:
+    with journal.partial_output(out, key) as kept:
         results = Results(kept.folder, bundle, tuple(dicom))
 
         def write(one: Scored) -> None:
@@ -126,7 +126,7 @@ def _on_ray(bundle: Bundle, given: argparse.Namespace) -> float:
     )
     refused, masks = archive.counts()
     print(
-        f"{archive.files - refused} read, {refused} refused, {masks} with a mask. Look at {given.output / 'shards'}\n"
+        f"{archive.files - refused} read, {refused} refused, {masks} with a mask. Results: {given.output / 'shards'}\n"
         "For research, not for diagnosis."
     )
     return refused / archive.files
@@ -180,7 +180,7 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         required=True,
         metavar="OUT",
-        help="folder to make; it must be empty or missing",
+        help="folder to create; it must be empty or missing",
     )
     parser.add_argument("--bundle", type=Path, default=Path(PATH), help=f"trained networks (default: {PATH})")
     parser.add_argument("--dicom", type=_kinds, help="any of seg,gsps,sc,sr, or none (default: all)")

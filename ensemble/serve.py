@@ -1,10 +1,10 @@
-"""The bundle as a served model: an MLflow pyfunc under the registered name `pneumothorax`, alias `champion`.
+"""Register the bundle as an MLflow model (pyfunc) under the name `pneumothorax`, alias `champion`.
 
     python -m ensemble.serve [--bundle models/bundle] [--name pneumothorax] [--alias champion]
     mlflow models serve -m models:/pneumothorax@champion --env-manager local --host 127.0.0.1 --port 5001
 
-Requests and answers: ensemble/inference/mlflow_model.py, docs/serving.md. A new bundle becomes a new version under the same
-registered name; the alias says which version is served."""
+Requests and responses: ensemble/inference/mlflow_model.py, docs/serving.md. A new bundle becomes a new version under the same
+registered name; the alias names the version that is served."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from imaging.io import command
 
 
 def main() -> None:
-    """From the command line."""
+    """Register the bundle that the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m ensemble.serve", description="Register a bundle in MLflow."
     )

@@ -132,7 +132,7 @@ def score(predictor: Predictor, files: Files, side: int | None = None) -> pd.Dat
     the image's own), code.
     """
     present = {path: name for name, path in files.items() if path is not None}
-    if present and isinstance(predictor.decision.rule, Quota):  # its share is one of this very set
+    if present and isinstance(predictor.decision.rule, Quota):  # its share refers to this set of studies
         predictor = with_quota(predictor, present)
     rows = {name: _refused(name, "in the sample submission, but there is no such file") for name in files}
     for file in tqdm(predictor.files(present, side=side), "score", len(present), disable=None, unit="image"):
@@ -164,7 +164,7 @@ def write_masks(table: pd.DataFrame, folder: Path) -> None:
 
 
 def check(path: Path, table: pd.DataFrame) -> None:
-    """A ValueError when the file does not hold each id once, with a code of its mask's very area."""
+    """A ValueError when the file does not hold each id once, with a code of its mask's area."""
     found = pd.read_csv(path, dtype=str, keep_default_na=False)
     if list(found["ImageId"]) != list(table["image_id"]) or not found["ImageId"].is_unique:
         raise ValueError(f"{path}: the ids read back are not those written, each once")

@@ -1,4 +1,4 @@
-"""What a run found and where to look, in a dozen lines: `python -m ensemble.summary`."""
+"""Summarise a finished run, its metrics and where its results lie: `python -m ensemble.summary`."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def main() -> None:
         group.end("FINISHED")
         run_id = group.run_id
         group.attempt(lambda _: print(f"Model:      {registered(run_id)}", flush=True))
-    # Printed and not written: what came from DVC's cache is said of this run, not of the result.
+    # Printed and not written: which files came from DVC's cache concerns this run, not the result.
     print(f"\n{text}\n{provenance.describe()}", flush=True)
 
 

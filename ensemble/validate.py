@@ -3,7 +3,7 @@
     python -m ensemble.validate --data FOLDER --output OUT [--bundle DIR]
 
 --data names the images: a folder (its kind is found from what is in it), FILE.csv with labels, SOURCE:FOLDER with a source of
-docs/sources.md, or phantom:drains, generated phantoms with and without a chest tube. OUT is made anew and holds report.md,
+docs/sources.md, or phantom:drains, generated phantoms with and without a chest tube. OUT is replaced and holds report.md,
 report.html, metrics.json, tables and pictures; with --recalibrate also bundle/, the bundle recalibrated to these data. Only the
 bundle is needed, not the data that it was trained on. docs/validation.md explains the report.
 """
@@ -103,11 +103,11 @@ def _setting(text: str) -> tuple[str, Any]:
     """KEY=VALUE, the value as YAML."""
     key, found, value = text.partition("=")
     if not found or key in ("source", "folder", "table", "image_size", "refused_share"):
-        raise argparse.ArgumentTypeError(f"{text!r}: give KEY=VALUE; --data says source, folder and table")
+        raise argparse.ArgumentTypeError(f"{text!r}: give KEY=VALUE; --data sets source, folder and table")
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value is no YAML") from None
+        raise argparse.ArgumentTypeError(f"{text!r}: the value is not valid YAML") from None
 
 
 def run(given: argparse.Namespace, command_line: str) -> Results:

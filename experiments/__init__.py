@@ -1,4 +1,4 @@
-"""How a run is run: params, training, tracking, tuning.
+"""Configuration, training, tracking, tuning and comparison of runs.
 
 The data is medical, so nothing phones home: telemetry and update checks of the libraries are switched off before any of
 them is imported. DVC's own switch is in .dvc/config.
@@ -6,7 +6,7 @@ them is imported. DVC's own switch is in .dvc/config.
 
 import os
 
-import imaging  # noqa: F401  first of all: it says how Arrow keeps memory, before pandas asks
+import imaging  # noqa: F401  imported first: it sets how Arrow keeps memory, before pandas loads it
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "1")

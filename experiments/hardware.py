@@ -1,4 +1,4 @@
-"""The machine that this process computes on. It is looked at once, here alone; every other module asks `current()`."""
+"""Describe the hardware of this machine. It is inspected once, here; every other module calls `current()`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Hardware:
-    """What there is: facts alone. What follows from them is decided where it is used (precision, optimiser, data loading)."""
+    """Facts about the hardware. Choices that follow (precision, optimiser, data loading) are made where they are used."""
 
     kind: Literal["cpu", "cuda"]
     """`cuda`: trained on a GPU, and by a GPU's choices."""
@@ -31,7 +31,7 @@ class Hardware:
     gpus: int = 0
     """Visible GPUs."""
     device: torch.device = CPU
-    """Where tensors go; a test gives a GPU's choices the processor."""
+    """Device of the tensors; a test may combine a GPU's choices with the processor."""
 
     @property
     def on_gpu(self) -> bool:
@@ -52,7 +52,7 @@ class Hardware:
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def release_memory(self) -> None:
-        """Give memory that no tensor holds back to the GPU."""
+        """Release memory that no tensor holds."""
         if self.on_gpu:
             torch.cuda.empty_cache()
 

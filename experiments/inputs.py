@@ -1,7 +1,7 @@
 """Stage `inputs`: list the input files that params.yaml names, with their checksums: `python -m experiments.inputs`.
 
 Weights that `pretrained` names by a file, a folder or an earlier run are listed too. The stage runs each time, since only it can
-tell whether a file has changed; a later stage reruns when its list is another one. Each list is a CSV of path and SHA-256 (or why
+detect a changed file; a later stage reruns when its list changes. Each list is a CSV of path and SHA-256 (or why
 there is none). A key that names the data folder itself has an empty list: the folder's own covers it. Checksums are remembered in
 data/.checksums.json, so that unchanged files are not read again.
 """

@@ -1,4 +1,4 @@
-"""Which of a distributed training's processes this one is: torchrun's RANK, LOCAL_RANK and WORLD_SIZE."""
+"""Rank and world size of this process in a distributed training: torchrun's RANK, LOCAL_RANK and WORLD_SIZE."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 
 
 def rank() -> int:
-    """This process' number among those that train together; 0 when it is alone."""
+    """Rank of this process; 0 without distributed training."""
     return int(os.environ.get("RANK", 0))
 
 
 def count() -> int:
-    """How many processes train together."""
+    """Number of processes that train together (world size)."""
     return int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
 
 
 def here() -> int:
-    """How many of them are on this machine."""
+    """Number of these processes on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if "RANK" in os.environ else 1
 
 

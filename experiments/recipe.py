@@ -1,4 +1,4 @@
-"""Put a recipe in the place of params.yaml: `python -m experiments.recipe NAME [--data FOLDER] [--set KEY=VALUE] [--scale tiny]`.
+"""Replace params.yaml by a recipe: `python -m experiments.recipe NAME [--data FOLDER] [--set KEY=VALUE] [--scale tiny]`.
 
 A recipe is a whole params file in experiments/recipes/. It is validated before it is put in place. A params.yaml with edits that
 neither git nor a recipe holds is never overwritten.
@@ -48,7 +48,7 @@ def names() -> list[str]:
 
 
 def text_of(choice: Choice) -> str:
-    """The content of params.yaml for a choice, with the recipe's comments; a ValueError says what cannot be had."""
+    """The content of params.yaml for a choice, with the recipe's comments; ValueError for an invalid choice."""
     if choice.name not in names():
         raise ValueError(f"no recipe {choice.name!r}; there are {', '.join(names())}")
     if choice.scale is not None and choice.data is not None:
@@ -135,7 +135,7 @@ def put(choice: Choice, path: Path = Path(PARAMS_FILE)) -> None:
     text = text_of(choice)
     if not is_kept_elsewhere(path):
         raise ValueError(
-            f"{path} has edits of yours that no commit and no recipe holds; commit them, or save them as "
+            f"{path} has edits that neither git nor a recipe holds; commit them, or save them as "
             "experiments/recipes/<name>.yaml"
         )
     validate(params.Params, parse_yaml(text), "")
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("name", help=", ".join(names()))
     parser.add_argument("--data", help="the source's folder, in place of the recipe's")
     parser.add_argument("--set", default="", help='changed values, e.g. "segmentation.lr=0.001 split.seed=1"')
-    parser.add_argument("--scale", choices=SCALES, help="reduced, on generated images: to see it run")
+    parser.add_argument("--scale", choices=SCALES, help="reduced, on generated images, as a trial run")
     given = parser.parse_args()
     try:
         overrides = tuple(shlex.split(given.set))

@@ -31,7 +31,7 @@ from mlflow.entities import Metric, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-# On first use MLflow tells of every step of its database's making.
+# On first use MLflow logs every migration of its database.
 for _name in ("mlflow.store.db.utils", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
@@ -53,7 +53,7 @@ def tracking_uri() -> str:
 
 
 class Run:
-    """A run being written. If the server fails, it warns once and the work goes on without it.
+    """A run being written. If the server fails, it warns once and the run continues without it.
 
     group: the parent run of the whole pipeline run, where there is one.
     """
@@ -109,7 +109,7 @@ class Run:
         self.attempt(lambda c: c.set_terminated(self.run_id, status))
 
     def attempt(self, call: Callable[[MlflowClient], object]) -> None:
-        """Do something with the client; whatever goes wrong in MLflow, its server or its storage costs the log only."""
+        """Call the client; an error of MLflow, its server or its storage loses the log entry only."""
         if self.client is None:
             return
         try:
@@ -118,7 +118,7 @@ class Run:
             self.client = None
             lines = str(error).splitlines() or [""]
             warnings.warn(
-                f"MLflow cannot log ({type(error).__name__}: {without_passwords(lines[0])[:300]}); the work goes on, "
+                f"MLflow cannot log ({type(error).__name__}: {without_passwords(lines[0])[:300]}); the run continues, "
                 "this run is not logged further",
                 stacklevel=3,
             )
@@ -138,7 +138,7 @@ def start(
     a failure ends that run too, and the next stage opens it again.
 
     memory: a small file that remembers the run; the caller removes it once the result is safe. Without one, a run that
-    is nobody's child is remembered under its name and params until it ends.
+    has no parent is remembered under its name and params until it ends.
     """
     own = memory is None and parent is None
     if own:
@@ -163,7 +163,7 @@ def start(
 
 
 def _was_stopped(error: BaseException) -> bool:
-    """Whether a pruned trial or a signal (imaging.io.command) ended the run, and no fault."""
+    """Whether a pruned trial or a signal (imaging.io.command) ended the run, not an error."""
     signalled = isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128
     return signalled or type(error).__name__ in {"TrialPruned", "KeyboardInterrupt"}
 
@@ -199,7 +199,7 @@ def _open(name: str, tags: dict[str, str], memory: Path | None, parent: Run | No
         run_group.log_data(client, [run_id, *([group.run_id] if group else [])])
     except Exception as error:  # database drivers raise classes of their own
         warnings.warn(
-            f"MLflow at {without_passwords(uri)} does not answer ({type(error).__name__}); the work goes on without it",
+            f"MLflow at {without_passwords(uri)} does not answer ({type(error).__name__}); the run continues without it",
             stacklevel=4,
         )
         return Run(None, "")
@@ -207,7 +207,7 @@ def _open(name: str, tags: dict[str, str], memory: Path | None, parent: Run | No
 
 
 def _continue(client: MlflowClient, run_id: str, tags: dict[str, str]) -> None:
-    """Open an unfinished run again; its tags tell of the code and the machine that finish it."""
+    """Open an unfinished run again; its tags name the code and the machine that finish it."""
     client.update_run(run_id, status="RUNNING")
     client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
     if "reason" in client.get_run(run_id).data.tags:

@@ -1,4 +1,4 @@
-"""What do we see? Radiographs and their masks, from files to arrays that training can use."""
+"""Radiographs and their masks: from files to arrays for training."""
 
 import os
 

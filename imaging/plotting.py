@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from imaging.io.files import atomic
 
-# Blue and orange of Okabe and Ito's palette (2008), told apart in all common forms of colour blindness.
+# Blue and orange of Okabe and Ito's palette (2008), distinguishable in all common forms of colour blindness.
 POSITIVE, NEGATIVE, UNLABELLED = "#d55e00", "#0072b2", "#b8b8b8"
 """Colours of the classes, the same in every figure."""
 INK, FAINT = "#222222", "#d9d9d9"

@@ -102,7 +102,7 @@ class Prepared:
         if not without:
             return ""
         if without == positive.sum():
-            return "no positive has a mask: nothing is said of masks"
+            return "no positive has a mask, so there are no figures of masks"
         return f"{without:,} of {int(positive.sum()):,} positives have no mask: figures of masks are of the others"
 
     @cached_property

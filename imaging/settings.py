@@ -155,7 +155,7 @@ class SplitSettings(Settings):
     own, which may leak, and every report then says `patients unknown`."""
     given: bool = True
     """Images that the source itself sets apart for validation (val.txt, images/val) become the hold-out; false: all are
-    divided anew."""
+    split again."""
     folds: int = Field(default=5, ge=2, le=20)
     """Number of folds."""
     holdout: float = Field(default=0.2, gt=0, lt=0.9)

@@ -1,3 +1,3 @@
-"""Where is it? A U-Net and its relatives."""
+"""Segmentation networks: architectures, losses, objective; train, predict, tune."""
 
-import imaging  # noqa: F401  first of all: it says how Arrow keeps memory, before pandas asks
+import imaging  # noqa: F401  imported first: it sets how Arrow keeps memory, before pandas loads it

@@ -1,4 +1,4 @@
-"""The study of the segmentation settings: `python -m segmentation.tune`; `--join` lends another process a hand.
+"""The study of the segmentation settings: `python -m segmentation.tune`; `--join` adds this process to a running study.
 
 Space, trials and proxy are the params section `tune_segmentation`. A trial's score is what the one network's masks would earn
 in the competition (docs/decisions/tuning-objective.md).
@@ -19,7 +19,7 @@ def main() -> None:
     study = load_section("tune_segmentation", TuneSettings)
     if study.trials == 0:
         return tuned_params.pass_through("segmentation")
-    # Imported here, since without trials the ten seconds that torch and its friends take are not needed.
+    # Imported here: without trials the ten seconds of importing torch are saved.
     from experiments.tuning import study as tuning
     from segmentation.architectures import build
     from segmentation.objective import Objective

@@ -3,8 +3,8 @@
     python -m ensemble.app [--bundle models/bundle] [--host 127.0.0.1] [--port 7860]
     python -m ensemble.app --review reports/label_review/queue.csv [--labels LABELS.csv]
 
-Nothing that is dropped on the page outlives its request, and nothing is logged about it. With --review it is the page that
-accepts or rejects suspicious labels; it needs no bundle, and answers this machine alone.
+Uploaded files are deleted with their request, and nothing is logged about them. With --review it is the page that accepts or
+rejects suspicious labels; it needs no bundle, and answers this machine alone.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def arguments() -> argparse.Namespace:
 
 
 def hosts(given: argparse.Namespace) -> list[str]:
-    """Host names that a request may name: a foreign one is another site's page that points its own name at us."""
+    """Host names that a request may carry: any other is that of a page elsewhere whose name points here (DNS rebinding)."""
     return [*LOOPBACK, "[::1]", given.host, *given.public_name]
 
 

@@ -34,7 +34,7 @@ WALL_SECONDS = 180.0
 MEMORY = 3 * 2**30
 """Bytes of address space of one request; a worker at rest has 0.7 GiB."""
 TICK = 0.1
-"""Seconds between two looks at a worker."""
+"""Seconds between two checks of a worker."""
 
 METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
@@ -144,7 +144,7 @@ class Pool:
                 job.end()
 
     async def _watch(self, job: Job) -> None:
-        """Move a job that takes long out of the others' way, and stop it at its limits."""
+        """Lower the priority of a long job, and stop it at its limits."""
         while True:
             await asyncio.sleep(TICK)
             used = job.cpu_seconds()
@@ -156,7 +156,7 @@ class Pool:
     def _make_room(self, job: Job) -> None:
         if self._slow >= SLOW:
             job.stop(
-                Declined(503, "the server is at work on other slow files; try this one again in a minute")
+                Declined(503, "the server is busy with other slow files; try this one again in a minute")
             )
             return
         job.yield_processor()

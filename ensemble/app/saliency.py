@@ -56,10 +56,10 @@ def words(members: list[Member]) -> str:
 
 
 def coloured(heat: Heat) -> NDArray[np.uint8]:
-    """Heat (H, W) in [0, 1] as BGRA uint8: inferno, and the fainter the cooler."""
+    """Heat (H, W) in [0, 1] as BGRA uint8: the colour map inferno, more transparent where lower."""
     level = np.rint(255 * heat).astype(np.uint8)
     colour = cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)
-    alpha = np.rint(255 * np.sqrt(heat)).astype(np.uint8)  # the root keeps a middling cell visible
+    alpha = np.rint(255 * np.sqrt(heat)).astype(np.uint8)  # the square root keeps medium values visible
     return np.dstack([colour, alpha])
 
 

@@ -1,4 +1,4 @@
-"""HTTP server of the page: requests about one file each, answered and forgotten.
+"""HTTP server of the page: each request is about one file, and nothing is kept.
 
     GET  /api/about                            the bundle's name, operating points, limits, examples
     GET  /api/examples/<n>                     a generated phantom as a DICOM file
@@ -7,7 +7,7 @@
     POST /api/cut?level=&geometry=             map  -> the finding at another level
     POST /api/segmentation?level=              file -> DICOM Segmentation
 
-Files are sent without their names. A request that is not answered gets a status 4xx or 5xx and `{"reason": …, "code": …}`.
+Files are sent without their names. A refused request gets a status 4xx or 5xx and `{"reason": …, "code": …}`.
 Files are read in worker processes with limits (ensemble/app/pool.py); networks run here, on squares of a fixed size.
 """
 
@@ -44,7 +44,7 @@ from imaging.dicom_objects.reference import Author
 PAGE = Path(__file__).parent / "page"
 
 HEADERS = {
-    # The browser itself refuses anything from elsewhere, and every script that is not ours.
+    # The browser then loads nothing from other origins and runs no other script.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
@@ -168,7 +168,7 @@ def _endpoint(work: Work, limit: int, uploads: Path) -> Callable[[Request], Awai
                 return JSONResponse({"reason": str(declined), "code": declined.code}, declined.status)
             except asyncio.CancelledError:  # by uvicorn, which logs a traceback where it gets no answer
                 return JSONResponse({"reason": "the server is stopping"}, 503)
-            except ClientDisconnect:  # the visitor has left: nobody reads this
+            except ClientDisconnect:  # the visitor has left; the response is discarded
                 return Response(status_code=400)
 
     return endpoint

@@ -24,7 +24,7 @@ from imaging.dicom_objects.reference import Author
 from imaging.formats import reader
 
 MIDDLE = 128
-"""Level at which the page begins where the rule itself would cut nowhere: 0.5."""
+"""The page's first level where the rule gives none: 0.5."""
 
 
 class Geometry(BaseModel):

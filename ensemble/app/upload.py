@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from starlette.requests import Request
 
 TYPE = "application/octet-stream"
-"""Not one of the types that a form on a foreign page may send without asking (Fetch standard, CORS-safelisted)."""
+"""Not one of the types that a form on another site may send without a preflight request (Fetch standard, CORS-safelisted)."""
 PREFIX = "pneumothorax-"
 LOCK = "lock"
 SECONDS = 120.0
@@ -33,7 +33,7 @@ class Limits:
 
 
 class Declined(ValueError):
-    """A request that is not answered; `status` is HTTP's, `code` a refusal code, `log` what the server notes of it."""
+    """A refused request; `status` is HTTP's, `code` a refusal code, `log` what the server notes of it."""
 
     def __init__(self, status: int, reason: str, code: str = "", log: str = "") -> None:
         super().__init__(reason)

@@ -42,7 +42,7 @@ class Config:
     objects: str
     """Why this bundle writes no DICOM objects; empty where it does."""
     domain: Domain = field(default_factory=Domain)
-    """What studies are compared with."""
+    """Limits that studies are compared with."""
 
 
 def serve(pipe: Connection, config: Config, memory: int, seconds: int) -> None:

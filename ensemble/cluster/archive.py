@@ -164,7 +164,8 @@ def _same(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Compare two records; ValueError names what differs."""
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if changed:
-        said = "; ".join(f"{key}: {before.get(key)} before, {now.get(key)} now" for key in changed)
+        differences = "; ".join(f"{key}: {before.get(key)} before, {now.get(key)} now" for key in changed)
         raise ValueError(
-            f"{folder}: holds predictions of other inputs or settings ({said}). Choose another folder, or remove it yourself"
+            f"{folder}: holds predictions of other inputs or settings ({differences}). Choose another folder, or remove "
+            "it yourself"
         )

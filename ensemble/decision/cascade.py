@@ -1,7 +1,7 @@
-"""The cascade's floor: the raw classifier probability below which masks are given up, at a price fixed by cross-fitting.
+"""The cascade's floor: the raw classifier probability below which no mask is submitted, at a cost fixed by cross-fitting.
 
-A floor chosen and priced on the same images costs more on new ones than it seems to. So the price is measured on groups of
-patients that the floor was not fitted to, and the budget is lowered until the price paid there is the one asked for.
+A floor costs more on new images than on those that it was chosen on. So the cost is measured on groups of
+patients that the floor was not fitted to, and the budget is lowered until that cost is the one requested.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from experiments.statistics.arrays import Floats, Ints
 from experiments.statistics.threshold_search import UNIT
 
 BUDGETS = np.append(np.geomspace(1, 1 / 64, 13), 0.0)
-"""Shares of the cost asked for that are tried, largest first."""
+"""Shares of the requested cost that are tried, largest first."""
 
 
 def fit_floor(cases: Cases, level: Ints, group: Ints, cost: float) -> float:

@@ -41,8 +41,8 @@ class Prediction:
     mask: bool (H, W), empty if nothing is submitted; prob: calibrated probability of a pneumothorax; raw:
     the classifier ensemble's own; level: where the map was cut, 256 for no mask; skipped: ruled out
     by the classifiers, whatever a mask network might show; reason: in words; map: the mask ensemble's
-    probabilities as uint8 (H, W), None if nobody looked; needed: the probability that the rule asks of this image,
-    None where it asks for none or nobody looked."""
+    probabilities as uint8 (H, W), None if no mask network ran; needed: the probability that the rule requires of this image,
+    None where it requires none or no mask network ran."""
 
     mask: Bools
     prob: float
@@ -115,7 +115,7 @@ class Decision(Settings):
 
         The larger of the floor and of what follows from rule and calibration: a probability never falls in
         its raw one, and a stacked one is taken at the worst that a map could do for it. Found by bisection,
-        a hair low, so that skipping changes no prediction."""
+        slightly low, so that skipping changes no prediction."""
         known, needed = max(self.floor, self.rule.least_raw()), self.rule.least_prob()
         low, high = 0.0, 1.0
         if needed <= 0 or self.probability.highest(0.0) >= needed:
@@ -185,5 +185,5 @@ class Decision(Settings):
         return np.where(allowed, evidence.by_blocks(self.rule.thresholds), NOTHING)
 
     def for_batch(self, evidence: Evidence) -> Self:
-        """The decision for a whole batch at once (`seen` evidence): only the quota looks at it."""
+        """The decision for a whole batch at once (`seen` evidence): only the quota uses it."""
         return self.model_copy(update={"rule": self.rule.for_batch(evidence)})

@@ -31,10 +31,10 @@ else; its predictions for a real radiograph mean nothing.""",
 outlined by radiologists of SIIM, ACR and STR. The data's own terms hold for what is made of it.""",
 }
 WITH_MASKS = """\
-An ensemble of classifiers says how probable a pneumothorax is, an ensemble of U-Nets where it would be, and a fitted decision
-whether to draw it."""
+An ensemble of classifiers estimates the probability of a pneumothorax, an ensemble of U-Nets its outline; a fitted decision
+decides whether to draw it."""
 WITHOUT_MASKS = """\
-An ensemble of classifiers says how probable a pneumothorax is, and a fitted gate whether to call it. **No masks: it
+An ensemble of classifiers estimates the probability of a pneumothorax, and a fitted gate thresholds it. **No masks: it
 was trained on image-level labels, draws no mask and cannot say where a pneumothorax is.**"""
 UNMEASURED = f"""\
 **{NO_HOLDOUT}** The scores below are those of the run whose trainings they repeat, with the same settings and the same

@@ -1,4 +1,4 @@
-"""What a rule may look at (`Evidence`) and what it is judged by (`Cases`): tables of N images, no pixels.
+"""Inputs of a rule (`Evidence`) and the truth it is scored against (`Cases`): tables of N images, no pixels.
 
 Scores are sums of whole numbers: a Dice of 1 is `UNIT`. Whole numbers add up to the same total in any
 order, so a search agrees with brute force to the last bit and a rule fitted on the same images is the same

@@ -34,7 +34,7 @@ def log_share(pixels: Counts, of: Counts) -> Floats:
 
 
 def image_features(evidence: Evidence) -> dict[str, Floats]:
-    """Features (N,) of the question "is there one?": the classifier's ensemble first, then what the mask
+    """Features (N,) for the probability of a pneumothorax: the classifier ensemble's first, then what the mask
     map shows."""
     half = 128  # the level of probability one half
     top = np.array(NOTHING - 1) - np.argmax(evidence.above[:, NOTHING - 1 :: -1] > 0, axis=1)
@@ -64,7 +64,7 @@ def map_sums(evidence: Evidence) -> MapSums:
 
 
 def mask_features(evidence: Evidence, level: int, sums: MapSums) -> dict[str, Floats]:
-    """Features (N,) of the question "how good is the mask cut at this level?".
+    """Features (N,) for the expected Dice of the mask cut at this level.
 
     area; mean probability inside; its mean entropy inside; the share of the mask that a cut half-way to 255
     would lose; the Dice that the map itself expects of this cut (2·Σ_inside p / (area + Σ p), as if its

@@ -111,7 +111,7 @@ def counts(level: Levels, code: str) -> tuple[Counts, Counts]:
 
 
 def check_subset(predictions: Predictions, prepared: Prepared, locked: bool) -> None:
-    """Refuse predictions of images that have no label, or that stand on the wrong side of the lock."""
+    """Refuse predictions of images that have no label, or that are on the wrong side of the hold-out split."""
     ids = predictions.ids
     part = prepared.folds[prepared.folds.index.isin(ids)]
     if len(part) < len(ids):
@@ -121,7 +121,7 @@ def check_subset(predictions: Predictions, prepared: Prepared, locked: bool) -> 
     if len(wrong):
         side = "was trained on" if locked else "is locked away for the evaluation"
         raise ValueError(
-            f"predictions: {len(wrong)} images stand on the wrong side, {wrong[0]} {side}; predict again"
+            f"predictions: {len(wrong)} images are on the wrong side of the hold-out split, {wrong[0]} {side}; predict again"
         )
 
 

@@ -1,8 +1,8 @@
-"""Many mask maps into one: the mean over fold models, then over models, at the network's size.
+"""Average mask maps: the mean over fold models, then over models, at the network's size.
 
 Maps are uint8. Three means: of probabilities; of logits; and `centred`, where each fold model's own best
-level is subtracted first (9th place of SIIM-ACR), since networks trained alike still differ in how high
-they call the same edge. An ensemble of one is its member exactly."""
+level is subtracted first (9th place of SIIM-ACR), since networks trained alike differ in the level
+that they give the same edge. An ensemble of one is its member exactly."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PLAIN: NDArray[np.float32] = np.arange(256, dtype=np.float32)
 
 
 class MaskEnsemble(Settings):
-    """Which mask models speak, with which weight, and how they are averaged."""
+    """Weights of the mask models, and how their maps are averaged."""
 
     average: Literal["probability", "logit", "centred"] = "probability"
     """What is averaged."""

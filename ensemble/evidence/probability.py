@@ -2,7 +2,7 @@
 
 All of it is fitted on out-of-fold predictions, and what is chosen (which calibrator, stacked or not) is
 chosen by cross-fitted log loss. The probabilities that a rule is fitted to are cross-fitted too: no image
-is seen by the calibrator that judges it."""
+is calibrated by a model that was fitted to it."""
 
 from __future__ import annotations
 

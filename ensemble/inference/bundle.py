@@ -37,7 +37,7 @@ class Index(Settings):
     version: Literal[1] = 1
     """Of this file's form."""
     name: str = Field(pattern=r"^pneumothorax-[A-Za-z0-9_]+-[A-Za-z0-9]+$", max_length=64)
-    """What people and model registries call it: the project, the data's source, the content."""
+    """Name in reports and model registries: the project, the data's source, the content."""
     fingerprints: dict[str, str]
     """Of the prepared data (`data`) and of the decision (`decision`)."""
     precision: str = "32-true"
@@ -72,7 +72,7 @@ class Bundle:
 
     @classmethod
     def load(cls, folder: str | Path = PATH) -> Bundle:
-        """Verify every checksum; a ValueError names the files that are missing, changed or foreign."""
+        """Verify every checksum; a ValueError names the files that are missing, changed or not listed."""
         folder = Path(folder)
         if not (folder / INDEX).is_file():
             raise ValueError(
@@ -97,7 +97,7 @@ class Bundle:
 
     @property
     def domain(self) -> Domain:
-        """What studies are compared with."""
+        """Limits that studies are compared with."""
         path = self.folder / limits.FILE
         record = InputLimits.load(path) if limits.FILE in self.index.files else None
         return Domain(self.disease == "pneumothorax", record)
@@ -172,6 +172,6 @@ def _faults(folder: Path, files: dict[str, str]) -> list[str]:
     present = _present(folder) - {INDEX}
     changed = sorted(name for name in present & set(files) if sha256(folder / name) != files[name])
     missing = sorted((set(files) | set(NEEDED)) - present)
-    foreign = sorted(present - set(files))
-    kinds = (("missing", missing), ("changed", changed), ("foreign", foreign))
+    unlisted = sorted(present - set(files))
+    kinds = (("missing", missing), ("changed", changed), ("not listed", unlisted))
     return [f"{kind}: {', '.join(names)}" for kind, names in kinds if names]

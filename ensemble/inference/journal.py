@@ -1,10 +1,10 @@
-"""An output folder in the making: a killed run leaves it behind, and the same command takes it up again.
+"""Partial output folder of a run: a killed run leaves it behind, and the same command resumes it.
 
 `.OUT.part` beside OUT holds the results so far and, hidden in it,
 
-    .run.json       what the results depend on: bundle, settings, folder; another run starts anew
+    .run.json       what the results depend on: bundle, settings, folder; another run starts over
     .rows.jsonl     one line a finished study: its path, size and time of change, its row and its files
-    .lock           keeps a second run out for as long as this one lives
+    .lock           keeps a second run out while this one works
 
 A study's line is written after its files. What no line names is removed at the end, so that a study that was half written, or
 that changed meanwhile, is done again. Everything is removed on an error, on Ctrl-C, SIGTERM and SIGHUP: the folder may hold
@@ -30,7 +30,7 @@ Key = dict[str, Any]
 
 
 class Journal:
-    """The folder in the making and its finished studies."""
+    """A partial output folder and its finished studies."""
 
     def __init__(self, folder: Path, lines: IO[bytes], done: dict[bytes, dict[str, Any]]) -> None:
         self.folder, self._lines, self._done = folder, lines, done
@@ -44,7 +44,7 @@ class Journal:
         return False
 
     def add(self, name: Path, state: list[int], row: Row, files: Iterable[str]) -> None:
-        """Note a finished study; threads may call it side by side."""
+        """Note a finished study; thread-safe."""
         entry = {"name": os.fsencode(name).hex(), "state": state, "row": row, "files": list(files)}
         self._lines.write((json.dumps(entry) + "\n").encode())  # one write of a file opened to append
         self._lines.flush()
@@ -67,8 +67,8 @@ class Journal:
 
 
 @contextmanager
-def in_the_making(output: Path, key: Key) -> Iterator[Journal]:
-    """The journal of OUT, new or taken up; on success OUT takes its place, on an error all is removed.
+def partial_output(output: Path, key: Key) -> Iterator[Journal]:
+    """The journal of OUT, new or resumed; on success OUT takes its place, on an error all is removed.
 
     key: what the results depend on. ValueError when OUT holds something, or another run is at work on it.
     """

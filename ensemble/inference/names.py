@@ -1,4 +1,4 @@
-"""Names of input files inside an output folder: never outside of it, never two files' one, never too long."""
+"""Names of input files inside an output folder: never outside it, never shared by two files, never too long."""
 
 from __future__ import annotations
 

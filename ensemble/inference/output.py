@@ -30,7 +30,7 @@ def check_file(path: Path, studies: int = 0) -> None:
 
 
 def _check_room(path: Path, studies: int) -> None:
-    """Write a trial file where the results will lie, and compare the room that is left with the least that they take.
+    """Write a test file where the results will lie, and compare the free space with the least that they take.
 
     Folders above `path` that are not there yet are made later; the nearest one that is there decides.
     """

@@ -12,7 +12,7 @@ from imaging.outline import COLOUR, draw
 SIDE = 1024
 """Longer side of the picture; smaller radiographs stay as they are."""
 FILL = 0.12
-"""Faint enough to see the lung's markings through it, or their absence."""
+"""Opacity of the fill: lung markings stay visible through it."""
 
 
 def overlay(

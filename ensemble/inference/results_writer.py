@@ -29,7 +29,7 @@ CHANGED = RefusedFile("FILE-CHANGED", "the file changed while it was read; run a
 
 
 class Results:
-    """Writes into one output folder; threads may call it side by side, each study has names of its own."""
+    """Writes into one output folder; thread-safe, since each study has names of its own."""
 
     def __init__(self, output: Path, bundle: Bundle, dicom: tuple[str, ...]) -> None:
         self.output, self.dicom = output, dicom
@@ -64,7 +64,7 @@ class Results:
     def _objects(
         self, scored: Scored, grey: NDArray[np.uint8] | None, relative: Path, note: str
     ) -> tuple[str, list[str]]:
-        """What the table says about the objects, and the files written."""
+        """The table's entry about the objects, and the files written."""
         assert scored.facts is not None
         assert scored.prediction is not None
         if not self.dicom:
@@ -77,7 +77,7 @@ class Results:
             study = reference.read(scored.path)
         except reference.NoReference as missing:
             return f"none: {missing}", []
-        except Exception as error:  # a header that nobody foresaw; its text may name the patient
+        except Exception as error:  # an unforeseen header; the error's text may name the patient
             return f"none: not made ({type(error).__name__})", []
         if scored.facts.spacing_changed:
             reference.set_spacing(study, scored.facts.spacing_mm)

@@ -34,7 +34,7 @@ class Rule(Settings):
         return 0.0
 
     def least_raw(self) -> float:
-        """No image whose classifier ensemble says less (raw, not calibrated) gets a mask, whatever its map shows."""
+        """No image of a lower raw probability (before calibration) gets a mask, whatever its map shows."""
         return 0.0
 
     def for_batch(self, evidence: Evidence) -> Self:

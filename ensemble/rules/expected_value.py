@@ -1,8 +1,8 @@
 """Submit a mask iff it is expected to earn more than leaving the image empty.
 
 With probability p of a pneumothorax and expected Dice D of our mask if there is one, a mask earns p·D and
-an empty mask 1 − p. So a mask pays iff p·D > 1 − p, that is p > 1/(1 + D): a doubtful mask needs a
-surer image. D is regressed for each image."""
+an empty mask 1 − p. So a mask pays iff p·D > 1 − p, that is p > 1/(1 + D): a poorer mask needs a
+higher probability. D is regressed for each image."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class ExpectedValuePerImage(Rule):
 
 
 def least_prob(dice: Logistic) -> float:
-    """1/(1 + D) at the largest D that this regression can give, a hair lower to be safe from rounding."""
+    """1/(1 + D) at the largest D that this regression can give, slightly lower to be safe from rounding."""
     highest = expit(min(dice.highest_logit(), 30.0))
     return float(1.0 / (1.0 + highest)) - 1e-9
 

@@ -1,4 +1,4 @@
-"""The classifier decides whether, the U-Net decides where: the gate of most published two-stage solutions,
+"""The gate of most published two-stage solutions: a mask is submitted where the probability reaches a cut;
 and its quota form."""
 
 from __future__ import annotations

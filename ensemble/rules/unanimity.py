@@ -1,4 +1,4 @@
-"""The ninth place's rule: every classifier must say yes, or else the mask must be large and certain by
+"""The ninth place's rule: every classifier's probability is high, or the mask is large and certain by
 itself."""
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Unanimity(Rule):
     def least_raw(self) -> float:
         """See Rule: where no mask suffices alone, the cut, since a mean is not below all that it is the mean of.
 
-        A hair lower, and not above the end of the logits' range, to be safe from rounding."""
+        Slightly lower, and not above the end of the logits' range, to be safe from rounding."""
         return max(min(self.cut, 1 - 1e-6) - 1e-9, 0.0) if self.area >= NEVER else 0.0
 
     def reason(self, evidence: Evidence) -> str:

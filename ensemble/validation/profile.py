@@ -1,4 +1,4 @@
-"""Profile of a set of images, in numbers that name nobody: kept in a bundle for its training data, compared with other data."""
+"""Profile of a set of images, in numbers without identities: kept in a bundle for its training data, compared with other data."""
 
 from __future__ import annotations
 

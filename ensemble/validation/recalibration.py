@@ -30,7 +30,7 @@ from experiments.statistics.bootstrap import PatientDraws
 from experiments.statistics.nested_score import patient_groups
 
 LEAST = 20
-"""Images of each kind that a line needs; with fewer it would describe them and nothing else."""
+"""Images of each kind that a line needs; with fewer it would overfit."""
 MEASURES = ("calibration_slope", "observed_expected", "brier", "log_loss")
 """Not the AUROC: a line changes no order, and pooled over five lines of slopes near 0 it would be an artefact."""
 

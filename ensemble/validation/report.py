@@ -38,7 +38,7 @@ COMPARED = (
 
 @dataclass
 class Results:
-    """All that the report says; what was not done or is not known is None."""
+    """Content of the report; what was not done or is not known is None."""
 
     bundle: Bundle
     external: External

@@ -1,1 +1,1 @@
-"""What a training tells people: epoch log, example overlays, MLflow model entries, error messages. Changes no result."""
+"""Reporting of trainings: epoch log, example overlays, MLflow model entries, error messages. No result depends on it."""

@@ -1,4 +1,4 @@
-"""One row an epoch: what a training reports of itself, the same numbers after a resume as without one."""
+"""Log one row per epoch, with the same numbers whether or not the training was resumed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Report = Callable[[dict[str, float], int], None]
 class EpochLog(Callback):
     """Keeps one row an epoch, prints it as one line and passes it with the epoch's speed to `report`.
 
-    The speed is another in each run, so it stays out of the rows, which become a file that DVC compares.
+    Speed differs between runs and stays out of the rows, which become a file that DVC compares.
     """
 
     def __init__(self, title: str, speed: Speed, report: Report) -> None:
@@ -42,7 +42,7 @@ class EpochLog(Callback):
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if not math.isfinite(values["train/loss"]):
             raise FloatingPointError(not_finite(pl_module.settings, epoch))  # type: ignore[arg-type]
-        # Else callback_metrics holds an older look at the validation images.
+        # Else callback_metrics holds an older validation's values.
         looked = (epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
         row = {name: value for name, value in values.items() if looked or name.startswith("train/")}
         row |= {"lr": max(group["lr"] for group in trainer.optimizers[0].param_groups)}
@@ -56,10 +56,10 @@ class EpochLog(Callback):
 
 
 def not_finite(settings: TrainingSettings, epoch: int, rows: list[int] | None = None) -> str:
-    """What a user reads when the loss is not a number."""
+    """Error message for a loss that is not finite."""
     where = f" in the batch of rows {rows}" if rows else ""
     return (
-        f"the loss is not a number any more in epoch {epoch + 1}{where}: lower lr (now {settings.lr}) or "
+        f"the loss is not finite in epoch {epoch + 1}{where}: lower lr (now {settings.lr}) or "
         f"gradient_clip (now {settings.gradient_clip}), or set precision to 32-true"
     )
 

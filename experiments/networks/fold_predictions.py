@@ -48,7 +48,7 @@ def rows_of(prepared: Prepared, part: str, fold: int) -> NDArray[np.int64]:
 
 
 def check_same_data(facts: dict[str, Any], prepared: Prepared, path: Path) -> None:
-    """Out-of-fold means nothing when the network was trained on other folds: refuse."""
+    """Refuse a network trained on other folds: its predictions would not be out of fold."""
     found = facts["data"]["fingerprint"]
     if found != prepared.fingerprint:
         raise ValueError(
@@ -67,7 +67,7 @@ def tasks(
 def write_lineage(stage: str, model: str) -> None:
     """Write `lineage.json` beside the predictions: the data, the precision, the networks' weights and the files' SHA-256.
 
-    `ensemble.fit` passes it on without opening the hold-out; `ensemble.evaluate` checks that this very hold-out was meant.
+    `ensemble.fit` passes it on without opening the hold-out; `ensemble.evaluate` checks the hold-out's files against it.
     """
     folder = folder_of(stage, model, PARTS[0]).parent
     facts = {fold: weights.load_facts(path) for fold, path in members(stage, model)}

@@ -20,7 +20,7 @@ STRIDE = 32
 
 
 LOADERS = 8
-"""Loader processes of `workers: auto` at most, for each GPU."""
+"""Upper limit of `workers: auto`, for each GPU."""
 
 
 def loader_workers(wish: int | str, hardware: Hardware, processes: int = 1) -> int:
@@ -57,7 +57,7 @@ def _at_scale(net: nn.Module, entering: Tensor, scale: float, flip: bool) -> Ten
 
 
 def _resized(batch: Tensor, side: int) -> Tensor:
-    """(B, 1, s, s) linearly to (B, 1, side, side); antialiased, or a smaller view would show noise."""
+    """(B, 1, s, s) linearly to (B, 1, side, side); antialiased when reduced."""
     return interpolate(batch, (side, side), mode="bilinear", align_corners=False, antialias=True)
 
 

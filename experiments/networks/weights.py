@@ -51,7 +51,7 @@ def load_facts(path: Path) -> dict[str, Any]:
 
 
 def load_state(path: Path) -> dict[str, Tensor]:
-    """Weights as tensors on the CPU; a ValueError names the file when it is missing, foreign or changed."""
+    """Weights as tensors on the CPU; a ValueError names the file when it is missing, changed or not a safetensors file."""
     facts = load_facts(path)
     if not path.exists():
         raise ValueError(

@@ -35,7 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--gpu-memory", type=float, nargs="+", metavar="GB", help="plan for such a GPU (default: this one)"
     )
-    parser.add_argument("--tflops", type=float, help="TFLOP/s that the card really computes")
+    parser.add_argument("--tflops", type=float, help="TFLOP/s that the card reaches")
     parser.add_argument("--images", type=int, help="labelled images (default: the source's)")
     parser.add_argument("--positives", type=int, help="positive images among them")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the plan as JSON")

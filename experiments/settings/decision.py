@@ -80,7 +80,7 @@ class EnsembleSettings(Settings):
     calibration: Literal["auto", "none", "temperature", "platt", "isotonic"] = "auto"
     """Calibration of the classifier ensemble; `auto`: the one with the lowest cross-fitted log loss."""
     image_score: Literal["classifier", "stacked", "auto"] = "auto"
-    """What the rules take for the probability of a pneumothorax: the calibrated classifier ensemble alone,
+    """The probability of a pneumothorax that the rules use: the calibrated classifier ensemble alone,
     or stacked with what the masks show; `auto`: the one with the lower cross-fitted log loss."""
     cascade: bool = True
     """Never submit below a classifier probability under which masks earned next to nothing out of fold, whatever the rule;

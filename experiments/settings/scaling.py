@@ -1,6 +1,7 @@
-"""A recipe at a reduced scale on generated images: its own losses, schedules, phases and rules, so that all of it runs in
-minutes (`tiny`), or can be compared at one budget, with its own networks on one GPU (`small`), with small ones on a processor
-(`cpu`). Scores at `tiny` mean nothing.
+"""Reduce a recipe to a smaller scale on generated images; losses, schedules, phases and rules stay the recipe's.
+
+`tiny` runs the whole pipeline in minutes; its scores mean nothing. `small` and `cpu` compare recipes at one budget: with their
+own networks on a GPU, or with small networks on a processor.
 """
 
 from __future__ import annotations
@@ -18,29 +19,29 @@ ENCODER, DECODER, BASE_CHANNELS = "resnet10t", [64, 32, 16, 16, 16], 16
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is left of a recipe."""
+    """Sizes of a reduced recipe."""
 
     side: int
-    """Pixels of the prepared images; a network's smaller size is reduced in proportion."""
+    """Side of the prepared images in pixels; smaller network inputs are reduced in proportion."""
     images: int
     """Labelled phantoms."""
     epochs: int
-    """Passes over the images of every network; its phases keep their shares, one at least; iterations become as many steps."""
+    """Epochs of every network, shared among its phases in proportion, at least one each; iterations become as many steps."""
     batch: int
-    """Images a step, of every network."""
+    """Batch size of every network."""
     folds: int
     phantom: dict[str, Any]
-    """What else the phantoms are like."""
+    """Further settings of the section `phantom`."""
     trained: int | None = None
-    """So many of the folds are trained, the same for every recipe; null: the recipe's own."""
+    """Number of folds that are trained; None: the recipe's own."""
     accumulate: int = 1
-    """Steps whose gradients are summed, at most."""
+    """Upper limit of accumulated steps."""
     small_networks: bool = False
-    """Encoders and classifiers become ENCODER, bodies without an encoder get BASE_CHANNELS at most. Large networks learn nothing
-    from a few hundred images, and nothing about losses, sampling and rules is seen in what has learned nothing."""
+    """Replace encoders and classifiers by ENCODER and limit other networks to BASE_CHANNELS: a few hundred images do not train
+    large networks, and losses, sampling and rules can only be compared on trained ones."""
     lr: float | None = None
-    """The highest learning rate of a stage with Adam or its kin, at least; its other rates keep their share of it. Rates made for
-    weights of ImageNet, 1e-5 and the like, would leave a random network where it began. SGD's stay; null: all stay."""
+    """Least value of a stage's highest learning rate; its other rates are scaled by the same factor. Rates chosen for pretrained
+    weights, such as 1e-5, barely train a random network. Not applied to SGD; None: no rate is changed."""
 
 
 # fmt: off
@@ -60,7 +61,7 @@ SCALES = {
 
 
 def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
-    """The recipe's content on phantoms at this scale; nothing is fetched, so networks begin at random."""
+    """The recipe's content at this scale, on phantoms; networks start from random weights, so that nothing is downloaded."""
     kind = recipe.get("phantom", {}).get("kind", "chest")
     largest = recipe["data"]["image_size"]
     changed: dict[str, Any] = {
@@ -112,7 +113,7 @@ def _with_phases(own: dict[str, Any], epochs: int, scale: Scale, largest: int) -
 
 
 def _smaller(own: dict[str, Any], scale: Scale, largest: int, share: float = 1.0) -> dict[str, Any]:
-    """Of the keys that are there those that cost time; `share` of the scale's epochs."""
+    """Reduce the keys that decide the cost; share: of the scale's epochs."""
     found = dict(own)
     if "epochs" in own:
         found["epochs"] = max(1, round(scale.epochs * share))
@@ -132,7 +133,7 @@ def _smaller(own: dict[str, Any], scale: Scale, largest: int, share: float = 1.0
 
 
 def _thaw(section: dict[str, Any]) -> None:
-    """A random encoder is trained from the first step, at the full rate."""
+    """Train the encoder from the first step and at the full rate: its weights are random."""
     section.pop("encoder_rate", None)
     first = (section.get("phases") or [section])[0]
     if first.get("freeze_encoder"):
@@ -140,7 +141,7 @@ def _thaw(section: dict[str, Any]) -> None:
 
 
 def _shrink(stage: str, section: dict[str, Any]) -> None:
-    """Small networks in the place of large ones; members that become alike get seeds of their own."""
+    """Replace large networks by small ones; models that become equal get different seeds."""
     key, name = ("architecture", ENCODER) if stage == "classification" else ("encoder", f"tu-{ENCODER}")
     section[key] = name
     for number, own in enumerate(section["variants"].values()):
@@ -155,7 +156,7 @@ def _shrink(stage: str, section: dict[str, Any]) -> None:
 
 
 def _faster(section: dict[str, Any], highest: float) -> None:
-    """All learning rates of a stage times one factor, 1 or more, so that the highest is at least `highest`."""
+    """Multiply all learning rates of a stage by one factor (at least 1), so that the highest is at least `highest`."""
     section.setdefault("lr", TrainingSettings.model_fields["lr"].default)
     owners = [section, *section["variants"].values()]
     places = [*owners, *(phase for own in owners for phase in own.get("phases", []))]

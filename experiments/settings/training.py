@@ -15,7 +15,7 @@ Architecture = Literal[
 LossTerm = Literal["cross_entropy", "focal", "dice", "log_dice", "tversky", "lovasz", "negative_area_dice"]
 
 PROCESSES = ("devices", "nodes", "strategy", "data_on_device")
-"""Settings that say who computes and where, and change nothing about what: an unfinished training goes on with others of them."""
+"""Settings of processes and devices, which do not change the result: an unfinished training may resume with other values."""
 
 
 class TrainingSettings(Settings):
@@ -85,7 +85,7 @@ class TrainingSettings(Settings):
     """Epochs between two validations; epochs must be a multiple of it, so that the last epoch is validated."""
     keep: Literal["last", "best"] = "last"
     """Which checkpoint is the result. `best` chooses by the score of the same fold that later gives the out-of-fold
-    predictions, which makes these a little too good."""
+    predictions, which makes these slightly optimistic."""
     top: int = Field(default=1, ge=1)
     """With `keep: best`: so many best epochs make the result, by `top_average`."""
     top_average: Literal["weights", "predictions"] = "weights"
@@ -221,7 +221,7 @@ class TrainingSettings(Settings):
 
 
 class ClassificationSettings(TrainingSettings):
-    """Is it there? A timm classifier; loss = alpha * focal(gamma) + (1 - alpha) * cross-entropy."""
+    """A timm classifier; loss = alpha * focal(gamma) + (1 - alpha) * cross-entropy."""
 
     architecture: str = "resnet18"
     """Any timm model name."""
@@ -243,7 +243,7 @@ class ClassificationSettings(TrainingSettings):
 
 
 class SegmentationSettings(TrainingSettings):
-    """Where is it? An encoder-decoder; loss = alpha * focal(gamma) - log(dice), both per image, or a sum of others."""
+    """An encoder-decoder; loss = alpha * focal(gamma) - log(dice), both per image, or a sum of others."""
 
     needs_masks: ClassVar[bool] = True
     models: list[str]

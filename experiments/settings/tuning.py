@@ -58,7 +58,7 @@ class TuneSettings(Settings):
     space: dict[str, SearchRange] = Field(default_factory=dict)
     """Keys of the stage's section and their ranges."""
     sampler: Literal["tpe", "gp", "random"] = "tpe"
-    """Multivariate TPE (Falkner 2018), a Gaussian process, or no memory at all."""
+    """Multivariate TPE (Falkner 2018), a Gaussian process, or random search."""
     pruner: Literal["median", "hyperband", "none"] = "median"
     """Stops trials that fall behind: below the median at the same epoch, or by Hyperband (Li 2018)."""
     fold: int = Field(default=0, ge=0)
@@ -71,9 +71,9 @@ class TuneSettings(Settings):
     """Seed of the sampler."""
     storage: str = "sqlite"
     """`sqlite`: a file of one worker; `journal`: a file of several workers on one machine; or a database of many machines,
-    `postgresql://user@host/name`. The environment variable OPTUNA_STORAGE stands above it."""
+    `postgresql://user@host/name`. The environment variable OPTUNA_STORAGE takes precedence."""
     heartbeat: int = Field(default=30, ge=1)
-    """Seconds between a trial's signs of life in PostgreSQL; after three without one another worker takes it over."""
+    """Seconds between a trial's heartbeats in PostgreSQL; after three missed ones another worker takes it over."""
 
     @model_validator(mode="after")
     def _something_to_search(self) -> TuneSettings:

@@ -1,4 +1,4 @@
-"""Bootstrap over patients, not images: images of one patient are alike, and drawing them singly feigns precision.
+"""Bootstrap over patients, not images: images of one patient are correlated, and drawing them singly understates the error.
 
 A draw is a count for each patient; means follow from sums over patients in one matrix product. Two runs measured on the same
 draws are compared in pairs. Intervals from the samples: `experiments.statistics.intervals`.
@@ -25,7 +25,7 @@ class PatientDraws:
         names, self._of = np.unique(np.asarray(patient, dtype=str), return_inverse=True)
         random = np.random.Generator(np.random.PCG64(seed))
         share = np.full(len(names), 1 / len(names))
-        # One byte each: of fewer than 256 patients nobody can be drawn more often, of more nobody is.
+        # One byte each: with fewer than 256 patients no count is larger, with more none is in practice.
         self.counts = np.empty((draws, len(names)), np.uint8)
         self._some = max(1, _NUMBERS // len(self._of))
         for part in self._parts():

@@ -1,7 +1,7 @@
 """The competition score of one network's predictions under a rule that was fitted on other patients.
 
-A trial of a study is judged by this number and not by its loss: a loss that is lower because large lesions are drawn
-better need not submit better. It is the ensemble's search in small, on one fold and at the network's own size.
+Trials of a study are compared by this score and not by their loss: a loss that is lower because large lesions are drawn
+better need not score better. It is the ensemble's threshold search on one fold, at the network's own size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from experiments.statistics.threshold_search import UNIT, bins_of, triplet_surfa
 
 GROUPS = 5
 TIE = 1e-4
-"""Weight of a network's quality beside its score: less than one image in 10,000, so that it only parts equals."""
+"""Weight of a network's quality beside its score: less than one image in 10,000, so that it only breaks ties."""
 
 
 def patient_groups(patient: NDArray[Any], groups: int = GROUPS) -> Ints:
@@ -47,7 +47,7 @@ def nested_score(
     The rule: submit iff size[:, t] >= cuts[a], and then earn dice[:, l]; else earn `empty`. (t, a, l) are searched
     together, exactly, and chosen from the smoothed search surface, whose neighbourhood is `radius`.
 
-    size: (N, T) how much speaks for a lesion, by T measures; cuts: (A,) ascending; dice: (N, L) of each way of drawing
+    size: (N, T) evidence for a lesion, by T measures; cuts: (A,) ascending; dice: (N, L) of each way of drawing
     the mask; empty: (N,) of the empty mask; group: (N,), no patient in two; allowed: broadcasts to (T, A, L).
     """
     gain, base = _units(dice) - _units(empty)[:, None], int(_units(empty).sum())
@@ -64,7 +64,7 @@ def nested_score(
 
 
 def graded(score: float, quality: float) -> float:
-    """A trial's score, with a number in [0, 1] that shows which way is up where nothing is earned yet.
+    """A trial's score, plus a small term from a quality in [0, 1], which orders trials whose score is that of empty masks.
 
     After few epochs the best rule is often to submit nothing; all such trials would be equal, and the first one best.
     """

@@ -22,7 +22,7 @@ Batch = dict[str, Tensor]
 
 
 class Objective(Protocol):
-    """What a stage asks of its network."""
+    """What a stage brings: loss, evidence of each validation image, metrics of all of it."""
 
     def loss(self, output: Any, batch: Batch) -> Tensor:
         """Scalar training loss of a batch from the network's output in training mode."""
@@ -103,7 +103,7 @@ class Learner(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the gradient's norm. Lightning's own refuses fused optimisers, lest fp16's scaled gradients be clipped; ours are
+        """Clip the gradient's norm. Lightning's own refuses fused optimisers, because of fp16's scaled gradients; ours are
         never fused in fp16 (see make_optimiser)."""
         if gradient_clip_val:
             parameters = [one for group in optimizer.param_groups for one in group["params"]]

@@ -39,7 +39,7 @@ from imaging.data.dataset import Images, as_it_is, worker_init
 from imaging.data.device_cache import Resident
 from imaging.data.sampler import EpochSampler, Share
 
-# Lightning's advice about hardware and hubs; what goes wrong is raised.
+# Silences Lightning's hints about hardware and hubs; errors are raised.
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 
@@ -191,7 +191,7 @@ def _stopping(settings: TrainingSettings, best: ModelCheckpoint) -> list[Callbac
 def _residence(
     settings: TrainingSettings, hardware: Hardware
 ) -> tuple[bool | str, torch.device, int | None, int]:
-    """What device_cache.place asks: the wish, the device, a GPU's free bytes, and the loader processes that were asked for."""
+    """Arguments of device_cache.place: the setting, the device, a GPU's free bytes, and the requested loader processes."""
     free = hardware.free_memory() if hardware.kind == "cuda" else None
     return settings.data_on_device, hardware.device, free, settings.loader_processes
 
@@ -202,7 +202,7 @@ def _loader(
     resident = isinstance(images, Resident)
     workers = 0 if resident else loader_workers(settings.workers, hardware, ranks.here())
     if workers:
-        # OpenCV's threads must end before the fork: a child that sets their number would wait for them for ever
+        # OpenCV's threads must end before the fork: a child that sets their number would deadlock
         worker_init(0)
     everyones = share.of_all(len(images)).tolist() if share.ranks > 1 else None
     batch = settings.batch_size if sampler is not None else settings.evaluation_batch

@@ -129,7 +129,7 @@ def frozen(settings: TrainingSettings) -> list[Callback]:
 
 
 def encoder_parts(net: nn.Module) -> list[nn.Module]:
-    """What is kept still: `net.encoder`, or all parts of a timm classifier but the one with its last layer."""
+    """The frozen part: `net.encoder`, or all parts of a timm classifier but the one with its last layer."""
     encoder = getattr(net, "encoder", None)
     if isinstance(encoder, nn.Module):
         return [encoder]
@@ -180,9 +180,9 @@ def _shape(settings: TrainingSettings, done: float) -> float:
 
 
 def make_schedule(optimiser: Optimizer, settings: TrainingSettings, steps: int) -> dict[str, Any]:
-    """What Lightning wants to know of the schedule: a function of the step, or a look at val/score.
+    """Lightning's configuration of the schedule: a function of the step, or a plateau.
 
-    On a plateau, more than `lr_patience` looks without a better score, the rate falls to a tenth, not below lr_end.
+    After more than `lr_patience` validations without a better score a plateau lowers the rate to a tenth, not below lr_end.
     """
     if settings.schedule == "plateau":
         plateau = ReduceLROnPlateau(
@@ -195,6 +195,6 @@ def make_schedule(optimiser: Optimizer, settings: TrainingSettings, steps: int) 
 
 
 def report_score(schedule: Any, score: float) -> None:
-    """Tell a plateau, and no other schedule, the validation score of an epoch."""
+    """Pass the validation score of an epoch to a plateau schedule; others ignore it."""
     if isinstance(schedule, ReduceLROnPlateau):
         schedule.step(score)

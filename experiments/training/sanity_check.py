@@ -1,4 +1,4 @@
-"""Take one real batch through every network before hours are spent, in the precision and memory format of the training."""
+"""Run one real batch through every network before training, in its precision and memory format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_model(
     number: int,
     hardware: Hardware | None = None,
 ) -> int:
-    """Build a model's network for each of its phases, and take the first batch of fold `number` through it and back.
+    """Build a model's network for each of its phases, and run the first batch of fold `number` forward and backward.
 
     Returns the number of parameters. ValueError names the stage, the model and the setting to change.
     """

@@ -24,7 +24,7 @@ def values(stage: str) -> dict[str, Any]:
 
 
 def data(stage: str) -> dict[str, str]:
-    """What names the prepared data, as the study saw it: see imaging.split.fingerprints."""
+    """Fingerprints of the prepared data at the time of the study: see imaging.split.fingerprints."""
     return read_json(path_of(stage))["data"]
 
 

@@ -1,4 +1,4 @@
-"""Run a study's trials with Optuna, in one process or in many, any of which may be killed: none is lost, none is done twice."""
+"""Run a study's trials with Optuna in one or many processes, any of which may be killed: no trial is lost, none is run twice."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def open_study(
     if join and name not in existing:
         raise ValueError(
             f"storage holds no study {name} (but {', '.join(existing) or 'none'}): this machine's prepared data or params "
-            "differ from those of the process that began it, or it is not begun; begin it without --join"
+            "differ from those of the process that began it, or it has not been started; start it without --join"
         )
     return optuna.create_study(
         storage=storage, study_name=name, pruner=pruner, direction="maximize", load_if_exists=True
@@ -54,7 +54,7 @@ def open_study(
 
 
 def work(study: optuna.Study, settings: TuneSettings, evaluate: Evaluate) -> None:
-    """Run trials until the budget is used up, and wait at the end for those of other processes, which might die.
+    """Run trials until the budget is used up, and wait at the end for those of other processes, which may be killed.
 
     `evaluate` returns the score, or raises TrialPruned, or FloatingPointError or MemoryError for a trial without a score. Any
     other exception is a fault of the program: it ends the process, and the next start repeats the trial.

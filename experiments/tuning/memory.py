@@ -22,7 +22,7 @@ def halved(settings: T) -> T:
 
 
 def with_less_memory(settings: T, attempt: Callable[[T], R], note: Callable[[T], None] = lambda _: None) -> R:
-    """Return what `attempt` returns, called again with half the batch for as long as memory does not suffice.
+    """Return what `attempt` returns, called again with half the batch after each out-of-memory error.
 
     `note` is called with the settings of each halving. MemoryError when two images at a time are too many (batch normalisation
     needs two).

@@ -76,7 +76,7 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
 
 
 def page(study: optuna.Study) -> str:
-    """The same pictures to look into with a mouse, as one HTML file that needs no network."""
+    """The same figures, interactive, as one HTML file that needs no network."""
     pictures = [plotly.plot_optimization_history(study)]
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if importance(study):

@@ -16,7 +16,7 @@ from experiments.tuning.trials import position
 
 
 class SeededSampler(BaseSampler):
-    """Optuna's sampler of the settings, seeded anew for each trial by its position in the study.
+    """Optuna's sampler of the settings, seeded for each trial by its position in the study.
 
     With one seed for a whole process, a study that is continued would draw its first values again.
     """
@@ -50,7 +50,7 @@ class SeededSampler(BaseSampler):
 
 def make_sampler(settings: TuneSettings, seed: int) -> BaseSampler:
     """Optuna's sampler by name."""
-    # A model of n dimensions needs more than n points; as many again is what a sequential design begins with.
+    # A model of n dimensions needs more than n points; twice as many are a common start of a sequential design.
     startup = 2 * len(settings.space) + 2
     if settings.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)

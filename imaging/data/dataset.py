@@ -20,7 +20,7 @@ from imaging.data.augment_batch import Fused
 from imaging.prepared import Prepared
 from imaging.resize import resize_image, resize_mask
 
-if TYPE_CHECKING:  # who asks for no changes need not have their library
+if TYPE_CHECKING:  # albumentations is needed for augmentation only
     from imaging.data.augment import Augment
 
 Batch = dict[str, torch.Tensor]
@@ -58,7 +58,7 @@ class Images(Dataset[dict[str, Any]]):
         self.size = size or prepared.size
         if self.size > prepared.size:
             raise ValueError(
-                f"images of {self.size} px asked for, prepared with {prepared.size}:"
+                f"images of {self.size} px requested, prepared with {prepared.size}:"
                 " lower the size or raise data.image_size"
             )
         self.augment, self.seed, self.masks = augment, seed, masks
@@ -149,7 +149,7 @@ def item_seed(seed: int, epoch: int, row: int, turn: int = 0) -> int:
 
 
 def worker_init(_worker: int) -> None:
-    """For `DataLoader(worker_init_fn=…)`: OpenCV's own threads would fight over the cores with the other
+    """For `DataLoader(worker_init_fn=…)`: OpenCV's own threads would compete for the cores with the other
     workers.
     """
     cv2.setNumThreads(1)

@@ -16,7 +16,7 @@ from imaging.data.augment_batch import Fused
 from imaging.data.dataset import Batch, Images
 
 AUTO, MOST = 0.25, 0.8
-"""Shares of the device's free memory that data may take unasked, and when asked: the rest is for the network."""
+"""Shares of the device's free memory that data may take with `auto`, and with `yes`: the rest is for the network."""
 CHUNK = 256
 """Images uploaded at a time."""
 

@@ -24,7 +24,7 @@ def draw(
 ) -> NDArray[np.int64]:
     """Positions of one epoch of `epochs`, shuffled. labels (N,): 1, 0, NaN for unlabelled ones, never displayed.
 
-    Omitted images are drawn anew each epoch, without repetition; see `counts` for how many of each class. Of several sources
+    Omitted images are redrawn each epoch, without repetition; see `counts` for how many of each class. Of several sources
     each first gives the share of each class that its weight says, relative to the largest weight.
     """
     labels = np.asarray(labels, np.float64)
@@ -133,7 +133,7 @@ class Share:
 
 
 class EpochSampler(Sampler[int]):
-    """The order of a training epoch of `dataset`; `set_epoch` tells the data set too, so that one call is
+    """The order of a training epoch of `dataset`; `set_epoch` also sets that of the data set, so that one call is
     enough.
 
     Call it before the epoch's iterator is made; Lightning does for all epochs but the first one after a
@@ -171,7 +171,7 @@ class EpochSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         labels, passes = self.dataset.labels, -(-self._length // self._pass)
         order = [
-            # a later turn lies past the end of the data set, which so knows that it is to be changed afresh
+            # a later turn lies past the end of the data set, which augments it with other random numbers
             turn * len(labels) + self._drawn(self.epoch * passes + turn, self.epochs * passes)
             for turn in range(passes)
         ]

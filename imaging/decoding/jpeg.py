@@ -174,14 +174,14 @@ def _strict(data: bytes, shape: tuple[int, int], factor: int) -> NDArray[np.uint
             data, "GRAY", min_height=shape[0], min_width=shape[1], min_factor=factor, strict=True
         )[..., 0]
     except ValueError as error:
-        told = str(error).lower()
-    if "extraneous" in told:  # filler before the end marker; a second warning would show without it
+        warning = str(error).lower()
+    if "extraneous" in warning:  # filler before the end marker; a second warning would show without it
         trimmed = data[: data.rfind(_END)].rstrip(b"\0\xff") + _END
         if len(trimmed) < len(data):
             return _strict(trimmed, shape, factor)
-    if "premature end" in told:
+    if "premature end" in warning:
         raise RefusedFile("JPEG-CUT", "the JPEG is cut off: coded pixels are missing")
-    raise RefusedFile("JPEG-DAMAGED", f"the JPEG is damaged: {told[-80:]}")
+    raise RefusedFile("JPEG-DAMAGED", f"the JPEG is damaged: {warning[-80:]}")
 
 
 def _factor(header: Frame, side: int | None) -> int:

@@ -126,7 +126,7 @@ def open_page(data: bytes) -> tuple[Image.Image, int | None]:
         picture.load()
     except RefusedFile:
         raise
-    except Exception as error:  # Pillow's formats raise whatever they like on damaged data
+    except Exception as error:  # Pillow's formats raise arbitrary errors on damaged data
         raise RefusedFile("PICTURE-DAMAGED", f"the {name} picture is damaged: {error}") from None
     return picture, orientation
 

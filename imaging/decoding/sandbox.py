@@ -37,13 +37,13 @@ class Child:
             env={**os.environ, "PYTHONPATH": ROOT},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # libraries complain there in words of their own
+            stderr=subprocess.DEVNULL,  # libraries print their own warnings there
         )
 
     def ask(
         self, header: dict[str, Any], frame: bytes, seconds: float
     ) -> tuple[dict[str, Any], bytes] | None:
-        """The answer; None when the process has died. TimeoutError, and no process any more, when it takes too long."""
+        """The response; None when the process has crashed. TimeoutError, and the process is killed, when it takes too long."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         late = threading.Event()
@@ -94,7 +94,7 @@ def _ask(request: dict[str, Any], data: bytes, seconds: float) -> tuple[NDArray[
         answer, why = child.ask(request, data, seconds), ("DECODER-CRASHED", "the decoder crashed on it")
     except TimeoutError:
         answer, why = None, ("DECODER-TIMEOUT", f"the decoder was stopped after {seconds:.0f} seconds")
-    if answer is None:  # waits for its end: a process that is about to die must not get the next file
+    if answer is None:  # waits for its end: a process that is ending must not get the next file
         child.close()
         _of_thread.child = None
         raise RefusedFile(*why)

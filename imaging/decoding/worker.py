@@ -1,4 +1,4 @@
-"""The process in which native decoders work, apart from the program.
+"""Worker process of the sandbox: it runs the native decoders.
 
 JPEG 2000, JPEG-LS, the rarer JPEG processes and TIFF are decoded by native libraries, where a damaged or malicious picture can
 crash, hang or take all memory. Here that costs this process, and one file its reading. `imaging.decoding.sandbox` starts it and
@@ -53,7 +53,7 @@ def decode(frame: bytes, syntax: str, plugins: list[str], options: dict[str, Any
             return _decode(frame, syntax, plugin, options)
         except RefusedFile:
             raise
-        except Exception:  # plugins raise whatever they like on damaged data
+        except Exception:  # plugins raise arbitrary errors on damaged data
             if plugin == plugins[-1]:
                 raise
     raise ValueError("no decoder")
@@ -88,7 +88,7 @@ def _answer(header: dict[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes
         options = header["options"]
         _limit_memory(_allowed(frame, options["rows"] * options["columns"] * options["samples_per_pixel"]))
         pixels = decode(frame, header["syntax"], header["plugins"], options)
-    except Exception as error:  # plugins raise whatever they like on damaged data
+    except Exception as error:  # plugins raise arbitrary errors on damaged data
         return _refusal(error), b""
     return {"dtype": pixels.dtype.str, "shape": pixels.shape}, pixels.tobytes()
 

@@ -51,6 +51,6 @@ def make(
             continue
         try:
             made.objects[kind] = makers[kind]()
-        except Exception as error:  # headers hold what nobody foresaw
+        except Exception as error:  # headers may hold anything
             made.failed[kind] = type(error).__name__
     return made

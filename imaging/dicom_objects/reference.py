@@ -28,7 +28,7 @@ warnings.filterwarnings("ignore", module=r"(highdicom|pydicom)\b")
 logging.getLogger("highdicom").setLevel(logging.CRITICAL)
 
 LEFT_OUT = ("SpecificCharacterSet", "NumberOfFrames", *greys.MODALITY, *greys.VOI)
-"""Set anew below; some devices write one frame where the class has none."""
+"""Set below; some devices write one frame where the class has none."""
 PLACED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 """Without these a frame of reference places nothing, and highdicom refuses it."""
 POINTERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
@@ -134,7 +134,7 @@ def _element(header: Dataset, tag: BaseTag, texts: list[str]) -> DataElement | N
     """An element of a header with its values corrected; None when it is left out."""
     try:
         element = header[tag]
-    except Exception:  # pydicom's conversions raise whatever they like on damaged values
+    except Exception:  # pydicom's conversions raise arbitrary errors on damaged values
         return None
     if not texts or element.VR == "SQ":
         return element

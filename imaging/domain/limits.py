@@ -109,9 +109,9 @@ class InputLimits(Settings):
         found = [self._sentence(name, value) for name, value in self.unlike(square).items()]
         ages, children = sum(self.counts.ages.values()), self.counts.children
         if facts.age is not None and facts.age < CHILD_YEARS and children < RARE * max(ages, 1):
-            told = f"{children} of {ages}" if ages else "an unknown number of"
+            number = f"{children} of {ages}" if ages else "an unknown number of"
             found.append(
-                f"AGE: {facts.age} years old; {told} training images are of children below {CHILD_YEARS}"
+                f"AGE: {facts.age} years old; {number} training images are of children below {CHILD_YEARS}"
             )
         views = sum(self.counts.views.values())
         if facts.view in FRONTAL and views and self.counts.views.get(facts.view, 0) < RARE * views:
@@ -120,8 +120,8 @@ class InputLimits(Settings):
 
     def _sentence(self, name: str, value: float) -> str:
         if name == "overall":
-            told = f"score {value:.1f}, limit {self.overall_limit:.1f}"
-            return f"UNLIKE: grey levels, layout and texture together are unlike the training data ({told})"
+            values = f"score {value:.1f}, limit {self.overall_limit:.1f}"
+            return f"UNLIKE: grey levels, layout and texture together are unlike the training data ({values})"
         return f"UNLIKE-{name.upper()}: {NAMES[name]} unlike the training data ({value:.1f} times the limit)"
 
     def save(self, path: str | Path) -> None:

@@ -58,12 +58,12 @@ def checked(found: Radiograph) -> Radiograph:
     if _fits(facts, share, facts.spacing_mm):
         return found
     width = share * facts.width * facts.spacing_mm[1]
-    told = f"the pixel spacing makes the body {width:.0f} mm wide, {_expected(facts.age)}"
+    reason = f"the pixel spacing makes the body {width:.0f} mm wide, {_expected(facts.age)}"
     better = field_of_view_spacing(facts)
     if better is not None and _fits(facts, share, better):
-        warning = f"SPACING-CORRECTED: {told}; the spacing of the field of view is taken"
+        warning = f"SPACING-CORRECTED: {reason}; the spacing of the field of view is taken"
     else:
-        better, warning = None, f"SPACING: {told}; no areas in mm²"
+        better, warning = None, f"SPACING: {reason}; no areas in mm²"
     return replace(found, facts=replace(facts, spacing_mm=better, warnings=(*facts.warnings, warning)))
 
 

@@ -107,7 +107,7 @@ class _Volume:
     spacing_mm: tuple[float, float]
     """Of rows and of columns."""
     voxels: Any
-    """nibabel's array proxy: it reads what is asked of it."""
+    """nibabel's array proxy, read slice by slice."""
 
     @property
     def depth(self) -> int:
@@ -117,12 +117,12 @@ class _Volume:
     def axial(self, number: int) -> NDArray[np.float64]:
         """Slice `number`, from 1 for the lowest, as (H, W): rows run to the back, columns to the patient's left."""
         if not 1 <= number <= self.depth:
-            raise RefusedFile("NIFTI-SLICE", f"slice {number} is asked for, the volume has 1 to {self.depth}")
+            raise RefusedFile("NIFTI-SLICE", f"no slice {number}: the volume has 1 to {self.depth}")
         place: list[Any] = [slice(None)] * 3 + [0] * (len(self.voxels.shape) - 3)
         place[self.axes[2]] = self.depth - number if self.turned[2] else number - 1
         try:
             stored = np.asarray(self.voxels[tuple(place)], np.float64)
-        except Exception as error:  # nibabel raises whatever it likes on a file that is cut
+        except Exception as error:  # nibabel raises arbitrary errors on a file that is cut
             raise RefusedFile("NIFTI-DAMAGED", f"the volume is damaged: {error}") from None
         if not np.isfinite(stored).all():
             raise RefusedFile("NIFTI-VALUES", "the volume holds values that are no numbers")
@@ -174,7 +174,7 @@ def _opened(path: str, changed: int, size: int) -> _Volume:
         image = kind.from_file_map(
             {"header": nibabel.FileHolder(fileobj=stored), "image": nibabel.FileHolder(fileobj=stored)}
         )
-    except Exception as error:  # nibabel raises whatever it likes on damaged headers
+    except Exception as error:  # nibabel raises arbitrary errors on damaged headers
         raise RefusedFile("NIFTI-FOREIGN", f"not a NIfTI volume: {error}") from None
     _check_header(image, os.fstat(stored.fileno()).st_size)
     turns = nibabel.orientations.io_orientation(image.affine)

@@ -1,4 +1,4 @@
-"""Read a radiograph from a file of any format we know, told by its content, not by its name."""
+"""Read a radiograph from a file of any known format, recognised by its content, not by its name."""
 
 from __future__ import annotations
 

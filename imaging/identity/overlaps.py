@@ -1,7 +1,7 @@
 """Find what several sources have in common: the same pictures and the same patients under other names.
 
 SIIM-ACR is a part of NIH ChestX-ray14 under other names. A training image that shows a patient of the hold-out, or of an
-external source, is a leak between them. Two things tell: the pictures (imaging.identity.duplicates), and the NIH patient,
+external source, is a leak between them. Two things identify it: the pictures (imaging.identity.duplicates), and the NIH patient,
 known for SIIM-ACR's ids (imaging.identity.siim_patients) and from NIH's own file names.
 """
 

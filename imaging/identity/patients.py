@@ -1,4 +1,4 @@
-"""Find the patient of each image: images of one patient must not stand on two sides of a split.
+"""Find the patient of each image: images of one patient must be on one side of a split.
 
 In SIIM-ACR every file has a different DICOM PatientID, although the 12,047 images come from 6,171 patients, and under a split by
 image the other images of a patient alone predict the label with AUROC .83. So the patient is taken from, in this order: a

@@ -50,7 +50,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def atomic_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
     """Yield an empty folder beside `path`; on success it takes that name, on any error it is removed.
 
-    What stood there is replaced only if it holds a file called `mark`, or nothing at all; a ValueError spares all else. What
+    What stood there is replaced only if it holds a file called `mark`, or nothing at all; ValueError for anything else. What
     killed runs left beside it is removed first.
     """
     path = Path(path)

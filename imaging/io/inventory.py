@@ -1,6 +1,6 @@
 """List input files with their checksums, whatever else lies beside them: pipes, broken links, folders without permission.
 
-DVC hashes every entry of a folder that a stage depends on: it stops at a broken link and waits for ever at a pipe. A stage that
+DVC hashes every entry of a folder that a stage depends on: it stops at a broken link and blocks on a pipe. A stage that
 depends on an inventory instead is stale when a file that `walk` lists has another content, appears or disappears.
 """
 

@@ -1,4 +1,4 @@
-"""Threads for work that lets go of Python's lock: reading files, decoding JPEG, resizing."""
+"""Threads for work that releases Python's global lock: reading files, decoding JPEG, resizing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def cores() -> int:
-    """Cores this process may use, which in a container are fewer than the machine has."""
+    """Cores this process may use, in a container fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IMAGE_ENDINGS = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-"""Endings that are no part of an image's id. What a file really is, its content says."""
+"""Endings that are no part of an image's id. The content decides what a file is."""
 OTHER_ENDINGS = frozenset({
     ".txt", ".md", ".rst", ".csv", ".tsv", ".xls", ".xlsx", ".doc", ".docx", ".pdf", ".rtf", ".json", ".jsonl", ".xml",
     ".html", ".htm", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".log", ".db", ".sqlite", ".parquet", ".npy", ".npz", ".py",
@@ -48,7 +48,7 @@ def walk(folder: str | Path, below: bool = True) -> Iterator[Entry]:
     """List all files in a folder and, unless `below` is false, in its subfolders, in the order of their sorted paths.
 
     Links to files and folders are followed; a folder that was listed before (a circle of links) is skipped. Names that begin
-    with a dot, and `__MACOSX`, are left out without a word, with all below them.
+    with a dot, and `__MACOSX`, are left out silently, with all below them.
     """
     seen: set[tuple[int, int]] = set()
     pending = _listed(str(folder), seen)

@@ -49,11 +49,11 @@ def check(labelled: pd.DataFrame, apart: NDArray[np.bool_], settings: SplitSetti
         if labels != {0, 1}:
             raise ValueError(
                 f"{len(part):,} images are {word}, with the labels {sorted(labels)}; both classes are needed."
-                " Correct the source's lists, or set split.given to false to divide anew"
+                " Correct the source's lists, or set split.given to false to split again"
             )
     shared = shared_patients(labelled["patient_id"].to_numpy(object), apart.astype(object))
     if shared and settings.scheme == "patient":
         raise ValueError(
             f"the source's own validation set shares {shared:,} patients with its training set. Set split.given to false to"
-            " divide anew, or split.scheme to image to accept the leak"
+            " split again, or split.scheme to image to accept the leak"
         )

@@ -12,7 +12,7 @@ import math
 Z = 1.959964
 """97.5 % quantile of the normal distribution."""
 WINNER = 0.8679
-"""Private score of SIIM-ACR's first place, the score that the width is told for."""
+"""Private score of SIIM-ACR's first place, for which the width is stated."""
 FEW = 30
 """Images below which the normal approximation says nothing."""
 

@@ -6,7 +6,7 @@
     ct_scans/<patient>.nii[.gz]   masks/<patient>.nii[.gz]      volumes in Hounsfield units
 
 Slices may be JPEG, PNG or DICOM; DICOM and volumes are read in the brain window (imaging.dicom.windowing.BRAIN). Patients are the
-folders or volumes, so that slices of one patient never stand on two sides of a split. There is no test set.
+folders or volumes, so that slices of one patient are never on two sides of a split. There is no test set.
 """
 
 from __future__ import annotations

@@ -25,11 +25,11 @@ def settings_of(one: NamedSource, settings: DataSettings) -> DataSettings:
 
 
 def united(sources: Sequence[NamedSource], listings: Sequence[Listing]) -> Listing:
-    """One listing of all; ValueError when they show different findings."""
+    """One listing of all; ValueError when they have different findings."""
     findings = {one.name: listing.finding for one, listing in zip(sources, listings, strict=True)}
     if len(set(findings.values())) > 1:
-        told = ", ".join(f"{name}: {finding}" for name, finding in findings.items())
-        raise ValueError(f"data.sources show different findings ({told}); prepare them apart")
+        listed = ", ".join(f"{name}: {finding}" for name, finding in findings.items())
+        raise ValueError(f"data.sources have different findings ({listed}); prepare them apart")
     named = [_named(one, listing.records) for one, listing in zip(sources, listings, strict=True)]
     origins = [
         records[["image_id"]].assign(

@@ -20,7 +20,7 @@ class Body(nn.Module):
     heads: list[nn.Conv2d]
     """The layers that give a mask's logits."""
     weights: tuple[float, ...] = (1.0,)
-    """Share of each mask in the loss, the last being the answer."""
+    """Share of each mask in the loss; the last mask is the prediction."""
 
     def forward(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         """float (B, 1, H, W) to the masks' logits (B, classes, H, W) and the coarsest map (B, deepest, h, w).
@@ -34,9 +34,9 @@ class Outputs(NamedTuple):
     """What a network gives in training: every mask with its share in the loss, and the image's logit."""
 
     masks: list[tuple[float, Tensor]]
-    """Share and logits (B, 1, H, W); the last is the answer."""
+    """Share and logits (B, 1, H, W); the last is the prediction."""
     image: Tensor | None
-    """Logit (B,) of there being anything; None without an image-level head."""
+    """Logit (B,) of a non-empty mask; None without an image-level head."""
 
 
 class Segmenter(nn.Module):

@@ -109,7 +109,7 @@ def _drop_path(settings: SegmentationSettings) -> dict[str, float]:
 
 
 def _extras(settings: SegmentationSettings) -> dict[str, Any]:
-    """What only the U-Nets take; asking another decoder for it is an error, not silence."""
+    """Options that only the U-Nets take; ValueError for another decoder."""
     extras: dict[str, Any] = {}
     if settings.decoder_channels is not None:
         extras["decoder_channels"] = tuple(settings.decoder_channels)

@@ -15,7 +15,7 @@ from torch.nn.functional import max_pool2d
 from segmentation.architectures.segmenter import Body
 
 LEVELS = 5
-DROPOUT = 0.5  # "drop-out layers at the end of the contracting path"; the share is not told, .5 is the authors' code's
+DROPOUT = 0.5  # "drop-out layers at the end of the contracting path"; the rate is not given; .5 is that of the authors' code
 
 
 class UNet2015(Body):

@@ -20,7 +20,7 @@ FAST = EvaluationSettings(draws=100)
 
 @pytest.fixture
 def fitted(world) -> Decision:
-    """A fit in a world whose locked files are garbage: whoever reads one of them fails."""
+    """A fit in a world whose locked files are garbage: reading one of them fails."""
     for path in (world.root / "predictions").glob("*/*/holdout/*"):
         path.write_bytes(b"locked")
     return fit.run(EnsembleSettings(), FAST, NAMES)

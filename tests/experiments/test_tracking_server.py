@@ -94,7 +94,7 @@ def test_a_training_is_logged_and_outlives_the_server(
             run.metrics(row, epoch)
             run.image(np.zeros((4, 4, 3), np.uint8), "overlays", epoch)
 
-        with pytest.warns(UserWarning, match="MLflow cannot log .* the work goes on"):
+        with pytest.warns(UserWarning, match="MLflow cannot log .* the run continues"):
             done = fit(
                 network(),
                 Objective(settings),

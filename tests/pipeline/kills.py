@@ -131,7 +131,7 @@ def hunt(folder: Path, reference: dict[str, str], kills: int, seed: int) -> Coun
 
 
 def main() -> None:
-    """From the command line."""
+    """Register the bundle that the command line names."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.pipeline.kills", description=__doc__.split("\n")[0]
     )

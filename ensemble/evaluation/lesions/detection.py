@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from experiments.statistics.arrays import Bools, Floats
 
 LEAST_IOU = 0.1
-"""A part of a predicted mask finds a lesion from this intersection over union on: nodding at a corner is not enough."""
+"""Least intersection over union at which a part of a predicted mask counts as finding a lesion."""
 RATES = (0.125, 0.25, 0.5, 1.0)
 """False positives an image at which the sensitivity is given."""
 CANDIDATE_LEVEL = 128

@@ -162,8 +162,8 @@ def _one(rows: list[Row], left: _Left) -> Row | None:
     if len({row.cells.get("reader") for row in unique}) == len(unique):
         label = majority([row.label for row in unique])
         return replace(first, label=label, boxes=_united_boxes(unique) if label == 1 else [])
-    for name, said in (("label", {row.label for row in unique}), ("split", {row.split for row in unique})):
-        if len(said) > 1:
+    for name, found in (("label", {row.label for row in unique}), ("split", {row.split for row in unique})):
+        if len(found) > 1:
             lines = ", ".join(row.where.rpartition(" ")[2] for row in unique)
             reason = f"TABLE-CONTRADICTION: rows {lines} of {first.path} differ in {name}; keep one of them"
             left.rejected += [(row.where, reason) for row in unique]

@@ -139,7 +139,7 @@ def test_another_name_for_this_machine_is_refused(page: Page) -> None:
     assert ask(page, "/", Host="evil.example")[0] == 400
 
 
-def test_every_answer_forbids_foreign_sources_and_caches(page: Page) -> None:
+def test_every_response_forbids_other_origins_and_caches(page: Page) -> None:
     for path in ("/", "/api/about", "/page/main.js", "/nothing"):
         headers = {name.lower(): value for name, value in ask(page, path)[2].items()}
         assert "default-src 'none'" in headers["content-security-policy"]

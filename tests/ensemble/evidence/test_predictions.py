@@ -81,7 +81,9 @@ def test_model_names_come_from_the_params_file(tmp_path: Path) -> None:
 def test_images_on_the_wrong_side_of_the_lock(world) -> None:
     locked = predictions.read("holdout", ["a", "b"], ["u", "v"])
     check_subset(locked, Prepared(), locked=True)
-    with pytest.raises(ValueError, match=r"40 images stand on the wrong side, img00000 is locked away"):
+    with pytest.raises(
+        ValueError, match=r"40 images are on the wrong side of the hold-out split, img00000 is locked away"
+    ):
         check_subset(locked, Prepared(), locked=False)
     with pytest.raises(ValueError, match="was trained on"):
         check_subset(read(), Prepared(), locked=True)

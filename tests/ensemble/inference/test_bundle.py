@@ -38,16 +38,14 @@ def test_equal_content_has_an_equal_name(tiny_bundle: Path, folder: Path) -> Non
     assert bundle.write_index(folder, "test", {}).name != before.name
 
 
-def test_changed_missing_and_foreign_files_are_named(folder: Path) -> None:
+def test_changed_missing_and_unlisted_files_are_named(folder: Path) -> None:
     weights = folder / "segmentation/u/fold0.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
     (folder / "metrics.json").unlink()
     (folder / "segmentation/u/fold7.safetensors").write_bytes(b"x")
-    message = (
-        r"missing: metrics\.json; changed: segmentation/u/fold0\.safetensors; foreign: segmentation/u/fold7"
-    )
+    message = r"missing: metrics\.json; changed: segmentation/u/fold0\.safetensors; not listed: segmentation/u/fold7"
     with pytest.raises(ValueError, match=message):
         Bundle.load(folder)
 
@@ -86,7 +84,7 @@ def test_no_path_leaves_the_folder(folder: Path, name: str) -> None:
         ('{"version": 1, "name": "pneumothorax-a-b", "fingerprints": {}}', "`files` is missing"),
         (
             '{"version": 1, "name": "pneumothorax-a-b", "fingerprints": {}, "files": {}}',
-            r"foreign: .*decision\.json",
+            r"not listed: .*decision\.json",
         ),
     ],
 )

@@ -17,7 +17,7 @@ from ensemble import predict
 from ensemble.inference import journal, output
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.inputs import by_id, find
-from ensemble.inference.journal import in_the_making, state_of
+from ensemble.inference.journal import partial_output, state_of
 from ensemble.inference.results_writer import Results
 from ensemble.inference.triage import from_spreadsheets
 from tests.ensemble.conftest import predict_command
@@ -57,7 +57,7 @@ def test_finished_studies_are_taken_up_and_half_written_ones_removed(tmp_path: P
         (part / "overlays" / name).write_bytes(b"x")
     whole = '{"name": "61", "state": [1, 2], "row": {"file": "a"}, "files": ["overlays/a.png"]}\n'
     (part / ".rows.jsonl").write_text(whole + '{"name": "62", "sta')
-    with in_the_making(out, KEY) as kept:
+    with partial_output(out, KEY) as kept:
         assert kept.finished(Path("a"), [1, 2])
         assert not kept.finished(Path("b"), [1, 2])
         kept.add(Path("b"), [1, 2], row("b"), [])
@@ -71,7 +71,7 @@ def test_finished_studies_are_taken_up_and_half_written_ones_removed(tmp_path: P
 
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), in_the_making(tmp_path / "out", KEY):
+    with pytest.raises(ZeroDivisionError), partial_output(tmp_path / "out", KEY):
         1 / 0  # noqa: B018
     assert list(tmp_path.iterdir()) == []
 
@@ -84,15 +84,15 @@ def test_another_run_or_another_file_starts_anew(
     part.mkdir()
     (part / ".run.json").write_text('{"bundle": "a"}')
     (part / ".rows.jsonl").write_text('{"name": "61", "state": [1, 2], "row": {}, "files": []}\n')
-    with in_the_making(tmp_path / "out", key) as kept:
+    with partial_output(tmp_path / "out", key) as kept:
         assert not kept.finished(Path("a"), state)
 
 
 def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
     with (
-        in_the_making(tmp_path / "out", KEY),
+        partial_output(tmp_path / "out", KEY),
         pytest.raises(ValueError, match="another run is writing it"),
-        in_the_making(tmp_path / "out", KEY),
+        partial_output(tmp_path / "out", KEY),
     ):
         pass
 

@@ -1,4 +1,4 @@
-"""The ONNX files through OpenVINO: the same answers, only when they were found to be, and not a word to anyone."""
+"""The ONNX files through OpenVINO: the same answers, only when they were found to be, and no usage data is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Want of memory, disk or a worker: told with the mend, and the training goes on as if nothing had been."""
+"""Lack of memory or disk, or a killed worker: an error with its fix, and the training resumes with the same result."""
 
 from __future__ import annotations
 

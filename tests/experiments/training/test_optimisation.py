@@ -1,4 +1,4 @@
-"""What a training may be asked for besides its loop: averages, frozen encoders, iterations, plateaus; killed and resumed too."""
+"""Options of a training besides its loop: averages, frozen encoders, iterations, plateaus; killed and resumed too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be trained is said before a training begins."""
+"""What cannot be trained is refused before training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Four workers on a real PostgreSQL, one of them killed in mid-trial: no trial lost, none doubled, no password told."""
+"""Four workers on a real PostgreSQL, one of them killed in mid-trial: no trial lost, none doubled, no password printed."""
 
 from __future__ import annotations
 

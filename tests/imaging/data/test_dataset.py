@@ -58,7 +58,7 @@ def test_a_smaller_size_is_the_mean(data):
 
 
 def test_a_larger_size_is_refused(data):
-    with pytest.raises(ValueError, match=r"images of 64 px asked for, prepared with 32.*data\.image_size"):
+    with pytest.raises(ValueError, match=r"images of 64 px requested, prepared with 32.*data\.image_size"):
         Images(data, [0], 64)
 
 

@@ -1,4 +1,4 @@
-"""Spacing that a body cannot have is corrected or left out; headers of other views and body parts are told."""
+"""Spacing that a body cannot have is corrected or left out; headers of other views and body parts give warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The width of an interval that is told beforehand, by hand and against scores drawn."""
+"""The predicted width of an interval, by hand and against simulated scores."""
 
 from __future__ import annotations
 

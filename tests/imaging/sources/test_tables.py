@@ -144,7 +144,7 @@ def test_a_label_only_table_has_a_card_that_says_so(root):
     write(root, "Image Index;Pneumothorax\n" + "".join(f"im{n}.png;{n % 2}\n" for n in range(8)))
     data = prepared(root, columns={"path": "Image Index", "label": "Pneumothorax"})
     assert data.index["label"].tolist() == [0, 1] * 4
-    assert data.masks_missing == "no positive has a mask: nothing is said of masks"
+    assert data.masks_missing == "no positive has a mask, so there are no figures of masks"
     reports = root.parent / "reports"
     assert "No positive image has a mask" in (reports / "dataset_card.md").read_text()
     for name in ("class_pie", "area_histogram", "mask_heatmap", "overlay_sheet"):
