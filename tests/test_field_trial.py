@@ -131,11 +131,11 @@ def test_measures_by_hand() -> None:
 
 
 def test_the_ordinary_grid_finds_a_plain_threshold() -> None:
-    """Eight images of 64 x 64; the map of a positive is its mask at level 255, that of the first negative too, at a low score."""
+    """Eight images of 64 x 64; the map of a positive is its mask at level 255, those of two negatives too, at a low score."""
     label = np.arange(8) % 2 == 1
     above, hit = np.zeros((2, 8, 257), np.int32)
     above[:, 0] = 4096
-    above[label, 1:256], hit[label, :256], above[0, 1:256] = 100, 100, 100
+    above[label, 1:256], hit[label, :256], above[[0, 2], 1:256] = 100, 100, 100
     prob = np.where(label, 0.9, 0.1)
     evidence = Evidence(prob=prob, raw=prob, members=prob[:, None], above=above, agreement=np.ones(8))
     names = np.array([f"{i}" for i in range(8)], object)
