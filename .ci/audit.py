@@ -18,7 +18,7 @@ COMMAND = (
 
 
 def report() -> list[dict[str, Any]]:
-    """What pip-audit says of each package; nothing when it could not ask anybody."""
+    """pip-audit's result for each package; empty when no service could be reached."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "audit.json"
         done = subprocess.run([*COMMAND, "--output", str(file)], capture_output=True, text=True)
@@ -29,7 +29,7 @@ def report() -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print what was found; exit with 1 when a vulnerability is known that nobody has accepted."""
+    """Print what was found; exit with 1 for a known vulnerability that is not on the accepted list."""
     packages = report()
     unknown = [package for package in packages if "skip_reason" in package]
     found = [

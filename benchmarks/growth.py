@@ -99,7 +99,7 @@ def make(root: Path, count: int, run: Path) -> None:
 
 
 def adopt(root: Path, run: Path) -> None:
-    """Copy the run's networks and tell them that they were trained on the data prepared here."""
+    """Copy the run's networks and set the data prepared here as their training data."""
     data = read_json(root / "data/prepared/fingerprint.json")
     for path in (run / "models").glob("*/*/fold*.safetensors"):
         weights.save(

@@ -53,9 +53,9 @@ def generated(count: int, side: int) -> Maps:
     return pairs
 
 
-def unit_dice(hit: int, said: int, true: int) -> int:
+def unit_dice(hit: int, predicted: int, true: int) -> int:
     """Dice of one image in whole units."""
-    return round(2 * hit / (said + true) * UNIT) if said + true else UNIT
+    return round(2 * hit / (predicted + true) * UNIT) if predicted + true else UNIT
 
 
 def tried(maps: Maps, triplet: tuple[int, int, int]) -> int:

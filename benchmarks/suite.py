@@ -1,6 +1,6 @@
 """Every comparison with a named peer, in one run: `make bench`, or `python -m benchmarks.suite [--only decode rle]`.
 
-Prints a Markdown table of ratios with the machine's facts and writes reports/bench.json. What a row compares, and how, is said in
+Prints a Markdown table of ratios with the machine's facts and writes reports/bench.json. What a row compares, and how, stands in
 the module of its name. Rounds are interleaved and medians compared, so a machine that slows down slows both sides.
 """
 

@@ -61,7 +61,7 @@ def main() -> None:
         prepared,
         fold,
     )
-    print("`python -m experiments.plan` tells memory, hours and disk of the whole run")
+    print("`python -m experiments.plan` prints memory, hours and disk of the whole run")
     write_text(REPORT, PASSED)
 
 

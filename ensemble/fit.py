@@ -144,7 +144,7 @@ def fit_to_labels(
 
 
 def mask_ensembles(found: Predictions, prepared: Prepared, settings: EnsembleSettings) -> crossfit.FittedOn:
-    """Training rows -> ensemble of mask models and cases; the maps are read again only where it was learned anew."""
+    """Training rows -> ensemble of mask models and cases; the maps are read again only where it was refitted."""
     ids = np.array(found.ids, dtype=object)
     statistics = (
         mask_weights.map_statistics(found, prepared)

@@ -67,7 +67,7 @@ def predict(
     predictor: Predictor | None = None,
     engine: str = "torch",
 ) -> pd.DataFrame:
-    """Write OUT, whole or not at all, and return its table. Memory holds a few batches of images and one row a file.
+    """Write OUT atomically and return its table. Memory holds a few batches of images and one row a file.
 
     predictor: the bundle's networks in another engine, which `engine` names; None: in PyTorch. Studies that a killed run of the
     same bundle and settings finished are not done again.

@@ -111,7 +111,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def run(given: argparse.Namespace, command_line: str) -> Results:
-    """Read, predict, measure and write OUT, whole or not at all."""
+    """Read, predict, measure and write OUT atomically."""
     if given.refit_decision and not given.recalibrate:
         raise ValueError("--refit-decision has no effect without --recalibrate; give both")
     bundle = Bundle.load(given.bundle)
@@ -243,7 +243,7 @@ def _recalibrate(
     low = made.measured["calibration_slope"]["low"]
     if low is None or low <= 0:
         made.recalibrated += (
-            " **Warning: the interval of the calibration slope holds 0: here the bundle's probability may say nothing, and what "
+            " **Warning: the interval of the calibration slope holds 0: here the bundle's probability may mean nothing, and what "
             "recalibration gives is then little more than the prevalence.**"
         )
 

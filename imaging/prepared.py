@@ -38,7 +38,7 @@ class PatientRecord:
 
     @property
     def warning(self) -> str:
-        """What every report says where patients are unknown; '' where all are known."""
+        """Warning of every report where patients are unknown; '' where all are known."""
         if not self.unknown:
             return ""
         share = "" if self.unknown == self.labelled else f" for {self.unknown:,} of {self.labelled:,} images"
@@ -96,7 +96,7 @@ class Prepared:
 
     @property
     def masks_missing(self) -> str:
-        """What every report says where positives have no mask; '' where all have one."""
+        """Note of every report where positives have no mask; '' where all have one."""
         positive = (self.index["label"] == 1).to_numpy(bool, na_value=False)
         without = int((positive & ~self.has_mask).sum())
         if not without:

@@ -148,7 +148,7 @@ class SplitSettings(Settings):
 
     scheme: Literal["patient", "image", "mmsegmentation"] = "patient"
     """`patient`: no patient is on two sides. `image`: as the published solutions; it leaks, since a patient's other images
-    tell much about the label, and every report says so. `mmsegmentation`: by image too, and the hold-out is exactly the
+    predict the label, and every report says so. `mmsegmentation`: by image too, and the hold-out is exactly the
     validation set of mmsegmentation's medical projects; it leaks as well."""
     unknown_patients: Literal["refuse", "by_image"] = "refuse"
     """Labelled images whose patient is unknown, with scheme `patient`: `refuse` stops; `by_image` takes each for a patient of its

@@ -4,7 +4,7 @@
     inputs.parquet            every file's name, a row group for each of the files below
     shards/part-0000000.parquet …   one row a file of the inputs, in their order: `SCHEMA`
 
-A shard is there whole or not at all, so a run that was killed resumes with the missing ones. A folder of other inputs or
+A shard is written atomically, so a run that was killed resumes with the missing ones. A folder of other inputs or
 another bundle is refused.
 """
 

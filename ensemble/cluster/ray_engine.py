@@ -28,7 +28,7 @@ from ensemble.rules.gate import Quota
 from imaging.io.threads import cores
 
 WAVE = 256
-"""Shards that are planned at a time: their names are in memory, and the actors are started anew for each wave."""
+"""Shards that are planned at a time: their names are in memory, and the actors are restarted for each wave."""
 STORE = 2**30
 """Bytes of the object store of a cluster that this process starts for itself."""
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}

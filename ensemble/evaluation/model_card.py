@@ -35,7 +35,7 @@ An ensemble of classifiers estimates the probability of a pneumothorax, an ensem
 decides whether to draw it."""
 WITHOUT_MASKS = """\
 An ensemble of classifiers estimates the probability of a pneumothorax, and a fitted gate thresholds it. **No masks: it
-was trained on image-level labels, draws no mask and cannot say where a pneumothorax is.**"""
+was trained on image-level labels, draws no mask and cannot locate a pneumothorax.**"""
 UNMEASURED = f"""\
 **{NO_HOLDOUT}** The scores below are those of the run whose trainings they repeat, with the same settings and the same
 decision, before the hold-out was added to the training images.

@@ -24,7 +24,7 @@ class Inputs:
     files: list[Path]
     """Files to read, sorted."""
     refused: dict[Path, RefusedFile] = field(default_factory=dict)
-    """What cannot be read whatever it is: broken links, pipes, devices, folders without permission."""
+    """Unreadable entries: broken links, pipes, devices, folders without permission."""
     notes: list[str] = field(default_factory=list)
     """What was left out, in sentences."""
 
@@ -36,7 +36,7 @@ class Inputs:
 def find(source: Path, output: Path | None = None) -> Inputs:
     """Every file below a folder, or the one file named; a ValueError when there is none.
 
-    output: where the results go. That folder, and results of earlier runs (their triage.csv tells), are not read.
+    output: where the results go. That folder, and results of earlier runs (recognised by triage.csv), are not read.
     """
     if source.is_file():
         return Inputs(source.parent, [source])

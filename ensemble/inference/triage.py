@@ -62,7 +62,7 @@ def table(rows: list[Row]) -> pd.DataFrame:
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:
-    """Write the table whole or not at all; probabilities to 4 digits, texts safe for spreadsheets."""
+    """Write the table atomically; probabilities to 4 digits, texts safe for spreadsheets."""
     safe = frame.assign(probability=frame["probability"].round(4))
     for name in frame.columns[frame.dtypes == "string"]:
         safe[name] = frame[name].map(for_spreadsheets, na_action="ignore")

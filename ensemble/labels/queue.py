@@ -32,7 +32,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def write(queue: pd.DataFrame, path: Path) -> None:
-    """Write a queue, whole or not at all."""
+    """Write a queue atomically."""
     with atomic(path) as temporary:
         queue.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
 

@@ -1,5 +1,4 @@
-"""The gate of most published two-stage solutions: a mask is submitted where the probability reaches a cut;
-and its quota form."""
+"""The gate of most published two-stage solutions, a mask where the probability reaches a cut, and its quota form."""
 
 from __future__ import annotations
 

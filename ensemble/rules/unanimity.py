@@ -1,5 +1,4 @@
-"""The ninth place's rule: every classifier's probability is high, or the mask is large and certain by
-itself."""
+"""The ninth place's rule: every classifier's probability is high, or the mask is large and certain by itself."""
 
 from __future__ import annotations
 

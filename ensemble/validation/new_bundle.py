@@ -15,7 +15,7 @@ from imaging.io.files import atomic_folder, read_json, sha256, write_json, write
 PARENT_METRICS = "parent_metrics.json"
 NOTE = """> **Recalibrated.** Networks of `{parent}` with a decision that was refitted to other data ({images:,} images of
 > {patients:,} patients, {positives:,} positive). `metrics.json` has what it measured there, cross-fitted by patient; the
-> parent's hold-out, of which the rest of this card speaks, is in `parent_metrics.json`.
+> parent's hold-out, which the rest of this card describes, is in `parent_metrics.json`.
 
 """
 

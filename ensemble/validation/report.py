@@ -90,7 +90,7 @@ def _head(found: Results) -> list[str]:
         f"Bundle `{found.bundle.name}` (SHA-256 {found.bundle.sha256[:12]}) on `{external.description}`: {len(table):,} labelled "
         f"images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} positive, "
         f"{int((table['dice'].notna() & (table['label'] == 1)).sum()):,} of these with a mask. Neither training nor the fit "
-        "of the decision may have used them: the check below says what they share. Intervals: 95 %, over patients.",
+        "of the decision may have used them: the check below lists what they share. Intervals: 95 %, over patients.",
         f"Command: `{found.command}`",
     ]
     if warning := external.prepared.patients.warning:

@@ -81,7 +81,7 @@ def step_cost(
 ) -> StepCost:
     """Cost of a step of `batch` images of settings.image_size through `net` and `loss`; net's weights become fake.
 
-    The highest point of a later step is meant: the optimiser's states and, where there is one, the moving average are there.
+    The highest point is that of a later step: the optimiser's states and, where there is one, the moving average are there.
     Not counted are what libraries take for themselves: workspaces of convolutions and the allocator's rounding; see `reserve`.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)

@@ -257,14 +257,14 @@ class SegmentationSettings(TrainingSettings):
     classes: Literal[1, 2] = 1
     """Outputs a pixel: one logit, or two of a softmax over background and finding, as in mmsegmentation."""
     prior: float | None = Field(default=0.01, gt=0, lt=1)
-    """Every pixel's probability at the start, about the share of the median lesion, lest the first epochs be spent on
+    """Every pixel's probability at the start, about the share of the median lesion, so that the first epochs are not spent on
     learning that most pixels are empty (the prior of Lin 2017, section 4.1); null: the architecture's own start."""
     loss: dict[LossTerm, float] | None = None
     """Terms and their weights, such as `{cross_entropy: 3, dice: 1, focal: 4}`; null: `{focal: alpha, log_dice: 1}`."""
     tversky: float = Field(default=0.7, gt=0, lt=1)
     """Weight of missed pixels in the term tversky; wrongly marked ones have 1 - it (Salehi 2017: .7)."""
     image_head: float = Field(default=0.0, ge=0)
-    """Weight in the loss of a head that says whether there is anything, and in prediction multiplies the mask; 0: none."""
+    """Weight in the loss of an image-level head whose probability multiplies the mask in prediction; 0: none."""
     auxiliary: float = Field(default=0.0, ge=0)
     """Weight in the loss of unet_s5's auxiliary head, .4 in its source's base config; 0: none."""
     encoder_from: str | None = None

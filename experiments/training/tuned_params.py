@@ -39,7 +39,7 @@ def pass_through(stage: str) -> None:
 
 
 def joins(stage: str) -> bool:
-    """Whether the command line of `python -m <stage>.tune` says --join."""
+    """Whether `python -m <stage>.tune` was called with --join."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {stage}.tune", description="Search the stage's settings with Optuna."
     )

@@ -139,7 +139,7 @@ def decode(data: bytes, side: int | None = None, header: Frame | None = None) ->
     pixels = _strict(with_whole_spectrum(data, header), shape, factor)
     if pixels.shape != shape:
         raise RefusedFile(
-            "JPEG-DAMAGED", f"the JPEG decodes to {pixels.shape[::-1]} pixels, its header says otherwise"
+            "JPEG-DAMAGED", f"the JPEG decodes to {pixels.shape[::-1]} pixels, which contradicts its header"
         )
     return pixels
 
@@ -159,7 +159,7 @@ def check_work(data: bytes, header: Frame) -> None:
 def with_whole_spectrum(data: bytes, header: Frame) -> bytes:
     """Return a sequential JPEG with the only parameters its scan may have: coefficients 0 to 63, no approximation.
 
-    Some encoders leave zeros there; nothing else can be meant (ITU-T T.81 table B.3).
+    Some encoders leave zeros there; no other value is valid (ITU-T T.81 table B.3).
     """
     start = header.scan - 3
     if header.process not in (0, 1) or data[start : header.scan] == _WHOLE_SPECTRUM:

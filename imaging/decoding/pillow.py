@@ -33,7 +33,7 @@ _GREY16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _TO_RGB = ("RGB", "RGBA", "P", "PA", "RGBX")
 _FULL = 65535
 _ROWS = 256
-# `check_size` is the limit, and a refusal tells more than a warning
+# `check_size` is the limit: a refusal instead of a warning
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 _EXIF = 2**17
 """Bytes at the start of a JPEG among which EXIF data begins."""
@@ -50,7 +50,7 @@ def declared_pixels(data: bytes) -> int:
     try:
         with Image.open(BytesIO(data), formats=[kind(data) or "PNG"]) as picture:
             return min(picture.width, MAX_SIDE) * min(picture.height, MAX_SIDE)
-    except Exception:  # `page` tells the reason
+    except Exception:  # `page` gives the reason
         return 0
 
 

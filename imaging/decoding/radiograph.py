@@ -1,4 +1,4 @@
-"""What reading a file gives, whatever its format: pixels and facts, or a refusal with its reason."""
+"""Result of reading a file of any format: pixels and facts, or a refusal with its reason."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RefusedFile(ValueError):
 
 @dataclass(frozen=True)
 class Facts:
-    """What the file says about the picture; None where it says nothing of use."""
+    """Facts from the file about the picture; None where missing or useless."""
 
     height: int
     """Rows of the original picture."""
@@ -115,7 +115,7 @@ def naming(path: str | Path) -> Iterator[None]:
 
 
 def load(path: str | Path) -> bytes:
-    """Read a whole ordinary file; a refusal says why not."""
+    """Read a regular file; RefusedFile gives the reason."""
     try:
         about = os.stat(path)
         if not stat.S_ISREG(about.st_mode):

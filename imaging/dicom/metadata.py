@@ -1,4 +1,4 @@
-"""What a DICOM header says about the picture and the patient, as far as it is of use."""
+"""Facts in a DICOM header about the picture and the patient."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from imaging.dicom.pixels import photometric
 
 
 def facts(header: Header, height: int, width: int) -> Facts:
-    """Collect what the header says about the picture."""
+    """Collect the facts about the picture."""
     age, spacing = header.text("PatientAge"), spacing_mm(header)
     years = age_in_years(age)
     if age is not None and years is None:
@@ -36,7 +36,7 @@ def facts(header: Header, height: int, width: int) -> Facts:
 
 
 def age_in_years(text: str | None) -> int | None:
-    """Read an age string (AS, `018M`) or SIIM's bare number of years; None when it is nobody's age."""
+    """Read an age string (AS, `018M`) or SIIM's bare number of years; None when it is no plausible age."""
     if not text:
         return None
     number, unit = (text[:-1], text[-1].upper()) if text[-1].isalpha() else (text, "Y")

@@ -221,7 +221,7 @@ def _file_meta(data: bytes) -> tuple[str, int, Encoding]:
     """Read the transfer syntax, where the data set begins and how it is written.
 
     The group's length (0002,0000) is not used: many anonymisers leave a wrong one. Without a transfer syntax the
-    first element tells the encoding.
+    first element reveals the encoding.
     """
     start = 132 if is_dicom(data) else 0
     if not start and data[:2] not in (b"\x02\0", b"\x08\0", b"\0\x08"):
@@ -250,7 +250,7 @@ def _file_meta(data: bytes) -> tuple[str, int, Encoding]:
 def _inflate(data: bytes) -> bytes:
     """Inflate a deflated data set: its header, then no more than the pixel data that the header declares.
 
-    A small file can inflate to any size, so the header tells the limit before the pixels are inflated.
+    A small file can inflate to any size, so the header gives the limit before the pixels are inflated.
     """
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:

@@ -1,4 +1,4 @@
-"""The one frame of a DICOM file, decoded to stored pixel values and nothing more."""
+"""Decode the one frame of a DICOM file to stored pixel values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLUGINS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(JPEG_LS, ("pyjpegls", "pylibjpeg")),  # each reads files that the other refuses
     uid.RLELossless: ("pydicom",),
 }
-"""Who decodes which transfer syntax, in this order; left to itself pydicom takes whatever else happens to be installed."""
+"""Decoders of each transfer syntax, in order; by default pydicom takes any that is installed."""
 
 NO_PICTURES = (uid.SegmentationStorage, uid.RTDoseStorage, uid.ParametricMapStorage)
 """SOP classes with pixel data that is no picture."""

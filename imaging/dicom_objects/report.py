@@ -1,6 +1,6 @@
 """What was predicted about a study as a DICOM Structured Report, positive or negative (PS3.16 TID 1500, PS3.3 A.35.3).
 
-A study without a mask has no outline to store. The report tells an archive that it was read and nothing was detected.
+A study without a mask has no outline to store. The report records in the archive that it was read and nothing was detected.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right, "both": Code("514400
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the networks say about one image."""
+    """The networks' prediction for one image."""
 
     prob: float
     """Calibrated probability of a pneumothorax, 0 to 1."""

@@ -32,7 +32,7 @@ COMPONENTS = 20
 PER_COMPONENT = 10
 """Fewest pictures for each direction."""
 MOST, FEWEST = 4000, 20
-"""Pictures that the record is made of: more do not change it, fewer say nothing."""
+"""Most pictures that the record is made of, and fewest."""
 RARE = 0.01
 """Share of the training data below which an age group or a view counts as not trained on."""
 PARTS = 5
@@ -64,7 +64,7 @@ class Family(Settings):
 
 
 class Counts(Settings):
-    """Training images by what their files tell."""
+    """Counts of training images by facts of their files."""
 
     images: int
     views: dict[str, int]

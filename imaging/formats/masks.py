@@ -88,7 +88,7 @@ def _check_transparency(picture: Image.Image) -> None:
     if low != high:
         raise RefusedFile(
             "MASK-ALPHA",
-            f"a mask whose transparency goes from {low} to {high}: is it the alpha or the grey that is meant?"
+            f"a mask whose transparency goes from {low} to {high}: does the alpha or the grey hold the mask?"
             " Save it without transparency",
         )
 

@@ -1,6 +1,6 @@
 """Read a radiograph from a picture file: PNG, JPEG, TIFF or BMP, 8 or 16 bits, brighter = denser.
 
-A picture does not tell its window, its spacing or its patient, so all of those are None.
+A picture holds no window, spacing or patient, so all of those are None.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from imaging.decoding.radiograph import Facts, Radiograph, to_uint8
 
 
 def decode(data: bytes, side: int | None = None) -> Radiograph:
-    """Read a picture's bytes; RefusedFile (a ValueError) tells code and reason.
+    """Read a picture's bytes; RefusedFile (a ValueError) gives code and reason.
 
     Pixels are (H, W), uint8, or uint16 for 16-bit grey files. Colour becomes luma (ITU-R BT.601), with a note where it really is
     colour. A 16-bit file whose values need fewer bits (10 to 15) is stretched between its darkest and its brightest value, the

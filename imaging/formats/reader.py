@@ -17,7 +17,7 @@ def read(path: str | Path, side: int | None = None) -> Radiograph:
 
     Pixels are (H, W), uint8 or uint16, brighter = denser; see imaging.dicom.decode, imaging.formats.pictures.decode and
     imaging.formats.nifti.read. With `side` they are uint8, and may be smaller than the original as long as both sides have
-    `side` pixels, which is faster; the facts tell the original's size. A DICOM file's spacing is checked (imaging.domain).
+    `side` pixels, which is faster; the facts hold the original's size. A DICOM file's spacing is checked (imaging.domain).
     RefusedFile (a ValueError) names file, code and reason.
     """
     if nifti.is_slice(path):

@@ -44,7 +44,7 @@ def signature(image: NDArray[np.uint8]) -> NDArray[np.void]:
     found = np.zeros((), SIGNATURE)
     found["hash"] = difference_hash(image)
     found["spectrum"] = cv2.dct(normal)[tuple(np.transpose(_FREQUENCIES))]
-    # the miniature of a uniform image tells nothing: such images are duplicates only when they are equal
+    # the miniature of a uniform image carries no information: such images are duplicates only when they are equal
     whole = small if normal.any() else image
     found["digest"] = int.from_bytes(hashlib.sha256(whole.tobytes()).digest()[:8], "big")
     return found

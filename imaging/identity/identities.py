@@ -1,4 +1,4 @@
-"""Recognise the pictures and patients of a training without its data, by hashes that name nobody.
+"""Recognise the pictures and patients of a training without its data, by hashes that identify nobody.
 
 A picture is 256 bits of which neighbouring cell of a 16 x 16 grid is brighter. A patient is the first 48 bits of a salted scrypt
 hash, some milliseconds a guess: whoever holds a list of ids can test whether they are in it, which is its purpose.

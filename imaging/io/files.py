@@ -122,13 +122,13 @@ def _remove(path: Path) -> None:
 
 
 def write_bytes(path: str | Path, data: bytes | memoryview) -> None:
-    """Write a file whole or not at all; OSError when writing, flushing, syncing or closing it fails, as on a full disk."""
+    """Write a file atomically; OSError when writing, flushing, syncing or closing it fails, as on a full disk."""
     with atomic(path) as temporary, temporary.open("wb") as handle:
         handle.write(data)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in UTF-8 whole or not at all."""
+    """Write a text file in UTF-8 atomically."""
     write_bytes(path, text.encode())
 
 
@@ -138,7 +138,7 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def write_png(path: str | Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
-    """Write grey pixels (H, W), or red, green, blue (H, W, 3), as PNG, whole or not at all.
+    """Write grey pixels (H, W), or red, green, blue (H, W, 3), as PNG, atomically.
 
     `cv2.imwrite` reports success on a full disk: here OpenCV only encodes.
     """

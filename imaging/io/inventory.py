@@ -19,7 +19,7 @@ from imaging.io.threads import cores, ordered_map
 from imaging.io.walk import Entry, printable, walk
 
 SETTLED = 2.0
-"""Seconds after its last change from which a file's time stamps tell a later change apart; file systems round to at most 2."""
+"""Seconds after its last change from which a file's time stamps reveal a later change; file systems round to at most 2."""
 
 
 class Checksums:
@@ -42,7 +42,7 @@ class Checksums:
         return digest
 
     def save(self) -> None:
-        """Keep what was asked for in this run, and nothing else."""
+        """Keep only the entries used in this run."""
         write_json(self._path, self._used)
 
 

@@ -25,7 +25,7 @@ def typed(rows: Iterable[Mapping[str, Any]], types: Mapping[str, str]) -> pd.Dat
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV, whole or not at all."""
+    """Write a table as CSV, atomically."""
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 

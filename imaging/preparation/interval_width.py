@@ -1,4 +1,4 @@
-"""How wide the 95 % interval of the Kaggle Dice will be on a hold-out of n images, before anything is trained.
+"""Estimate the width of the 95 % interval of the Kaggle Dice on a hold-out of n images, before training.
 
 The score is a mean of n numbers from 0 to 1. A mean of m has at most the variance m (1 - m) / n (Bhatia and Davis 2000), which it
 nearly reaches here, since most images score exactly 0 or 1. So the half width is about 1.96 sqrt(m (1 - m) / n) with one image a
@@ -14,7 +14,7 @@ Z = 1.959964
 WINNER = 0.8679
 """Private score of SIIM-ACR's first place, for which the width is stated."""
 FEW = 30
-"""Images below which the normal approximation says nothing."""
+"""Images below which the normal approximation does not hold."""
 
 
 def half_width(images: int, score: float = WINNER) -> float:
@@ -27,7 +27,7 @@ def half_width(images: int, score: float = WINNER) -> float:
 def sentence(images: int) -> str:
     """For the plan and the dataset card."""
     if images < FEW:
-        return f"{images:,} images, too few to say how wide an interval of the Kaggle Dice will be"
+        return f"{images:,} images, too few to estimate the interval of the Kaggle Dice"
     return (
         f"{images:,} images; a Kaggle Dice of {WINNER} will have a 95 % interval of about ±{half_width(images):.3f} "
         "(1.96 sqrt(m (1 - m) / n), wider with several images a patient)"

@@ -33,7 +33,7 @@ class Studies:
     """The studies that were read.
 
     facts: the index without patient_id, and the columns NOTED. signatures: see imaging.identity.duplicates. rejected: input
-    and reason of the refused ones. notes: sentences about unusual files. unlabelled: left out for want of a label.
+    and reason of the refused ones. notes: sentences about unusual files. unlabelled: left out without a label.
     """
 
     facts: pd.DataFrame

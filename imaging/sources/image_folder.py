@@ -66,7 +66,7 @@ def _single(found: Found) -> list[Picture]:
 
 
 def _notes(found: Found, chosen: list[Picture], settings: DataSettings) -> list[str]:
-    """What the card says about the layout."""
+    """Notes about the layout for the card."""
     counts = {part: sum(picture.part == part for picture in chosen) for part in ("train", "val", "test")}
     listed = ", ".join(f"{count:,} {part}" for part, count in counts.items() if count)
     notes = [f"Layout {found.layout}: {listed}."]

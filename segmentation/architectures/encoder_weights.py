@@ -16,7 +16,7 @@ PATH = Path("models/segmentation/start.json")
 def origin(classifier: str | None, fold: int, folder: str = weights.MODELS) -> str | None:
     """SHA-256 of the weights that an encoder begins with, as the stage wrote it down; None without any.
 
-    In another folder than the pipeline's (a refit) there is no stage, and the classifier's sidecar tells.
+    In another folder than the pipeline's (a refit) there is no stage; the classifier's sidecar has it.
     """
     if classifier is None:
         return None

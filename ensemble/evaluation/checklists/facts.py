@@ -17,7 +17,7 @@ from imaging.settings import DataSettings, SplitSettings
 DESIGN = {"phantom": "Neither: generated phantoms, no patients."}
 DATA = {
     "phantom": "Generated chest phantoms (imaging.phantom): drawings, not patients.",
-    "siim": "SIIM-ACR Pneumothorax 2019: radiographs of NIH ChestX-ray14, outlined anew.",
+    "siim": "SIIM-ACR Pneumothorax 2019: radiographs of NIH ChestX-ray14, outlined again by SIIM-ACR's readers.",
 }
 OPEN = "<mark>Authors: {}</mark>"
 

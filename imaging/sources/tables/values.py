@@ -35,7 +35,7 @@ class CellError(ValueError):
 @dataclass(frozen=True)
 class Labels:
     """How a label cell is read. word: the finding's name in a list of names; uncertain: of -1; blank: of an empty cell;
-    unknown: names in a list that make the whole cell say nothing.
+    unknown: names in a list that make the cell unlabelled.
     """
 
     word: str | None = None
