@@ -9,7 +9,8 @@ view, spacing_mm (of the rows), label (1, 0, NA unlabelled), area_px (of the mas
 resolution, 0 for a negative, NA where no mask is known), mask_row (in masks.npy, -1 without; with area_px NA it is the area of
 the boxes, a coarse mask),
 sha256, split ('train', or 'val' where the source sets it apart). With several sources also: source (its name),
-role ('train', 'hold-out', 'external', or 'excluded': overlaps with one of these), weight (in sampling).
+role ('train', 'train-only', 'hold-out', 'external', or 'excluded': overlaps with one of these), weight (in sampling); with
+pseudo-labels train_fold and given_fold: see imaging.sources.pseudo_labels.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from imaging.io.files import atomic, write_json
 from imaging.io.tables import write_csv
 from imaging.preparation import dataset_card
 from imaging.preparation.studies import read_all
-from imaging.prepared import EXCLUDED, FOLDER, SOURCE_TYPES, TYPES, PatientRecord
+from imaging.prepared import EXCLUDED, FOLDER, PSEUDO_TYPES, SOURCE_TYPES, TRAIN_ONLY, TYPES, PatientRecord
 from imaging.settings import DataSettings
 from imaging.sources import list_studies
 
@@ -103,7 +104,8 @@ def _with_sources(
 ) -> tuple[pd.DataFrame, overlaps.Overlaps]:
     """The index with SOURCE_TYPES, and what overlaps; overlapping images have the role EXCLUDED unless they are kept."""
     of_source = origins.loc[index["image_id"].tolist()].reset_index(drop=True)
-    index = pd.concat([index, of_source[list(SOURCE_TYPES)].astype(SOURCE_TYPES)], axis=1)
+    types = SOURCE_TYPES | {name: kind for name, kind in PSEUDO_TYPES.items() if name in of_source}
+    index = pd.concat([index, of_source[list(types)].astype(types)], axis=1)
     found = overlaps.find(index, duplicates, keep)
     if not keep:
         index.loc[found.places, "role"] = EXCLUDED
@@ -112,6 +114,8 @@ def _with_sources(
 
 def _record(index: pd.DataFrame, owners: patients.Patients) -> PatientRecord:
     labelled = index["label"].notna().to_numpy(bool)
+    if "role" in index:  # what is left out or only trained on is not split by patient
+        labelled = labelled & ~index["role"].isin([TRAIN_ONLY, EXCLUDED]).to_numpy(bool)
     known = np.array(owners.known, bool)
     return PatientRecord(owners.source, int(labelled.sum()), int((labelled & ~known).sum()))
 

@@ -24,8 +24,11 @@ TYPES = {
 """Columns of index.parquet: see `imaging.prepare`."""
 SOURCE_TYPES = {"source": "string", "role": "string", "weight": "float64"}
 """Further columns, with several sources only."""
-EXTERNAL, EXCLUDED = "external", "excluded"
-"""Roles of images that are in no fold and not in the hold-out, and what folds.csv has for them."""
+PSEUDO_TYPES = {"train_fold": "Int16", "given_fold": "string"}
+"""Further columns, with pseudo-labels only: the fold whose network may see an image; the part of the run that labelled."""
+EXTERNAL, EXCLUDED, TRAIN_ONLY = "external", "excluded", "train-only"
+"""Roles of images that are in no fold and not in the hold-out, and what folds.csv has for them; `train-only:K`: for the
+network of fold K alone."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +148,16 @@ class Prepared:
 
     @cached_property
     def folds(self) -> pd.Series:
-        """image_id -> 'holdout' or '0', '1', …; the labelled images only, without those of EXTERNAL and EXCLUDED."""
-        return self._parts[~self._parts.isin([EXTERNAL, EXCLUDED])]
+        """image_id -> 'holdout' or '0', '1', …; the labelled images only, without those of EXTERNAL, EXCLUDED, TRAIN_ONLY."""
+        return self._parts[~self._parts.isin([EXTERNAL, EXCLUDED]) & ~self._parts.str.startswith(TRAIN_ONLY)]
+
+    def train_only_rows(self, fold: int | None = None) -> NDArray[np.int64]:
+        """The rows, sorted, of the TRAIN_ONLY images that this fold's network is trained with; None: that any network is."""
+        if fold is None:
+            chosen = self._parts.str.startswith(TRAIN_ONLY)
+        else:
+            chosen = self._parts.isin([TRAIN_ONLY, f"{TRAIN_ONLY}:{fold}"])
+        return np.sort(self.rows(self._parts.index[chosen]))
 
     @property
     def external(self) -> bool:

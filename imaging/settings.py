@@ -73,9 +73,10 @@ class NamedSource(SourceSettings):
     """In reports, and before the ids of its images and patients: `nih-00000013_005`."""
     folder: str = "."
     """The source's folder, below `data.folder`."""
-    role: Literal["train", "hold-out", "external"] = "train"
-    """`train`: for the folds. `hold-out`: the locked hold-out, instead of a drawn one. `external`: never trained on; predicted
-    and evaluated beside the hold-out."""
+    role: Literal["train", "train-only", "hold-out", "external"] = "train"
+    """`train`: for the folds. `train-only`: trained on beside the folds, never validated or evaluated, such as pseudo-labelled
+    studies (docs/pseudo-labels.md). `hold-out`: the locked hold-out, instead of a drawn one. `external`: never trained on;
+    predicted and evaluated beside the hold-out."""
     weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     """Relative sampling rate: an epoch draws from all images of the source of the largest weight, and from the share
     weight / largest weight of another one's images of each class, afresh each epoch."""

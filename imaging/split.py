@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import atomic, sha256, write_json, write_text
-from imaging.preparation.holdout import check, outside, set_apart
+from imaging.preparation.holdout import check, given_folds, outside, outside_part, set_apart
 from imaging.prepared import EXCLUDED, EXTERNAL, FOLDER, HOLDOUT, PatientRecord, Prepared, shared_patients
 from imaging.settings import SplitSettings
 
@@ -59,14 +59,17 @@ def assign_folds(labelled: pd.DataFrame, settings: SplitSettings) -> pd.DataFram
     """Assign every labelled image to the hold-out or a fold.
 
     labelled: image_id, patient_id, label (0/1), area_px, and, where there are any, split ('val': set apart by the source) and
-    role. Returns image_id, patient_id, fold ('holdout', '0', '1', …; 'external' and 'excluded' by role) in the same order.
+    role. Returns image_id, patient_id, fold ('holdout', '0', '1', …; 'external', 'train-only' and 'excluded' by role) in the same
+    order.
     The result depends on ids, labels, areas and the seed alone: neither on the order of the rows nor on the release of a
     library, since the hold-out must never move. ValueError when there are too few patients for the parts.
     """
     if (left_out := outside(labelled)).any():
-        whole = labelled[["image_id", "patient_id"]].assign(fold=labelled["role"].astype(object))
+        whole = labelled[["image_id", "patient_id"]].assign(fold=outside_part(labelled))
         whole.loc[~left_out, "fold"] = assign_folds(labelled[~left_out], settings)["fold"]
         return whole
+    if (given := given_folds(labelled, settings)) is not None:
+        return labelled[["image_id", "patient_id"]].assign(fold=given)
     names = [HOLDOUT, *map(str, range(settings.folds))]
     shares = np.array([settings.holdout] + [(1 - settings.holdout) / settings.folds] * settings.folds)
     apart = set_apart(labelled, settings)
@@ -213,6 +216,8 @@ def _by_source(labelled: pd.DataFrame) -> list[str]:
 
 
 def _holdout(labelled: pd.DataFrame, settings: SplitSettings) -> str:
+    if "given_fold" in labelled and labelled["given_fold"].notna().any():
+        return "the hold-out of the run that made the pseudo-labels, whose folds are kept"
     if settings.scheme == "mmsegmentation":
         return "mmsegmentation's validation set as hold-out"
     if "role" in labelled and (labelled["role"] == "hold-out").any():

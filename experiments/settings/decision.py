@@ -125,6 +125,15 @@ class EvaluationSettings(Settings):
     """Images in each row of the overlay sheets."""
 
 
+class PseudoLabelSettings(Settings):
+    """Which unlabelled studies `python -m ensemble.pseudo_label` labels, by the calibrated probability."""
+
+    positive: float = Field(default=0.95, gt=0.5, le=1)
+    """Least probability of a positive; it needs a mask by the decision as well, where there are segmentation networks."""
+    negative: float = Field(default=0.02, ge=0, lt=0.5)
+    """Largest probability of a negative, for which the decision must draw no mask."""
+
+
 class SubmitSettings(Settings):
     """What `python -m ensemble.submit` scores when it is called without arguments."""
 

@@ -6,7 +6,12 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from experiments.settings.decision import EnsembleSettings, EvaluationSettings, SubmitSettings
+from experiments.settings.decision import (
+    EnsembleSettings,
+    EvaluationSettings,
+    PseudoLabelSettings,
+    SubmitSettings,
+)
 from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model, phases_of
 from experiments.settings.tuning import TuneSettings, of_trial
 from imaging.io.config import PARAMS_FILE, Settings, read_yaml, validate
@@ -28,6 +33,7 @@ class Params(Settings):
     ensemble: EnsembleSettings = EnsembleSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     submit: SubmitSettings = SubmitSettings()
+    pseudo_label: PseudoLabelSettings = PseudoLabelSettings()
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Params:

@@ -56,11 +56,12 @@ def arguments(stage: str) -> tuple[str, int, bool]:
 def training_rows(
     prepared: Prepared, fold: int, masks: bool = False, holdout: bool = False
 ) -> NDArray[np.int64]:
-    """Rows of all folds but this one, sorted, and with `holdout` those of the hold-out; with `masks` those whose mask is known,
-    of which some must be positive.
+    """Rows of all folds but this one and of the images that are only trained on, sorted, and with `holdout` those of the
+    hold-out; with `masks` those whose mask is known, of which some must be positive.
     """
     inside = ~prepared.folds.isin([str(fold), *([] if holdout else [HOLDOUT])])
-    rows = np.sort(prepared.rows(prepared.folds.index[inside]))
+    own = prepared.rows(prepared.folds.index[inside])
+    rows = np.sort(np.concatenate([own, prepared.train_only_rows(fold)]))
     if not masks:
         return rows
     rows = rows[prepared.has_mask[rows]]

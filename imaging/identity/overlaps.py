@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imaging.identity import patients, siim_patients
+from imaging.prepared import TRAIN_ONLY
 
 Pairs = list[tuple[int, int]]
 _NIH_IMAGE = re.compile(r"(000[0-3]\d{4})_\d{3}")
@@ -89,32 +90,49 @@ class Overlaps:
 
 
 def find(index: pd.DataFrame, pictures: Pairs, kept: bool) -> Overlaps:
-    """Training images of patients of the hold-out or of an external source.
+    """Training images of patients of the hold-out or of an external source; of those that are only trained on, also the images of
+    patients in the folds, which validate.
 
     index: image_id, patient_id (joined, see `owners`), role, split ('val' is a hold-out too). pictures: pairs of duplicates.
     kept: whether they stay in training, for the words.
     """
-    locked = ((index["role"] != "train") | (index["split"] == "val")).to_numpy(bool)
+    role = index["role"].to_numpy(object)
+    only = role == TRAIN_ONLY
+    locked = ~only & ((role != "train") | (index["split"] == "val").to_numpy(bool))
     group = np.array(patients.merge([str(i) for i in range(len(index))], pictures)[0], object)
-    ids, roles, owner = (index[name].to_numpy(object) for name in ("image_id", "role", "patient_id"))
-    by_picture, by_patient = _first(group, locked), _first(owner, locked)
+    ids, owner = (index[name].to_numpy(object) for name in ("image_id", "patient_id"))
+    first = {False: _firsts(group, owner, locked), True: _firsts(group, owner, ~only)}
     rows, places, same = [], [], 0
     for i in np.flatnonzero(~locked):
+        by_picture, by_patient = first[bool(only[i])]
         picture, patient = by_picture.get(group[i]), by_patient.get(owner[i])
         other = picture if picture is not None else patient
         if other is None:
             continue
         same += picture is not None
         what = "the same picture as" if picture is not None else "the same patient as"
-        role = "of the hold-out" if roles[other] != "external" else "of an external source"
-        rows.append((ids[i], f"OVERLAP: {what} {ids[other]} {role}"))
+        rows.append((ids[i], f"OVERLAP: {what} {ids[other]} {_place(role[other], bool(locked[other]))}"))
         places.append(int(i))
     verb = "kept in training (data.overlaps)" if kept else "left out of training"
     note = (
-        f"{len(rows):,} training images overlap with the hold-out or an external source and are {verb}: {same:,} show the same"
+        f"{len(rows):,} training images overlap with the hold-out or an external source"
+        f"{' (or, if only trained on, with the folds)' if only.any() else ''} and are {verb}: {same:,} show the same"
         f" picture, {len(rows) - same:,} another picture of the same patient; rejected.csv lists them."
     )
     return Overlaps(pd.DataFrame(rows, columns=["input", "reason"]), places, note)
+
+
+def _place(role: str, locked: bool) -> str:
+    if role == "external":
+        return "of an external source"
+    return "of the hold-out" if locked else "of the labelled training data"
+
+
+def _firsts(
+    group: NDArray[np.object_], owner: NDArray[np.object_], chosen: NDArray[np.bool_]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """The first chosen position of each picture, and of each patient."""
+    return _first(group, chosen), _first(owner, chosen)
 
 
 def _first(keys: NDArray[np.object_], chosen: NDArray[np.bool_]) -> dict[str, int]:

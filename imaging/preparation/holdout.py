@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from imaging.prepared import EXCLUDED, EXTERNAL, shared_patients
+from imaging.prepared import EXCLUDED, EXTERNAL, HOLDOUT, TRAIN_ONLY, shared_patients
 from imaging.settings import SplitSettings
 
 
@@ -23,10 +23,38 @@ def set_apart(labelled: pd.DataFrame, settings: SplitSettings) -> NDArray[np.boo
 
 
 def outside(labelled: pd.DataFrame) -> NDArray[np.bool_]:
-    """True for the images that are in no fold and not in the hold-out: those of external sources, and excluded ones."""
+    """True for the images that are in no fold and not in the hold-out: of external and train-only sources, and excluded ones."""
     if "role" not in labelled:
         return np.zeros(len(labelled), np.bool_)
-    return labelled["role"].isin([EXTERNAL, EXCLUDED]).to_numpy(bool)
+    return labelled["role"].isin([EXTERNAL, EXCLUDED, TRAIN_ONLY]).to_numpy(bool)
+
+
+def outside_part(labelled: pd.DataFrame) -> NDArray[np.object_]:
+    """What folds.csv has for images outside the folds: their role, and of pseudo-labels the one fold that they may train."""
+    role = labelled["role"].astype(object)
+    if "train_fold" not in labelled:
+        return role.to_numpy(object)
+    bound = (labelled["role"] == TRAIN_ONLY) & labelled["train_fold"].notna()
+    return role.where(~bound, TRAIN_ONLY + ":" + labelled["train_fold"].astype(str)).to_numpy(object)
+
+
+def given_folds(labelled: pd.DataFrame, settings: SplitSettings) -> NDArray[np.object_] | None:
+    """The parts of the run whose networks made the pseudo-labels; None without any. ValueError when they are not these folds."""
+    if "given_fold" not in labelled or labelled["given_fold"].isna().all():
+        return None
+    missing = labelled.loc[labelled["given_fold"].isna(), "image_id"]
+    if len(missing):
+        raise ValueError(
+            f"{len(missing):,} labelled images, such as {missing.iloc[0]}, were not in the run that made the pseudo-labels, whose"
+            " folds must be kept; leave them out, or make new pseudo-labels with a run on this data"
+        )
+    found = set(labelled["given_fold"])
+    wanted = {HOLDOUT, *map(str, range(settings.folds))}
+    if found != wanted:
+        raise ValueError(
+            f"split.folds {settings.folds}: the run that made the pseudo-labels had {len(found - {HOLDOUT})} folds; set it so"
+        )
+    return labelled["given_fold"].to_numpy(object)
 
 
 def mmsegmentation_validation(ids: list[str]) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ def list_studies(settings: DataSettings) -> Listing:
     """List the studies of the source that the settings name; a phantom is read in the form that it has."""
     if settings.source == "several":
         each = [list_studies(several.settings_of(one, settings)) for one in settings.sources]
-        return several.united(settings.sources, each)
+        return several.united(settings.sources, each, settings.folder)
     if settings.source == "folder":
         return image_folder.list_studies(settings)
     if settings.source == "ct_ich" or (settings.source == "phantom" and ct_ich.is_one(settings.folder)):

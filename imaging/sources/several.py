@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from imaging.settings import DataSettings, NamedSource, SourceSettings
+from imaging.sources import pseudo_labels
 from imaging.sources.listing import Listing
 
 
@@ -24,8 +25,8 @@ def settings_of(one: NamedSource, settings: DataSettings) -> DataSettings:
     return DataSettings(**own)
 
 
-def united(sources: Sequence[NamedSource], listings: Sequence[Listing]) -> Listing:
-    """One listing of all; ValueError when they have different findings."""
+def united(sources: Sequence[NamedSource], listings: Sequence[Listing], folder: str | Path) -> Listing:
+    """One listing of all, whose folders lie below `folder`; ValueError when they have different findings."""
     findings = {one.name: listing.finding for one, listing in zip(sources, listings, strict=True)}
     if len(set(findings.values())) > 1:
         listed = ", ".join(f"{name}: {finding}" for name, finding in findings.items())
@@ -37,6 +38,7 @@ def united(sources: Sequence[NamedSource], listings: Sequence[Listing]) -> Listi
         )
         for one, listing, records in zip(sources, listings, named, strict=True)
     ]
+    together, told = _with_pseudo_labels(sources, pd.concat(origins).set_index("image_id"), Path(folder))
     return Listing(
         records=pd.concat(named).sort_values(["split", "image_id"], ignore_index=True),
         rejected=pd.concat([one.rejected for one in listings], ignore_index=True),
@@ -45,17 +47,37 @@ def united(sources: Sequence[NamedSource], listings: Sequence[Listing]) -> Listi
             f"{one.name}: {note}"
             for one, listing in zip(sources, listings, strict=True)
             for note in listing.notes
-        ],
+        ]
+        + told,
         patients="; ".join(
             f"{one.name}: {listing.patients}" for one, listing in zip(sources, listings, strict=True)
         ),
         certain=all(one.certain for one in listings),
         finding=listings[0].finding,
-        origins=pd.concat(origins).set_index("image_id"),
+        origins=together,
     )
+
+
+def _with_pseudo_labels(
+    sources: Sequence[NamedSource], origins: pd.DataFrame, folder: Path
+) -> tuple[pd.DataFrame, list[str]]:
+    """Origins with the folds that pseudo-labels are bound to, and notes; ValueError where their role is not `train-only`."""
+    notes = []
+    for one in sources:
+        found = pseudo_labels.read(folder / one.folder)
+        if found is None:
+            continue
+        if one.role != "train-only":
+            raise ValueError(
+                f"source {one.name!r}: its labels are a network's predictions, by which nothing may be validated or evaluated; "
+                "set its role to train-only"
+            )
+        origins = pseudo_labels.with_origin(origins, one.name, found)
+        notes.append(f"{one.name}: {found.note}")
+    return origins, notes
 
 
 def _named(one: NamedSource, records: pd.DataFrame) -> pd.DataFrame:
     """Records whose image ids begin with the source's name. Test studies of a source that is not trained on stay out."""
-    kept = records if one.role == "train" else records[records["split"] != "test"]
+    kept = records if one.role in ("train", "train-only") else records[records["split"] != "test"]
     return kept.assign(image_id=(one.name + "-" + kept["image_id"]).astype("string"))
