@@ -37,11 +37,13 @@ class TrainingData(Identities):
 
 
 def record(prepared: Prepared, hashed: bool = True, holdout: bool = False) -> TrainingData:
-    """The record of all images but the hold-out, or with it; hashed: with hashes of pictures and patients."""
+    """The record of all training images, without the hold-out or with it; hashed: with hashes of pictures and patients."""
     trained = prepared.folds[(prepared.folds != HOLDOUT) | holdout]
-    rows = prepared.rows(trained.index)
-    described = profile.describe(prepared, np.sort(rows))
+    only = prepared.train_only_rows()  # in no fold, and seen by networks of one fold at least
+    own = prepared.rows(trained.index)
+    rows, described = np.concatenate([own, only]), profile.describe(prepared, np.sort(own))
     folds = trained.replace(HOLDOUT, identities.NO_FOLD).astype(int).tolist()
+    folds += [identities.NO_FOLD] * len(only)
     known = identities.record(prepared, rows, folds) if hashed else None
     fields = known.model_dump() if known else {"salt": prepared.fingerprint}
     return TrainingData(profile=described, **fields)
