@@ -184,7 +184,7 @@ class AugmentSettings(Settings):
     """Probability of each group of changes of `standard`; published presets have their own."""
     engine: Literal["albumentations", "fused"] = "albumentations"
     """Who changes: albumentations, image by image on the processor, or `fused`, whole batches on the device, for the presets
-    `standard`, `baseline` and `mmsegmentation`. The same distribution of changes, other draws."""
+    `standard`, `baseline`, `mmsegmentation` and `winners`. The same distribution of changes, other draws."""
 
     @model_validator(mode="after")
     def _probability_only_where_used(self) -> AugmentSettings:
@@ -192,8 +192,10 @@ class AugmentSettings(Settings):
             raise ValueError(
                 f"probability {self.probability} has no effect with preset {self.preset!r}; remove it or use 'standard'"
             )
-        if self.engine == "fused" and self.preset in ("cad", "winners"):
-            raise ValueError(f"engine 'fused' does not know preset {self.preset!r}; take 'albumentations'")
+        if self.engine == "fused" and self.preset == "cad":
+            raise ValueError(
+                "engine 'fused' has no preset 'cad' (CLAHE, crops); take engine 'albumentations'"
+            )
         return self
 
 

@@ -1,7 +1,7 @@
 """Augment a whole batch at once, on the device: one sampling grid, one look-up table and one noise window an image.
 
-The same ranges and order as the presets of imaging/data/augment.py that consist of flips, moves, tones and noise. What is
-random is drawn here on the processor, a few numbers an image from its own seed; `apply` is arithmetic alone and runs wherever
+The same ranges as the presets of imaging/data/augment.py that consist of flips, moves, tones, noise and bends. What is random
+is drawn here on the processor, a few numbers an image from its own seed; `apply` is arithmetic alone and runs wherever
 the batch lies. Its pixels differ from albumentations' by roundings, its distribution does not: see
 docs/figures/augmentation-fused.png.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from imaging.data import bends
 from imaging.data.noise import LEVELS, MIDDLE, UNIT, field
 from imaging.settings import AugmentSettings
 
@@ -40,6 +42,10 @@ class Ranges:
     """What a preset draws from; `probability` is that of each of its groups."""
 
     probability: float = 0.5
+    tone_probability: float | None = None
+    """Of `one_of`; None: `probability`."""
+    bend_probability: float | None = None
+    """Of one of the distortions of imaging/data/bends.py; with a number borders are mirrored, else black."""
     shift: float = 0.0
     scale: float = 0.0
     turn: float = 0.0
@@ -57,9 +63,17 @@ PRESETS = {
         one_of=(Tone(gamma=(0.8, 1.2)), Tone(contrast=(0.8, 1.2), brightness=(-0.1, 0.1))),
     ),
     "baseline": Ranges(scale=0.1, turn=10, noise=(10**0.5, 50**0.5)),
+    "winners": Ranges(
+        shift=0.0625, scale=0.1, turn=45, tone_probability=0.3, bend_probability=0.3,
+        one_of=(Tone(contrast=(0.8, 1.2)), Tone(gamma=(0.8, 1.2)), Tone(brightness=(-0.2, 0.2))),
+    ),
     "mmsegmentation": Ranges(each=(Tone(brightness=(-32 / 255, 32 / 255)), Tone(contrast=(0.5, 1.5)))),
 }  # fmt: skip
 """See imaging/data/augment.py for the sources of the numbers."""
+
+
+DRAWN = ("matrix", "lut", "noise", "bend", "axes")
+"""What `Fused.draw` adds to a batch."""
 
 
 class Fused:
@@ -71,29 +85,38 @@ class Fused:
 
     def draw(self, seeds: Sequence[int]) -> Drawn:
         """`matrix` float32 (B, 2, 3) from places of the new image to places of the old one, both from -1 to 1; `lut` uint8
-        (B, 256); `noise` float32 (B, 3): top, left and weight of a window."""
+        (B, 256); `noise` float32 (B, 3): top, left and weight of a window; of a preset with bends also `bend` (B, 4) and `axes`
+        (B, 2, s): see imaging.data.bends.draw."""
         drawn = [self._one(np.random.default_rng(seed)) for seed in seeds]
-        matrix, lut, noise = (np.stack(part) for part in zip(*drawn, strict=True))
-        return {
-            "matrix": torch.from_numpy(matrix),
-            "lut": torch.from_numpy(lut),
-            "noise": torch.from_numpy(noise),
-        }
+        return {key: torch.from_numpy(np.stack([one[key] for one in drawn])) for key in drawn[0]}
 
-    def _one(
-        self, random: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
-        flip, moved, toned, noisy = random.random(4) < self.probability
+    def _one(self, random: np.random.Generator) -> dict[str, NDArray[Any]]:
+        tone = self.ranges.tone_probability
+        limits = np.array(
+            [self.probability] * 2 + [self.probability if tone is None else tone, self.probability]
+        )
+        flip, moved, toned, noisy = random.random(4) < limits
         matrix = self._matrix(random) if moved and (self.ranges.scale or self.ranges.turn) else np.eye(3)[:2]
-        if flip:  # comes first, and so last on the way back to the old image
-            matrix = np.diag([-1.0, 1.0]) @ matrix
+        if flip:  # comes first, and so last on the way back to the old image; with bends between, which are alike mirrored, last
+            left = np.diag([-1.0, 1.0, 1.0])
+            matrix = left[:2, :2] @ matrix if self.ranges.bend_probability is None else matrix @ left
         tones = [tone for tone in self.ranges.each if random.random() < self.probability]
         if toned and self.ranges.one_of:
             tones.append(self.ranges.one_of[random.integers(len(self.ranges.one_of))])
         noise = np.zeros(3)
         if noisy and self.ranges.noise:
             noise = np.array([*random.integers(self.size, size=2), random.uniform(*self.ranges.noise) / UNIT])
-        return matrix.astype(np.float32), table(tones, random), noise.astype(np.float32)
+        found = {
+            "matrix": matrix.astype(np.float32),
+            "lut": table(tones, random),
+            "noise": noise.astype(np.float32),
+        }
+        if self.ranges.bend_probability is not None:
+            kind = (
+                int(random.integers(bends.KINDS)) if random.random() < self.ranges.bend_probability else None
+            )
+            found["bend"], found["axes"] = bends.draw(random, self.size, kind)
+        return found
 
     def _matrix(self, random: np.random.Generator) -> NDArray[np.float64]:
         """Inverse of: scale, turn, shift. Places run from -1 to 1, so a shift of a share s of the side is 2 s."""
@@ -118,21 +141,25 @@ def changed(batch: Drawn) -> Drawn:
     """A batch of Images with what was drawn for it applied and left out; any other batch as it is."""
     if "matrix" not in batch:
         return batch
-    drawn = {key: batch[key] for key in ("matrix", "lut", "noise")}
+    drawn = {key: batch[key] for key in DRAWN if key in batch}
     image, mask = apply(batch["image"], batch.get("mask"), drawn)
     rest = {key: value for key, value in batch.items() if key not in drawn}
     return {**rest, "image": image} if mask is None else {**rest, "image": image, "mask": mask}
 
 
 def apply(image: Tensor, mask: Tensor | None, drawn: Drawn) -> tuple[Tensor, Tensor | None]:
-    """Change uint8 images (B, 1, s, s) and their masks 0/1, on their device; what lies outside is black."""
-    return (_by_opencv if image.device.type == "cpu" else by_torch)(image, mask, drawn)
+    """Change uint8 images (B, 1, s, s) and their masks 0/1, on their device; outside is black, or the mirror image with bends."""
+    opencv = image.device.type == "cpu" and "bend" not in drawn
+    return (_by_opencv if opencv else by_torch)(image, mask, drawn)
 
 
 def by_torch(image: Tensor, mask: Tensor | None, drawn: Drawn) -> tuple[Tensor, Tensor | None]:
     """See `apply`; the whole batch in a handful of kernels."""
     side = image.shape[-1]
     grid = affine_grid(drawn["matrix"], [len(image), 1, side, side], align_corners=False)
+    if "bend" in drawn:
+        places = bends.bent((grid + 1) * (side / 2) - 0.5, drawn["bend"], drawn["axes"])
+        grid = (2 * places + 1) / side - 1
     moved = grid_sample(image.float(), grid, "bilinear", "zeros", align_corners=False).round_()
     grey = drawn["lut"].gather(1, moved.flatten(1).long()).view_as(image).float()
     top, left = drawn["noise"][:, 0].long(), drawn["noise"][:, 1].long()
