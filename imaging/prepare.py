@@ -74,6 +74,7 @@ def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
     else:
         listed, dicom = read.noted("listed_patient"), read.noted("dicom_patient")
         owners = overlaps.owners(read.ids, listed, dicom, duplicates, listing.origins.loc[read.ids])
+        owners = patients.joined_by_study(owners, read.noted("study"))
     index = read.facts.assign(patient_id=pd.Series(owners.ids, dtype="string"))[list(TYPES)]
     left_out, notes = listing.skipped, [*listing.notes, *owners.notes, *read.notes]
     if listing.origins is not None:

@@ -1,7 +1,12 @@
-"""triage.csv: one row a study, the most probable first, refused files last and never as negative."""
+"""triage.csv: one row a file, the most probable first, refused files last and never as negative.
+
+A study may have several images (frontal and lateral, repeated exposures). Each has a row of its own, which says how many images
+of its study were read and the highest probability among them.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 
@@ -19,6 +24,8 @@ COLUMNS = {
     "decision": "`mask` or `no mask`",
     "reason": "why, in words; for a refused file its code and why it could not be read",
     "warning": "why this prediction may not hold: training on phantoms, and `CODE: sentence` of the study (docs/warnings.md)",
+    "study_images": "images with this StudyInstanceUID that were read; empty where the file names no study",
+    "study_probability": "the highest probability among them",
     "area_px": "pixels of the mask, at the file's own resolution",
     "area_mm2": "the same in square millimetres, where the file gives its spacing",
     "side": "the patient's: `left`, `right`, `both`",
@@ -30,6 +37,8 @@ FORMULA = ("=", "+", "-", "@", "'")
 """Spreadsheets run a cell that begins with one of the first four as a formula; `'` marks a text."""
 
 Row = dict[str, object]
+STUDY = "study"
+"""Key of a row that is no column: names the study without its UID."""
 
 
 def row(name: str, scored: Scored, overlay: str = "", dicom: str = "", warning: str = "") -> Row:
@@ -45,6 +54,7 @@ def row(name: str, scored: Scored, overlay: str = "", dicom: str = "", warning: 
         "decision": "mask" if found.area_px else "no mask",
         "reason": scored.prediction.reason,
         "warning": "; ".join([*[warning] * bool(warning), *scored.facts.warnings]),
+        STUDY: _digest(scored.facts.study_uid),
         "area_px": found.area_px,
         "area_mm2": found.area_mm2,
         "side": found.side,
@@ -53,17 +63,25 @@ def row(name: str, scored: Scored, overlay: str = "", dicom: str = "", warning: 
     }
 
 
+def _digest(study_uid: str | None) -> str | None:
+    return None if study_uid is None else hashlib.sha256(study_uid.encode()).hexdigest()[:16]
+
+
 def table(rows: list[Row]) -> pd.DataFrame:
     """All rows, the most probable first; equal ones by name."""
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    numbers = {"probability": "float64", "area_px": "Int64", "area_mm2": "Float64"}
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, STUDY])
+    studies = frame.assign(probability=frame["probability"].astype("float64")).groupby(STUDY)["probability"]
+    frame["study_images"], frame["study_probability"] = studies.transform("size"), studies.transform("max")
+    numbers = {"probability": "float64", "study_images": "Int64", "study_probability": "Float64"}
+    numbers |= {"area_px": "Int64", "area_mm2": "Float64"}
+    frame = frame[list(COLUMNS)]
     frame = frame.astype({name: numbers.get(name, "string") for name in COLUMNS}).round({"area_mm2": 1})
     return frame.sort_values(["probability", "file"], ascending=[False, True], ignore_index=True)
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:
     """Write the table atomically; probabilities to 4 digits, texts safe for spreadsheets."""
-    safe = frame.assign(probability=frame["probability"].round(4))
+    safe = frame.round({"probability": 4, "study_probability": 4})
     for name in frame.columns[frame.dtypes == "string"]:
         safe[name] = frame[name].map(for_spreadsheets, na_action="ignore")
     write_text(path, safe.to_csv(index=False, lineterminator="\n"))

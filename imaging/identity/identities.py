@@ -16,11 +16,10 @@ from pydantic import Field
 
 from imaging.identity.duplicates import difference_hash
 from imaging.identity.overlaps import nih_patient, own_ids
+from imaging.identity.patients import ALONE
 from imaging.io.config import Settings
 from imaging.prepared import Prepared
 
-UNKNOWN = "image:"
-"""Begins the patient id of an image whose patient is not known."""
 MOST_BITS = 13
 """Bits in which copies differ at most after noise, JPEG or gamma (imaging.identity.duplicates); without the pictures nothing
 else can be compared, so the limit is tighter than in `prepare`."""
@@ -88,7 +87,7 @@ def patient_names(index: pd.DataFrame) -> list[set[str]]:
     for patient, source, image_id in zip(index["patient_id"], sources, own, strict=True):
         nih = nih_patient(image_id)
         names = {patient, patient.removeprefix(f"{source}:"), *([nih] if nih else [])}
-        found.append({name for name in names if not name.startswith(UNKNOWN)})
+        found.append({name for name in names if not name.startswith(ALONE)})
     return found
 
 
@@ -97,7 +96,7 @@ def patient_hashes(names: Iterable[str], salt: str) -> dict[str, str]:
     return {
         hashlib.scrypt(name.encode(), salt=salt.encode(), n=1024, r=8, p=1, dklen=6).hex(): name
         for name in sorted({str(name) for name in names})
-        if not name.startswith(UNKNOWN)
+        if not name.startswith(ALONE)
     }
 
 

@@ -3,14 +3,14 @@
 In SIIM-ACR every file has a different DICOM PatientID, although the 12,047 images come from 6,171 patients, and under a split by
 image the other images of a patient alone predict the label with AUROC .83. So the patient is taken from, in this order: a
 `patients.csv`; the built-in table of SIIM-ACR's ids; the DICOM PatientID, where it repeats. Else it is unknown, and the image
-counts as a patient of its own. Nearly equal pictures are of one patient in any case.
+counts as a patient of its own. Nearly equal pictures, and images of one DICOM study, are of one patient in any case.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +20,8 @@ from imaging.io import walk
 from imaging.io.tables import read_csv
 
 FILE = "patients.csv"
+ALONE = "image:"
+"""Begins the patient id of an image whose patient is not known."""
 UNKNOWN = "image clusters"
 """The source of patients where none is known."""
 _NIH_NAME = re.compile(r"(\d{8})_\d{3}\.png")  # NIH ChestX-ray14: <patient>_<follow-up>.png
@@ -137,7 +139,7 @@ def assign(
             f"{len(alone):,} images have no patient in {source}; each counts as a patient of its own."
         )
     ids = [
-        name if name is not None else f"image:{image_id}"
+        name if name is not None else f"{ALONE}{image_id}"
         for name, image_id in zip(names, image_ids, strict=True)
     ]
     merged, joined = merge(ids, list(duplicates))
@@ -165,8 +167,31 @@ def choose(
     return names, "DICOM PatientID", []
 
 
+def joined_by_study(found: Patients, studies: Sequence[str | None]) -> Patients:
+    """The patients with the images of one study joined; studies: the StudyInstanceUID of each image, or None.
+
+    A UID that all images have is one that a de-identification wrote, and tells nothing.
+    """
+    groups: dict[str, list[int]] = {}
+    for place, study in enumerate(studies):
+        if study:
+            groups.setdefault(study, []).append(place)
+    if len(groups) == 1 and len(found.ids) == len(next(iter(groups.values()))) > 2:
+        return found
+    several = [places for places in groups.values() if len(places) > 1]
+    if not several:
+        return found
+    ids, joined = merge(found.ids, [(places[0], other) for places in several for other in places[1:]])
+    note = (
+        f"{len(several):,} studies have several images, {max(map(len, several)):,} at most; images are counted and measured, not"
+        f" studies. Images of one study are of one patient{f': {joined:,} patients were joined' if joined else ''}."
+    )
+    known = [was or not name.startswith(ALONE) for was, name in zip(found.known, ids, strict=True)]
+    return replace(found, ids=ids, known=known, notes=[*found.notes, note])
+
+
 def merge(ids: list[str], duplicates: list[tuple[int, int]]) -> tuple[list[str], int]:
-    """Join the patients of duplicates (union-find); the joined patient keeps the name that sorts first."""
+    """Join the patients of duplicates (union-find); the joined patient keeps the known name that sorts first."""
     parent: dict[str, str] = {}  # of those that have another one
 
     def root(name: str) -> str:
@@ -178,8 +203,12 @@ def merge(ids: list[str], duplicates: list[tuple[int, int]]) -> tuple[list[str],
 
     joined = 0
     for one, other in duplicates:
-        first, second = sorted((root(ids[one]), root(ids[other])))
+        first, second = sorted((root(ids[one]), root(ids[other])), key=_unknown_last)
         if first != second:
             joined += 1
             parent[second] = first
     return [root(name) for name in ids], joined
+
+
+def _unknown_last(name: str) -> tuple[bool, str]:
+    return name.startswith(ALONE), name

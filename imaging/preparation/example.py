@@ -24,8 +24,8 @@ class Example:
 
     image: uint8 (S, S). mask: uint8 0/1 (S, S) of a positive, else None; of its boxes where it has no mask. code: the mask as a
     run-length code at the original size, None where none is known. boxes: the boxes as such a code, or None. signature:
-    see imaging.identity.duplicates. facts: the index's columns known here. dicom_patient: DICOM PatientID.
-    listed_patient: the patient by the source. oddities: what is unusual about the file.
+    see imaging.identity.duplicates. facts: the index's columns known here. dicom_patient, study: DICOM PatientID
+    and StudyInstanceUID. listed_patient: the patient by the source. oddities: what is unusual about the file.
     """
 
     image: NDArray[np.uint8]
@@ -35,6 +35,7 @@ class Example:
     signature: NDArray[np.void]
     facts: dict[str, Any]
     dicom_patient: str | None
+    study: str | None
     listed_patient: str | None
     oddities: tuple[str, ...]
 
@@ -86,7 +87,16 @@ def _read(record: dict[str, Any], size: int) -> Example:
     }
     oddities, listed_patient = (*_oddities(record, about, facts["label"]), *odd), record.get("patient_id")
     return Example(
-        image, mask, code, boxes, signature(image), facts, about.patient_id, listed_patient, oddities
+        image,
+        mask,
+        code,
+        boxes,
+        signature(image),
+        facts,
+        about.patient_id,
+        about.study_uid,
+        listed_patient,
+        oddities,
     )
 
 

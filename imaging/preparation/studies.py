@@ -24,8 +24,10 @@ from imaging.preparation.example import Example, Refusal, read_example
 from imaging.prepared import TYPES
 from imaging.sources.listing import REJECTED_COLUMNS, Listing, rows
 
-NOTED = {"code": "string", "boxes": "string", "listed_patient": "string", "dicom_patient": "string"}
-"""Kept of an image beside its row: mask and boxes as run-length codes, its patient by the source and by the file."""
+NOTED = {
+    "code": "string", "boxes": "string", "listed_patient": "string", "dicom_patient": "string", "study": "string",
+}  # fmt: skip
+"""Kept of an image beside its row: mask and boxes as run-length codes, its patient by the source and by the file, its study."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Studies:
     def patients(self, listing: Listing, duplicates: Pairs) -> patients.Patients:
         """Each image's patient."""
         listed, dicom = self.noted("listed_patient"), self.noted("dicom_patient")
-        return patients.assign(self.ids, listed, dicom, duplicates, listing.patients)
+        found = patients.assign(self.ids, listed, dicom, duplicates, listing.patients)
+        return found if listing.certain else patients.joined_by_study(found, self.noted("study"))
 
 
 def read_all(
@@ -103,4 +106,5 @@ def _row(example: Example, mask_row: int) -> dict[str, Any]:
         "boxes": example.boxes,
         "listed_patient": example.listed_patient,
         "dicom_patient": example.dicom_patient,
+        "study": example.study,
     }

@@ -15,11 +15,13 @@ from ensemble.predict import summary
 from imaging.decoding.radiograph import Facts, RefusedFile
 
 
-def scored(prob: float, pixels: int, spacing: tuple[float, float] | None = None) -> Scored:
+def scored(
+    prob: float, pixels: int, spacing: tuple[float, float] | None = None, study: str | None = None
+) -> Scored:
     mask = np.zeros((10, 10), bool)
     mask.ravel()[:pixels] = True
     answer = Prediction(mask, prob, prob, 128, False, "why")
-    return Scored(Path("x"), Facts(10, 10, spacing), answer)
+    return Scored(Path("x"), Facts(10, 10, spacing, study_uid=study), answer)
 
 
 def test_order_and_blanks(tmp_path: Path) -> None:
@@ -31,13 +33,29 @@ def test_order_and_blanks(tmp_path: Path) -> None:
     ]
     triage.write(triage.table(rows), tmp_path / "triage.csv")
     assert (tmp_path / "triage.csv").read_text() == (
-        "file,verdict,probability,decision,reason,warning,area_px,area_mm2,side,overlay,dicom\n"
-        "c,read,0.9876,mask,why,,3,0.8,right,overlays/c.png,none: no DICOM file\n"
-        "a,read,0.25,no mask,why,,0,,,,\n"
-        "b,read,0.25,no mask,why,,0,,,,\n"
-        "refused.txt,refused,,,FILE-FOREIGN: no picture,,,,,,\n"
+        "file,verdict,probability,decision,reason,warning,study_images,study_probability,area_px,area_mm2,side,overlay,dicom\n"
+        "c,read,0.9876,mask,why,,,,3,0.8,right,overlays/c.png,none: no DICOM file\n"
+        "a,read,0.25,no mask,why,,,,0,,,,\n"
+        "b,read,0.25,no mask,why,,,,0,,,,\n"
+        "refused.txt,refused,,,FILE-FOREIGN: no picture,,,,,,,,\n"
     )
     assert triage.table(rows[::-1]).equals(triage.table(rows))
+
+
+def test_each_image_of_a_study_has_a_row_that_counts_the_others() -> None:
+    """Two images of study 1.2 and one of 1.3; a refused file and a picture name no study."""
+    rows = [
+        triage.row("frontal", scored(0.7, 3, study="1.2")),
+        triage.row("lateral", scored(0.2, 0, study="1.2")),
+        triage.row("other", scored(0.4, 0, study="1.3")),
+        triage.row("picture", scored(0.3, 0)),
+        triage.row("refused", Scored(Path("r"), refusal=RefusedFile("FILE-FOREIGN", "no picture", "r"))),
+    ]
+    table = triage.table(rows).set_index("file")
+    assert table.loc[["frontal", "lateral", "other"], "study_images"].tolist() == [2, 2, 1]
+    assert table.loc[["picture", "refused"], ["study_images", "study_probability"]].isna().all(axis=None)
+    assert table.loc[["frontal", "lateral", "other"], "study_probability"].tolist() == [0.7, 0.7, 0.4]
+    assert not any("1.2" in str(row.values()) for row in rows)
 
 
 def test_nothing_but_refusals_is_a_table_too() -> None:

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from benchmarks.siim_patients import build
-from imaging.identity import siim_patients
+from imaging.identity import patients, siim_patients
 from imaging.identity.patients import assign, look_up
 
 
@@ -152,3 +152,26 @@ def test_duplicates_join_patients_in_chains():
     assert found.notes == [
         "1 pairs of equal pictures under different patients: their patients are taken as one."
     ]
+
+
+def found(ids: list[str], known: list[bool]) -> patients.Patients:
+    return patients.Patients(ids, known, "DICOM PatientID", [])
+
+
+def test_images_of_one_study_are_of_one_patient():
+    before = found(["image:a", "p", "image:c", "image:d", "q"], [False, True, False, False, True])
+    after = patients.joined_by_study(before, ["1.1", "1.1", "1.2", "1.2", None])
+    assert after.ids == ["p", "p", "image:c", "image:c", "q"]
+    assert after.known == [True, True, False, False, True]
+    assert after.notes == [
+        "2 studies have several images, 2 at most; images are counted and measured, not studies. Images of one study are of one"
+        " patient: 2 patients were joined."
+    ]
+
+
+@pytest.mark.parametrize(
+    "studies", [[None] * 3, ["1.1"] * 3, ["1.1", "1.2", "1.3"]], ids=["none", "one for all", "alone"]
+)
+def test_studies_that_tell_nothing_join_nothing(studies):
+    before = found(["a", "b", "c"], [True] * 3)
+    assert patients.joined_by_study(before, studies) == before
