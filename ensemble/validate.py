@@ -25,13 +25,27 @@ from ensemble.decision.decision import Decision
 from ensemble.decision.image_table import per_image
 from ensemble.decision.operating_points import RULE, OperatingPoint
 from ensemble.evaluation import clinical, pictures, subgroups
+from ensemble.evaluation.checklists.fill import FILES, fill
+from ensemble.evaluation.lesions import figure as lesion_figure
+from ensemble.evaluation.lesions import per_image as lesion_table
+from ensemble.evaluation.lesions import summary as lesion_summary
+from ensemble.evaluation.lesions.detection import froc
 from ensemble.evidence.evidence import Cases
 from ensemble.evidence.gather import gather
 from ensemble.evidence.predictions import Predictions
 from ensemble.inference import bundle as bundles
 from ensemble.inference import output
 from ensemble.inference.bundle import Bundle
-from ensemble.validation import dataset, measures, networks, new_bundle, profile, recalibration, training_data
+from ensemble.validation import (
+    checklist_facts,
+    dataset,
+    measures,
+    networks,
+    new_bundle,
+    profile,
+    recalibration,
+    training_data,
+)
 from ensemble.validation import report as validation_report
 from ensemble.validation.dataset import External
 from ensemble.validation.report import Results
@@ -125,12 +139,19 @@ def run(given: argparse.Namespace, command_line: str) -> Results:
         found = networks.predict(predictor, external.prepared, scratch)
         with atomic_folder(given.output, MARK) as out:
             made = measure(bundle, predictor.decision, external, found, given, command_line, out)
-            write_text(
-                out / "report.md", validation_report.describe(made, [path.stem for path in out.glob("*.png")])
-            )
-            write_text(out / "report.html", html_report.page(out / "report.md"))
+            write_report(made, out)
             write_json(out / MARK, made.measured)
     return made
+
+
+def write_report(made: Results, out: Path) -> None:
+    """Write report.md, the filled checklists, and report.html with all of them."""
+    write_text(out / "report.md", validation_report.describe(made, [path.stem for path in out.glob("*.png")]))
+    known = checklist_facts.of_validation(made)
+    for name in FILES:
+        write_text(out / f"{name}.md", fill(name, known, external=True))
+    pages = [out / "report.md", *(out / f"{name}.md" for name in FILES)]
+    write_text(out / "report.html", html_report.page(*pages))
 
 
 def measure(
@@ -157,6 +178,7 @@ def measure(
     points = clinical.operating_points(table, _points(decision), draws)
     made = Results(
         bundle=bundle,
+        decision=decision,
         external=external,
         command=command_line,
         table=table,
@@ -168,7 +190,10 @@ def measure(
     drain = external.drain[place]
     if not np.isnan(drain).all():
         made.tubes = measures.by_tube(table, drain, _points(decision), draws)
+        made.tube_aurocs = measures.auroc_by_tube(table, drain, draws)
         table["drain"] = drain
+    if made.masks_known:
+        _lesions(made, found, settings, out)
     _against_training(made, place)
     if given.recalibrate:
         _recalibrate(made, cases, decision, draws, settings.bins, given.refit_decision, out)
@@ -181,9 +206,22 @@ def _points(decision: Decision) -> list[OperatingPoint]:
     return decision.operating_points or [OperatingPoint.model_construct(name=RULE, threshold=None)]
 
 
+def _lesions(made: Results, found: Predictions, settings: EvaluationSettings, out: Path) -> None:
+    """Measure the submitted masks lesion by lesion, on the images whose mask is known; write their tables and the FROC."""
+    table = made.table[made.table["dice"].notna()]
+    draws = PatientDraws(table["patient_id"].to_numpy(), settings.draws, settings.seed)
+    lesions, candidates = lesion_table.per_image(table, made.decision, found, made.external.prepared)
+    measured, numbers = lesion_summary.measure(lesions, candidates, draws)
+    made.measured |= measured
+    made.lesions = lesion_summary.to_markdown(measured, numbers)
+    curve = froc(candidates)
+    pictures.write_tables({"lesions": lesions, "froc": curve}, out)
+    save(lesion_figure.draw(curve), out / "froc.png", pictures.DPI)
+
+
 def _groups(table: pd.DataFrame, draws: PatientDraws) -> pd.DataFrame:
     """Subgroups; those by the lesion's size, and scores of masks, only where all masks are known."""
-    groups = subgroups.report(table.fillna({"dice": 0.0}), draws)
+    groups = subgroups.report(table, draws)
     if table["dice"].notna().all():
         return groups
     groups[["score", "low", "high", "dice_positive"]] = np.nan
@@ -261,6 +299,7 @@ def _write(
         "decision_curve": clinical.net_benefit(table["label"].to_numpy(bool), table["prob"].to_numpy()),
         "subgroups": made.groups,
         "drains": made.tubes,
+        "drains_auroc": made.tube_aurocs,
         "differences": made.differences,
         "recalibration": made.recalibration,
         "rejected": made.external.rejected,
@@ -269,9 +308,11 @@ def _write(
     pictures.write_tables({name: frame for name, frame in frames.items() if frame is not None}, out)
     pictures.pictures(table, made.measured, settings, out)
     pictures.clinical_pictures(table, made.points, out)
-    pictures.overlays(table, decision, found, prepared, settings.examples, out)
-    if table.loc[table["label"] == 1, "dice"].isna().all():
-        (out / "overlays.png").unlink()  # no mask is known that a predicted one could be compared with
+    if decision.masks.weights:
+        pictures.overlays(table, decision, found, prepared, settings.examples, out)
+    if not made.masks_known:  # no mask is known that a predicted one could be compared with
+        for name in ("overlays.png", "dice_by_area.csv"):
+            (out / name).unlink(missing_ok=True)
     if made.profiles:
         save(profile.picture(*made.profiles), out / "differences.png")
 

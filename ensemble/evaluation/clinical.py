@@ -23,7 +23,7 @@ THRESHOLDS = np.round(np.arange(0.01, 0.81, 0.01), 2)
 def operating_points(
     table: pd.DataFrame, points: Sequence[OperatingPoint], draws: PatientDraws
 ) -> pd.DataFrame:
-    """One row a point: threshold, counts (tp, fn, fp, tn), rates with their intervals, images flagged for one true positive.
+    """One row a point: threshold, counts (tp, fn, fp, tn), rates and images flagged for one true positive, with intervals.
 
     table: per_image with label, prob, submitted.
     """
@@ -50,7 +50,16 @@ def _row(point: OperatingPoint, label: Bools, flagged: Bools, draws: PatientDraw
     }
     for name, measure in rates.items():
         row |= {name: measure["value"], f"{name}_low": measure["low"], f"{name}_high": measure["high"]}
-    return row | {"number_to_flag": flagged.sum() / hits if hits else np.nan}
+    return row | _number_to_flag(rates["ppv"])
+
+
+def _number_to_flag(ppv: Measure) -> dict[str, float]:
+    """Images flagged for one true positive, the reciprocal of the PPV, with its interval; infinity at a PPV of 0."""
+    low, high = ppv["low"], ppv["high"]
+    if not ppv["value"] or low is None or high is None:
+        return dict.fromkeys(("number_to_flag", "number_to_flag_low", "number_to_flag_high"), np.nan)
+    most = 1 / low if low > 0 else np.inf
+    return {"number_to_flag": 1 / ppv["value"], "number_to_flag_low": 1 / high, "number_to_flag_high": most}
 
 
 def predictive_values(sensitivity: float, specificity: float, prevalence: Floats) -> tuple[Floats, Floats]:
@@ -101,9 +110,14 @@ def to_markdown(points: pd.DataFrame) -> str:
         }
         cells = [_rate(row, name, *counts[name]) for name in RATES]
         flagged = "a mask is drawn" if pd.isna(row["threshold"]) else f"p ≥ {row['threshold']:.3g}"
-        number = "–" if pd.isna(row["number_to_flag"]) else f"{row['number_to_flag']:.2f}"
+        number = "–" if pd.isna(row["number_to_flag"]) else _number(row)
         lines.append("| " + " | ".join([str(row["name"]), flagged, *cells, number]) + " |")
     return "\n".join(lines)
+
+
+def _number(row: dict[str, float]) -> str:
+    value, low, high = (row[f"number_to_flag{end}"] for end in ("", "_low", "_high"))
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _rate(row: dict[object, object], name: str, hits: object, of: object) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from ensemble.evaluation import ledger, subgroups
 from ensemble.evaluation.report import (
     CURVES,
-    PROBABILITY_NAMES,
+    LABEL_ONLY,
     HoldoutResults,
     heading,
     images,
     in_words,
     operating_points,
+    probability_table,
 )
 
 NO_MASKS = (
@@ -35,12 +36,7 @@ def describe(found: HoldoutResults) -> str:
         "",
         "## Probability of a pneumothorax",
         "",
-        "| measure | classifier | calibrated |",
-        "|---|---|---|",
-        *[
-            f"| {name} | {in_words(measured[key + '_classifier'])} | {in_words(measured[key])} |"
-            for key, name in PROBABILITY_NAMES.items()
-        ],
+        *probability_table(measured, LABEL_ONLY),
         "",
         *operating_points(found.points, ", `rule` is the gate"),
         *images(

@@ -74,8 +74,11 @@ PROBABILITIES = {
 }
 """Suffix of a measure's name -> which probability it measures."""
 
+LABEL_ONLY = {"_classifier": "classifier", "": "calibrated"}
+"""The same of a decision without masks, whose final probability is the calibrated classifier."""
 
-def name_of(key: str) -> str:
+
+def name_of(key: str, probabilities: Mapping[str, str] = PROBABILITIES) -> str:
     """A measure's name in words, with the probability that it measures."""
     if key == "patients_unknown":
         return "share of images whose patient is unknown"
@@ -90,14 +93,19 @@ def name_of(key: str) -> str:
         if key not in PROBABILITY_NAMES
         else ""
     )
-    return f"{PROBABILITY_NAMES[key.removesuffix(suffix)]}, {PROBABILITIES[suffix]}"
+    return f"{PROBABILITY_NAMES[key.removesuffix(suffix)]}, {probabilities[suffix]}"
 
 
-def probability_table(measured: Mapping[str, Mapping[str, float | None]]) -> list[str]:
-    """Measures of the three probabilities side by side, as Markdown."""
-    lines = ["| measure | " + " | ".join(PROBABILITIES.values()) + " |", "|---" * 4 + "|"]
+def probability_table(
+    measured: Mapping[str, Mapping[str, float | None]], probabilities: Mapping[str, str] = PROBABILITIES
+) -> list[str]:
+    """Measures of the probabilities side by side, as Markdown."""
+    lines = [
+        "| measure | " + " | ".join(probabilities.values()) + " |",
+        "|---" * (len(probabilities) + 1) + "|",
+    ]
     for key, name in PROBABILITY_NAMES.items():
-        cells = [in_words(measured[key + suffix]) for suffix in PROBABILITIES]
+        cells = [in_words(measured[key + suffix]) for suffix in probabilities]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
 

@@ -102,6 +102,8 @@ def read(settings: DataSettings, size: int, folder: Path, allowed: float, descri
     write_json(folder / "patients.json", asdict(PatientRecord(owners.source, len(index), unknown)))
     truth = index[["image_id", "code"]].fillna({"code": rle.EMPTY})
     write_csv(folder / "truth.csv", truth.set_axis(["ImageId", "EncodedPixels"], axis=1))
+    boxes = index.loc[index["boxes"].notna(), ["image_id", "boxes"]]
+    write_csv(folder / "boxes.csv", boxes.set_axis(["ImageId", "EncodedPixels"], axis=1))
     index[list(TYPES)].to_parquet(folder / "index.parquet", index=False)
     return External(
         description=description,

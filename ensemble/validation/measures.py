@@ -15,9 +15,19 @@ from ensemble.evaluation.holdout_metrics import Measure, Measured, as_measure, m
 from experiments.statistics import intervals
 from experiments.statistics.arrays import Bools, Floats
 from experiments.statistics.bootstrap import PatientDraws
+from experiments.statistics.influence import auroc_influence
 
 NEED_ALL_MASKS = ("kaggle_dice", "miou", "mdice")
 """Measures that do not exist when some positive image has a label and no mask."""
+
+
+TUBE_PAIRS = {
+    "both with a tube": (1, 1),
+    "both without": (0, 0),
+    "positives without, negatives with a tube (worst case)": (0, 1),
+    "positives with, negatives without (flattering)": (1, 0),
+}
+"""Comparison -> whether positives and negatives have a tube."""
 
 
 def with_labels(table: pd.DataFrame, label: NDArray[np.int64], annotated: Bools) -> pd.DataFrame:
@@ -32,15 +42,11 @@ def with_labels(table: pd.DataFrame, label: NDArray[np.int64], annotated: Bools)
 
 
 def measure(table: pd.DataFrame, draws: PatientDraws, bins: int) -> Measured:
-    """As `holdout_metrics.measure`. D⁺ and IoU⁺ are of the positive images with a mask; measures of all masks together are None
-    where some mask is not known."""
-    known = table["dice"].notna().to_numpy()
-    found = holdout_metrics.measure(table.fillna({"dice": 0.0, "iou": 0.0, "true_area": 0.0}), draws, bins)
-    if known.all():
+    """As `holdout_metrics.measure`: measures of masks are of the images whose mask is known; those of all masks together are None
+    where some mask is not."""
+    found = holdout_metrics.measure(table, draws, bins)
+    if table["dice"].notna().all():
         return found
-    label = table["label"].to_numpy(bool)
-    for name, column in (("dice_positive", "dice"), ("iou_positive", "iou")):
-        found[name] = mean_of(table[column].fillna(0.0).to_numpy(), label & known, draws)
     return found | {name: as_measure(math.nan, math.nan, math.nan) for name in NEED_ALL_MASKS}
 
 
@@ -89,6 +95,25 @@ def by_tube(
         for name, right, kind in (("sensitivity", flagged, label), ("specificity", ~flagged, ~label)):
             row = _tube_row(right.astype(np.float64), kind & (drain == 1), kind & (drain == 0), draws)
             rows.append({"point": point.name, "measure": name} | row)
+    return pd.DataFrame(rows)
+
+
+def auroc_by_tube(table: pd.DataFrame, drain: Floats, draws: PatientDraws) -> pd.DataFrame:
+    """AUROC of positives against negatives, each with or without a tube: comparison, value, low, high, positives, negatives.
+
+    A network that finds tubes ranks negatives with a tube above positives without one: that comparison is its worst case, and
+    positives with a tube against negatives without one its best. Images whose tube is not known are left out.
+    """
+    label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy(np.float64)
+    rows = []
+    for name, (positive, negative) in TUBE_PAIRS.items():
+        inside = (label & (drain == positive)) | (~label & (drain == negative))
+        value, share = auroc_influence(label, prob, inside)
+        fewest = min(draws.patients(inside & label), draws.patients(inside & ~label))
+        error = math.sqrt(float(np.sum(draws.by_patient(share) ** 2)) * fewest / max(fewest - 1, 1))
+        ends = as_measure(value, *intervals.logit_interval(value, error, fewest))
+        counts = {"positives": int((inside & label).sum()), "negatives": int((inside & ~label).sum())}
+        rows.append({"comparison": name, **ends, **counts})
     return pd.DataFrame(rows)
 
 

@@ -7,9 +7,20 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from ensemble.decision.decision import Decision
 from ensemble.evaluation import clinical, subgroups
 from ensemble.evaluation.holdout_metrics import Measure, Measured
-from ensemble.evaluation.report import NAMES, PROBABILITY_NAMES, SHEETS, in_words, name_of, probability_table
+from ensemble.evaluation.report import (
+    BOX_HIT,
+    LABEL_ONLY,
+    NAMES,
+    PROBABILITIES,
+    PROBABILITY_NAMES,
+    SHEETS,
+    in_words,
+    name_of,
+    probability_table,
+)
 from ensemble.inference.bundle import Bundle
 from ensemble.validation.dataset import DRAIN_FILE, External
 from ensemble.validation.profile import Profile
@@ -38,9 +49,12 @@ COMPARED = (
 
 @dataclass
 class Results:
-    """Content of the report; what was not done or is not known is None."""
+    """What the report states; what was not done or is not known is None.
+
+    tubes, tube_aurocs: of `measures.by_tube` and `measures.auroc_by_tube`. lesions: the report's section."""
 
     bundle: Bundle
+    decision: Decision
     external: External
     command: str
     table: pd.DataFrame
@@ -49,11 +63,28 @@ class Results:
     points: pd.DataFrame
     groups: pd.DataFrame
     tubes: pd.DataFrame | None = None
+    tube_aurocs: pd.DataFrame | None = None
+    lesions: list[str] = field(default_factory=list)
     differences: pd.DataFrame | None = None
     profiles: tuple[Profile, Profile] | None = None
     leaks: list[str] = field(default_factory=list)
     recalibration: pd.DataFrame | None = None
     recalibrated: str = ""
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the bundle draws masks."""
+        return bool(self.decision.masks.weights)
+
+    @property
+    def masks_known(self) -> bool:
+        """Whether masks were drawn and some positive image has one to compare with."""
+        return bool(self.table.loc[self.table["label"] == 1, "dice"].notna().any())
+
+    @property
+    def probabilities(self) -> dict[str, str]:
+        """Suffix of a measure's name -> which probability it measures."""
+        return PROBABILITIES if self.has_masks else LABEL_ONLY
 
 
 def describe(found: Results, pictures: Sequence[str]) -> str:
@@ -62,6 +93,7 @@ def describe(found: Results, pictures: Sequence[str]) -> str:
         ["# External validation", *_head(found)],
         ["## Against the hold-out", *_drop(found)],
         ["## Masks", *_masks(found)],
+        ["\n".join(found.lesions).strip()],
         ["## Probability of a pneumothorax", *_probability(found)],
         ["## Operating points", _POINTS, "", clinical.to_markdown(found.points)],
         ["## Recalibration", *_recalibration(found)],
@@ -75,7 +107,8 @@ def describe(found: Results, pictures: Sequence[str]) -> str:
         ],
         ["## Left out and noted", *_left_out(found.external)],
     ]
-    return "\n\n".join("\n\n".join(part for part in section if part) for section in sections) + "\n"
+    written = ("\n\n".join(part for part in section if part) for section in sections)
+    return "\n\n".join(section for section in written if section) + "\n"
 
 
 _POINTS = (
@@ -86,10 +119,11 @@ _POINTS = (
 
 def _head(found: Results) -> list[str]:
     table, external = found.table, found.external
+    masked = int(external.prepared.has_mask[external.prepared.index["label"] == 1].sum())
     lines = [
         f"Bundle `{found.bundle.name}` (SHA-256 {found.bundle.sha256[:12]}) on `{external.description}`: {len(table):,} labelled "
         f"images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} positive, "
-        f"{int((table['dice'].notna() & (table['label'] == 1)).sum()):,} of these with a mask. Neither training nor the fit "
+        f"{masked:,} of these with a mask. Neither training nor the fit "
         "of the decision may have used them: the check below lists what they share. Intervals: 95 %, over patients.",
         f"Command: `{found.command}`",
     ]
@@ -112,9 +146,11 @@ def _drop(found: Results) -> list[str]:
     if found.drop.empty:
         return ["The bundle's metrics.json has no measure to compare with."]
     lines = ["| measure | hold-out | here | here − hold-out (95 %) |", "|---|---|---|---|"]
-    for row in found.drop[found.drop["measure"].isin(COMPARED)].to_dict("records"):
+    compared = COMPARED if found.has_masks else [*PROBABILITY_NAMES, "prevalence", "auroc_classifier"]
+    for row in found.drop[found.drop["measure"].isin(compared)].to_dict("records"):
         cells = [in_words(_measure(row, side)) for side in ("holdout", "here")]
-        lines.append(f"| {name_of(str(row['measure']))} | {' | '.join(cells)} | {_signed(row)} |")
+        name = name_of(str(row["measure"]), found.probabilities)
+        lines.append(f"| {name} | {' | '.join(cells)} | {_signed(row)} |")
     return [
         "The hold-out is the bundle's own, measured when it was exported. The patients differ, so the interval of the difference "
         "is recovered from both intervals (Zou & Donner 2008). Kaggle Dice, average precision, Brier score and log loss depend "
@@ -124,12 +160,17 @@ def _drop(found: Results) -> list[str]:
 
 
 def _masks(found: Results) -> list[str]:
+    if not found.has_masks:
+        return ["The bundle has no segmentation network: it draws no mask, and there is no score of masks."]
     lines = ["| measure | value (95 % interval) |", "|---|---|"]
     lines += [
         f"| {name} | {in_words(found.measured[key])} |"
         for key, name in NAMES.items()
         if found.measured[key]["value"] is not None
     ]
+    if "box_hit_rate" in found.measured:
+        count = int(found.table["box_hit"].notna().sum())
+        lines.append(f"| {BOX_HIT} | {in_words(found.measured['box_hit_rate'])}, n = {count:,} |")
     missing = found.external.prepared.masks_missing
     note = (
         f"{missing[:1].upper()}{missing[1:]}; measures of all masks together do not exist." if missing else ""
@@ -142,7 +183,7 @@ def _masks(found: Results) -> list[str]:
 
 
 def _probability(found: Results) -> list[str]:
-    return ["\n".join(probability_table(found.measured))]
+    return ["\n".join(probability_table(found.measured, found.probabilities))]
 
 
 def _recalibration(found: Results) -> list[str]:
@@ -157,7 +198,8 @@ def _recalibration(found: Results) -> list[str]:
     ]
     for row in found.recalibration.to_dict("records"):
         cells = [in_words(_measure(row, side)) for side in ("before", "after")]
-        lines.append(f"| {name_of(str(row['measure']))} | {' | '.join(cells)} | {_signed(row)} |")
+        name = name_of(str(row["measure"]), found.probabilities)
+        lines.append(f"| {name} | {' | '.join(cells)} | {_signed(row)} |")
     return [found.recalibrated, "\n".join(lines)]
 
 
@@ -179,7 +221,20 @@ def _tubes(found: Results) -> list[str]:
     return [
         "A network that finds tubes instead of air has a higher sensitivity and a lower specificity where there is a tube.",
         "\n".join(lines),
+        "AUROC of the images with and without a tube. A network that finds tubes ranks negatives with one above positives "
+        "without one: the worst case below falls under the others, and a value below 0.5 is worse than chance.",
+        "\n".join(_tube_aurocs(found.tube_aurocs)),
     ]
+
+
+def _tube_aurocs(rows: pd.DataFrame | None) -> list[str]:
+    lines = ["| positives and negatives | AUROC (95 %) | positive | negative |", "|---|---|---|---|"]
+    for row in [] if rows is None else rows.to_dict("records"):
+        measure = {end: None if pd.isna(row[end]) else row[end] for end in ("value", "low", "high")}
+        lines.append(
+            f"| {row['comparison']} | {in_words(measure)} | {row['positives']} | {row['negatives']} |"
+        )
+    return lines
 
 
 def _differences(found: Results, pictures: Sequence[str]) -> list[str]:

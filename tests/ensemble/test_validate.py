@@ -12,8 +12,12 @@ import pandas as pd
 import pytest
 
 from ensemble import validate
+from ensemble.decision.decision import Decision
+from ensemble.decision.operating_points import OperatingPoint
+from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.inference import bundle
 from ensemble.inference.bundle import Bundle
+from ensemble.rules.gate import Gate
 from ensemble.validation import profile, training_data
 from ensemble.validation.training_data import TrainingData
 from imaging.identity import identities
@@ -22,6 +26,11 @@ from imaging.io.files import read_json, write_json
 from imaging.resize import resize_image
 
 IMAGES, SIDE = 48, 80
+PARAMS = """
+evaluation: {draws: 100, examples: 1}
+classification: {models: [c], architecture: resnet10t, image_size: 64}
+segmentation: {models: [u], architecture: plain, image_size: 64}
+"""
 
 
 def draw(i: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +69,7 @@ def trained(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """The tiny bundle with settings and a record of training data that holds one of the pictures and one of the patients."""
     made = tmp_path_factory.mktemp("bundle") / "bundle"
     shutil.copytree(tiny_bundle, made)
-    (made / "params.yaml").write_text("evaluation: {draws: 100, examples: 1}\n")
+    (made / "params.yaml").write_text(PARAMS)
     half = {"value": 0.5, "low": 0.4, "high": 0.6}
     write_json(
         made / "metrics.json", {"kaggle_dice": half, "auroc": {"value": 0.9, "low": 0.85, "high": 0.93}}
@@ -106,7 +115,16 @@ def test_folder_with_masks_and_recalibration(trained: Path, folder: Path, tmp_pa
     assert "prevalence | 20.0% | 50.0%" in report
     for name in set(re.findall(r"\(([a-z_]+\.png)\)", report)):
         assert (out / name).is_file(), name
-    assert 'src="data:image/png' in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert 'src="data:image/png' in page
+    assert "TRIPOD+AI" in page
+    assert "CLAIM 2024" in page
+    assert "External evaluation of" in page
+    assert "{" not in (out / "tripod_ai.md").read_text()
+    lesions = pd.read_csv(out / "lesions.csv")
+    assert lesions["lesions"].sum() == IMAGES // 2  # one rectangle on every second picture
+    assert made.measured["lesion_sensitivity"]["value"] is not None
+    assert report.count("## Lesions") == 1
 
     parent, new = Bundle.load(trained), Bundle.load(out / "bundle")
     decision = new.predictor().decision
@@ -150,9 +168,68 @@ def test_table_with_labels_alone(trained: Path, folder: Path, tmp_path: Path) ->
     assert "No positive has a mask" in report
     assert "nan" not in report
     assert made.tubes is None or {"with_value", "without_value"} <= set(made.tubes)
+    assert not (out / "lesions.csv").exists()
+    assert not (out / "dice_by_area.csv").exists()
+    assert made.tube_aurocs is not None
+    assert made.tube_aurocs["positives"].sum() == 2 * IMAGES // 2  # each positive is in two comparisons
+    assert "worst case" in report
     with pytest.raises(ValueError, match="needs the masks of all positive images"):
         run(trained, str(folder / "labels.csv"), tmp_path / "no", "--recalibrate", "--refit-decision")
     assert not (tmp_path / "no").exists()
+
+
+@pytest.fixture(scope="module")
+def label_only(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle without its segmentation network: a gate on the classifier's probability."""
+    made = tmp_path_factory.mktemp("labels") / "bundle"
+    shutil.copytree(trained, made)
+    shutil.rmtree(made / "segmentation")
+    decision = Decision.load(made / "decision.json")
+    lineage = {name: of for name, of in decision.fitted["lineage"].items() if "classification" in name}
+    decision.model_copy(
+        update={
+            "masks": MaskEnsemble(weights={}),
+            "rule": Gate(cut=0.4, level=255),
+            "fitted": {"lineage": lineage},
+            "operating_points": [
+                OperatingPoint(name="rule", threshold=0.4, sensitivity=0.8, specificity=0.7)
+            ],
+        }
+    ).save(made / "decision.json")
+    bundle.write_index(made, "test", {"data": "d", "decision": "d"})
+    return made
+
+
+@pytest.mark.parametrize("data", ["", "labels.csv"])
+def test_a_bundle_without_masks(label_only: Path, folder: Path, data: str, tmp_path: Path) -> None:
+    """No score of masks is made up: TNR was 0 and D⁺ 0 on data with masks, and `a mask was submitted for 0 %`."""
+    out = tmp_path / "out"
+    made = run(label_only, str(folder / data), out, "--recalibrate")
+    report = (out / "report.md").read_text()
+    assert "draws no mask, and there is no score of masks" in report
+    assert ", with masks" not in report
+    assert "TNR" not in report.split("## Masks")[1].split("## Subgroups")[0]
+    assert made.measured["tnr"]["value"] is None
+    assert made.measured["dice_positive"]["value"] is None
+    assert made.measured["auroc"]["value"] is not None
+    assert made.groups["tnr"].isna().all()
+    assert not {"overlays.png", "false_positives.png", "lesions.csv"} & {path.name for path in out.iterdir()}
+    assert "nan" not in report
+    assert not Bundle.load(out / "bundle").predictor().decision.masks.weights
+
+
+def test_boxes_are_compared_with_the_map(trained: Path, folder: Path, tmp_path: Path) -> None:
+    """A box over the whole image holds the highest pixel of any map."""
+    names = [f"i{i:02d}" for i in range(IMAGES)]
+    box = [f"0 0 {SIDE} {SIDE}" if i % 2 else "" for i in range(IMAGES)]
+    table = pd.DataFrame({"path": [str(folder / f"images/{name}.png") for name in names], "boxes": box})
+    table["label"] = [i % 2 for i in range(IMAGES)]
+    table.to_csv(tmp_path / "boxes.csv", index=False)
+    made = run(trained, str(tmp_path / "boxes.csv"), tmp_path / "out")
+    assert made.measured["box_hit_rate"]["value"] == 1
+    assert made.measured["dice_positive"]["value"] is None  # boxes are no masks
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert re.search(rf"pointing game\) \| 1\.000 \(0\.\d+ to 1\.000\), n = {IMAGES // 2} \|", report)
 
 
 def test_bundle_without_a_record_says_what_was_not_checked(

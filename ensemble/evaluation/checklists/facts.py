@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
 
@@ -10,7 +11,7 @@ from ensemble.decision.decision import Decision
 from ensemble.evaluation import ledger
 from ensemble.evaluation.report import in_words
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
-from imaging.io.config import load_section
+from imaging.io.config import PARAMS_FILE, load_section
 from imaging.prepared import Prepared
 from imaging.settings import DataSettings, SplitSettings
 
@@ -34,8 +35,9 @@ def of_run(
     data, split = load_section("data", DataSettings), load_section("split", SplitSettings)
     return {
         **_of_partitions(table, decision, prepared),
-        **_of_networks(decision),
-        **_of_rule(points),
+        **of_networks(decision),
+        **of_rule(points),
+        "missing": _missing(prepared),
         "design": DESIGN.get(data.source, OPEN.format("prospective or retrospective")),
         "data": DATA.get(data.source, f"Data of the kind `{data.source}`; " + OPEN.format("their origin")),
         "size": str(data.image_size),
@@ -71,9 +73,10 @@ def _of_partitions(table: pd.DataFrame, decision: Decision, prepared: Prepared) 
     return {name: f"{number:,}" for name, number in numbers.items()} | unknown
 
 
-def _of_networks(decision: Decision) -> dict[str, str]:
-    first = load_section("classification", ClassificationSettings)
-    second = load_section("segmentation", SegmentationSettings)
+def of_networks(decision: Decision, params: str | Path = PARAMS_FILE) -> dict[str, str]:
+    """Networks, initial weights, weights in the ensemble, and rule; params: the file that they were trained by."""
+    first = load_section("classification", ClassificationSettings, params)
+    second = load_section("segmentation", SegmentationSettings, params)
     weights = {**decision.classifiers, **decision.masks.weights}
     masks = (
         f"segmentation {', '.join(decision.masks.weights)} ({second.architecture}) at {second.image_size}²"
@@ -87,7 +90,7 @@ def _of_networks(decision: Decision) -> dict[str, str]:
     }
 
 
-def _of_rule(points: pd.DataFrame) -> dict[str, str]:
+def of_rule(points: pd.DataFrame) -> dict[str, str]:
     """Sensitivity, specificity and errors of the first operating point, the rule."""
     if points.empty:
         return dict.fromkeys(("sensitivity", "specificity", "false_positives", "misses"), "–")
@@ -101,6 +104,19 @@ def _of_rule(points: pd.DataFrame) -> dict[str, str]:
         for name in ("sensitivity", "specificity")
     }
     return rates | {"false_positives": f"{row['fp']:,}", "misses": f"{row['fn']:,}"}
+
+
+def _missing(prepared: Prepared) -> str:
+    """How missing labels, masks and properties were handled."""
+    unlabelled = int(prepared.index["label"].isna().sum())
+    labels = (
+        f"{unlabelled:,} images have no label and are left out. "
+        if unlabelled
+        else "Every image has a label. "
+    )
+    note = prepared.masks_missing
+    masks = f"{note[0].upper()}{note[1:]}." if note else "Every positive image has a mask."
+    return f"{labels}{masks} Unknown sex, age and view form groups of their own; nothing is imputed."
 
 
 def _disjoint(prepared: Prepared) -> str:

@@ -23,7 +23,7 @@ NUMBERS = {
 def test_every_item_is_answered_or_left_to_the_authors(name: str) -> None:
     items = yaml.safe_load(FILES[name].read_text(encoding="utf-8"))["items"]
     assert [item["number"] for item in items] == NUMBERS[name]
-    assert all(set(item) <= {"number", "item", "answer", "authors"} for item in items)
+    assert all(set(item) <= {"number", "item", "answer", "external", "authors"} for item in items)
     assert all(item.get("answer") or item.get("authors") for item in items)
     assert all(item.get("authors") or item["answer"] for item in items)
 
@@ -32,6 +32,9 @@ def test_answers_take_the_facts_and_mark_what_is_open() -> None:
     item = {"answer": "{holdout} images.", "authors": "eligibility"}
     assert answer(item, {"holdout": "201"}) == "201 images. <mark>Authors: eligibility</mark>"
     assert answer({"answer": "None."}, {}) == "None."
+    both = {"answer": "The hold-out.", "external": "{data}"}
+    assert answer(both, {"data": "elsewhere"}) == "The hold-out."
+    assert answer(both, {"data": "elsewhere"}, external=True) == "elsewhere"
     with pytest.raises(KeyError):
         answer({"answer": "{unheard}"}, {})
 

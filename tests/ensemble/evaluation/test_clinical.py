@@ -29,7 +29,9 @@ def test_counts_and_rates() -> None:
     assert rows.loc["half", ["sensitivity", "specificity", "ppv", "npv"]].tolist() == pytest.approx(
         [2 / 3, 4 / 5, 2 / 3, 4 / 5]
     )
-    assert rows.loc["half", "number_to_flag"] == 1.5
+    assert rows.loc["half", "number_to_flag"] == pytest.approx(1.5)
+    assert rows.loc["half", "number_to_flag_low"] == pytest.approx(1 / rows.loc["half", "ppv_high"])
+    assert rows.loc["half", "number_to_flag_high"] == pytest.approx(1 / rows.loc["half", "ppv_low"])
     assert rows.loc["rule", ["tp", "fn", "fp", "tn"]].tolist() == [1, 2, 0, 5]
     assert rows.loc["rule", "specificity_low"] < 0.9  # five of five prove little
     text = clinical.to_markdown(rows.reset_index())

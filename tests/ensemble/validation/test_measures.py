@@ -104,3 +104,15 @@ def test_pairs_without_any_change_have_an_interval() -> None:
     rows = measures.by_tube(found, np.tile([1.0, 0.0], 4), points, PatientDraws(np.arange(8) // 2, 100, 0))
     assert (rows["difference_value"] == 0).all()
     assert (rows["difference_low"] < 0).all()
+
+
+def test_auroc_by_tube_by_hand() -> None:
+    """A finder of tubes: all with one score .9 or .8, all without .2 or .1, positives first. Within a group all pairs are ranked
+    rightly; positives without a tube against negatives with one never, the other way always."""
+    found = pd.DataFrame({"label": [1, 1, 0, 0], "prob": [0.9, 0.2, 0.8, 0.1]})
+    drain = np.array([1.0, 0.0, 1.0, 0.0])
+    rows = measures.auroc_by_tube(found, drain, PatientDraws(np.arange(4), 100, 0)).set_index("comparison")
+    assert rows["value"].tolist() == [1, 1, 0, 1]
+    assert rows["positives"].tolist() == rows["negatives"].tolist() == [1, 1, 1, 1]
+    unknown = measures.auroc_by_tube(found, np.full(4, np.nan), PatientDraws(np.arange(4), 100, 0))
+    assert unknown["value"].isna().all()
