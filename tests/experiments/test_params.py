@@ -184,7 +184,7 @@ def test_a_params_file_is_replaced_unless_it_has_own_edits(tmp_path: Path) -> No
     put(Choice("siim", data=str(tmp_path)), path)
     assert is_kept_elsewhere(path)
     path.write_text(path.read_text().replace("image_size: ", "image_size: 1", 1))
-    with pytest.raises(ValueError, match="edits of yours"):
+    with pytest.raises(ValueError, match="edits that neither git nor a recipe holds"):
         put(Choice("phantom"), path)
     path.unlink()
     with pytest.raises(ValueError, match="did you mean `lr`"):

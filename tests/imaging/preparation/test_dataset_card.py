@@ -135,4 +135,4 @@ def test_the_width_of_intervals_by_the_size_of_the_holdout():
     text = dataset_card.text(dataset([1] * 100 + [0] * 300 + [None]), [])
     assert "- 10 %: 40 images; a Kaggle Dice of 0.8679 will have a 95 % interval of about ±0.105" in text
     assert "- all, by cross-validation: 400 images;" in text
-    assert "10 %: 2 images, too few to say" in dataset_card.text(dataset([1, 0] * 10), [])
+    assert "10 %: 2 images, too few to estimate" in dataset_card.text(dataset([1, 0] * 10), [])
