@@ -18,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import classification.model
 import segmentation.architectures
 from classification.losses import mixed
-from experiments.settings.training import ClassificationSettings, SegmentationSettings, TrainingSettings
+from experiments.settings.common import TrainingSettings
+from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from imaging.data import augment_batch
 from imaging.prepared import Prepared
 from imaging.settings import AugmentSettings, SamplingSettings

@@ -28,8 +28,9 @@ from experiments.hardware import Hardware
 from experiments.networks.normalisation import normalise
 from experiments.networks.precision import autocast, choose_precision
 from experiments.recipe import FOLDER, names
+from experiments.settings.common import TrainingSettings
 from experiments.settings.params import Params
-from experiments.settings.training import TrainingSettings, for_model, phases_of
+from experiments.settings.training import for_model, phases_of
 from experiments.training.optimisation import make_optimiser
 from imaging.data import augment, augment_batch
 from imaging.data.dataset import Images

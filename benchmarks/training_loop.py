@@ -26,7 +26,7 @@ from benchmarks.timing import Row, table
 from experiments.hardware import current
 from experiments.networks.normalisation import normalise
 from experiments.networks.precision import DTYPES, choose_precision
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 from experiments.training import loop
 from imaging.data import augment
 from imaging.data.dataset import Images, as_it_is, worker_init

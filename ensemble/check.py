@@ -16,7 +16,7 @@ import segmentation.architectures
 import segmentation.objective
 from experiments.hardware import Hardware
 from experiments.settings import params
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 from experiments.training.learner import Objective
 from experiments.training.sanity_check import check_model
 from experiments.training.train_fold import Groups

@@ -13,13 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.networks import earlier_run
+from experiments.settings.common import TrainingSettings
 from experiments.settings.decision import SubmitSettings
-from experiments.settings.training import (
-    ClassificationSettings,
-    SegmentationSettings,
-    TrainingSettings,
-    for_model,
-)
+from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model
 from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.inventory import Checksums, inventory

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments.settings.training import TrainingSettings, phases_of
+from experiments.settings.common import TrainingSettings
+from experiments.settings.training import phases_of
 from imaging.io.config import validate
 
 

@@ -20,7 +20,8 @@ from classification import model as classification
 from classification.objective import Objective as ClassificationObjective
 from experiments.networks import inference, weights
 from experiments.networks.normalisation import normalisation_of, set_normalisation
-from experiments.settings.training import ClassificationSettings, TrainingSettings, phases_of
+from experiments.settings.common import TrainingSettings
+from experiments.settings.training import ClassificationSettings, phases_of
 from experiments.training import phases, train_fold
 from imaging.data import augment
 from imaging.data.dataset import Images

@@ -26,7 +26,7 @@ from experiments.hardware import current
 from experiments.networks import inference
 from experiments.networks.inference import quantise
 from experiments.networks.weights import path_of
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
 from imaging.domain.limits import Domain
 from imaging.formats import reader

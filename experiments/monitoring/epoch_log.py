@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 
 from experiments import ranks
 from experiments.hardware import current
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 
 MIB = 2**20
 

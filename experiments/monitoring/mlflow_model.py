@@ -28,7 +28,7 @@ from torch import nn
 from experiments.hardware import current
 from experiments.networks import inference
 from experiments.networks.weights import load_facts
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 from experiments.tracking import Run
 
 LOADERS = {"classification": "classification.model", "segmentation": "segmentation.architectures.build"}

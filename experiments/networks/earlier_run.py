@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 from imaging.io.files import read_json, sha256
 
 T = TypeVar("T", bound=TrainingSettings)

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from experiments.hardware import Hardware, current
 from experiments.networks.normalisation import normalise
 from experiments.networks.precision import autocast
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 from imaging.data.dataset import Images, as_it_is, worker_init
 
 STRIDE = 32

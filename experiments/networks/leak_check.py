@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.networks import earlier_run
 from experiments.networks.earlier_run import TRAINING_DATA, Network
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 from imaging.identity import identities
 from imaging.identity.duplicates import difference_hash
 from imaging.identity.identities import Identities

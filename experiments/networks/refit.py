@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.networks import weights
-from experiments.settings.training import PROCESSES, TrainingSettings, phases_of
+from experiments.settings.common import PROCESSES, TrainingSettings
+from experiments.settings.training import phases_of
 from imaging.prepared import Prepared
 
 FOLDER = "models/refit"

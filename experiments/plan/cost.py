@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from experiments.hardware import Hardware
 from experiments.networks.normalisation import normalise
 from experiments.networks.precision import autocast
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 
 STATES = {"adam": 2, "adamw": 2, "radam": 2, "sgd": 1}
 """Numbers an optimiser keeps for each weight (Kingma 2015; SGD's momentum), in float32."""

@@ -13,8 +13,9 @@ from experiments.hardware import CPU, Hardware
 from experiments.networks.precision import choose_precision
 from experiments.plan.batch import Fit, fit_batch
 from experiments.plan.cost import BACKWARD, StepCost, step_cost
+from experiments.settings.common import TrainingSettings
 from experiments.settings.params import Params
-from experiments.settings.training import TrainingSettings, for_model, phases_of
+from experiments.settings.training import for_model, phases_of
 from imaging.data import device_cache
 from imaging.data.sampler import counts
 from imaging.io import map_archive

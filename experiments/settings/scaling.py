@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 
 PHANTOM = "data/phantom"
 STAGES = ("classification", "segmentation")

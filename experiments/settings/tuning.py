@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from experiments.settings.training import TrainingSettings, for_model
+from experiments.settings.common import TrainingSettings
+from experiments.settings.training import for_model
 from imaging.io.config import Settings, validate
 
 

@@ -27,7 +27,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from experiments.hardware import Hardware
 from experiments.ranks import count, rank
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 
 STORE = "PNEUMOTHORAX_STORE"
 """Environment variable: the file that is the workers' store on one machine, in place of a TCP port."""

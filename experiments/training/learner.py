@@ -12,7 +12,7 @@ from experiments import ranks
 from experiments.hardware import Hardware, current
 from experiments.monitoring.epoch_log import not_finite
 from experiments.networks.normalisation import normalise
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 from experiments.training import distributed
 from experiments.training.optimisation import make_optimiser, make_schedule, report_score
 from imaging.data import augment_batch

@@ -28,7 +28,7 @@ from experiments.hardware import Hardware, current
 from experiments.monitoring.epoch_log import EpochLog, Speed
 from experiments.networks.inference import loader_workers
 from experiments.networks.precision import choose_precision, plugin
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 from experiments.training import distributed
 from experiments.training.checkpoints import Trained, trained
 from experiments.training.learner import Learner, Objective
@@ -69,10 +69,7 @@ def fit(
         device_cache.place(images, *_residence(settings, hardware)) for images in (train, validation)
     )
     share = Share(ranks.rank(), ranks.count())
-    length = _images_an_epoch(settings)
-    sampler = EpochSampler(
-        train, settings.sampling, settings.seed, settings.epochs, length, share, settings.batch_size
-    )
+    sampler = _sampler(train, settings, share)
     speed = Speed()
     log = EpochLog(title, speed, report)
     best, last = _checkpoints(resume, settings)
@@ -81,15 +78,13 @@ def fit(
     learner = Learner(net, objective, settings, hardware)
     if settings.compile:
         learner.net.compile()
-    changes = [*averaging(settings, hardware.device), *frozen(settings)]
+    changes = [*averaging(settings, hardware.device), *frozen(settings), *(callbacks or [])]
     trainer = _trainer(
-        settings,
-        hardware,
-        [Seeding(sampler), speed, log, *changes, *(callbacks or []), *_stopping(settings, best), last],
+        settings, hardware, [Seeding(sampler), speed, log, *changes, *_stopping(settings, best), last]
     )
     unfinished = resume / "last.ckpt"
     if unfinished.exists():
-        # loaders with workers begin on the epoch's images before Seeding hears of the epoch
+        # loaders with workers begin on the epoch's images before Seeding sets the epoch
         sampler.set_epoch(torch.load(unfinished, weights_only=True, map_location="cpu")["epoch"] + 1)
     with _quiet():
         trainer.fit(
@@ -99,15 +94,16 @@ def fit(
             ckpt_path=unfinished if unfinished.exists() else None,
             weights_only=True,
         )
-    scores = {Path(path): float(score) for path, score in best.best_k_models.items()}
-    made = trained(
-        learner.net,
-        log.rows,
-        scores if settings.keep == "best" else None,
-        each=settings.top_average == "predictions",
-    )
+    made = trained(learner.net, log.rows, _chosen(best, settings), each=settings.top_average == "predictions")
     trainer.strategy.barrier()  # the first process may remove the folder now
     return made
+
+
+def _chosen(best: ModelCheckpoint, settings: TrainingSettings) -> dict[Path, float] | None:
+    """Score of each of the best checkpoints; None: the last epoch is the result."""
+    if settings.keep != "best":
+        return None
+    return {Path(path): float(score) for path, score in best.best_k_models.items()}
 
 
 def _checkpoints(resume: Path, settings: TrainingSettings) -> tuple[ModelCheckpoint, ModelCheckpoint]:
@@ -135,11 +131,14 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _images_an_epoch(settings: TrainingSettings) -> int | None:
-    """Images of an epoch when the length is given in iterations; None: as many as the sampling scheme draws."""
-    if settings.iterations is None:
-        return None
-    return settings.iterations // settings.epochs * settings.accumulate * settings.batch_size
+def _sampler(train: Images, settings: TrainingSettings, share: Share) -> EpochSampler:
+    """The order of each epoch; its length is that of `iterations`, or what the sampling scheme draws."""
+    length = None
+    if settings.iterations is not None:
+        length = settings.iterations // settings.epochs * settings.accumulate * settings.batch_size
+    return EpochSampler(
+        train, settings.sampling, settings.seed, settings.epochs, length, share, settings.batch_size
+    )
 
 
 def _trainer(settings: TrainingSettings, hardware: Hardware, callbacks: list[Callback]) -> pl.Trainer:

@@ -12,7 +12,7 @@ from experiments.hardware import Hardware
 from experiments.networks.precision import choose_precision
 from experiments.plan.batch import Fit, fit_batch
 from experiments.plan.cost import Loss, StepCost, step_cost
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 from imaging.data import device_cache
 from imaging.data.dataset import Images
 

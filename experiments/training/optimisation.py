@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from experiments.hardware import Hardware, current
 from experiments.networks.precision import choose_precision
 from experiments.networks.state_dicts import classifier_of, plain
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 
 
 def make_optimiser(

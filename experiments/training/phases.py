@@ -16,7 +16,8 @@ from torch import nn
 from experiments import ranks
 from experiments.hardware import Hardware, current
 from experiments.networks import checkpoint_mean, weights
-from experiments.settings.training import TrainingSettings, phases_of
+from experiments.settings.common import TrainingSettings
+from experiments.settings.training import phases_of
 from experiments.training import loop, micro_batch
 from experiments.training.checkpoints import Row, Trained
 from experiments.training.learner import Objective

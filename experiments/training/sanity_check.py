@@ -15,7 +15,8 @@ from experiments.monitoring.failures import is_memory
 from experiments.networks import earlier_run, leak_check
 from experiments.networks.normalisation import normalise
 from experiments.networks.precision import autocast, choose_precision
-from experiments.settings.training import TrainingSettings, for_model, phases_of
+from experiments.settings.common import TrainingSettings
+from experiments.settings.training import for_model, phases_of
 from experiments.training import micro_batch, train_fold
 from experiments.training.learner import Batch, Objective
 from experiments.training.train_fold import Groups

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,8 @@ from experiments.monitoring import failures, mlflow_model
 from experiments.monitoring.overlays import Overlays
 from experiments.networks import earlier_run, leak_check, pretrained, refit, weights
 from experiments.networks.normalisation import normalisation_of
-from experiments.settings.training import PROCESSES, TrainingSettings, for_model, phases_of
+from experiments.settings.common import PROCESSES, TrainingSettings
+from experiments.settings.training import for_model, phases_of
 from experiments.statistics.nested_score import patient_groups
 from experiments.training import distributed, learner, phases, tuned_params
 from imaging.data import augment
@@ -193,25 +194,26 @@ def _train(
         )
         if not ranks.first():
             return
-        facts = {
-            "stage": stage,
-            "model": model,
-            "fold": fold,
-            "settings": phases_of(settings)[-1].model_dump(mode="json"),
-            "metrics": done.metrics,
-            "normalisation": normalisation_of(net),
-            "pretrained": _start(net, shared),
-            "data": tuned_params.data(stage),
-            "prepared_size": prepared.size,
-            **extra,
-        }
+        known = {"pretrained": _start(net, shared), "data": tuned_params.data(stage), **extra}
+        facts = {**_facts(stage, model, fold, settings, net), "prepared_size": prepared.size, **known}
         path = weights.path_of(stage, model, fold, refit.FOLDER if again else weights.MODELS)
-        weights.save(path, done.state, facts)
+        weights.save(path, done.state, {**facts, "metrics": done.metrics})
         run.made(path)
         mlflow_model.log(run, path)
         with atomic(history_of(stage, model, fold, again)) as temporary:
             pd.DataFrame(done.history).to_csv(temporary, index=False)
     shutil.rmtree(resume)
+
+
+def _facts(stage: str, model: str, fold: int, settings: TrainingSettings, net: nn.Module) -> dict[str, Any]:
+    """Facts of the sidecar by which the network is rebuilt."""
+    return {
+        "stage": stage,
+        "model": model,
+        "fold": fold,
+        "settings": phases_of(settings)[-1].model_dump(mode="json"),
+        "normalisation": normalisation_of(net),
+    }
 
 
 def _start(net: nn.Module, shared: dict[str, object] | None) -> dict[str, object] | None:

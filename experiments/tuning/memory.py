@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from experiments.hardware import current
 from experiments.monitoring.failures import is_memory
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 
 T = TypeVar("T", bound=TrainingSettings)
 R = TypeVar("R")

@@ -20,7 +20,8 @@ from torch import nn
 
 from experiments import tracking
 from experiments.networks import earlier_run
-from experiments.settings.training import PROCESSES, TrainingSettings, phases_of
+from experiments.settings.common import PROCESSES, TrainingSettings
+from experiments.settings.training import phases_of
 from experiments.settings.tuning import TuneSettings, of_trial
 from experiments.statistics.nested_score import TIE, patient_groups
 from experiments.training import learner, phases, train_fold

@@ -13,9 +13,10 @@ from classification.model import build as build_classifier
 from classification.objective import Objective as ClassificationObjective
 from experiments.networks.normalisation import normalise
 from experiments.recipe import FOLDER, Choice, main, names, text_of
+from experiments.settings.common import TrainingSettings
 from experiments.settings.params import Params
 from experiments.settings.scaling import SCALES, reduced
-from experiments.settings.training import TrainingSettings, for_model, phases_of
+from experiments.settings.training import for_model, phases_of
 from experiments.training.optimisation import make_optimiser
 from imaging.data import augment
 from imaging.data.sampler import counts

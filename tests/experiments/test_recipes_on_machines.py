@@ -16,9 +16,10 @@ from classification.model import build as build_classifier
 from classification.objective import Objective as ClassificationObjective
 from experiments.hardware import Hardware
 from experiments.recipe import FOLDER, names
+from experiments.settings.common import TrainingSettings
 from experiments.settings.params import Params
 from experiments.settings.scaling import DECODER, ENCODER
-from experiments.settings.training import TrainingSettings, for_model, phases_of
+from experiments.settings.training import for_model, phases_of
 from experiments.training import micro_batch, phases, train_fold
 from imaging import rle, split
 from imaging.io.config import validate

@@ -21,8 +21,8 @@ from ensemble.inference.predictor import Member, Predictor
 from ensemble.rules import RULES
 from ensemble.rules.gate import Gate, Quota
 from ensemble.rules.triplet import Triplet
+from experiments.settings.common import TrainingSettings
 from experiments.settings.decision import EnsembleSettings
-from experiments.settings.training import TrainingSettings
 from imaging import rle
 
 SIDE = 32

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.networks import inference
-from experiments.settings.training import TrainingSettings
+from experiments.settings.common import TrainingSettings
 
 SIDE = 64
 

@@ -16,7 +16,8 @@ from experiments.hardware import Hardware
 from experiments.networks.normalisation import normalise
 from experiments.networks.precision import autocast
 from experiments.plan.cost import step_cost
-from experiments.settings.training import ClassificationSettings, SegmentationSettings, TrainingSettings
+from experiments.settings.common import TrainingSettings
+from experiments.settings.training import ClassificationSettings, SegmentationSettings
 
 CPU = Hardware("cpu", "test", 2**34, True)
 NONE = np.zeros(1, np.int64)
