@@ -5,7 +5,8 @@ The thresholds come from the decision and were fixed out of fold; nothing is cho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,13 +116,13 @@ def to_markdown(points: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _number(row: dict[str, float]) -> str:
+def _number(row: Mapping[Hashable, Any]) -> str:
     value, low, high = (row[f"number_to_flag{end}"] for end in ("", "_low", "_high"))
     return f"{value:.2f} ({low:.2f} to {high:.2f})"
 
 
-def _rate(row: dict[object, object], name: str, hits: object, of: object) -> str:
-    measure: Measure = {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}  # type: ignore[dict-item]
+def _rate(row: Mapping[Hashable, Any], name: str, hits: object, of: object) -> str:
+    measure: Measure = {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
     if pd.isna(measure["value"]):
         return "–"
     return f"{measure['value']:.3f} ({measure['low']:.3f} to {measure['high']:.3f}), {hits}/{of}"

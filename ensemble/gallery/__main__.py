@@ -21,6 +21,7 @@ from ensemble.decision.decision import FOLDER, Decision
 from ensemble.evaluation import figures
 from ensemble.evaluation.report import METRICS, REPORT, in_words
 from ensemble.evidence import predictions
+from ensemble.evidence.calibration import calibration_steps
 from ensemble.evidence.gather import gather
 from ensemble.gallery import augmentation, networks, patients, phantoms, pipeline, rule_figures, simulation
 from ensemble.gallery import phantoms_head as heads
@@ -99,10 +100,10 @@ def cascade(prepared: Prepared) -> Figure:
     found = table[(table["label"] == 1) & table["submitted"]].sort_values("dice")
     wanted = found.iloc[len(found) // 2] if len(found) else table.iloc[0]
     square = np.asarray(prepared.images[int(prepared.rows([wanted["image_id"]])[0])])
-    answer = Bundle.load().predictor().predict([square], [(SIDE, SIDE)], cascade=False)[0]
-    assert answer.map is not None
+    prediction = Bundle.load().predictor().predict([square], [(SIDE, SIDE)], cascade=False)[0]
+    assert prediction.map is not None
     image = np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
-    return pipeline.cascade(image, answer.map, answer.mask, answer.prob, answer.needed)
+    return pipeline.cascade(image, prediction.map, prediction.mask, prediction.prob, prediction.needed)
 
 
 def both_networks() -> Figure:
@@ -148,10 +149,10 @@ def roc() -> Figure:
 
 
 def reliability() -> Figure:
-    """Reliability diagram of the hold-out, before and after calibration."""
-    label, prob = holdout()
-    raw = pd.read_csv(REPORT / "per_image.csv")["raw"].to_numpy()
-    return figures.reliability(label, {"classifiers": raw, "calibrated": prob}, 10)
+    """Reliability diagram of the hold-out: the classifiers before and after calibration, and stacked with the masks."""
+    table = pd.read_csv(REPORT / "per_image.csv")
+    steps = calibration_steps(*(table[name].to_numpy() for name in ("raw", "calibrated", "prob")))
+    return figures.reliability(table["label"].to_numpy(bool), steps, 10)
 
 
 def holdout() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

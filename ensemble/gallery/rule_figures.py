@@ -83,6 +83,6 @@ def decomposition(rules: pd.DataFrame, prevalence: float, chosen: str) -> Figure
     axes.grid(visible=False)
     axes.spines[["left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.set_title(f"Where the score comes from; the chosen rule in bold, π = {prevalence:.2f}")
+    axes.set_title(f"Parts of each rule's score; the chosen rule in bold, π = {prevalence:.2f}")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

@@ -106,7 +106,7 @@ class Fused:
         noise = np.zeros(3)
         if noisy and self.ranges.noise:
             noise = np.array([*random.integers(self.size, size=2), random.uniform(*self.ranges.noise) / UNIT])
-        found = {
+        found: dict[str, NDArray[Any]] = {
             "matrix": matrix.astype(np.float32),
             "lut": table(tones, random),
             "noise": noise.astype(np.float32),

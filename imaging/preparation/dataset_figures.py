@@ -22,18 +22,22 @@ def class_pie(index: pd.DataFrame, finding: str = "pneumothorax") -> Figure:
     counts = {finding: int((label == 1).sum()), "negative": int((label == 0).sum())}
     counts |= {"unlabelled": int(label.isna().sum())} if label.isna().any() else {}
     colours = [plotting.POSITIVE, plotting.NEGATIVE, plotting.UNLABELLED]
-    names = [f"{name}\n{count:,} · {count / len(index):.1%}" for name, count in counts.items()]
+    names = [f"{name}\n{count:,} · {_percent(count / len(index), 1)}" for name, count in counts.items()]
     _ring(left, list(counts.values()), colours, names, f"{len(index):,}\nimages")
     if not (index["area_px"] > 0).any():
         plotting.picture_axes(right)
         right.text(0.5, 0.5, "no masks", ha="center", va="center", transform=right.transAxes)
         return figure
     inside = pixel_share(index)
-    names = [f"{finding}\n{inside:.2%}", f"background\n{1 - inside:.2%}"]
+    names = [f"{finding}\n{_percent(inside, 2)}", f"background\n{_percent(1 - inside, 2)}"]
     _ring(
         right, [inside, 1 - inside], [plotting.POSITIVE, plotting.FAINT], names, "pixels of\nlabelled\nimages"
     )
     return figure
+
+
+def _percent(share: float, digits: int) -> str:
+    return f"{100 * share:.{digits}f} %"
 
 
 def pixel_share(index: pd.DataFrame) -> float:
@@ -101,7 +105,7 @@ def mask_heatmap(masks: NDArray[np.uint8], rows: NDArray[np.int64] | None = None
     plotting.picture_axes(axes)
     heatmap = axes.imshow(100 * total / len(rows), cmap=plotting.DENSITY, vmin=0)
     figure.colorbar(heatmap, ax=axes, label="masks that cover the pixel, %", shrink=0.85)
-    axes.set_title(f"Where the {len(rows):,} masks lie (the patient's right is on the left)")
+    axes.set_title(f"Position of the {len(rows):,} masks (the patient's right is on the left)")
     return figure
 
 
@@ -121,7 +125,11 @@ def overlay_sheet(index: pd.DataFrame, images: NDArray[np.uint8], masks: NDArray
         panel.contour(masks[about["mask_row"]], [0.5], colors=[plotting.OUTLINE], linewidths=1.2)
         share = about["area_px"] / (about["width"] * about["height"])
         panel.set_title(
-            f"{share:.2%}  ({about['area_px']:,} px)", fontsize=9, fontweight="normal", loc="center", pad=4
+            f"{_percent(share, 2)}  ({about['area_px']:,} px)",
+            fontsize=9,
+            fontweight="normal",
+            loc="center",
+            pad=4,
         )
     return figure
 
