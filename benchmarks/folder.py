@@ -36,6 +36,7 @@ from experiments.settings.training import ClassificationSettings
 from imaging.decoding.radiograph import to_uint8
 from imaging.formats.reader import read
 from imaging.io.threads import cores
+from imaging.map_levels import HALF
 from imaging.phantom.dataset import write
 from imaging.settings import PhantomSettings
 
@@ -73,12 +74,12 @@ def cascade(paths: list[Path], folder: Path) -> Callable[[list[Path]], None]:
         masks=MaskEnsemble(weights={"u": 1.0}),
         probability=Calibrated(calibrator=SAME),
         calibrator=SAME,
-        rule=Gate(cut=0.0, level=128),
+        rule=Gate(cut=0.0, level=HALF),
     )
     probs = sorted(float(look([square])[0, 0]) for square in squares)
     cut = (probs[-PASSING] + probs[-PASSING - 1]) / 2
     predictor = Predictor(
-        decision.model_copy(update={"rule": Gate(cut=cut, level=128)}), [look], [draw], SIDE
+        decision.model_copy(update={"rule": Gate(cut=cut, level=HALF)}), [look], [draw], SIDE
     )
 
     def run(paths: list[Path]) -> None:

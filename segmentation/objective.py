@@ -11,12 +11,13 @@ from experiments.settings.training import SegmentationSettings
 from experiments.statistics.nested_score import graded, nested_score
 from experiments.statistics.threshold_search import area_grid
 from experiments.training.learner import Batch
+from imaging import map_levels
 from segmentation.architectures import Outputs
 from segmentation.losses import each, total
 from segmentation.metrics import counts, summary
 
 STEP = 8
-"""Every eighth of the 256 levels is tried: finer steps fit noise in one fold."""
+"""Every eighth of the 256 levels of a map is tried: finer steps fit noise in one fold."""
 BINS = 256 // STEP
 AREAS = 16
 NEVER = 2**40
@@ -44,7 +45,7 @@ class Objective:
         loss = each(logit, mask.float(), self.settings)
         prob = logit.sigmoid()
         found = torch.cat([counts(prob, mask), loss[:, None]], dim=1)
-        return torch.cat([found, levels(prob, mask).to(found)], dim=1)
+        return torch.cat([found, levels(logit, mask).to(found)], dim=1)
 
     def summary(self, evidence: Tensor) -> dict[str, float]:
         """The metrics; `kaggle` is the nested score and `score` the same, with the positives' mean Dice at their best level
@@ -69,12 +70,11 @@ class Objective:
         return net(image)[:, 0].sigmoid()
 
 
-def levels(prob: Tensor, mask: Tensor) -> Tensor:
+def levels(logit: Tensor, mask: Tensor) -> Tensor:
     """Pixels (B, 2 * 32) at each range of 8 of the 256 levels, from (B, 1, H, W): all, then those of the mask."""
-    count = len(prob)
-    place = (prob.nan_to_num() * 255).round().long().flatten(1) // STEP + BINS * torch.arange(
-        count, device=prob.device
-    )[:, None]
+    count = len(logit)
+    level = (logit / map_levels.STEP + map_levels.HALF).nan_to_num(0).clamp(0, map_levels.TOP)
+    place = level.long().flatten(1) // STEP + BINS * torch.arange(count, device=logit.device)[:, None]
     total = torch.bincount(place.flatten(), minlength=count * BINS)
     inside = torch.bincount(place[mask.flatten(1) > 0], minlength=count * BINS)
     return torch.cat([total.view(count, BINS), inside.view(count, BINS)], dim=1)

@@ -1,6 +1,6 @@
 """Mask probabilities of one model, out of fold and on the hold-out: `python -m segmentation.predict MODEL`.
 
-They are kept as 8 bits, round(255 p): every threshold is then one of 256, so that the searches behind it can be exact.
+They are kept as levels of 8 bits (imaging.map_levels): a threshold is one of 256, so that searches can be exact.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from experiments.networks import fold_predictions, inference
-from experiments.networks.inference import quantise
+from imaging import map_levels
 from imaging.data.dataset import Images
 from imaging.io import command, map_archive
 from imaging.io.files import atomic, write_json
@@ -27,13 +27,13 @@ Tasks = list[tuple[int, Path, NDArray[np.int64]]]
 
 
 def batches(tasks: Tasks, prepared: Prepared) -> Iterator[NDArray[np.uint8]]:
-    """8-bit mask probabilities (B, s, s) of every network's rows, in order."""
+    """Levels (B, s, s) of the mask probabilities of every network's rows, in order."""
     for _, path, rows in tasks:
         net, settings, facts = load(path)
         fold_predictions.check_same_data(facts, prepared, path)
         images = Images(prepared, rows, settings.image_size, None, seed=0, masks=False)
         for prob in inference.over(net, images, settings):
-            yield quantise(prob[:, 0]).numpy()
+            yield map_levels.encode(prob[:, 0].numpy())
 
 
 def predict(model: str, part: str, prepared: Prepared) -> Path:
@@ -48,7 +48,8 @@ def predict(model: str, part: str, prepared: Prepared) -> Path:
         atomic(folder / "maps.zip") as temporary,
         tqdm(total=len(ids), desc=f"{model} {part}", disable=None) as bar,
     ):
-        map_archive.write(temporary, counted(batches(tasks, prepared), bar), len(ids))
+        levels = counted(batches(tasks, prepared), bar)
+        map_archive.write(temporary, levels, len(ids), map_levels.ENCODING)
     with atomic(folder / "ids.parquet") as temporary:
         ids.to_parquet(temporary, index=False)
     return folder
@@ -63,11 +64,13 @@ def counted(arrays: Iterator[NDArray[np.uint8]], bar: tqdm) -> Iterator[NDArray[
 
 def out_of_fold_summary(folder: Path, prepared: Prepared) -> dict[str, float]:
     """Metrics of the predictions at one half, at the network's size, over the images whose mask is known."""
-    maps = map_archive.MapArchive(folder / "maps.zip")
+    maps = map_archive.MapArchive(folder / "maps.zip", map_levels.ENCODING)
     rows = prepared.rows(pd.read_parquet(folder / "ids.parquet")["image_id"])
     truth = Images(prepared, rows, maps.shape[1], None, seed=0, masks=True)
     known = np.flatnonzero(prepared.has_mask[rows]).tolist()
-    found = [counts(torch.tensor(maps[i])[None, None] / 255, truth[i]["mask"][None]) for i in known]
+    found = [
+        counts(torch.tensor(maps[i])[None, None], truth[i]["mask"][None], map_levels.HALF) for i in known
+    ]
     return summary(torch.cat(found))
 
 

@@ -112,8 +112,8 @@ def test_pooled_evidence_by_hand() -> None:
     maps = np.zeros((2, 20, 20), np.uint8)
     maps[1, 0, :2] = 255  # .5 % of 400 pixels
     low, high = pooled(maps)
-    assert low == pytest.approx(0.5 / 256)
-    assert high == pytest.approx(255.5 / 256)
+    assert low == pytest.approx(1 / (1 + np.exp(5.565)))  # the middle of level 0, half a step below -5.53
+    assert high == pytest.approx(1 / (1 + np.exp(-12.285)))
 
 
 def test_measures_by_hand() -> None:

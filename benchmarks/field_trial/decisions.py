@@ -19,6 +19,7 @@ from experiments.settings.decision import EnsembleSettings
 from experiments.statistics.arrays import Floats, Ints
 from experiments.statistics.nested_score import patient_groups
 from imaging import rle
+from imaging.map_levels import encode
 from imaging.prepared import Prepared
 
 MODEL = "network"
@@ -26,7 +27,7 @@ MASKS = MaskEnsemble(weights={MODEL: 1.0})
 REFERENCE = 1024 * 1024
 GRID_SCORES = 24
 GRID_AREAS = (1, 300, 600, 1000, 1500, 2500, 4000, 8000)
-GRID_LEVELS = (26, 51, 77, 102, 128, 153, 179, 204)
+GRID_LEVELS = tuple(map(int, encode(np.linspace(0.1, 0.8, 8))))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from experiments.networks.normalisation import normalisation_of, set_normalisati
 from experiments.settings.common import TrainingSettings
 from experiments.settings.training import ClassificationSettings, phases_of
 from experiments.training import phases, train_fold
+from imaging import map_levels
 from imaging.data import augment
 from imaging.data.dataset import Images
 from imaging.io.config import validate
@@ -173,7 +174,7 @@ def predict(
     """Probabilities of some rows; without a classifier the level that the highest pixels of the map reach stands for its own."""
     classifier, segmenter = nets
     maps = np.concatenate(
-        [inference.quantise(one[:, 0]).numpy() for one in _over(segmenter, plan.segmentation, cohort, rows)]
+        [map_levels.encode(one[:, 0].numpy()) for one in _over(segmenter, plan.segmentation, cohort, rows)]
     )
     if classifier is None:
         return Outputs(pooled(maps), maps)
@@ -191,6 +192,4 @@ def _over(
 def pooled(maps: NDArray[np.uint8], share: float = 0.005) -> NDArray[np.float64]:
     """Mean logit of the highest pixels of maps (N, s, s), as a probability (N,)."""
     level = np.sort(maps.reshape(len(maps), -1), axis=1)[:, -max(1, round(share * maps[0].size)) :]
-    prob = (level.astype(np.float64) + 0.5) / 256
-    logit = np.log(prob / (1 - prob)).mean(axis=1)
-    return np.asarray(1 / (1 + np.exp(-logit)))
+    return np.asarray(1 / (1 + np.exp(-map_levels.LOGIT[level].mean(axis=1))))

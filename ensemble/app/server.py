@@ -39,6 +39,7 @@ from ensemble.app.upload import TYPE, Declined, Limits, receive
 from ensemble.app.worker import Config, square
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import Predictor
+from imaging import map_levels
 from imaging.dicom_objects.reference import Author
 
 PAGE = Path(__file__).parent / "page"
@@ -77,6 +78,7 @@ def build(
         "phantoms": bundle.source == "phantom",
         "disease": bundle.disease,
         "points": [point.model_dump(mode="json") for point in predictor.decision.operating_points],
+        "thresholds": [map_levels.label(level) for level in range(map_levels.TOP + 1)],
         "limits": asdict(limits),
         "examples": [{"title": example.title, "picture": example.picture} for example in examples],
     }
@@ -177,8 +179,8 @@ def _endpoint(work: Work, limit: int, uploads: Path) -> Callable[[Request], Awai
 def _level(request: Request) -> int:
     """The level, 1 to 255, that a request names."""
     text = request.query_params.get("level", "")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 255):
-        raise Declined(400, "level must be a whole number from 1 to 255")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= map_levels.TOP):
+        raise Declined(400, f"level must be a whole number from 1 to {map_levels.TOP}")
     return int(text)
 
 

@@ -18,13 +18,11 @@ from ensemble.evidence.histograms import NOTHING
 from ensemble.evidence.mask_average import Maps
 from ensemble.inference.findings import measure
 from ensemble.rules.base import one_image
+from imaging import map_levels
 from imaging.decoding.radiograph import Facts
 from imaging.dicom_objects import reference
 from imaging.dicom_objects.reference import Author
 from imaging.formats import reader
-
-MIDDLE = 128
-"""The page's first level where the rule gives none: 0.5."""
 
 
 class Geometry(BaseModel):
@@ -131,7 +129,7 @@ def segmentation(
     if not mask.any():
         raise Declined(422, "nothing is outlined, so there is nothing to write")
     fitted = at == level(decision, prediction, levels)
-    notes = [] if fitted else [f"mask threshold {at / 255:.2f}, set by the reader"]
+    notes = [] if fitted else [f"mask threshold {map_levels.label(at)}, set by the reader"]
     note = "   ".join([*notes, *facts.warning_codes])
     buffer = BytesIO()
     dicom_segmentation.make(study, mask, author, note).save_as(buffer)
@@ -157,11 +155,11 @@ def finding(mask: NDArray[np.bool_], facts: Facts) -> dict[str, Any]:
 
 
 def level(decision: Decision, prediction: Prediction, levels: NDArray[np.uint8]) -> int:
-    """Level at which the rule cuts this image's map, or would if the image were certain."""
+    """Level at which the rule cuts this image's map, or would if the image were certain; one half where it would cut nowhere."""
     if prediction.level < NOTHING:
         return prediction.level
     certain = int(decision.rule.thresholds(one_image(1.0, levels))[0])
-    return certain if certain < NOTHING else MIDDLE
+    return certain if certain < NOTHING else map_levels.HALF
 
 
 def _predicted(decision: Decision, facts: Facts, outputs: Outputs) -> tuple[Prediction, NDArray[np.uint8]]:

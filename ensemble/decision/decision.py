@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ensemble.decision.operating_points import OperatingPoint
 from ensemble.decision.postprocess import PostProcessing
@@ -29,9 +29,12 @@ from experiments.settings.decision import Space
 from experiments.statistics.arrays import Bools, Floats, Ints
 from imaging.io.config import Settings, validate
 from imaging.io.files import read_json, write_json
+from imaging.map_levels import ENCODING
 
 FOLDER = "models/ensemble"
 PATH = f"{FOLDER}/decision.json"
+PROBABILITIES = "level_probabilities"
+"""Key of the file under which the rule's levels stand as probabilities, for people."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Prediction:
     mask: bool (H, W), empty if nothing is submitted; prob: calibrated probability of a pneumothorax; raw:
     the classifier ensemble's own; level: where the map was cut, 256 for no mask; skipped: ruled out
     by the classifiers, whatever a mask network might show; reason: in words; map: the mask ensemble's
-    probabilities as uint8 (H, W), None if no mask network ran; needed: the probability that the rule requires of this image,
+    levels uint8 (H, W), None if no mask network ran; needed: the probability that the rule requires of this image,
     None where it requires none or no mask network ran."""
 
     mask: Bools
@@ -57,8 +60,10 @@ class Prediction:
 class Decision(Settings):
     """The fitted decision."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     """Of this file's form."""
+    encoding: str = ENCODING
+    """Of the maps that the levels belong to: imaging.map_levels."""
     classifiers: dict[str, float] = Field(min_length=1)
     """Weight of each classifier in the ensemble; they add up to 1."""
     classifier_average: Space = "logit"
@@ -80,6 +85,15 @@ class Decision(Settings):
     fitted: dict[str, Any] = Field(default_factory=dict)
     """On what: images, patients, data fingerprint, nested score."""
 
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        if encoding != ENCODING:
+            raise ValueError(
+                f"{encoding!r} is not {ENCODING!r}, which this release reads; fit the decision again"
+            )
+        return encoding
+
     @model_validator(mode="after")
     def _weights(self) -> Self:
         if min(self.classifiers.values()) < 0 or abs(sum(self.classifiers.values()) - 1) > 1e-6:
@@ -90,19 +104,26 @@ class Decision(Settings):
     def load(cls, path: str | Path = PATH) -> Self:
         """Read and check a decision file; ValueError names the file and the key at fault."""
         content = read_json(path)
-        if not isinstance(content, dict) or content.get("version") != 1:
+        if not isinstance(content, dict) or content.get("version") != 2:
             found = content.get("version") if isinstance(content, dict) else type(content).__name__
             raise ValueError(
-                f"{path}: this program reads decisions of version 1, found {found!r}; run `python -m ensemble.fit`"
+                f"{path}: this program reads decisions of version 2, found {found!r}; version 1 has levels of another encoding. "
+                "Run `dvc repro` again"
             )
+        stated = content.pop(PROBABILITIES, None)
         try:
-            return validate(cls, content, "")
+            made = validate(cls, content, "")
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+        if stated is not None and stated != made.rule.probabilities():
+            raise ValueError(
+                f"{path}: `{PROBABILITIES}` is {stated}, but the rule's levels are {made.rule.probabilities()}; correct either"
+            )
+        return made
 
     def save(self, path: str | Path = PATH) -> None:
-        """Write the decision; equal decisions are equal files."""
-        write_json(path, self.model_dump(mode="json"))
+        """Write the decision, with the rule's levels as probabilities too; equal decisions are equal files."""
+        write_json(path, {**self.model_dump(mode="json"), PROBABILITIES: self.rule.probabilities()})
 
     @property
     def classifier_weights(self) -> Floats:

@@ -22,6 +22,7 @@ from ensemble.rules.base import LEVEL_RADIUS
 from experiments.settings.decision import EnsembleSettings
 from experiments.statistics.arrays import Bools, Floats
 from experiments.statistics.search_surface import choose
+from imaging.map_levels import PROBABILITY
 from imaging.prepared import Prepared
 
 
@@ -91,7 +92,8 @@ def statistics_of(image_id: str, maps: Maps, truth: Bools, names: list[str]) -> 
         (name, fold): resized(level, (side, side)) for name in names for fold, level in maps[name].items()
     }
     means = [
-        np.mean([maps_at_side[name, fold] for fold in maps[name]], axis=0).ravel() / 255 for name in names
+        np.mean([PROBABILITY[maps_at_side[name, fold]] for fold in maps[name]], axis=0).ravel()
+        for name in names
     ]
     stack = np.stack(means).astype(np.float64)
     dice = {key: _dice_curve(level, truth) for key, level in maps_at_side.items()}

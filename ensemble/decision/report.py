@@ -12,6 +12,7 @@ from ensemble.evidence.probability import groups
 from ensemble.metrics import expected_calibration_error, log_loss
 from ensemble.rules.expected_value import ExpectedValue, ExpectedValuePerImage
 from experiments.statistics.arrays import Floats
+from imaging.map_levels import label
 
 
 def describe(
@@ -95,7 +96,7 @@ def _decision(decision: Decision, cases: Cases) -> list[str]:
         order = np.argsort(-np.abs(regression.weight))
         terms = ", ".join(f"{regression.features[k]} {regression.weight[k]:+.2f}" for k in order)
         where = (
-            f"at {decision.rule.level / 255:.2f}"
+            f"at {label(decision.rule.level)}"
             if isinstance(decision.rule, ExpectedValue)
             else "where their expected Dice is largest"
         )
@@ -104,7 +105,14 @@ def _decision(decision: Decision, cases: Cases) -> list[str]:
         numbers = {
             key: value for key, value in decision.rule.model_dump().items() if isinstance(value, int | float)
         }
-        lines.append("- " + ", ".join(f"{key} {value:.4g}" for key, value in numbers.items()))
+        cut = decision.rule.probabilities()
+        lines.append(
+            "- "
+            + ", ".join(
+                f"{key} {value:.4g}" + (f" (p ≥ {label(int(value))})" if key in cut else "")
+                for key, value in numbers.items()
+            )
+        )
     return lines
 
 

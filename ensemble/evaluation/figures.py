@@ -15,7 +15,10 @@ from ensemble.evidence.evidence import Cases
 from ensemble.rules import Rule
 from ensemble.rules.triplet import ORDERED, Triplet, scores
 from experiments.statistics.arrays import Bools, Floats
+from imaging.map_levels import TOP, encode
 from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE, SERIES, UNLABELLED, new_figure
+
+TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 
 
 def search_surface(cases: Cases, rule: Rule) -> Figure:
@@ -27,16 +30,14 @@ def search_surface(cases: Cases, rule: Rule) -> Figure:
     best, empty, chosen = np.nanmax(surface), float(np.mean(~cases.label)), surface[rule.top, rule.bottom]
     figure, (axes,) = new_figure(6.4, 5.2)
     low = max(float(np.nanmin(surface)), best - 0.05)
-    extent = (0.0, 1.0, 0.0, 1.0)
+    extent = (-0.5, TOP + 0.5, -0.5, TOP + 0.5)
     shown = axes.imshow(surface.T, origin="lower", extent=extent, cmap="viridis", vmin=low, vmax=best)
     axes.contour(surface.T, levels=[best - 0.003], colors="white", linewidths=1.0, extent=extent)
     top, bottom = np.unravel_index(np.nanargmax(surface), surface.shape)
+    axes.plot(top, bottom, "X", color=NEGATIVE, mec="white", markersize=9, label=f"peak {best:.4f}")
     axes.plot(
-        top / 255, bottom / 255, "X", color=NEGATIVE, mec="white", markersize=9, label=f"peak {best:.4f}"
-    )
-    axes.plot(
-        rule.top / 255,
-        rule.bottom / 255,
+        rule.top,
+        rule.bottom,
         "o",
         color=POSITIVE,
         mec="white",
@@ -44,7 +45,10 @@ def search_surface(cases: Cases, rule: Rule) -> Figure:
         label=f"chosen {chosen:.4f}",
     )
     axes.plot([], [], color="white", label="within 0.003 of the peak", markeredgecolor=INK)
-    axes.set(xlabel="top level", ylabel="bottom level")
+    ticks = encode(np.array(TICKS))
+    axes.set_xticks(ticks, map(str, TICKS))
+    axes.set_yticks(ticks, map(str, TICKS))
+    axes.set(xlabel="top level, as probability", ylabel="bottom level, as probability")
     axes.set_title(f"Score of the triplet with at least {rule.area:,} pixels above the top level")
     legend = axes.legend(loc="upper left", facecolor=FAINT, frameon=True, edgecolor="none")
     legend.set_zorder(5)

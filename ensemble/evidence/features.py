@@ -16,10 +16,12 @@ from scipy.special import entr
 from ensemble.evidence.evidence import Evidence
 from ensemble.evidence.histograms import NOTHING, Counts
 from experiments.statistics.arrays import Floats
+from imaging.map_levels import HALF, LOGIT, PROBABILITY, TOP
 
-_LEVEL = np.arange(256) / 255.0
 _SMALLEST_SHARE = 1e-6
 """One pixel of a 1024² radiograph; shares are taken on a logarithmic scale from here to 1."""
+RIM = 16
+"""Levels between a mask's edge and the inner end of its rim: 1.12 of the logit, from .5 to .75."""
 
 
 def logit(prob: Floats) -> Floats:
@@ -36,15 +38,14 @@ def log_share(pixels: Counts, of: Counts) -> Floats:
 def image_features(evidence: Evidence) -> dict[str, Floats]:
     """Features (N,) for the probability of a pneumothorax: the classifier ensemble's first, then what the mask
     map shows."""
-    half = 128  # the level of probability one half
     top = np.array(NOTHING - 1) - np.argmax(evidence.above[:, NOTHING - 1 :: -1] > 0, axis=1)
-    weighted = _sums_above(evidence.above, _LEVEL)
+    weighted = _sums_above(evidence.above, PROBABILITY)
     return {
         "classifier": logit(evidence.raw),
-        "mask_top": logit((top + 0.5) / 256),
-        "mask_area": log_share(evidence.above[:, half], evidence.pixels),
+        "mask_top": LOGIT[top],
+        "mask_area": log_share(evidence.above[:, HALF], evidence.pixels),
         "mask_mass": np.log(np.maximum(weighted[:, 0] / evidence.pixels, _SMALLEST_SHARE)),
-        "mask_inside": _mean(weighted[:, half], evidence.above[:, half]),
+        "mask_inside": _mean(weighted[:, HALF], evidence.above[:, HALF]),
         "agreement": evidence.agreement,
     }
 
@@ -60,28 +61,30 @@ class MapSums:
 
 def map_sums(evidence: Evidence) -> MapSums:
     """What `mask_features` needs at any level; computed once where many levels are tried."""
-    return MapSums(prob=_sums_above(evidence.above, _LEVEL), entropy=_sums_above(evidence.above, _ENTROPY))
+    return MapSums(
+        prob=_sums_above(evidence.above, PROBABILITY), entropy=_sums_above(evidence.above, _ENTROPY)
+    )
 
 
 def mask_features(evidence: Evidence, level: int, sums: MapSums) -> dict[str, Floats]:
     """Features (N,) for the expected Dice of the mask cut at this level.
 
-    area; mean probability inside; its mean entropy inside; the share of the mask that a cut half-way to 255
-    would lose; the Dice that the map itself expects of this cut (2·Σ_inside p / (area + Σ p), as if its
+    area; mean probability inside; its mean entropy inside; the share of the mask that a cut 16 levels
+    higher would lose; the Dice that the map itself expects of this cut (2·Σ_inside p / (area + Σ p), as if its
     pixels were calibrated); the models' agreement; and the logit of the image's probability."""
     area = evidence.above[:, level]
     return {
         "area": log_share(area, evidence.pixels),
         "inside": _mean(sums.prob[:, level], area),
         "entropy": _mean(sums.entropy[:, level], area),
-        "rim": 1.0 - _mean(evidence.above[:, (level + 256) // 2], area),
+        "rim": 1.0 - _mean(evidence.above[:, min(level + RIM, TOP)], area),
         "own_dice": _mean(2 * sums.prob[:, level], area + sums.prob[:, 0]),
         "agreement": evidence.agreement,
         "probability": logit(evidence.prob),
     }
 
 
-_ENTROPY: Floats = entr(_LEVEL) + entr(1 - _LEVEL)
+_ENTROPY: Floats = entr(PROBABILITY) + entr(1 - PROBABILITY)
 
 
 def _sums_above(above: Counts, value: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """Every threshold of a mask at once: one histogram of its 256 levels inside the truth and one outside.
 
-A mask probability is stored as uint8, so it has only 256 thresholds, and the pixels at or above each are a
-cumulative sum. One streaming pass over the maps (memory: one image) replaces all later work on pixels:
+A mask probability is stored as one of 256 levels (imaging.map_levels), so it has only 256 thresholds, and the pixels at or
+above each are a cumulative sum. One streaming pass over the maps (memory: one image) replaces all later work on pixels:
 Dice, area and every rule's score follow exactly.
 
 Level t of a table means "pixels with value >= t"; t = 0 is the whole image, t = 256 is nothing.
@@ -29,7 +29,7 @@ Levels = NDArray[np.uint8]
 
 
 def resized(level: Levels, shape: tuple[int, int]) -> Levels:
-    """Bring a map uint8 (s, s) to an image's own (height, width), linearly, still as uint8.
+    """Bring a map uint8 (s, s) to an image's own (height, width): linearly in levels, that is in logits.
 
     All masks of this project are decided there: an area or a threshold then means the same for every
     network's size."""

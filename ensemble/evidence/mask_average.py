@@ -1,8 +1,11 @@
 """Average mask maps: the mean over fold models, then over models, at the network's size.
 
-Maps are uint8. Three means: of probabilities; of logits; and `centred`, where each fold model's own best
-level is subtracted first (9th place of SIIM-ACR), since networks trained alike differ in the level
-that they give the same edge. An ensemble of one is its member exactly."""
+Maps are levels (imaging.map_levels). Three means: of probabilities; of logits; and `centred`, of logits from which each fold
+model's own best level is subtracted first (9th place of SIIM-ACR, there in probabilities), since networks trained alike
+differ in the level that they give the same edge. An ensemble of one is its member exactly.
+
+A mean of probabilities decodes each map by a table and encodes the mean once; it is off by at most half a level of each member
+and of the mean. A mean of logits is a mean of levels."""
 
 from __future__ import annotations
 
@@ -15,19 +18,13 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ensemble.evidence.histograms import Levels, resized
+from imaging import map_levels
 from imaging.io.config import Settings
 
 Maps = Mapping[str, Mapping[int, Levels]]
 """Maps uint8 (s, s) of one image by model and fold."""
 
-_EDGE = 0.25
-"""Logits of the levels 0 and 255 are taken a quarter of a level inside, so that every level survives there
-and back."""
-_LOGIT: NDArray[np.float32] = np.log(
-    np.clip(np.arange(256), _EDGE, 255 - _EDGE) / (255 - np.clip(np.arange(256), _EDGE, 255 - _EDGE))
-)
-_LOGIT = _LOGIT.astype(np.float32)
-_PLAIN: NDArray[np.float32] = np.arange(256, dtype=np.float32)
+_LEVEL: NDArray[np.float32] = np.arange(256, dtype=np.float32)
 
 
 class MaskEnsemble(Settings):
@@ -84,29 +81,33 @@ class MaskEnsemble(Settings):
 
     def _scale(self, name: str, fold: int) -> NDArray[np.float32]:
         """What each of the 256 levels counts for."""
-        if self.average == "logit":
-            return _LOGIT
+        if self.average == "probability":
+            return map_levels.COMPLEMENT
         if self.average == "centred":
             if fold not in self.best_levels[name]:
                 raise ValueError(
                     f"no best level of {name} fold {fold}; known folds: {sorted(self.best_levels[name])}"
                 )
-            return _PLAIN - np.float32(self.best_levels[name][fold] - self.centre)
-        return _PLAIN
+            return _LEVEL - np.float32(self.best_levels[name][fold] - self.centre)
+        return _LEVEL
 
     def _back(self, mean: NDArray[np.float32]) -> Levels:
         """From the scale that is averaged to levels uint8."""
-        level = 255 / (1 + np.exp(-mean)) if self.average == "logit" else mean
-        return np.clip(np.rint(level), 0, 255).astype(np.uint8)
+        if self.average == "probability":
+            return map_levels.encode_complement(mean)
+        return np.clip(np.rint(mean), 0, map_levels.TOP).astype(np.uint8)
 
 
 def _agreement(models: list[Levels]) -> float:
-    """Soft intersection over union of the models' maps: Σ min / Σ max; 1 for one model, or where all maps
+    """Soft intersection over union of the models' probabilities: Σ min / Σ max; 1 for one model, or where all maps
     are empty."""
     if len(models) == 1:
         return 1.0
-    least, most = np.minimum.reduce(models).sum(dtype=np.int64), np.maximum.reduce(models).sum(dtype=np.int64)
-    return float(least / most) if most else 1.0
+    least, most = (
+        float(np.bincount(side.reduce(models).ravel(), minlength=256) @ map_levels.PROBABILITY)
+        for side in (np.minimum, np.maximum)
+    )
+    return least / most if most else 1.0
 
 
 def equal_weights(names: list[str]) -> dict[str, float]:

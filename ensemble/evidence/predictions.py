@@ -2,7 +2,7 @@
 
 predictions/classification/<model>/<part>/predictions.parquet: image_id, fold, prob.
 predictions/segmentation/<model>/<part>/: ids.parquet (image_id, fold), whose row j belongs to map j of
-maps.zip, uint8 (s, s)."""
+maps.zip, uint8 (s, s), in the levels of imaging.map_levels."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from imaging import map_levels
 from imaging.io.config import read_yaml
 from imaging.io.map_archive import MapArchive
 
@@ -91,7 +92,7 @@ def read_maps(folder: Path) -> MaskMaps:
     path = folder / "maps.zip"
     table = _table(folder / "ids.parquet", ["image_id", "fold"])
     try:
-        maps = MapArchive(path)
+        maps = MapArchive(path, map_levels.ENCODING)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file; run `dvc repro predict_segmentation`") from error
     if maps.shape[1] != maps.shape[2] or len(maps) != len(table):

@@ -31,6 +31,7 @@ from experiments.settings.training import ClassificationSettings, SegmentationSe
 from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import read_json
+from imaging.map_levels import PROBABILITY
 from imaging.plotting import save
 from imaging.preparation import dataset_figures
 from imaging.prepared import Prepared
@@ -103,7 +104,8 @@ def cascade(prepared: Prepared) -> Figure:
     prediction = Bundle.load().predictor().predict([square], [(SIDE, SIDE)], cascade=False)[0]
     assert prediction.map is not None
     image = np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
-    return pipeline.cascade(image, prediction.map, prediction.mask, prediction.prob, prediction.needed)
+    seen = np.rint(255 * PROBABILITY[prediction.map]).astype(np.uint8)
+    return pipeline.cascade(image, seen, prediction.mask, prediction.prob, prediction.needed)
 
 
 def both_networks() -> Figure:

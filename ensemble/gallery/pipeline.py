@@ -54,16 +54,17 @@ def pipeline() -> Figure:
 
 
 def cascade(
-    image: Pixels, level: Pixels, mask: NDArray[np.bool_], prob: float, needed: float | None
+    image: Pixels, seen: Pixels, mask: NDArray[np.bool_], prob: float, needed: float | None
 ) -> Figure:
-    """One study, image and map uint8 and mask bool (S, S), through both stages, with its probability and the one needed."""
+    """One study, image and map (255: certain) uint8 and mask bool (S, S), through both stages, with its probability and the
+    one needed."""
     figure, axes = sheet(11, 3.7)
     y = 2.2
     _picture(axes, (0.2, y - 0.95), 1.9, image)
     words(axes, (1.15, y - 1.15), "radiograph")
     box(axes, (3.35, y), (1.7, 1.05), "classifiers", "see every study", NEGATIVE)
     box(axes, (5.75, y), (1.7, 1.05), "U-Nets", "see the rest", POSITIVE)
-    _picture(axes, (6.95, y - 0.95), 1.9, level, DENSITY)
+    _picture(axes, (6.95, y - 0.95), 1.9, seen, DENSITY)
     words(axes, (7.9, y - 1.15), "probability map")
     _picture(axes, (9.0, y - 0.95), 1.9, image, mask=mask)
     words(axes, (9.95, y - 1.15), "prediction")

@@ -19,13 +19,14 @@ from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.evidence.histograms import LEVELS, NOTHING
 from ensemble.rules import RULES
 from ensemble.rules.expected_value import worth_it
+from imaging.map_levels import encode
 from imaging.plotting import INK, NEGATIVE, POSITIVE, UNLABELLED, new_figure
 
 Floats = NDArray[np.float64]
 
 PIXELS = 1024**2
 RIM = 60
-"""Level of a mask's outer half; its inner half stands at 255·p, the most that a map can reveal of p."""
+"""Level of a mask's outer half (0.2); its inner half stands at p, the most that a map can reveal of it."""
 
 
 def expected_dice(area: NDArray[np.int64]) -> Floats:
@@ -47,7 +48,7 @@ def sample(images: int, seed: int) -> tuple[Cases, Floats]:
 def _cases(prob: Floats, area: NDArray[np.int64], dice: Floats, label: NDArray[np.bool_]) -> Cases:
     """Maps of two levels, and true masks of equal area that overlap them by `dice`."""
     level = np.arange(LEVELS)
-    inner = np.maximum(np.rint(255 * prob), RIM + 1)[:, None]
+    inner = np.maximum(encode(prob), RIM + 1)[:, None]
     above = np.where(level == 0, PIXELS, np.where(level <= RIM, area[:, None], 0))
     above = np.where((level > RIM) & (level <= inner), area[:, None] // 2, above)
     overlap = np.rint(dice[:, None] * above).astype(np.int64)

@@ -34,7 +34,7 @@ NEEDED = ("decision.json", "params.yaml", "metrics.json", "README.md", "LICENSE"
 class Index(Settings):
     """bundle.json."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     """Of this file's form."""
     name: str = Field(pattern=r"^pneumothorax-[A-Za-z0-9_]+-[A-Za-z0-9]+$", max_length=64)
     """Name in reports and model registries: the project, the data's source, the content."""
@@ -152,9 +152,12 @@ def _precision(folder: Path) -> str:
 
 def _read_index(path: Path) -> Index:
     content: Any = read_json(path)
-    if not isinstance(content, dict) or content.get("version") != 1:
+    if not isinstance(content, dict) or content.get("version") != 2:
         found = content.get("version") if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"{path}: this program reads bundles of version 1, found {found!r}; export it again")
+        raise ValueError(
+            f"{path}: this program reads bundles of version 2, found {found!r}; version 1 has maps of another encoding. "
+            "Run `dvc repro` in the folder that it comes from, or use the release that made it"
+        )
     try:
         return validate(Index, content, "")
     except ValueError as error:

@@ -24,9 +24,9 @@ from ensemble.evidence.lineage import check_weights
 from ensemble.evidence.mask_average import Maps
 from experiments.hardware import current
 from experiments.networks import inference
-from experiments.networks.inference import quantise
 from experiments.networks.weights import path_of
 from experiments.settings.common import TrainingSettings
+from imaging import map_levels
 from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
 from imaging.domain.limits import Domain
 from imaging.formats import reader
@@ -119,7 +119,7 @@ class Predictor:
     def outputs(self, square: Pixels) -> tuple[dict[str, list[float]], Maps]:
         """Each classifier's probabilities and each mask model's maps of one prepared square, for `Decision.predict`."""
         probs = self._by_name([(member, member([square])[:, 0]) for member in self.classifiers], 1)
-        maps = self._by_name([(member, quantise(member([square])[:, 0])) for member in self.masks], 1)
+        maps = self._by_name([(member, _levels(member([square]))) for member in self.masks], 1)
         return _values(probs[0]), _arrays(maps[0])
 
     def predict(
@@ -139,9 +139,7 @@ class Predictor:
             found[i] = self.decision.skipped(_values(probs[i]), shapes[i])
         if open_:
             chosen = [squares[i] for i in open_]
-            maps = self._by_name(
-                [(member, quantise(member(chosen)[:, 0])) for member in self.masks], len(chosen)
-            )
+            maps = self._by_name([(member, _levels(member(chosen))) for member in self.masks], len(chosen))
             for i, level in zip(open_, maps, strict=True):
                 found[i] = self.decision.predict(_values(probs[i]), _arrays(level), shapes[i])
         self.segmented += len(open_)
@@ -194,6 +192,11 @@ class Predictor:
 
 def _values(probs: dict[str, dict[int, Tensor]]) -> dict[str, list[float]]:
     return {name: [float(prob) for prob in folds.values()] for name, folds in probs.items()}
+
+
+def _levels(output: Tensor) -> Tensor:
+    """Levels uint8 (B, s, s) of a mask network's probabilities (B, 1, s, s)."""
+    return torch.from_numpy(map_levels.encode(output[:, 0].numpy()))
 
 
 def _arrays(maps: dict[str, dict[int, Tensor]]) -> Maps:

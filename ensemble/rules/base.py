@@ -11,9 +11,12 @@ from ensemble.evidence.evidence import UNIT, Cases, Evidence
 from ensemble.evidence.histograms import NOTHING, above, histogram
 from experiments.statistics.arrays import Bools, Floats, Ints
 from imaging.io.config import Settings
+from imaging.map_levels import THRESHOLD
 
-LEVEL_RADIUS = 8
-"""Neighbourhood of a threshold over which a search surface is smoothed: ±8 of 256 levels, about ±0.03 of probability."""
+LEVEL_RADIUS = 4
+"""Neighbourhood of a threshold over which a search surface is smoothed: ±4 of 256 levels, ±0.28 of the logit."""
+LEVEL_NAMES = ("level", "top", "bottom")
+"""Names under which rules have the levels that they cut at."""
 
 
 class Rule(Settings):
@@ -28,6 +31,14 @@ class Rule(Settings):
     def thresholds(self, evidence: Evidence) -> Ints:
         """The level (N,) at which each image's mask is cut (pixels >= level are inside); 256: no mask."""
         raise NotImplementedError
+
+    def probabilities(self) -> dict[str, float]:
+        """The rule's fixed levels as the probabilities that a pixel needs, by name."""
+        return {
+            name: round(float(THRESHOLD[level]), 9)
+            for name in LEVEL_NAMES
+            if (level := getattr(self, name, None))
+        }
 
     def least_prob(self) -> float:
         """No image of a lower calibrated probability gets a mask, whatever its map shows."""

@@ -19,6 +19,7 @@ from ensemble.evidence.logistic import Logistic, fit
 from ensemble.rules.base import LEVEL_RADIUS, Rule, cut_where
 from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.search_surface import choose
+from imaging.map_levels import TOP, label
 
 LEVELS = np.arange(4, 253, 4)
 """Levels at which a mask may be cut."""
@@ -73,7 +74,7 @@ class ExpectedValue(Rule):
     def reason(self, evidence: Evidence) -> str:
         """See Rule."""
         if not evidence.above[0, self.level]:
-            return f"{evidence.prob[0]:.2f}, but no pixel reaches {self.level / 255:.2f}"
+            return f"{evidence.prob[0]:.2f}, but no pixel reaches {label(self.level)}"
         return reason(float(evidence.prob[0]), float(self.expected_dice(evidence)[0]))
 
 
@@ -123,7 +124,7 @@ class ExpectedValuePerImage(Rule):
         """See Rule."""
         _, dice = self.best(evidence)
         if not dice[0]:
-            return f"{evidence.prob[0]:.2f}, but no pixel reaches {FEW[0] / 255:.2f}"
+            return f"{evidence.prob[0]:.2f}, but no pixel reaches {label(FEW[0])}"
         return reason(float(evidence.prob[0]), float(dice[0]))
 
 
@@ -147,5 +148,5 @@ def _fit_dice(cases: Cases, dice: Floats, level: int, sums: MapSums) -> Logistic
 
 def _with_level(evidence: Evidence, level: int, sums: MapSums) -> dict[str, Floats]:
     """The mask's features, and the level with its square: the best cut lies between the ends."""
-    at = np.full(len(evidence), level / 255)
+    at = np.full(len(evidence), level / TOP)
     return {**mask_features(evidence, level, sums), "level": at, "level_squared": at**2}

@@ -13,6 +13,7 @@ from ensemble.rules.base import LEVEL_RADIUS, Rule, cut_where, mean_score
 from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import area_grid, quantile_cuts, triplet_surface, two_key_surface
+from imaging.map_levels import label
 
 AREA_RADIUS = 2
 COARSE = np.arange(8, 256, 8)
@@ -67,7 +68,7 @@ class Triplet(Rule):
     def reason(self, evidence: Evidence) -> str:
         """See Rule."""
         area = int(evidence.area(self.top, self.reference)[0])
-        return f"{area:,} pixels reach {self.top / 255:.2f}, needed {self.area:,}"
+        return f"{area:,} pixels reach {label(self.top)}, needed {self.area:,}"
 
 
 def _level_above(prob: float) -> int:

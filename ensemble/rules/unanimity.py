@@ -13,6 +13,7 @@ from ensemble.rules.triplet import COARSE
 from experiments.statistics.arrays import Ints
 from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import area_grid, either_key_surface, quantile_cuts
+from imaging.map_levels import label
 
 NEVER = 2**40
 """An area that no image has: the mask alone then never suffices."""
@@ -68,7 +69,5 @@ class Unanimity(Rule):
     def reason(self, evidence: Evidence) -> str:
         """See Rule."""
         least, area = evidence.members[0].min(), int(evidence.area(self.top, self.reference)[0])
-        alone = (
-            f"or {self.area:,} pixels at {self.top / 255:.2f} ({area:,} found)" if self.area < NEVER else ""
-        )
+        alone = f"or {self.area:,} pixels at {label(self.top)} ({area:,} found)" if self.area < NEVER else ""
         return f"lowest classifier {least:.2f}, needed {self.cut:.2f} {alone}".rstrip()

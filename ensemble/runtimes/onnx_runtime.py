@@ -30,7 +30,7 @@ OPSET = 18
 """Of the ONNX operators: ONNX Runtime from 1.14 and OpenVINO of 2023 read it. Of 17, OpenVINO misreads the axes of a log-sum-exp
 and pools the whole batch into one answer."""
 TOLERANCE = 1e-4
-"""Largest difference of a probability from PyTorch's: a fortieth of one 8-bit level; other orders of summing."""
+"""Largest difference of a probability from PyTorch's: other orders of summing. Maps besides: one level."""
 Engine = Literal["onnx", "openvino"]
 Precision = Literal["fp32", "bf16", "int8"]
 ENGINES: dict[Engine, tuple[Precision, ...]] = {

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ensemble.evidence.predictions import MaskMaps, Predictions
 from ensemble.inference.predictor import BATCH, Member, Predictor
-from experiments.networks.inference import quantise
+from imaging import map_levels
 from imaging.io import map_archive
 from imaging.prepared import Prepared
 
@@ -41,15 +41,16 @@ def _maps(members: list[Member], prepared: Prepared, folder: Path, ids: NDArray[
         [pd.DataFrame({"image_id": ids, "fold": one.fold}) for one in members], ignore_index=True
     )
     path = folder / f"{members[0].name}.zip"
-    levels = (output[:, 0] for member in members for output in _outputs(member, prepared, levels=True))
-    map_archive.write(path, levels, len(table))
-    return MaskMaps(table, map_archive.MapArchive(path))
+    outputs = (output for member in members for output in _outputs(member, prepared))
+    levels = (map_levels.encode(output[:, 0]) for output in outputs)
+    map_archive.write(path, levels, len(table), map_levels.ENCODING)
+    return MaskMaps(table, map_archive.MapArchive(path, map_levels.ENCODING))
 
 
-def _outputs(member: Member, prepared: Prepared, levels: bool = False) -> Iterator[NDArray]:
-    """A network's outputs of all images in batches; levels: of 8 bits."""
+def _outputs(member: Member, prepared: Prepared) -> Iterator[NDArray]:
+    """A network's outputs of all images in batches."""
     count = len(prepared.index)
     starts = range(0, count, BATCH)
     for start in tqdm(starts, f"{member.name} fold {member.fold}", disable=None, unit="batch"):
         output = member([np.asarray(prepared.images[row]) for row in range(start, min(start + BATCH, count))])
-        yield (quantise(output) if levels else output).numpy()
+        yield output.numpy()

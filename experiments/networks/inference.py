@@ -76,8 +76,3 @@ def over(net: nn.Module, images: Images, settings: TrainingSettings) -> Iterator
     )
     for batch in loader:
         yield probabilities(net, batch["image"].to(where), settings).cpu()
-
-
-def quantise(prob: Tensor) -> Tensor:
-    """Probabilities 0..1 to uint8 0..255, rounded to the nearest."""
-    return (prob * 255).round().to(torch.uint8)

@@ -21,10 +21,14 @@ SHARE = 5
 _START = (1980, 1, 1, 0, 0, 0)  # no date, so that equal maps are equal files
 
 
-def write(path: str | Path, batches: Iterable[NDArray[np.uint8]], count: int) -> None:
-    """Write `count` maps that come as batches uint8 (B, s, s); ValueError if the disk has too little room."""
+def write(path: str | Path, batches: Iterable[NDArray[np.uint8]], count: int, encoding: str) -> None:
+    """Write `count` maps that come as batches uint8 (B, s, s); ValueError if the disk has too little room.
+
+    encoding: what their bytes mean, which whoever reads them must name.
+    """
     done = 0
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
+        archive.comment = encoding.encode()
         for batch in batches:
             if done == 0:
                 check_room(Path(path).parent, count * batch[0].size // SHARE)
@@ -51,12 +55,19 @@ def check_room(folder: Path, needed: int) -> None:
 class MapArchive:
     """Maps of a file, read one by one: `archive[row]` is uint8 (s, s), `archive.shape` (n, s, s)."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, encoding: str) -> None:
+        """ValueError where the bytes mean something else than `encoding`."""
         self._path = Path(path)
         try:
             self._zip = zipfile.ZipFile(self._path)
         except zipfile.BadZipFile as error:
             raise ValueError(f"{path}: not a zip file of maps: {error}") from error
+        found = self._zip.comment.decode(errors="replace")
+        if found != encoding:
+            raise ValueError(
+                f"{path}: maps in another encoding ({found or 'not named, so of an earlier release'}), this release reads "
+                f"{encoding}; predict again with `dvc repro`"
+            )
         self._names = self._zip.namelist()
         sizes = {name.partition("-")[2] for name in self._names}
         if len(sizes) != 1 or not all(part.isdigit() for part in next(iter(sizes)).split("x")):

@@ -24,7 +24,7 @@ from ensemble.inference import bundle
 from ensemble.rules.gate import Gate
 from experiments.networks import weights
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
-from imaging import rle
+from imaging import map_levels, rle
 from imaging.io import map_archive
 from imaging.io.files import sha256, write_json
 
@@ -126,7 +126,10 @@ class World:
                 folder.mkdir(parents=True)
                 self.ids(pairs).to_parquet(folder / "ids.parquet", index=False)
                 map_archive.write(
-                    folder / "maps.zip", [np.stack([self.map(row) for _, row, _ in pairs])], len(pairs)
+                    folder / "maps.zip",
+                    [np.stack([self.map(row) for _, row, _ in pairs])],
+                    len(pairs),
+                    map_levels.ENCODING,
                 )
 
         for folder in sorted((self.root / "predictions").glob("*/*")):
@@ -156,7 +159,7 @@ class World:
         x, y, radius = row["x"], row["y"], row["radius"] * self.random.uniform(0.7, 1.2)
         x, y = x + self.random.normal(0, 0.02), y + self.random.normal(0, 0.02)
         height = np.clip(row["height"] + self.random.normal(0, 0.1), 0, 1)
-        return np.rint(255 * height * disk((self.size, self.size), x, y, radius)).astype(np.uint8)
+        return map_levels.encode(height * disk((self.size, self.size), x, y, radius))
 
 
 @pytest.fixture(scope="session")
@@ -252,7 +255,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         masks=MaskEnsemble(weights={"u": 1.0}),
         probability=Calibrated(calibrator=same),
         calibrator=same,
-        rule=Gate(cut=0.0, level=128),
+        rule=Gate(cut=0.0, level=map_levels.HALF),
         fitted={"lineage": write_networks(folder, 64)},
     ).save(folder / "decision.json")
     write_json(folder / "metrics.json", {"kaggle_dice": {"value": 0.5, "low": 0.4, "high": 0.6}})

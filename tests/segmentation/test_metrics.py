@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from experiments.networks.inference import quantise
 from segmentation.metrics import counts, pooled, summary
 
 
@@ -50,7 +49,3 @@ def test_pooled_is_mmsegmentations_view(
     values = pooled(torch.tensor(count, dtype=torch.float32))
     assert (values["miou"], values["mdice"]) == pytest.approx((miou, mdice))
     assert values["iou_weighted"] == pytest.approx(weighted)
-
-
-def test_probabilities_become_the_nearest_of_256_levels() -> None:
-    assert quantise(torch.tensor([0.0, 0.0019, 0.002, 0.5, 0.9981, 1.0])).tolist() == [0, 0, 1, 128, 255, 255]

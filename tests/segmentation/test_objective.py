@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from experiments.settings.training import SegmentationSettings
+from imaging import map_levels
 from segmentation.objective import BINS, Objective, levels
 
 SIDE = 16
@@ -32,11 +33,19 @@ def judge(prob: torch.Tensor, mask: torch.Tensor) -> dict[str, float]:
 
 
 def test_levels_count_pixels_of_the_map_and_inside_the_truth() -> None:
-    prob = torch.tensor([0.0, 7.4, 8.0, 255.0]).div(255).reshape(1, 1, 2, 2)
-    mask = torch.tensor([0, 1, 1, 0], dtype=torch.uint8).reshape(1, 1, 2, 2)
-    total, inside = levels(prob, mask).reshape(2, BINS).numpy()
-    assert {int(i): int(total[i]) for i in np.flatnonzero(total)} == {0: 2, 1: 1, 31: 1}
-    assert {int(i): int(inside[i]) for i in np.flatnonzero(inside)} == {0: 1, 1: 1}
+    """A range is 0.56 of the logit wide; the tenth begins at one half."""
+    logit = torch.tensor([-torch.inf, torch.nan, -0.01, 0.0, 0.55, 0.57, 6.0, 50.0]).reshape(1, 1, 2, 4)
+    mask = torch.tensor([0, 0, 1, 1, 0, 0, 1, 0], dtype=torch.uint8).reshape(1, 1, 2, 4)
+    total, inside = levels(logit, mask).reshape(2, BINS).numpy()
+    assert {int(i): int(total[i]) for i in np.flatnonzero(total)} == {0: 2, 9: 1, 10: 2, 11: 1, 20: 1, 31: 1}
+    assert {int(i): int(inside[i]) for i in np.flatnonzero(inside)} == {9: 1, 10: 1, 20: 1}
+
+
+def test_ranges_are_those_of_the_maps_on_the_disk() -> None:
+    logit = torch.linspace(-7, 14, 400).reshape(1, 1, 20, 20)
+    total, _ = levels(logit, torch.zeros(logit.shape)).reshape(2, BINS).numpy()
+    stored = map_levels.encode(logit.double().sigmoid().numpy())
+    assert total.tolist() == np.bincount(stored.ravel() // 8, minlength=BINS).tolist()
 
 
 def test_perfect_maps_earn_everything() -> None:
@@ -46,9 +55,9 @@ def test_perfect_maps_earn_everything() -> None:
     assert found["score"] == pytest.approx(1.0001)
 
 
-def test_maps_without_any_skill_earn_what_empty_masks_do_or_a_little_less() -> None:
+def test_maps_without_any_skill_earn_about_what_empty_masks_do() -> None:
     found = judge(*maps(1, 0.0))
-    assert 0.4 <= found["kaggle"] <= 0.5
+    assert 0.4 <= found["kaggle"] <= 0.52
 
 
 def test_more_skill_earns_more() -> None:

@@ -10,6 +10,7 @@ const EMPTY = { outline: "", area_px: 0, area_mm2: null, side: null };
 let points = [RULE];
 let point = RULE;
 let disease = "pneumothorax";
+let thresholds = []; // of each level of a map, the least probability in words
 let study = null;
 let finding = EMPTY;
 let asking = false;
@@ -17,7 +18,7 @@ let fault = "";
 
 // The operating points of the bundle; `changed` is called when the reader chooses another one.
 export function start(about, changed) {
-  disease = about.disease;
+  ({ disease, thresholds } = about);
   points = about.points.length ? about.points : [RULE];
   point = points.find(({ name }) => name === PREFERRED) ?? points.find(({ threshold }) => threshold !== null) ?? points[0];
   const one = disease === "pneumothorax" ? "a pneumothorax" : `a ${disease}`;
@@ -129,8 +130,8 @@ function write() {
   document.body.dataset.whose = own() ? "yours" : "model";
   $("whose").textContent = own() ? "yours" : "fitted";
   $("fitted").disabled = !own();
-  ruler("needed", study.yours.needed ?? fittedNeeded(), fittedNeeded(), 100);
-  ruler("level", level() / 255, study.level / 255, 255);
+  ruler("needed", study.yours.needed ?? fittedNeeded(), fittedNeeded(), 1);
+  ruler("level", level(), study.level, thresholds.length - 1);
   $("answer").classList.toggle("found", positive());
   $("verdict").textContent = verdict();
   $("reason").textContent = fault || reason();
@@ -167,17 +168,19 @@ function rule() {
 function ownReason() {
   const needed = study.yours.needed ?? fittedNeeded();
   const asked = needed === null ? "the fitted rule decides" : `${study.yours.needed === null ? "fitted" : "your"} threshold ${needed.toFixed(2)}`;
-  return `${study.prob.toFixed(2)}, ${asked}; mask cut at ${(level() / 255).toFixed(2)}${study.yours.level === null ? "" : ", yours"}`;
+  return `${study.prob.toFixed(2)}, ${asked}; mask cut at ${thresholds[level()]}${study.yours.level === null ? "" : ", yours"}`;
 }
 
-function ruler(name, value, fit, steps) {
+// A slider from 0 to `most`: a probability needed, or a level of the map.
+function ruler(name, value, fit, most) {
   const input = $(name), mark = $(`ruler-${name}`).querySelector(".fitted");
-  input.value = Math.round((value ?? 1) * steps);
+  const words = (at) => name === "level" ? thresholds[at] : at.toFixed(2);
+  input.value = Math.round((value ?? most) / most * input.max);
   mark.hidden = fit === null;
-  mark.style.setProperty("--at", fit ?? 0);
+  mark.style.setProperty("--at", (fit ?? 0) / most);
   const set = study.yours[name] !== null;
-  const text = value === null ? "the rule names none" : value.toFixed(2);
-  $(`${name}-said`).textContent = set && fit !== null ? `${text}, fitted ${fit.toFixed(2)}` : text;
+  const text = value === null ? "the rule names none" : words(value);
+  $(`${name}-said`).textContent = set && fit !== null ? `${text}, fitted ${words(fit)}` : text;
   input.setAttribute("aria-valuetext", `${text}, ${set ? "yours" : "fitted"}`);
 }
 

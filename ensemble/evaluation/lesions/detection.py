@@ -10,12 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from experiments.statistics.arrays import Bools, Floats
+from imaging.map_levels import HALF, PROBABILITY
 
 LEAST_IOU = 0.1
 """Least intersection over union at which a part of a predicted mask counts as finding a lesion."""
 RATES = (0.125, 0.25, 0.5, 1.0)
 """False positives an image at which the sensitivity is given."""
-CANDIDATE_LEVEL = 128
+CANDIDATE_LEVEL = HALF
 """Candidates of the FROC are the connected parts of the map at one half."""
 
 
@@ -40,13 +41,13 @@ def parts(mask: Bools) -> tuple[int, NDArray[np.int32]]:
 
 
 def match(predicted: Bools, true: Bools, level: NDArray[np.uint8] | None = None) -> Match:
-    """Match the connected parts of two masks bool (H, W); a part's score is its highest level / 255, 1 without a map."""
+    """Match the connected parts of two masks bool (H, W); a part's score is its highest probability, 1 without a map."""
     (lesions, of_true), (candidates, of_predicted) = parts(true), parts(predicted)
     score = np.ones(candidates)
     if level is not None and candidates:
-        highest = np.zeros(candidates + 1)
+        highest = np.zeros(candidates + 1, np.uint8)
         np.maximum.at(highest, of_predicted[predicted], level[predicted])
-        score = highest[1:] / 255
+        score = PROBABILITY[highest[1:]]
     found, useful = np.full(lesions, -np.inf), np.zeros(candidates, bool)
     if lesions and candidates:
         table = np.zeros((lesions + 1, candidates + 1), np.int64)

@@ -16,6 +16,7 @@ from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.probability import ensemble_probability
 from ensemble.rules import RULES
 from ensemble.rules.base import one_image
+from ensemble.rules.gate import Gate
 from ensemble.rules.unanimity import NEVER, Unanimity
 from experiments.settings.decision import EnsembleSettings
 
@@ -147,7 +148,8 @@ def test_vector_and_single_answers_agree(cases, score, space) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "reads decisions of version 1, found 2"),
+        ({"version": 1}, "reads decisions of version 2, found 1; version 1 has levels of another encoding"),
+        ({"encoding": "prob"}, r"`encoding` .*which this release reads"),
         ({"rule": {"kind": "oracle"}}, "rule"),
         ({"rule": {"kind": "gate", "cut": 1.5, "level": 9}}, r"rule\.gate\.cut` is 1\.5"),
         ({"surprise": 1}, "unknown key `surprise`"),
@@ -161,6 +163,21 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path, decisions, change, me
     with pytest.raises(ValueError, match=r"decision\.json: ") as error:
         Decision.load(path)
     error.match(message)
+
+
+def test_the_file_states_its_levels_as_probabilities(tmp_path: Path, decisions) -> None:
+    path = tmp_path / "decision.json"
+    decision = decisions["gate"].model_copy(update={"rule": Gate(cut=0.5, level=160)})
+    decision.save(path)
+    content = json.loads(path.read_text())
+    assert content["level_probabilities"] == {"level": pytest.approx(1 / (1 + np.exp(-5.6)))}
+    assert Decision.load(path) == decision
+    content["rule"]["level"] = 150
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        ValueError, match=r"`level_probabilities` is .*0\.996.*, but the rule's levels are .*0\.992"
+    ):
+        Decision.load(path)
 
 
 def test_missing_classifier_is_named(decisions) -> None:

@@ -9,8 +9,14 @@ import pytest
 from ensemble.decision.mask_weights import learn_weights
 from ensemble.decision.postprocess import PostProcessing
 from ensemble.evidence.mask_average import MaskEnsemble
+from imaging.map_levels import PROBABILITY, encode
 
 ALL_LEVELS = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+def flat(prob: float, side: int = 2) -> np.ndarray:
+    """A map of one probability."""
+    return np.full((side, side), encode(np.array(prob)))
 
 
 @pytest.mark.parametrize("average", ["probability", "logit", "centred"])
@@ -23,22 +29,27 @@ def test_a_ensemble_of_one_is_its_member_exactly(average, level) -> None:
 
 
 def test_weighted_means_by_hand() -> None:
-    maps = {
-        "u": {0: np.full((2, 2), 100, np.uint8), 1: np.full((2, 2), 200, np.uint8)},
-        "v": {0: np.zeros((2, 2), np.uint8)},
-    }
-    ensemble = MaskEnsemble(weights={"u": 0.5, "v": 0.5})
-    combined, agreement = ensemble.combine(maps)
-    assert np.unique(combined).tolist() == [75]
+    """Means of probabilities: (.4 + .8) / 2 = .6, and half of it beside a map of nothing."""
+    maps = {"u": {0: flat(0.4), 1: flat(0.8)}, "v": {0: flat(0.0)}}
+    combined, agreement = MaskEnsemble(weights={"u": 0.5, "v": 0.5}).combine(maps)
+    assert np.unique(combined).tolist() == [encode(np.array(0.3))]
     assert agreement == 0.0
+
+
+def test_means_of_maps_near_1_keep_their_digits() -> None:
+    """1 - 1e-3 and 1 - 1e-5: their mean is 1 - 5.05e-4."""
+    combined, _ = MaskEnsemble(weights={"u": 1.0}).combine({"u": {0: flat(1 - 1e-3), 1: flat(1 - 1e-5)}})
+    assert abs(int(combined[0, 0]) - int(encode(np.array(1 - 5.05e-4)))) <= 1
+    same = {"u": dict.fromkeys(range(15), ALL_LEVELS)}
+    assert np.array_equal(MaskEnsemble(weights={"u": 1.0}).combine(same)[0], ALL_LEVELS)
 
 
 def test_logits_give_more_to_certainty() -> None:
     maps = {"u": {0: np.full((2, 2), 254, np.uint8), 1: np.full((2, 2), 64, np.uint8)}}
     plain, _ = MaskEnsemble(weights={"u": 1.0}).combine(maps)
     logit, _ = MaskEnsemble(average="logit", weights={"u": 1.0}).combine(maps)
-    assert plain[0, 0] == 159
-    assert logit[0, 0] == 230  # mean of logits 5.54 and −1.09 is 2.22: 255·σ(2.22)
+    assert plain[0, 0] == encode(np.array((PROBABILITY[254] + PROBABILITY[64]) / 2))
+    assert logit[0, 0] == 159  # a mean of logits is one of levels
 
 
 def test_centring_lets_each_fold_keep_its_own_edge() -> None:
@@ -54,13 +65,13 @@ def test_centring_lets_each_fold_keep_its_own_edge() -> None:
 
 
 def test_sizes_meet_at_the_largest() -> None:
-    small, large = np.full((4, 4), 80, np.uint8), np.full((8, 8), 160, np.uint8)
+    small, large = flat(0.4, 4), flat(0.8, 8)
     combined, agreement = MaskEnsemble(weights={"u": 0.25, "v": 0.75}).combine(
         {"u": {0: small}, "v": {0: large}}
     )
     assert combined.shape == (8, 8)
-    assert np.unique(combined).tolist() == [140]
-    assert agreement == 0.5
+    assert np.unique(combined).tolist() == [encode(np.array(0.7))]
+    assert agreement == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize(

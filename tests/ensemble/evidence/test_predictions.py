@@ -16,7 +16,7 @@ from ensemble.evidence.mask_average import MaskEnsemble
 from ensemble.evidence.probability import fold_mean
 from ensemble.fit import mask_ensembles
 from experiments.settings.decision import EnsembleSettings
-from imaging import rle
+from imaging import map_levels, rle
 from imaging.io import map_archive
 from imaging.prepared import Prepared
 
@@ -25,7 +25,7 @@ MAPS = Path("predictions/segmentation/u/oof/maps.zip")
 
 
 def write_maps(path: Path, maps: np.ndarray) -> None:
-    map_archive.write(path, [maps], len(maps))
+    map_archive.write(path, [maps], len(maps), map_levels.ENCODING)
 
 
 def read() -> predictions.Predictions:
@@ -115,7 +115,8 @@ def test_holdout_images_are_means_over_folds(world) -> None:
     assert len(prob) == 3
     assert cases.evidence.raw[5] == pytest.approx(1 / (1 + np.exp(-np.mean(np.log(prob / (1 - prob))))))
     rows = np.flatnonzero(found.segmentation["u"].table["image_id"] == cases.image_id[5])
-    mean = np.rint(np.mean([found.segmentation["u"].maps[row] for row in rows], axis=0)).astype(np.uint8)
+    maps = [map_levels.PROBABILITY[found.segmentation["u"].maps[row]] for row in rows]
+    mean = map_levels.encode(np.mean(maps, axis=0))
     assert cases.evidence.above[5, 90] == (resized(mean, world.shape) >= 90).sum()
     assert cases.fold[5] == -1
 
@@ -128,7 +129,7 @@ def test_mean_of_one_fold_is_itself() -> None:
 @pytest.mark.parametrize("average", ["probability", "centred"])
 def test_mask_ensemble_is_learned(world, average) -> None:
     spoiled = Path("predictions/segmentation/v/oof/maps.zip")
-    shape = map_archive.MapArchive(spoiled).shape
+    shape = map_archive.MapArchive(spoiled, map_levels.ENCODING).shape
     write_maps(spoiled, np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8))
     found, settings = read(), EnsembleSettings(average=average, shrinkage=0.0)
     ensemble = mask_weights.fit(mask_weights.map_statistics(found, Prepared()), found, settings)

@@ -78,12 +78,12 @@ def test_no_path_leaves_the_folder(folder: Path, name: str) -> None:
     ("content", "message"),
     [
         ("{", "not valid JSON"),
-        ("[]", "bundles of version 1, found 'list'"),
-        ('{"version": 2}', "bundles of version 1, found 2"),
-        ('{"version": 1, "name": "a b", "fingerprints": {}, "files": {}}', "name"),
-        ('{"version": 1, "name": "pneumothorax-a-b", "fingerprints": {}}', "`files` is missing"),
+        ("[]", "bundles of version 2, found 'list'"),
+        ('{"version": 1}', "bundles of version 2, found 1; version 1 has maps of another encoding"),
+        ('{"version": 2, "name": "a b", "fingerprints": {}, "files": {}}', "name"),
+        ('{"version": 2, "name": "pneumothorax-a-b", "fingerprints": {}}', "`files` is missing"),
         (
-            '{"version": 1, "name": "pneumothorax-a-b", "fingerprints": {}, "files": {}}',
+            '{"version": 2, "name": "pneumothorax-a-b", "fingerprints": {}, "files": {}}',
             r"not listed: .*decision\.json",
         ),
     ],

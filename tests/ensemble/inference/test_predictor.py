@@ -24,6 +24,7 @@ from ensemble.rules.triplet import Triplet
 from experiments.settings.common import TrainingSettings
 from experiments.settings.decision import EnsembleSettings
 from imaging import rle
+from imaging.map_levels import HALF
 
 SIDE = 32
 SETTINGS = TrainingSettings(models=["x"], image_size=SIDE, flip_tta=False, precision="32-true")
@@ -89,7 +90,7 @@ def test_the_cascade_skips_and_changes_no_answer(decisions, kind) -> None:
 
 def test_a_floor_withholds_masks_that_the_rule_alone_would_give() -> None:
     """So the equality above is no accident: without the floor the two differ."""
-    rule = Triplet(top=200, area=1, bottom=100, reference=SIDE * SIDE)
+    rule = Triplet(top=98, area=1, bottom=73, reference=SIDE * SIDE)
     floored = decision_of(rule, floor=0.5)
     batch, shapes = squares(60), [(SIDE, SIDE)] * 60
     fast = predictor(floored).predict(batch, shapes)
@@ -139,7 +140,7 @@ def run(
 
 @pytest.mark.parametrize(("arguments", "shape"), [((), (80, 60)), (("--side", "1024"), (1024, 1024))])
 def test_masks_have_the_images_own_size_or_the_one_asked_for(monkeypatch, folder, arguments, shape) -> None:
-    found, studies = run(monkeypatch, decision_of(Gate(cut=0.5, level=128)), folder, *arguments)
+    found, studies = run(monkeypatch, decision_of(Gate(cut=0.5, level=HALF)), folder, *arguments)
     assert found.loc["notes", "EncodedPixels"] == "refused"
     read = studies[studies["verdict"] == "read"]
     assert len(read) == 12
@@ -153,16 +154,16 @@ def test_masks_have_the_images_own_size_or_the_one_asked_for(monkeypatch, folder
 
 def test_a_side_that_makes_no_sense_is_said(monkeypatch, folder) -> None:
     with pytest.raises(ValueError, match=r"submit\.side"):
-        run(monkeypatch, decision_of(Gate(cut=0.5, level=128)), folder, "--side", "3")
+        run(monkeypatch, decision_of(Gate(cut=0.5, level=HALF)), folder, "--side", "3")
 
 
 def test_a_missing_folder_is_said(monkeypatch, tmp_path) -> None:
     with pytest.raises(ValueError, match="no such file or folder"):
-        run(monkeypatch, decision_of(Gate(cut=0.5, level=128)), tmp_path / "nowhere")
+        run(monkeypatch, decision_of(Gate(cut=0.5, level=HALF)), tmp_path / "nowhere")
 
 
 def test_quota_takes_its_share_of_the_folder_and_keeps_the_floor(monkeypatch, folder) -> None:
-    quota = Quota(cut=0.999, level=128, share=0.5)
+    quota = Quota(cut=0.999, level=HALF, share=0.5)
     said = run(monkeypatch, decision_of(quota), folder)[1]
     wanted = said["prob"].rank(ascending=False) <= 6
     assert (said["area_px"] > 0).sum() in (4, 5, 6)  # a small disk may have no pixel at the level

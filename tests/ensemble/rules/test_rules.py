@@ -88,7 +88,7 @@ def test_triplet_by_hand_and_at_another_resolution() -> None:
     assert rule.apply(0.0, level).sum() == 12
     level[0, 0] = 199
     assert not rule.apply(1.0, level).any()
-    assert rule.reason(one_image(1.0, level)) == "7 pixels reach 0.78, needed 8"
+    assert rule.reason(one_image(1.0, level)) == "7 pixels reach 0.99978, needed 8"
     large = np.kron(level, np.ones((2, 2), np.uint8))  # 28 of 256 pixels are 7 of 64
     assert not rule.apply(1.0, large).any()
     large[0, 0:2] = 200

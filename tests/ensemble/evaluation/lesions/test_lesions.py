@@ -9,6 +9,7 @@ import pytest
 from ensemble.evaluation.lesions import detection, per_image, summary, surface
 from ensemble.evaluation.lesions.detection import Match
 from experiments.statistics.bootstrap import PatientDraws
+from imaging.map_levels import encode
 
 
 def square(top: int, left: int, side: int, size: int = 12) -> np.ndarray:
@@ -43,10 +44,10 @@ def test_lesions_are_matched_by_overlap() -> None:
     true = square(1, 1, 3) | square(8, 8, 3)
     predicted = square(1, 2, 3) | square(8, 1, 2)  # one found with IoU 6 / 12, one false
     level = np.zeros((12, 12), np.uint8)
-    level[predicted], level[2, 3], level[8, 1] = 100, 204, 153
+    level[predicted], level[2, 3], level[8, 1] = encode(np.array([0.55, 0.8, 0.6]))
     found = detection.match(predicted, true, level)
-    assert found.found.tolist() == [0.8, -np.inf]
-    assert found.false.tolist() == [0.6]
+    assert found.found.tolist() == pytest.approx([0.8, -np.inf], abs=0.005)
+    assert found.false.tolist() == pytest.approx([0.6], abs=0.01)
     assert found.hits == 1
     assert detection.match(square(3, 3, 9), square(1, 1, 3)).hits == 0  # IoU 1 / 89
     assert detection.match(square(0, 0, 0), true).found.tolist() == [-np.inf, -np.inf]
