@@ -132,7 +132,7 @@ class Service:
         """See the module."""
         side = self.predictor.side
         async with self.pool.job() as job:
-            pixels = square(await job.ask("open", path=str(file), side=side), side)
+            pixels = square(await job.ask("open", path=str(file), side=side, stored=True), side)
         return JSONResponse(await self._on_networks(heat, self.predictor, pixels))
 
     async def cut(self, file: Path, request: Request) -> Response:

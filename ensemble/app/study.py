@@ -51,6 +51,14 @@ class Outputs:
         }
         return header, b"".join(level.tobytes() for _, _, level in levels)
 
+    def turned(self, turns: int) -> Outputs:
+        """With the maps turned by so many counter-clockwise quarter turns."""
+        maps = {
+            name: {fold: np.ascontiguousarray(np.rot90(level, turns)) for fold, level in folds.items()}
+            for name, folds in self.maps.items()
+        }
+        return Outputs(self.probs, maps)
+
     @classmethod
     def unpack(cls, header: dict[str, Any], body: bytes) -> Outputs:
         """The inverse of `pack`."""

@@ -66,18 +66,20 @@ class Worker:
         self.config = config
         self.path = Path()
         self.facts = Facts(1, 1)
+        self.turns = 0
 
     def open(self, header: dict[str, Any], _: bytes) -> bytes:
-        """Read the file at `path`; returns the square uint8 (`side`, `side`) that the networks take."""
+        """Read the file at `path`; returns the square uint8 (`side`, `side`) that the networks take, upright unless `stored`."""
         self.path = Path(header["path"])
         found = reader.read(self.path, header["side"])
-        square = resize_image(to_uint8(found.pixels), header["side"])
+        self.turns = 0 if header.get("stored") else self.config.domain.turns(found.facts)
+        square = np.rot90(resize_image(to_uint8(found.pixels), header["side"]), self.turns)
         self.facts = self.config.domain.warned(square, found.facts)
         return square.tobytes()
 
     def study(self, header: dict[str, Any], body: bytes) -> bytes:
         """All that the page displays of the open file, from the networks' outputs."""
-        outputs = study.Outputs.unpack(header, body)
+        outputs = study.Outputs.unpack(header, body).turned(-self.turns)
         config = self.config
         return _json(
             study.read(config.decision, self.path, self.facts, outputs, config.objects, config.author.warning)
@@ -87,7 +89,7 @@ class Worker:
         """The open file's mask at `level` as a DICOM Segmentation."""
         if self.config.objects:
             raise Declined(422, self.config.objects)
-        outputs = study.Outputs.unpack(header, body)
+        outputs = study.Outputs.unpack(header, body).turned(-self.turns)
         config = self.config
         return study.segmentation(
             config.decision, config.author, self.path, self.facts, outputs, header["level"]

@@ -13,7 +13,7 @@ import yaml
 from ensemble.decision import refit
 from ensemble.decision.decision import Decision
 from ensemble.evaluation import ledger
-from ensemble.evaluation.report import in_words, name_of
+from ensemble.evaluation.report import displayed, in_words, name_of
 from experiments.networks.refit import FOLDER as REFIT
 from experiments.networks.refit import NO_HOLDOUT
 from experiments.networks.weights import MODELS, load_facts, path_of
@@ -170,8 +170,8 @@ def _read(path: Path) -> str:
 def _front_matter(source: str, measured: Measures) -> str:
     metrics = [
         {"type": name, "name": name_of(name), "value": round(measure["value"], 4)}
-        for name, measure in measured.items()
-        if measure["value"] is not None
+        for name in displayed(measured)
+        if (measure := measured[name])["value"] is not None
     ]
     result = {
         "task": {"type": "image-segmentation"},
@@ -205,5 +205,5 @@ def _networks(decision: Decision) -> str:
 
 
 def _scores(measured: Measures) -> str:
-    rows = [f"| {name_of(name)} | {in_words(measure)} |" for name, measure in measured.items()]
+    rows = [f"| {name_of(name)} | {in_words(measured[name])} |" for name in displayed(measured)]
     return "\n".join(["| measure | value (95 % interval) |", "|---|---|", *rows])

@@ -78,6 +78,17 @@ LABEL_ONLY = {"_classifier": "classifier", "": "calibrated"}
 """The same of a decision without masks, whose final probability is the calibrated classifier."""
 
 
+def displayed(measured: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    """Keys of the measures to display. Without masks none of masks, and not the probability with masks: it is the calibrated."""
+    if measured.get("kaggle_dice", {"value": 0.0})["value"] is not None:
+        return list(measured)
+    return [
+        key
+        for key, one in measured.items()
+        if one["value"] is not None and f"{key}_calibrated" not in measured
+    ]
+
+
 def name_of(key: str, probabilities: Mapping[str, str] = PROBABILITIES) -> str:
     """A measure's name in words, with the probability that it measures."""
     if key == "patients_unknown":

@@ -8,7 +8,6 @@ request and never an empty mask.
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +75,7 @@ def predict_table(predictor: Predictor, table: pd.DataFrame, warning: str = "") 
     rows: list[dict[str, Any]] = []
     for start in range(0, len(table), BATCH):
         found = [_read(text, predictor) for text in table["image"].iloc[start : start + BATCH]]
-        squares = [square for _, square in found if square is not None]
-        shapes = [(file.facts.height, file.facts.width) for file, _ in found if file.facts]
-        predictions = iter(predictor.predict(squares, shapes) if squares else [])
-        rows += [
-            _row(file if square is None else replace(file, prediction=next(predictions)), warning)
-            for file, square in found
-        ]
+        rows += [_row(file, warning) for file in predictor.decide(found)]
     names = table["name"] if "name" in table else [None] * len(table)
     table_out = pd.DataFrame(rows, columns=[spec.name for spec in OUTPUT.inputs], dtype=object)
     table_out["name"] = pd.Series(list(names), dtype=object)
@@ -95,8 +88,7 @@ def _read(text: Any, predictor: Predictor) -> Read:
         found = reader.decode(_decoded(text), predictor.side)
     except RefusedFile as refusal:
         return Scored(Path(), refusal=refusal), None
-    square = predictor.prepare(to_uint8(found.pixels))
-    return Scored(Path(), predictor.domain.warned(square, found.facts)), square
+    return Scored(Path(), found.facts), predictor.prepare(to_uint8(found.pixels))
 
 
 def _decoded(text: Any) -> bytes:

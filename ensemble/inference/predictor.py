@@ -168,17 +168,27 @@ class Predictor:
     def decide(
         self, batch: list[tuple[Scored, Pixels | None]], cascade: bool = True, side: int | None = None
     ) -> Iterator[Scored]:
-        """Predictions of up to BATCH files that were read, with warnings in their facts; the refused ones as they are."""
-        squares = [square for _, square in batch if square is not None]
-        sizes = [(file.facts.height, file.facts.width) for file, _ in batch if file.facts is not None]
-        shapes = sizes if side is None else [(side, side)] * len(sizes)
-        predictions = iter(self.predict(squares, shapes, cascade) if squares else [])
+        """Predictions of up to BATCH files that were read, with warnings in their facts; the refused ones as they are.
+
+        Where the header says so, networks see a study turned upright; its mask is turned back.
+        """
+        squares, shapes, turns = [], [], []
+        for file, square in batch:
+            if square is not None and file.facts is not None:
+                turns.append(self.domain.turns(file.facts))
+                squares.append(np.ascontiguousarray(np.rot90(square, turns[-1])))
+                shape = (file.facts.height, file.facts.width) if side is None else (side, side)
+                shapes.append(shape[::-1] if turns[-1] % 2 else shape)
+        predictions = self.predict(squares, shapes, cascade) if squares else []
+        upright = iter(zip(squares, turns, predictions, strict=True))
         for file, square in batch:
             if square is None or file.facts is None:
                 yield file
             else:
-                facts = self.domain.warned(square, file.facts)
-                yield replace(file, facts=facts, prediction=next(predictions))
+                seen, turn, prediction = next(upright)
+                facts = self.domain.warned(seen, file.facts)
+                mask = np.ascontiguousarray(np.rot90(prediction.mask, -turn))
+                yield replace(file, facts=facts, prediction=replace(prediction, mask=mask))
 
     @staticmethod
     def _by_name(outputs: list[tuple[Member, Tensor]], count: int) -> list[dict[str, dict[int, Tensor]]]:
@@ -239,8 +249,8 @@ def with_quota(predictor: Predictor, files: Iterable[Path]) -> Predictor:
         update={"rule": rule.model_copy(update={"cut": 0.0}), "floor": 0.0}
     )
     everyone = Predictor(
-        open_to_all, predictor.classifiers, predictor.masks, predictor.side
-    )  # without warnings
+        open_to_all, predictor.classifiers, predictor.masks, predictor.side, Domain(predictor.domain.chest)
+    )
     prob = np.array([file.prediction.prob for file in everyone.files(files) if file.prediction])
     flat = Evidence(prob, prob, prob[:, None], np.zeros((len(prob), LEVELS), np.int64), np.ones_like(prob))
     decision = predictor.decision.for_batch(flat)

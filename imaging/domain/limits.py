@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imaging.decoding.radiograph import Facts
-from imaging.domain.plausibility import CHILD_YEARS, FRONTAL, header_warnings
+from imaging.domain.plausibility import CHILD_YEARS, FRONTAL, header_warnings, quarter_turns
 from imaging.domain.statistics import FAMILIES, describe
 from imaging.io.config import Settings, validate
 from imaging.io.files import read_json, write_json
@@ -143,9 +143,13 @@ class Domain:
     training: InputLimits | None = None
     """None for bundles without a record."""
 
+    def turns(self, facts: Facts) -> int:
+        """Counter-clockwise quarter turns after which the networks see a study upright."""
+        return quarter_turns(facts) if self.chest else 0
+
     def warned(self, square: NDArray[np.uint8], facts: Facts) -> Facts:
-        """The facts with all warnings about a study: square is the picture as the networks see it."""
-        found = header_warnings(facts) if self.chest else ()
+        """The facts with all warnings about a study: square is the picture as the networks see it, upright."""
+        found = header_warnings(facts, turned=True) if self.chest else ()
         if self.training is not None:
             found += self.training.warnings(square, facts)
         elif self.chest and facts.age is not None and facts.age < CHILD_YEARS:

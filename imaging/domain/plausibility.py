@@ -38,6 +38,7 @@ IN_GENERAL = {
     "BODY-PART": "not a chest by the header",
     "CLASS": "of no class of radiographs",
     "ORIENTATION": "not upright by the header, and not turned",
+    "ORIENTATION-CORRECTED": "turned upright by the header",
 }
 """Warnings without the values of one file, for counting."""
 
@@ -111,8 +112,11 @@ def field_of_view_spacing(facts: Facts) -> tuple[float, float] | None:
     return None
 
 
-def header_warnings(facts: Facts) -> tuple[str, ...]:
-    """What a header says that makes a picture something else than an upright frontal chest radiograph, `CODE: sentence` each."""
+def header_warnings(facts: Facts, turned: bool = False) -> tuple[str, ...]:
+    """What a header says that makes a picture something else than an upright frontal chest radiograph, `CODE: sentence` each.
+
+    turned: the networks see it turned upright, where `quarter_turns` says how.
+    """
     found = []
     if facts.view and facts.view not in FRONTAL:
         found.append(f"VIEW: the view is {_word(facts.view)}, not PA or AP")
@@ -120,7 +124,11 @@ def header_warnings(facts: Facts) -> tuple[str, ...]:
         found.append(f"BODY-PART: the body part is {_word(facts.body_part)}, not the chest")
     if facts.sop_class and facts.sop_class not in RADIOGRAPHS:
         found.append("CLASS: the file is of no class of radiographs")
-    if facts.orientation and not is_upright(facts.orientation):
+    if turned and (turns := quarter_turns(facts)):
+        found.append(
+            f"ORIENTATION-CORRECTED: the picture is turned by {90 * turns} degrees, upright by the header"
+        )
+    elif facts.orientation and not is_upright(facts.orientation):
         found.append(
             "ORIENTATION: rows and columns do not end at the patient's left and feet, and the picture is not turned"
         )
@@ -130,6 +138,17 @@ def header_warnings(facts: Facts) -> tuple[str, ...]:
 def is_upright(orientation: tuple[str, ...]) -> bool:
     """Whether PatientOrientation is that of a frontal view: rows end at the left, columns at the feet (PS3.3 C.7.6.1.1.1)."""
     return len(orientation) == 2 and orientation[0][:1] == "L" and orientation[1][:1] == "F"
+
+
+def quarter_turns(facts: Facts) -> int:
+    """Counter-clockwise quarter turns that set a frontal view upright by its PatientOrientation: 0 to 3.
+
+    0 where it is upright, silent, oblique or mirrored: a mirrored chest may be one, or a wrong header.
+    """
+    if len(facts.orientation) != 2 or (facts.view and facts.view not in FRONTAL):
+        return 0
+    row, column = (direction[:1] for direction in facts.orientation)
+    return {("H", "L"): 1, ("R", "H"): 2, ("F", "R"): 3}.get((row, column), 0)
 
 
 def _fits(facts: Facts, share: float, spacing: tuple[float, float]) -> bool:

@@ -70,7 +70,7 @@ def text(data: Dataset, figures: list[str]) -> str:
         "## Patients",
         _patients(index, data.patients),
         "## Sample size",
-        _sample_size(int(index["label"].notna().sum())),
+        _sample_size(index),
         "## Images",
         _facts(index),
         "## Left out",
@@ -102,7 +102,7 @@ def _classes(index: pd.DataFrame, tests: int, finding: str) -> str:
     label, total = index["label"], len(index)
     share = dataset_figures.pixel_share(index)
     rows = [
-        (finding, int((label == 1).sum()), f"{share:.3%}"),
+        (finding, int((label == 1).sum()), f"{share:.3%}" if (index["area_px"] > 0).any() else "–"),
         ("negative", int((label == 0).sum()), "–"),
     ]
     lines = [f"| {name} | {count:,} | {count / total:.1%} | {pixels} |" for name, count, pixels in rows]
@@ -159,11 +159,14 @@ def _patients(index: pd.DataFrame, record: PatientRecord) -> str:
     )
 
 
-def _sample_size(labelled: int) -> str:
-    """How wide the interval of the Kaggle Dice will be on hold-outs of three sizes."""
+def _sample_size(index: pd.DataFrame) -> str:
+    """How wide the interval of the Kaggle Dice will be on hold-outs of three sizes, of the images whose mask is known."""
+    if not (index["area_px"] > 0).any():
+        return "No image has a mask, so there will be no Dice."
+    labelled = int(index["area_px"].notna().sum())
     shares = {"10 %": 0.1, "20 %": 0.2, "all, by cross-validation": 1.0}
     lines = [f"{name}: {interval_width.sentence(round(share * labelled))}" for name, share in shares.items()]
-    return "What a hold-out of so many of the labelled images can show:\n\n" + _list(lines)
+    return "What a hold-out of so many of the images whose mask is known can show:\n\n" + _list(lines)
 
 
 def _facts(index: pd.DataFrame) -> str:

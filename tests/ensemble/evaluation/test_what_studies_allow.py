@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ensemble.evaluation import report
 from ensemble.evaluation.holdout_metrics import measure
 from experiments.statistics.bootstrap import PatientDraws
 
@@ -55,3 +56,13 @@ def test_without_any_mask_there_is_no_measure_of_masks(table):
         assert found[name] == {"value": None, "low": None, "high": None}
     assert found["prevalence"]["value"] == 0.5
     assert "box_hit_rate" not in found
+
+
+def test_without_masks_neither_dice_nor_a_probability_with_masks_is_displayed():
+    def of(value):
+        return {"value": value, "low": value, "high": value}
+
+    measured = {"kaggle_dice": of(None), "auroc": of(0.7), "auroc_calibrated": of(0.7), "prevalence": of(0.2)}
+    assert report.displayed(measured) == ["auroc_calibrated", "prevalence"]
+    assert report.displayed({**measured, "kaggle_dice": of(0.9)}) == list(measured)
+    assert report.displayed({}) == []

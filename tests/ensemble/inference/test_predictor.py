@@ -17,13 +17,15 @@ from ensemble import submit
 from ensemble.decision import crossfit
 from ensemble.decision.decision import Decision
 from ensemble.evidence.mask_average import MaskEnsemble
-from ensemble.inference.predictor import Member, Predictor
+from ensemble.inference.predictor import Member, Predictor, Scored
 from ensemble.rules import RULES
 from ensemble.rules.gate import Gate, Quota
 from ensemble.rules.triplet import Triplet
 from experiments.settings.common import TrainingSettings
 from experiments.settings.decision import EnsembleSettings
 from imaging import rle
+from imaging.decoding.radiograph import Facts
+from imaging.domain.limits import Domain
 from imaging.map_levels import HALF
 
 SIDE = 32
@@ -193,3 +195,21 @@ def test_members_run_without_gradients() -> None:
     member = Member("a", 0, Corner(), SETTINGS, "")
     assert not member(squares(2)).requires_grad
     assert torch.equal(member(squares(2)), member(squares(2)))
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_turned_study_is_seen_upright_and_its_mask_turned_back(decisions, turns) -> None:
+    """Clockwise by `turns` quarters, as PatientOrientation says; the mask lies where the disk is in the file."""
+    made = predictor(decisions["gate"])
+    made.domain = Domain(chest=True)
+    upright = squares(1)[0]
+    stored = np.ascontiguousarray(np.rot90(upright, -turns))
+    orientation = [("L", "F"), ("H", "L"), ("R", "H"), ("F", "R")][turns]
+    height, width = (40, 50) if turns % 2 == 0 else (50, 40)
+    facts = Facts(height, width, view="PA", orientation=orientation)
+    found = next(made.decide([(Scored(Path("x"), facts), stored)], cascade=False))
+    expected = made.predict([upright], [(40, 50)], cascade=False)[0]
+    assert found.prediction.prob == expected.prob
+    assert found.prediction.mask.shape == (height, width)
+    assert np.array_equal(np.rot90(found.prediction.mask, turns), expected.mask)
+    assert found.facts.warning_codes == ["ORIENTATION-CORRECTED"] * bool(turns)

@@ -15,6 +15,7 @@ from imaging.domain.plausibility import (
     header_warnings,
     is_upright,
     narrowest_mm,
+    quarter_turns,
 )
 from imaging.formats import reader
 from tests.imaging import dicom_files
@@ -115,3 +116,19 @@ def test_a_header_is_quoted_in_letters_and_digits_alone() -> None:
 def test_upright() -> None:
     assert is_upright(("L", "F"))
     assert not is_upright(("L",))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "view", "turns"),
+    [
+        (("L", "F"), "PA", 0), (("H", "L"), "PA", 1), (("R", "H"), "AP", 2), (("F", "R"), None, 3), (("HL", "LF"), None, 1),
+        (("R", "F"), "PA", 0), (("F", "L"), "PA", 0), (("P", "F"), "LL", 0), (("H", "L"), "LL", 0), ((), "PA", 0),
+    ],
+)  # fmt: skip
+def test_quarter_turns_are_those_of_the_header(orientation, view, turns) -> None:
+    """A clockwise quarter turn moves the head end from the top to the right: rows end at H, columns at L."""
+    facts = Facts(10, 10, orientation=orientation, view=view)
+    assert quarter_turns(facts) == turns
+    codes = [warning.split(":")[0] for warning in header_warnings(facts, turned=True)]
+    assert ("ORIENTATION-CORRECTED" in codes) == bool(turns)
+    assert ("ORIENTATION" in codes) == (not turns and orientation not in ((), ("L", "F")))
