@@ -30,7 +30,8 @@ SIIM = (12_047, 2_669)
 """Labelled and positive images of SIIM-ACR."""
 SCHEDULE = {
     "models", "variants", "epochs", "iterations", "batch_size", "accumulate", "lr", "lr_end", "weight_decay", "schedule",
-    "cycles", "lr_patience", "warmup", "validate_every", "keep", "top", "patience", "sampling", "seed", "workers", "augment",
+    "cycles", "lr_patience", "warmup", "validate_every", "keep", "top", "top_average", "patience", "sampling", "seed", "workers",
+    "augment",
 }  # fmt: skip
 """Settings that change nothing about the cost of a step."""
 _measured: dict[tuple[str, str, str, int], StepCost] = {}
