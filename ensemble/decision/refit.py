@@ -21,8 +21,9 @@ def networks(decision: Decision) -> list[tuple[str, str, int]]:
     """(stage, model, fold) of every network that the decision was fitted with, classifiers first."""
     lineage = decision.fitted["lineage"]
     return [
-        (*network.split("/"), int(fold))  # type: ignore[misc]
+        (stage, model, int(fold))
         for network in sorted(lineage)
+        for stage, model in [network.split("/")]
         for fold in lineage[network]["weights"]
     ]
 

@@ -37,8 +37,9 @@ WITHOUT_MASKS = """\
 An ensemble of classifiers estimates the probability of a pneumothorax, and a fitted gate thresholds it. **No masks: it
 was trained on image-level labels, draws no mask and cannot locate a pneumothorax.**"""
 UNMEASURED = f"""\
-**{NO_HOLDOUT}** The scores below are those of the run whose trainings they repeat, with the same settings and the same
-decision, before the hold-out was added to the training images.
+**{NO_HOLDOUT}**
+The scores below are those of the run whose trainings were repeated, with the same settings and the same decision, before the
+hold-out was added to the training images.
 """
 CARD = """{front_matter}
 

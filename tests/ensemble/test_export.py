@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
+from ensemble.decision import refit as decisions
+from ensemble.decision.decision import Decision
 from ensemble.evaluation.model_card import section
 from ensemble.export import export
 from ensemble.inference.bundle import Bundle
+from ensemble.validation.training_data import TrainingData
+from experiments.networks import refit, weights
 from imaging.io.files import write_json, write_text
+from imaging.prepared import Prepared
 
 REPORT = """# Evaluation
 
@@ -148,3 +153,33 @@ def test_a_section_ends_at_the_next_and_has_no_pictures() -> None:
     assert section(REPORT, "Subgroups") == "| | group | score |\n|---|---|---|\n| sex | F | 0.913 |"
     with pytest.raises(ValueError, match="no section `Rules`"):
         section(REPORT, "Rules")
+
+
+def test_the_bundle_of_a_refit_claims_no_score(run: Path) -> None:
+    for stage, name in (("classification", "c"), ("segmentation", "u")):
+        evaluated = weights.path_of(stage, name, 0)
+        facts = {
+            **weights.load_facts(evaluated),
+            refit.REPEATS: weights.load_facts(evaluated)["weights_sha256"],
+        }
+        state = {key: value + 1 for key, value in weights.load_state(evaluated).items()}
+        weights.save(weights.path_of(stage, name, 0, refit.FOLDER), state, facts)
+    decisions.applied(Decision.load()).save(decisions.PATH)
+    made = export("models/refit/bundle", models=refit.FOLDER, decided=decisions.PATH)
+    assert made.metrics == {}
+    assert refit.NO_HOLDOUT in (made.folder / "README.md").read_text()
+    fitted = Decision.load(made.folder / "decision.json").fitted
+    assert fitted["refit"]["holdout"] == fitted["lineage"]["segmentation/u"]["holdout"] == refit.NO_HOLDOUT
+    record = TrainingData.load(made.folder)
+    assert record is not None
+    assert len(record.pictures) // 64 == len(Prepared().folds)
+    made.predictor()
+
+
+def test_a_refit_of_other_weights_is_refused(run: Path) -> None:
+    for stage, name in (("classification", "c"), ("segmentation", "u")):
+        path = weights.path_of(stage, name, 0)
+        facts = {**weights.load_facts(path), refit.REPEATS: "of an earlier run"}
+        weights.save(weights.path_of(stage, name, 0, refit.FOLDER), weights.load_state(path), facts)
+    with pytest.raises(ValueError, match="repeats other weights than the decision was fitted with"):
+        decisions.applied(Decision.load())

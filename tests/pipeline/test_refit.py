@@ -14,6 +14,8 @@ from experiments.networks.refit import NO_HOLDOUT
 from imaging.io.files import sha256
 from tests.pipeline.tiny import Repository
 
+pytestmark = pytest.mark.slow  # four trainings and two commands after a whole run
+
 NETWORKS = [(name, fold) for name in ("classification/small", "segmentation/unet") for fold in "01"]
 
 

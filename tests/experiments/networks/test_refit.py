@@ -11,7 +11,10 @@ import torch
 
 from experiments.networks import refit, weights
 from experiments.settings.training import ClassificationSettings
+from experiments.training.train_fold import training_rows
 from imaging.io.files import read_json
+from imaging.prepared import Prepared
+from tests.imaging.conftest import make_prepared
 
 SETTINGS = ClassificationSettings(models=["c"], image_size=64, phases=[{"lr": 1e-3}, {"lr": 1e-4}])
 DATA: Any = SimpleNamespace(fingerprint="abc")
@@ -63,3 +66,11 @@ def test_a_refit_is_done_while_the_evaluated_network_is_the_same(evaluated: str)
     assert refit.is_done("classification", "c", 0)
     weights.save(path, {"w": torch.zeros(1)}, {"repeats_weights": "another"})
     assert not refit.is_done("classification", "c", 0)
+
+
+def test_every_fold_also_trains_on_the_hold_out(tmp_path: Path) -> None:
+    prepared = Prepared(make_prepared(tmp_path))
+    for fold in (0, 1):
+        plain, again = training_rows(prepared, fold), training_rows(prepared, fold, holdout=True)
+        assert set(again) - set(plain) == set(prepared.fold_rows("holdout"))
+        assert not set(again) & set(prepared.fold_rows(fold))
