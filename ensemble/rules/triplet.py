@@ -13,7 +13,7 @@ from ensemble.rules.base import LEVEL_RADIUS, Rule, cut_where, mean_score
 from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import area_grid, quantile_cuts, triplet_surface, two_key_surface
-from imaging.map_levels import label
+from imaging.map_levels import THRESHOLD, label
 
 AREA_RADIUS = 2
 COARSE = np.arange(8, 256, 8)
@@ -54,8 +54,8 @@ class Triplet(Rule):
 
     @classmethod
     def of_probabilities(cls, top: float, area: int, bottom: float, reference: int) -> Self:
-        """A published triplet: pixels count where their probability is above `top`, and `bottom` for the mask."""
-        return cls(top=_level_above(top), area=area, bottom=_level_above(bottom), reference=reference)
+        """A published triplet, whose pixels exceed probabilities; each is taken at the level that begins nearest to it."""
+        return cls(top=_level_at(top), area=area, bottom=_level_at(bottom), reference=reference)
 
     def certain(self, evidence: Evidence) -> Bools:
         """Whether enough pixels (N,) reach the top level."""
@@ -71,9 +71,9 @@ class Triplet(Rule):
         return f"{area:,} pixels reach {label(self.top)}, needed {self.area:,}"
 
 
-def _level_above(prob: float) -> int:
-    """The lowest level whose probability is above `prob`."""
-    return min(int(np.floor(prob * 255)) + 1, 255)
+def _level_at(prob: float) -> int:
+    """The level that begins nearest to a probability."""
+    return int(np.abs(THRESHOLD[1:] - prob).argmin()) + 1
 
 
 class GatedTriplet(Triplet):

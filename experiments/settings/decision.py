@@ -64,7 +64,8 @@ class EnsembleSettings(Settings):
     rule: RuleName | Literal["best"] = "expected_value"
     """The rule written to decision.json; `best`: the one with the highest nested out-of-fold score."""
     triplet: TripletSettings | None = None
-    """Fixed thresholds of the rule `triplet`, such as a published solution's; null: fitted out of fold."""
+    """Fixed thresholds of the rule `triplet`, such as a published solution's, each at the nearest of the maps' 256 levels; null:
+    fitted out of fold."""
     weights: Literal["equal", "learned"] = "learned"
     """Weights of the models in an ensemble: all equal, or learned on out-of-fold predictions."""
     mask_weights: dict[str, Annotated[float, Field(ge=0)]] | None = None

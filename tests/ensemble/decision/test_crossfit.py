@@ -143,13 +143,13 @@ def test_every_rule_has_a_floor_that_costs_what_it_may(random_cases, kind) -> No
 
 
 def test_a_published_triplet_is_taken_as_it_is(random_cases) -> None:
-    """Pixels above .75 and above .3: of 255 levels of probability the 192nd and the 77th are the first above."""
+    """Levels begin at sigmoid(0.07 (k - 80)): .7540 for 96, the nearest to .75 (95: .7408), and .3015 for 68 (67: .2870)."""
     settings = EnsembleSettings(triplet={"top": 0.75, "area": 1500, "bottom": 0.3})
     decisions, _ = crossfit.fit(
         random_cases(images=60, seed=3), ["a", "b"], ["triplet", "gate"], MASKS, settings
     )
     assert decisions["triplet"].rule.model_dump() == {
-        "kind": "triplet", "top": 192, "area": 1500, "bottom": 77, "reference": 1024**2,
+        "kind": "triplet", "top": 96, "area": 1500, "bottom": 68, "reference": 1024**2,
     }  # fmt: skip
     assert decisions["gate"].rule.kind == "gate"
 
