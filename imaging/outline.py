@@ -6,10 +6,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
-Polygon = NDArray[np.float32]
-"""Vertices (K, 2) as x, y, the first not repeated; (0, 0) is the upper left corner of the first pixel, (1, 1) its lower right."""
-
 COLOUR = "#ffb000"
 """imaging.plotting.OUTLINE, repeated here to avoid importing matplotlib."""
 
@@ -22,7 +18,7 @@ BLOCK = 512
 """Rows processed at once, so that a large mask is not copied as a whole."""
 
 
-def polygons(mask: Mask, tolerance: float = 0.5) -> list[Polygon]:
+def polygons(mask: NDArray[np.bool_], tolerance: float = 0.5) -> list[NDArray[np.float32]]:
     """Trace all components of a mask bool (H, W) and their holes as closed polygons, within `tolerance` pixels.
 
     A mask of more than MAX_CORNERS corners is noise: its resolution is halved until it has fewer, where a pixel is set if any of
@@ -39,7 +35,7 @@ def polygons(mask: Mask, tolerance: float = 0.5) -> list[Polygon]:
     return [(polygon * scale + (left, top)).astype(np.float32) for polygon in _traced(part, tolerance)]
 
 
-def corners(mask: Mask) -> int:
+def corners(mask: NDArray[np.bool_]) -> int:
     """Count the corners of the outline of a mask bool (H, W)."""
     framed, count = np.pad(mask, 1), 0
     for top in range(0, len(framed) - 1, BLOCK):
@@ -52,13 +48,13 @@ def corners(mask: Mask) -> int:
     return count
 
 
-def _halved(mask: Mask) -> Mask:
+def _halved(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Halve a mask's resolution: set where any of four pixels is; odd sides are padded with zeros."""
     even = np.pad(mask, [(0, side % 2) for side in mask.shape])
     return np.asarray(even[::2, ::2] | even[1::2, ::2] | even[::2, 1::2] | even[1::2, 1::2])
 
 
-def _traced(mask: Mask, tolerance: float) -> list[Polygon]:
+def _traced(mask: NDArray[np.bool_], tolerance: float) -> list[NDArray[np.float32]]:
     """Trace a mask with few corners.
 
     It is enlarged twofold first, so that polygons follow pixel edges and a single pixel is a polygon as well.
@@ -75,7 +71,7 @@ def _traced(mask: Mask, tolerance: float) -> list[Polygon]:
     ]
 
 
-def _thin(points: NDArray[np.int32], tolerance: float) -> Polygon:
+def _thin(points: NDArray[np.int32], tolerance: float) -> NDArray[np.float32]:
     """Simplify a polygon (K, 2) within the tolerance, to at least three and at most MAX_VERTICES vertices."""
     thin = cv2.approxPolyDP(points, tolerance, closed=True)
     while len(thin) > MAX_VERTICES:
@@ -85,7 +81,11 @@ def _thin(points: NDArray[np.int32], tolerance: float) -> Polygon:
 
 
 def draw(
-    grey: NDArray[np.uint8], mask: Mask, colour: str, opacity: float = 0.0, width: int | None = None
+    grey: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    colour: str,
+    opacity: float = 0.0,
+    width: int | None = None,
 ) -> NDArray[np.uint8]:
     """Draw the outline of a mask bool (H, W) on a radiograph uint8 (H, W) or RGB (H, W, 3); return RGB.
 

@@ -26,8 +26,6 @@ from imaging.resize import resize_image
 SIDE = 512
 """Side of the picture: cells are 8 to 32 pixels wide, and the page scales it up smoothly."""
 
-Heat = NDArray[np.float32]
-
 
 def heat(predictor: Predictor, square: NDArray[np.uint8]) -> dict[str, Any]:
     """Of a prepared square (S, S): `picture`, a PNG with transparency (SIDE, SIDE), and `words` on what it displays.
@@ -55,7 +53,7 @@ def words(members: list[Member]) -> str:
     return " ".join([*sentences, f"Mean of {len(members)} networks." if len(members) > 1 else ""]).strip()
 
 
-def coloured(heat: Heat) -> NDArray[np.uint8]:
+def coloured(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Heat (H, W) in [0, 1] as BGRA uint8: the colour map inferno, more transparent where lower."""
     level = np.rint(255 * heat).astype(np.uint8)
     colour = cv2.applyColorMap(level, cv2.COLORMAP_INFERNO)
@@ -63,7 +61,7 @@ def coloured(heat: Heat) -> NDArray[np.uint8]:
     return np.dstack([colour, alpha])
 
 
-def _map(member: Member, square: NDArray[np.uint8]) -> Heat:
+def _map(member: Member, square: NDArray[np.uint8]) -> NDArray[np.float32]:
     """One network's map float32 (h, w) in [0, 1]."""
     pixels = resize_image(square, member.settings.image_size)
     image = normalise(torch.from_numpy(pixels)[None, None].to(current().device), member.net)
@@ -72,11 +70,11 @@ def _map(member: Member, square: NDArray[np.uint8]) -> Heat:
 
 
 @torch.inference_mode()
-def _cells(net: Localising, image: Tensor) -> Heat:
+def _cells(net: Localising, image: Tensor) -> NDArray[np.float32]:
     return net.cell(net.backbone(image)).sigmoid()[0, 0].float().cpu().numpy()
 
 
-def grad_cam(net: nn.Module, image: Tensor) -> Heat:
+def grad_cam(net: nn.Module, image: Tensor) -> NDArray[np.float32]:
     """Grad-CAM float32 (H, W) in [0, 1] of the one logit of a convolutional network, for an image (1, 1, H, W)."""
     from pytorch_grad_cam import GradCAM  # an extra, and slow to import
     from pytorch_grad_cam.utils.model_targets import BinaryClassifierOutputTarget

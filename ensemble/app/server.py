@@ -121,22 +121,18 @@ class Service:
         return {"study": self.study, "heat": self.heat, "cut": self.cut, "segmentation": self.segmentation}
 
     async def study(self, file: Path, _: Request) -> Response:
-        """See the module."""
         return Response(await self._decided(file, "study"), media_type="application/json")
 
     async def segmentation(self, file: Path, request: Request) -> Response:
-        """See the module."""
         return Response(await self._decided(file, "segmentation", level=_level(request)), media_type=TYPE)
 
     async def heat(self, file: Path, _: Request) -> Response:
-        """See the module."""
         side = self.predictor.side
         async with self.pool.job() as job:
             pixels = square(await job.ask("open", path=str(file), side=side, stored=True), side)
         return JSONResponse(await self._on_networks(heat, self.predictor, pixels))
 
     async def cut(self, file: Path, request: Request) -> Response:
-        """See the module."""
         level, geometry = _level(request), request.query_params.get("geometry", "")
         async with self.pool.job() as job:
             found = await job.ask("cut", path=str(file), level=level, geometry=geometry)

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from ensemble.gallery.diagram import RULE, arrow, box, field, sheet, words
 from imaging.plotting import DENSITY, INK, NEGATIVE, OUTLINE, POSITIVE
 
-Pixels = NDArray[np.uint8]
-
 
 def pipeline() -> Figure:
     """Draw the stages of `dvc repro`, from files to bundle."""
@@ -54,7 +52,11 @@ def pipeline() -> Figure:
 
 
 def cascade(
-    image: Pixels, seen: Pixels, mask: NDArray[np.bool_], prob: float, needed: float | None
+    image: NDArray[np.uint8],
+    seen: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    prob: float,
+    needed: float | None,
 ) -> Figure:
     """One study, image and map (255: certain) uint8 and mask bool (S, S), through both stages, with its probability and the
     one needed."""
@@ -88,7 +90,7 @@ def _picture(
     axes: Axes,
     low: tuple[float, float],
     side: float,
-    pixels: Pixels,
+    pixels: NDArray[np.uint8],
     cmap: str = "gray",
     mask: NDArray[np.bool_] | None = None,
 ) -> None:

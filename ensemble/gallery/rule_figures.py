@@ -6,12 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
+from experiments.statistics.arrays import Bools, Floats
 from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE, new_figure
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 def around_the_curve(dice: Floats, prob: Floats, label: Bools) -> Figure:

@@ -19,10 +19,9 @@ from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.evidence.histograms import LEVELS, NOTHING
 from ensemble.rules import RULES
 from ensemble.rules.expected_value import worth_it
+from experiments.statistics.arrays import Floats
 from imaging.map_levels import encode
 from imaging.plotting import INK, NEGATIVE, POSITIVE, UNLABELLED, new_figure
-
-Floats = NDArray[np.float64]
 
 PIXELS = 1024**2
 RIM = 60

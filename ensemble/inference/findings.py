@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from imaging.decoding.radiograph import Facts
 
-Mask = NDArray[np.bool_]
-
 BOTH_FROM = 0.2
 """Share of the area beyond the midline from which a finding counts as bilateral; an apical one may reach over it a little."""
 LATERAL = ("LL", "RL", "LAT", "LATERAL")
@@ -28,14 +26,14 @@ class Finding:
     """`left`, `right` or `both`, the patient's; None for an empty mask and for views without sides."""
 
 
-def measure(mask: Mask, facts: Facts) -> Finding:
+def measure(mask: NDArray[np.bool_], facts: Facts) -> Finding:
     """Measure a mask bool (H, W); facts: of the same image."""
     area, spacing = int(np.count_nonzero(mask)), facts.spacing_mm
     square = None if spacing is None else area * spacing[0] * spacing[1]
     return Finding(area, square, side(mask, facts) if area else None)
 
 
-def side(mask: Mask, facts: Facts) -> str | None:
+def side(mask: NDArray[np.bool_], facts: Facts) -> str | None:
     """The patient's side of a mask that is not empty: by PatientOrientation, else as in a standard frontal view.
 
     There the patient faces the reader, whose left is the patient's right (PS3.3 C.7.6.1.1.1).

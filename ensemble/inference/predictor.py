@@ -33,7 +33,6 @@ from imaging.formats import reader
 from imaging.io.threads import cores, ordered_map
 from imaging.resize import resize_image
 
-Pixels = NDArray[np.uint8]
 BATCH = 16  # enough for a GPU to be busy, small enough for 24 networks' maps of 1024² to fit anywhere
 
 
@@ -48,7 +47,7 @@ class Member:
     sha256: str
     """Of its weights file."""
 
-    def __call__(self, squares: Sequence[Pixels]) -> Tensor:
+    def __call__(self, squares: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Probabilities of prepared squares (B, 1) or (B, 1, s, s), on the CPU."""
         side = self.settings.image_size
         batch = torch.from_numpy(np.stack([resize_image(square, side) for square in squares]))[:, None]
@@ -112,18 +111,18 @@ class Predictor:
         """Of all networks' predictions, such as `32-true`; several are joined by `+`."""
         return "+".join(sorted({member.settings.inference_precision for member in self.members}))
 
-    def prepare(self, pixels: Pixels) -> Pixels:
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The square (S, S) that the networks were trained on, from an image of at least that size or smaller."""
         return resize_image(pixels, self.side)
 
-    def outputs(self, square: Pixels) -> tuple[dict[str, list[float]], Maps]:
+    def outputs(self, square: NDArray[np.uint8]) -> tuple[dict[str, list[float]], Maps]:
         """Each classifier's probabilities and each mask model's maps of one prepared square, for `Decision.predict`."""
         probs = self._by_name([(member, member([square])[:, 0]) for member in self.classifiers], 1)
         maps = self._by_name([(member, _levels(member([square]))) for member in self.masks], 1)
         return _values(probs[0]), _arrays(maps[0])
 
     def predict(
-        self, squares: Sequence[Pixels], shapes: Sequence[tuple[int, int]], cascade: bool = True
+        self, squares: Sequence[NDArray[np.uint8]], shapes: Sequence[tuple[int, int]], cascade: bool = True
     ) -> list[Prediction]:
         """Predictions for a batch of prepared squares; masks have the images' own (height, width).
 
@@ -150,7 +149,7 @@ class Predictor:
 
         side: masks are decided on squares of this side; None: at each image's own size.
         """
-        batch: list[tuple[Scored, Pixels | None]] = []
+        batch: list[tuple[Scored, NDArray[np.uint8] | None]] = []
         for item in ordered_map(self._read, paths, cores()):
             batch.append(item)
             if len(batch) == BATCH:
@@ -158,7 +157,7 @@ class Predictor:
                 batch = []
         yield from self.decide(batch, cascade, side)
 
-    def _read(self, path: Path) -> tuple[Scored, Pixels | None]:
+    def _read(self, path: Path) -> tuple[Scored, NDArray[np.uint8] | None]:
         try:
             found = reader.read(path, self.side)
         except RefusedFile as refusal:
@@ -166,7 +165,10 @@ class Predictor:
         return Scored(path, found.facts), resize_image(to_uint8(found.pixels), self.side)
 
     def decide(
-        self, batch: list[tuple[Scored, Pixels | None]], cascade: bool = True, side: int | None = None
+        self,
+        batch: list[tuple[Scored, NDArray[np.uint8] | None]],
+        cascade: bool = True,
+        side: int | None = None,
     ) -> Iterator[Scored]:
         """Predictions of up to BATCH files that were read, with warnings in their facts; the refused ones as they are.
 

@@ -55,7 +55,6 @@ class ExpectedValue(Rule):
         return self.dice.prob(mask_features(evidence, self.level, sums or map_sums(evidence)))
 
     def thresholds(self, evidence: Evidence) -> Ints:
-        """See Rule."""
         return self._thresholds(evidence, map_sums(evidence))
 
     def _thresholds(self, evidence: Evidence, sums: MapSums) -> Ints:
@@ -72,7 +71,6 @@ class ExpectedValue(Rule):
         return 1 / (1 + dice) if evidence.above[0, self.level] else None
 
     def reason(self, evidence: Evidence) -> str:
-        """See Rule."""
         if not evidence.above[0, self.level]:
             return f"{evidence.prob[0]:.2f}, but no pixel reaches {label(self.level)}"
         return reason(float(evidence.prob[0]), float(self.expected_dice(evidence)[0]))
@@ -107,12 +105,10 @@ class ExpectedValuePerImage(Rule):
         return FEW[place].astype(np.int64), dice[np.arange(len(evidence)), place]
 
     def thresholds(self, evidence: Evidence) -> Ints:
-        """See Rule."""
         level, dice = self.best(evidence)
         return np.where((dice > 0) & worth_it(evidence.prob, dice), level, NOTHING)
 
     def least_prob(self) -> float:
-        """See Rule."""
         return least_prob(self.dice)
 
     def needed(self, evidence: Evidence) -> float | None:
@@ -121,7 +117,6 @@ class ExpectedValuePerImage(Rule):
         return 1 / (1 + dice) if dice else None
 
     def reason(self, evidence: Evidence) -> str:
-        """See Rule."""
         _, dice = self.best(evidence)
         if not dice[0]:
             return f"{evidence.prob[0]:.2f}, but no pixel reaches {label(FEW[0])}"

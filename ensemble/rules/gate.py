@@ -44,19 +44,15 @@ class Gate(Rule):
         return cls(cut=(min(float(value[best]), 1.0) + below) / 2, level=NOTHING - 1)
 
     def thresholds(self, evidence: Evidence) -> Ints:
-        """See Rule."""
         return cut_where(evidence.prob >= self.cut, self.level)
 
     def least_prob(self) -> float:
-        """See Rule."""
         return self.cut
 
     def needed(self, evidence: Evidence) -> float | None:
-        """See Rule."""
         return self.cut
 
     def reason(self, evidence: Evidence) -> str:
-        """See Rule."""
         return f"{evidence.prob[0]:.2f}, needed {self.cut:.2f}"
 
 
@@ -84,7 +80,6 @@ class Quota(Gate):
         return self.model_copy(update={"cut": float(np.sort(evidence.prob)[-count])})
 
     def reason(self, evidence: Evidence) -> str:
-        """See Rule."""
         return f"{evidence.prob[0]:.2f}, needed {self.cut:.2f} to be among the highest {self.share:.0%}"
 
 

@@ -62,11 +62,9 @@ class Triplet(Rule):
         return evidence.area(self.top, self.reference) >= self.area
 
     def thresholds(self, evidence: Evidence) -> Ints:
-        """See Rule."""
         return cut_where(self.certain(evidence), self.bottom)
 
     def reason(self, evidence: Evidence) -> str:
-        """See Rule."""
         area = int(evidence.area(self.top, self.reference)[0])
         return f"{area:,} pixels reach {label(self.top)}, needed {self.area:,}"
 
@@ -100,15 +98,12 @@ class GatedTriplet(Triplet):
         )
 
     def thresholds(self, evidence: Evidence) -> Ints:
-        """See Rule."""
         return cut_where(self.certain(evidence) & (evidence.prob >= self.cut), self.bottom)
 
     def least_prob(self) -> float:
-        """See Rule."""
         return self.cut
 
     def reason(self, evidence: Evidence) -> str:
-        """See Rule."""
         return f"{evidence.prob[0]:.2f}, needed {self.cut:.2f}; {super().reason(evidence)}"
 
 

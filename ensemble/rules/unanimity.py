@@ -56,7 +56,6 @@ class Unanimity(Rule):
         )
 
     def thresholds(self, evidence: Evidence) -> Ints:
-        """See Rule."""
         unanimous = evidence.members.min(axis=1) >= self.cut
         return cut_where(unanimous | (evidence.area(self.top, self.reference) >= self.area), self.bottom)
 
@@ -67,7 +66,6 @@ class Unanimity(Rule):
         return max(min(self.cut, 1 - 1e-6) - 1e-9, 0.0) if self.area >= NEVER else 0.0
 
     def reason(self, evidence: Evidence) -> str:
-        """See Rule."""
         least, area = evidence.members[0].min(), int(evidence.area(self.top, self.reference)[0])
         alone = f"or {self.area:,} pixels at {label(self.top)} ({area:,} found)" if self.area < NEVER else ""
         return f"lowest classifier {least:.2f}, needed {self.cut:.2f} {alone}".rstrip()

@@ -42,8 +42,6 @@ ALLOWED = 0.002
 CALIBRATION = 64
 """Training images whose activations set the scales of int8."""
 
-Squares = list[NDArray[np.uint8]]
-
 
 def add(
     index: Index, predictor: Predictor, folder: Path, data: str, engine: Engine, precision: Precision
@@ -100,14 +98,14 @@ def _quantised(predictor: Predictor, folder: Path, prepared: Prepared, engine: E
     return files
 
 
-def calibration(prepared: Prepared) -> Squares:
+def calibration(prepared: Prepared) -> list[NDArray[np.uint8]]:
     """Training images, evenly from all of them, that the scales of int8 are measured on."""
     rows = np.sort(prepared.rows(prepared.folds.index[prepared.folds != "holdout"]))
     chosen = rows[np.linspace(0, len(rows) - 1, min(CALIBRATION, len(rows))).round().astype(int)]
     return [np.asarray(prepared.images[row]) for row in chosen]
 
 
-def inputs(squares: Squares, member: Member) -> list[NDArray[np.uint8]]:
+def inputs(squares: list[NDArray[np.uint8]], member: Member) -> list[NDArray[np.uint8]]:
     """Batches (B, 1, s, s) of squares at a network's own size."""
     side = member.settings.image_size
     sized = np.stack([resize_image(square, side) for square in squares])[:, None]

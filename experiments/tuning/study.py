@@ -12,10 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import numpy as np
 import optuna
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from experiments import tracking
@@ -36,7 +34,6 @@ from imaging.io.files import fingerprint, write_json
 from imaging.prepared import Prepared
 
 T = TypeVar("T", bound=TrainingSettings)
-Groups = NDArray[np.int64]
 
 
 def prune(trial: optuna.Trial, row: dict[str, float], epoch: int) -> None:
@@ -57,7 +54,7 @@ class Proxy(Generic[T]):
         section: T,
         study: TuneSettings,
         build: Callable[[T], nn.Module],
-        objective: Callable[[T, Groups], learner.Objective],
+        objective: Callable[[T, train_fold.Groups], learner.Objective],
     ) -> None:
         self.stage, self.section, self.study = stage, section, study
         self.build, self.objective = build, objective
@@ -132,7 +129,7 @@ def tune(
     section: T,
     study: TuneSettings,
     build: Callable[[T], nn.Module],
-    objective: Callable[[T, Groups], learner.Objective],
+    objective: Callable[[T, train_fold.Groups], learner.Objective],
     join: bool = False,
 ) -> None:
     """Run the study's missing trials and write `reports/tuning/<stage>/`; with `join` help another process with them."""

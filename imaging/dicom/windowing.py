@@ -18,8 +18,6 @@ from imaging.dicom.header import Header
 from imaging.dicom.parser import items
 from imaging.dicom.pixels import Stored, bits, photometric
 
-Values = NDArray[np.float64]
-
 BRAIN = (40.0, 120.0)
 """Centre and width in Hounsfield units of the window in which CT is seen here: that of PhysioNet's ct-ich. The scanner's own
 window is left out, or the same density would have another grey in each hospital."""
@@ -85,7 +83,7 @@ def table(header: Header, stored: Stored) -> Pixels:
     return np.rint(grey * 65535).astype(np.uint16)
 
 
-def _stored_values(header: Header, bits_stored: int) -> Values:
+def _stored_values(header: Header, bits_stored: int) -> NDArray[np.float64]:
     """Return the number that each code means: itself, or its two's complement if signed."""
     count = 2**bits_stored
     values = np.arange(count, dtype=np.float64)
@@ -94,7 +92,7 @@ def _stored_values(header: Header, bits_stored: int) -> Values:
     return values
 
 
-def _padding(header: Header, stored: Values) -> NDArray[np.bool_]:
+def _padding(header: Header, stored: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Mark the stored values that mean "outside the picture" (C.7.5.1.1.2): one value, or a range."""
     signed = header.integer("PixelRepresentation") == 1
     value = header.integers("PixelPaddingValue", signed)
@@ -105,7 +103,7 @@ def _padding(header: Header, stored: Values) -> NDArray[np.bool_]:
     return (stored >= low) & (stored <= high)
 
 
-def _modality(header: Header, values: Values) -> tuple[Values, bool]:
+def _modality(header: Header, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
     """Apply the modality table, or else slope and intercept (C.11.1); say whether it was a table."""
     signed = header.integer("PixelRepresentation") == 1
     for item in _tables(header, "ModalityLUTSequence"):
@@ -131,7 +129,7 @@ def _rescale(header: Header) -> tuple[float, float]:
     return (slope or [1.0])[0], (intercept or [0.0])[0]
 
 
-def _window(header: Header, values: Values) -> tuple[Values | None, bool]:
+def _window(header: Header, values: NDArray[np.float64]) -> tuple[NDArray[np.float64] | None, bool]:
     """Apply the first VOI table, or else the first window (C.11.2): greys 0..1; None for neither. CT: the brain window."""
     if header.text("SOPClassUID") in _CT:
         if not (header.has("RescaleIntercept") or header.has("ModalityLUTSequence")):
@@ -157,7 +155,9 @@ def _window(header: Header, values: Values) -> tuple[Values | None, bool]:
     return window(values, centre[0], width[0], function), False
 
 
-def window(values: Values, centre: float, width: float, function: str = "LINEAR") -> Values:
+def window(
+    values: NDArray[np.float64], centre: float, width: float, function: str = "LINEAR"
+) -> NDArray[np.float64]:
     """Map values to 0..1 by a window (C.11.2.1.2 LINEAR, C.11.2.1.3.1 SIGMOID, C.11.2.1.3.2 LINEAR_EXACT)."""
     if function == "SIGMOID":
         return 1 / (
@@ -200,7 +200,7 @@ def _tables(header: Header, keyword: str) -> Iterator[Header]:
             header.note(f"{keyword} has no descriptor and is left out")
 
 
-def _lut(item: Header, signed: bool) -> tuple[int, Values, int]:
+def _lut(item: Header, signed: bool) -> tuple[int, NDArray[np.float64], int]:
     """Read a table: the first value mapped, its entries, and their bits (C.11.1.1.1)."""
     descriptor = item.integers("LUTDescriptor")
     if len(descriptor) != 3 or not 8 <= descriptor[2] <= 16:
@@ -215,6 +215,6 @@ def _lut(item: Header, signed: bool) -> tuple[int, Values, int]:
     return first, entries[:count].astype(np.float64), descriptor[2]
 
 
-def _look_up(values: Values, first: int, entries: Values) -> Values:
+def _look_up(values: NDArray[np.float64], first: int, entries: NDArray[np.float64]) -> NDArray[np.float64]:
     """Map values by a table; those outside it take its first or last entry."""
     return entries[np.clip(np.rint(values - first), 0, len(entries) - 1).astype(np.intp)]

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from imaging.resize import resize_image
 
-Vector = NDArray[np.float64]
 SIDE = 128
 MINIATURE = 16
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
@@ -17,7 +16,7 @@ BANDS = 4
 FAMILIES = ("grey", "layout", "texture")
 
 
-def describe(square: NDArray[np.uint8]) -> dict[str, Vector]:
+def describe(square: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
     """The three families of numbers of a prepared picture uint8 (S, S).
 
     `grey` (9): quantiles of the grey levels, 0..1. `layout` (256): the picture at 16 x 16 with mean 0 and standard deviation 1,
@@ -34,7 +33,7 @@ def describe(square: NDArray[np.uint8]) -> dict[str, Vector]:
     }
 
 
-def _bands(picture: NDArray[np.float32]) -> Vector:
+def _bands(picture: NDArray[np.float32]) -> NDArray[np.float64]:
     found: list[float] = []
     for _ in range(BANDS):
         coarse = np.asarray(cv2.pyrDown(picture), np.float32)

@@ -28,10 +28,8 @@ MOST_EDGE = 0.25
 """Share of a mask's pixels that may be between the two: more is no edge but a picture."""
 SHOWN = 8
 
-Mask = NDArray[np.bool_]
 
-
-def read(path: str | Path) -> Mask:
+def read(path: str | Path) -> NDArray[np.bool_]:
     """Read a mask file as bool (H, W), True inside; RefusedFile (a ValueError) names the file and what was found.
 
     Read: 1-bit; grey of 8 or 16 bits with the values 0 and 1, 0 and 255, or 0 and 65535; the same in RGB; palettes by
@@ -44,7 +42,7 @@ def read(path: str | Path) -> Mask:
         return decode(load(path))
 
 
-def decode(data: bytes) -> Mask:
+def decode(data: bytes) -> NDArray[np.bool_]:
     """As `read`, from a file's bytes."""
     picture, orientation = open_page(data)
     if picture.mode == "P":
@@ -93,7 +91,7 @@ def _check_transparency(picture: Image.Image) -> None:
         )
 
 
-def _inside(values: Pixels, lossy: bool) -> Mask:
+def _inside(values: Pixels, lossy: bool) -> NDArray[np.bool_]:
     """True where a mask (H, W) of any of the accepted forms is inside; lossy: of a JPEG."""
     found = np.unique(values)
     forms = ({0, 255},) if lossy else ({0, 1}, {0, 255}, {0, 65535})  # 1 in a JPEG may as well be its noise

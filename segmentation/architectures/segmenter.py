@@ -62,7 +62,6 @@ class Segmenter(nn.Module):
         return self.body.encoder
 
     def forward(self, image: Tensor) -> Tensor | Outputs:
-        """See the class."""
         masks, deepest = self.body(image)
         logits = [log_odds(mask) for mask in masks]
         present = (

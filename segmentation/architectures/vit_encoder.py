@@ -46,7 +46,6 @@ class ViTEncoder(nn.Module):
         return max(1, round(side / self.patch)) * self.patch
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """See the class."""
         side = image.shape[-1]
         inner = self.input_side(side)
         entering = (
