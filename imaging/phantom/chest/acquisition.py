@@ -47,7 +47,7 @@ def sample_exposure(rng: np.random.Generator, view: str) -> Exposure:
     span = rng.uniform(90, 160) if bedside else rng.uniform(120, 200)
     return Exposure(
         lung=float(lung),
-        dense=float(np.clip(lung + span, 145, 242)),
+        dense=float(np.clip(lung + span, 140, 232)),
         bend=float(rng.uniform(0.9, 2.1)),
         detail=float(rng.uniform(0.1, 0.9)),
         noise=float(rng.uniform(1.2, 3.2) if bedside else rng.uniform(0.8, 2.2)),
@@ -65,11 +65,11 @@ def enhance(depth: Depth, gain: float) -> Depth:
 
 
 def anchors(depth: Depth, field: Layer) -> tuple[int, int]:
-    """Attenuation of the darkest lung (8th percentile of the field) and of the dense parts (90th of the picture)."""
+    """Attenuation of the darkest lung (8th percentile of the field) and of the dense parts (84th of the picture)."""
     small, inside = depth[::8, ::8], field[::8, ::8] > 127
     everything = np.sort(small.ravel())
     lung = np.sort(small[inside]) if inside.any() else everything
-    return int(lung[len(lung) * 8 // 100]), int(everything[len(everything) * 90 // 100])
+    return int(lung[len(lung) * 8 // 100]), int(everything[len(everything) * 84 // 100])
 
 
 def tone(exposure: Exposure, lung: int, dense: int) -> Depth:
@@ -81,7 +81,7 @@ def tone(exposure: Exposure, lung: int, dense: int) -> Depth:
     grey = (
         exposure.lung
         + (exposure.dense - exposure.lung) * (bent + 0.9 * np.clip(t, -1, 0))
-        + 40 * np.clip(t - 1, 0, 1)
+        + 60 * np.clip(t - 1, 0, 1)
     )
     air = np.clip(axis / (30.0 * MM), 0, 1)  # no absorption outside the body: black
     grey = np.maximum(np.clip(grey, 2 + 8 * air, 250) * air, exposure.air * (1 - 0.6 * air))

@@ -149,6 +149,10 @@ class Chest:
         """Neck."""
         return band(points("0 -1.6, 0 -.8, 0 .2"), 0.33 + 0.08 * self.build.stout)
 
+    def head(self) -> Points:
+        """Lower half of the head: jaw and chin, at the upper border of some pictures."""
+        return ellipse((self.pose.turned, -1.12), (0.45, 0.6))
+
     def breast(self, side: int) -> Points:
         """One breast."""
         size = 0.38 + 0.12 * self.build.breast

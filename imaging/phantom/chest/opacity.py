@@ -30,7 +30,7 @@ def opacities(chest: Chest, rng: np.random.Generator, density: NDArray[np.int32]
     """Fill some of the lung with fluid: density of the lungs on the WORK grid, 256 = water."""
     extra = cv2.max(_consolidations(chest, rng), _nodules(chest, rng))
     extra = cv2.max(extra, _plates(chest, rng))
-    if rng.random() < 0.16:
+    if rng.random() < 0.12:
         extra = cv2.max(extra, _reticulation(chest, rng))
     if rng.random() < 0.14:
         density = _emphysema(chest, rng, density)
@@ -94,8 +94,8 @@ def _plates(chest: Chest, rng: np.random.Generator) -> Layer:
 
 def _reticulation(chest: Chest, rng: np.random.Generator) -> Layer:
     """Fibrosis or oedema: a net of fine lines, strongest at the bases or evenly spread."""
-    net = np.abs(noise(rng, WORK, int(rng.integers(4, 9))).astype(np.int32))
-    lines = np.clip(255 - net // 2, 0, 255) * int(rng.integers(25, 110)) >> 8
+    net = np.abs(noise(rng, WORK, int(rng.integers(3, 6))).astype(np.int32))
+    lines = np.clip(255 - net // 2, 0, 255) * int(rng.integers(20, 70)) >> 8
     y = (np.arange(WORK) - chest.pose.y) / chest.pose.unit
     low = np.interp(y, [0.2, 1.5], [rng.uniform(0, 1), 1.0])
     return (lines * np.round(low * 255).astype(np.int32)[:, None] >> 8).astype(np.uint8)

@@ -56,16 +56,16 @@ class Pose:
     """Rotation about the long axis: shift of the front against the back, in anatomical units."""
 
 
-def sample_build(rng: np.random.Generator) -> Build:
-    """Sample a patient."""
+def sample_build(rng: np.random.Generator, slender: bool = False) -> Build:
+    """Sample a patient; `slender`: as patients with a pneumothorax are more often, thin and with long lungs."""
     sex = "M" if rng.random() < 0.56 else "F"
     age = int(np.clip(rng.normal(47, 17), 4, 90))
     woman = sex == "F" and age > 14
     return Build(
         sex=sex,
         age=age,
-        stout=float(rng.beta(1.6, 2.6)),
-        lung=float(np.clip(rng.normal(1.0, 0.07), 0.82, 1.16)),
+        stout=float(rng.beta(1.6, 2.6) * (0.6 if slender else 1.0)),
+        lung=float(np.clip(rng.normal(1.04 if slender else 1.0, 0.07), 0.82, 1.16)),
         heart=float(np.clip(rng.normal(1.06, 0.15) + max(age - 55, 0) * 0.004, 0.75, 1.55)),
         rib_slope=float(np.clip(rng.normal(1.0, 0.14), 0.65, 1.35)),
         breast=float(rng.uniform(0.25, 1.0) if woman else rng.uniform(0, 0.12)),

@@ -52,7 +52,7 @@ def render(seed: int, index: int, settings: PhantomSettings, tube: bool | None =
     if not 0 <= index < len(plan):
         raise ValueError(f"phantom index {index}: the settings have images 0 to {len(plan) - 1}")
     case = plan[index]
-    build = sample_build(np.random.Generator(np.random.PCG64([seed, 202, case.patient])))
+    build = sample_build(np.random.Generator(np.random.PCG64([seed, 202, case.patient])), case.sick)
     rng = np.random.Generator(np.random.PCG64([seed, 303, index]))
     pose = sample_pose(rng, build)
     chest = Chest(build, pose)

@@ -61,6 +61,7 @@ def body(chest: Chest, rng: np.random.Generator) -> Depth:
     stout = chest.build.stout
     depth = _part(chest, chest.torso(), 1.05, 222 + 80 * stout)
     depth = cv2.max(depth, _part(chest, chest.neck(), 0.33, 150 + 45 * stout))
+    depth = cv2.max(depth, _part(chest, chest.head(), 0.3, 210))
     for side in SIDES:
         depth = cv2.max(depth, _part(chest, chest.shoulders(side), 0.5, 150 + 60 * stout))
         depth = cv2.max(depth, _part(chest, chest.arm(side), 0.22, 88 + 40 * stout))
@@ -180,10 +181,19 @@ def blob(centre: tuple[float, float], radius: float, flat: float, rng: np.random
 
 
 def parenchyma(chest: Chest, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Density of the lung on the WORK grid, 256 = water: aerated, denser at the bases, with coarse and fine texture."""
+    """Density of the lung on the WORK grid, 256 = water: aerated, unevenly and unequally so, with coarse and fine texture.
+
+    Zones of several centimetres differ in density, and so do the two lungs, most of all in a rotated patient.
+    """
     crowded = AERATED * (1 + 0.5 * (1 - chest.pose.inspiration))
     rough = round(256 * rng.uniform(0.6, 1.9))
     coarse = resize(tint(noise(rng, WORK // 4, 16)), WORK).astype(np.int32)
     fine = noise(rng, WORK, 3).astype(np.int32) + noise(rng, WORK, 6) // 2
     grain = (coarse - 1024 >> 1) + (fine * rough >> 10)
-    return (round(256 * crowded) * (8192 + 3 * grain)) >> 13
+    zones = resize(tint(noise(rng, WORK // 8, 20)), WORK).astype(np.int32) - 1024
+    middle = float(chest.to_pixels(np.array([[chest.pose.turned, 0.8]]))[0, 0])
+    unequal = np.interp(np.arange(WORK), [middle - 20, middle + 20], np.array([-1, 1]) * rng.normal(0, 0.06))
+    unequal = unequal + 1.2 * chest.pose.turned * np.sign(np.arange(WORK) - middle)
+    level = 8192 + 3 * grain + (zones * round(256 * rng.uniform(0.5, 3.5)) >> 8)
+    uneven = level * np.clip(np.round((1 + unequal) * 256), 150, 360).astype(np.int32) >> 8
+    return (round(256 * crowded) * uneven) >> 13
