@@ -1,6 +1,6 @@
 """How often do the 95 % intervals over seeds and patients hold the true value?
 
-`python benchmarks/seed_coverage.py [--repeats 600]` draws scores of patients under several trainings of known mean, and prints
+`python -m benchmarks.seed_coverage [--repeats 600]` draws scores of patients under several trainings of known mean, and prints
 the share of intervals that hold it, as a Markdown table: of the mean over seeds by experiments.compare, by a crossed bootstrap
 (seeds and patients resampled, percentiles) and over patients alone; and of the difference of two recipes that are equally good.
 """
