@@ -41,7 +41,7 @@ from imaging.io.config import load_section
 from imaging.io.files import write_json, write_text
 from imaging.plotting import save
 from imaging.prepared import FOLDER, Prepared
-from imaging.settings import SplitSettings
+from imaging.settings import DataSettings, SplitSettings
 
 PART = "holdout"
 IDENTITIES = ("per_image.csv", "external_per_image.csv", "dice_by_area.csv", "lesions.csv")
@@ -109,7 +109,7 @@ def measure_all(
         points=clinical.operating_points(table, decision.operating_points, draws),
         table=table,
         decision=decision,
-        warnings=evaluation_report.split_warnings(prepared),
+        warnings=evaluation_report.data_warnings(prepared, load_section("data", DataSettings).source),
     )
     if not decision.masks.weights:
         called = table["prob"].to_numpy() >= decision.rule.least_prob()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from ensemble.evidence.evidence import Cases
 from ensemble.rules import Rule
 from ensemble.rules.triplet import ORDERED, Triplet, scores
 from experiments.statistics.arrays import Bools, Floats
+from experiments.statistics.intervals import score_interval
 from imaging.map_levels import TOP, encode
 from imaging.plotting import FAINT, INK, NEGATIVE, POSITIVE, SERIES, UNLABELLED, new_figure
 
@@ -58,17 +60,27 @@ def search_surface(cases: Cases, rule: Rule) -> Figure:
     return figure
 
 
+LEAST = 5
+"""Images of a bin that has a point."""
+
+
+def rate_interval(rate: float, images: int) -> tuple[float, float]:
+    """95 % interval of a bin's share of positive images."""
+    return score_interval(rate, math.sqrt(rate * (1 - rate) / images), images)
+
+
 def reliability(label: Bools, probs: dict[str, Floats], bins: int) -> Figure:
     """Predicted against observed frequency of several sets of probabilities, first the uncalibrated one; a point's area grows
-    with its images, its bar is one standard error. Below: how many images each set has in each bin."""
+    with its images, its bar is their 95 % interval. Bins of fewer than LEAST images have no point. Below: images of each bin."""
     figure, (axes, below) = new_figure(5.8, 6.2, 2, 1)
     if spec := axes.get_subplotspec():
         spec.get_gridspec().set_height_ratios([3.4, 1])
     axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle="--")
     for (name, prob), colour, mark in zip(probs.items(), (UNLABELLED, *SERIES[::2]), "sDo", strict=False):
         mean, observed, count = metrics.reliability(label, prob, bins)
-        used, ece = count > 0, metrics.expected_calibration_error(label, prob, bins)
-        spread = np.sqrt(observed * (1 - observed) / np.maximum(count, 1))[used]
+        used, ece = count >= LEAST, metrics.expected_calibration_error(label, prob, bins)
+        ends = [rate_interval(hits, of) for hits, of in zip(observed[used], count[used], strict=True)]
+        spread = np.abs(np.array(ends).reshape(-1, 2).T - observed[used])
         axes.errorbar(
             mean[used],
             observed[used],

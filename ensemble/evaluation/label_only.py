@@ -26,7 +26,7 @@ def describe(found: HoldoutResults) -> str:
     lines = [
         *heading([NO_MASKS, *found.warnings]),
         f"{found.size}; prevalence {in_words(measured['prevalence'])}. Neither training nor the fit of calibration and gate used"
-        " them. Intervals: 95 %, over patients.",
+        " them. Intervals: 95 %, over patients; they do not cover the variance between trainings (docs/seeds.md).",
         "",
         ledger.sentence(found.openings),
         "",

@@ -64,6 +64,7 @@ def pictures(table: pd.DataFrame, measured: Measured, settings: EvaluationSettin
         save(
             figures.dice_by_area(share, dice, positive["submitted"].to_numpy(bool)),
             folder / "dice_by_area.png",
+            DPI,
         )
 
 

@@ -121,6 +121,7 @@ def probability_table(
     return lines
 
 
+PHANTOMS = "> **Generated phantoms, not patients: these figures say nothing about patients.**"
 LEAKS = (
     "> **The split leaks: {shared:,} patients have images in more than one part**, as in the published solutions. "
     "In SIIM-ACR the other images of a patient alone predict the label with an AUROC of 0.83: these figures do not hold for "
@@ -128,12 +129,13 @@ LEAKS = (
 )
 
 
-def split_warnings(prepared: Prepared) -> list[str]:
-    """The warnings of every report about a split that shares patients, or whose patients are unknown; [] for any other."""
+def data_warnings(prepared: Prepared, source: str) -> list[str]:
+    """Warnings at the top of the report: generated data, a split that shares patients, patients or masks that are unknown."""
+    generated = [PHANTOMS] if source == "phantom" else []
     leaks = [LEAKS.format(shared=prepared.shared_patients)] if prepared.shared_patients else []
     unknown, missing = prepared.patients.warning, prepared.masks_missing
     notes = [f"> **Warning: {unknown}.**"] if unknown else []
-    return leaks + notes + ([f"> **Note: {missing}.**"] if missing else [])
+    return generated + leaks + notes + ([f"> **Note: {missing}.**"] if missing else [])
 
 
 def in_words(measure: Mapping[str, float | None]) -> str:
@@ -186,7 +188,8 @@ def describe(found: HoldoutResults) -> str:
         *heading(found.warnings),
         f"{found.size}. Neither training nor the fit of rule and thresholds used them. Intervals: 95 %, over patients; of rates "
         "and Dice Wilson's with the effective number of images, at 0 and 1 with the number of patients; of areas under curves on "
-        "the logit scale (docs/evaluation.md has their coverage).",
+        "the logit scale (docs/evaluation.md has their coverage). They do not cover the variance between trainings: this is one "
+        "(`make repro SEEDS=3`, docs/seeds.md).",
         "",
         ledger.sentence(found.openings),
         "",
@@ -257,6 +260,8 @@ def _masks(found: HoldoutResults) -> list[str]:
             f"| {BOX_HIT} | {in_words(measured['box_hit_rate'])} | {table['box_hit'].notna().sum():,} |"
         )
     return [
+        "## Masks",
+        "",
         "| measure | value (95 % interval) | images |",
         "|---|---|---|",
         *rows,

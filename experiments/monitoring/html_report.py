@@ -50,6 +50,8 @@ mark {background: #fff176; padding: .05em .25em; border-radius: .2rem}
 """
 WIDTH = slice(16, 20)
 """Where a PNG holds its width."""
+INTERVAL = re.compile(r"\([-+]?[\d.,]+ to [-+]?[\d.,]+\)")
+"""An interval, which is not broken over two lines."""
 HALF = 720
 """Pictures up to this displayed width stand side by side."""
 
@@ -63,13 +65,17 @@ def page(*paths: Path) -> str:
     body = "\n".join(_with_figures(render(path.read_text(encoding="utf-8")), path.parent) for path in paths)
     found = re.search(r"<h1>(.*?)</h1>", body)
     title = found[1] if found else html.escape(paths[0].stem)
-    body, contents = _with_contents(body)
+    body, contents = _with_contents(INTERVAL.sub(_unbroken, body))
     body = body.replace("<table>", '<div class="table"><table>').replace("</table>", "</table></div>")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{title}</title><style>{STYLE}</style></head>\n"
         f'<body><div class="page"><nav>{contents}</nav><main>{body}</main></div></body></html>\n'
     )
+
+
+def _unbroken(found: re.Match[str]) -> str:
+    return found[0].replace(" ", "&nbsp;").replace("-", "&#8209;")
 
 
 def _with_contents(body: str) -> tuple[str, str]:

@@ -148,6 +148,8 @@ def test_a_leaking_split_is_marked() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_unknown_patients_are_told_in_report_and_metrics() -> None:
+    assert report_module.PHANTOMS in report_module.data_warnings(Prepared(), "phantom")
+    assert report_module.PHANTOMS not in report_module.data_warnings(Prepared(), "siim")
     warning = "patients unknown: split and intervals are by image"
     assert warning not in (REPORT / "report.md").read_text()
     write_json("data/prepared/patients.json", {"source": "image clusters", "labelled": 80, "unknown": 80})

@@ -18,7 +18,10 @@ def draw(curve: pd.DataFrame) -> Figure:
     figure, (axes,) = new_figure(5.6, 4.2)
     alarms, found = (curve[name].to_numpy(np.float64) for name in ("false_positives", "sensitivity"))
     last = found[-1] if len(found) else 0.0
-    axes.step([0, *alarms, MOST], [0, *found, last], where="post", color=NEGATIVE)
+    end = alarms[-1] if len(alarms) else 0.0
+    axes.step([0, *alarms], [0, *found], where="post", color=NEGATIVE)
+    axes.plot([end, max(end, MOST)], [last, last], ":", color=NEGATIVE, label="no further candidates")
+    axes.legend(loc="lower right")
     for rate in RATES:
         inside = alarms <= rate + 1e-12
         axes.plot(rate, found[inside].max() if inside.any() else 0.0, "o", color=POSITIVE, clip_on=False)

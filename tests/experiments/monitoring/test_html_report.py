@@ -12,12 +12,14 @@ def test_tables_and_figures_are_part_of_the_page(tmp_path: Path) -> None:
     for name in ("roc", "pr"):
         save(new_figure(2, 1)[0], tmp_path / f"{name}.png", dpi=200)
     (tmp_path / "report.md").write_text(
-        "# Evaluation\n\n## Scores\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n![ROC](roc.png)\n\n![PR](pr.png)\n\nText.\n"
+        "# Evaluation\n\n## Scores\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n0.5 (-0.1 to +1,200)\n\n"
+        "![ROC](roc.png)\n\n![PR](pr.png)\n\nText.\n"
     )
     (tmp_path / "claim.md").write_text("## CLAIM 2024\n\n<mark>Authors: aims</mark>\n")
     found = page(tmp_path / "report.md", tmp_path / "claim.md")
     assert "<title>Evaluation</title>" in found
     assert "<td>2</td>" in found
+    assert "0.5 (&#8209;0.1&nbsp;to&nbsp;+1,200)" in found  # an interval stays on one line
     assert '<a href="#s0">Scores</a><a href="#s1">CLAIM 2024</a>' in found
     assert '<h2 id="s1">CLAIM 2024</h2>' in found
     assert "<mark>Authors: aims</mark>" in found
