@@ -191,18 +191,37 @@ def _front_matter(source: str, measured: Measures) -> str:
 
 
 def _networks(decision: Decision) -> str:
+    starts: list[str] = []
     lines = ["| stage | model | architecture | input, px | folds | SHA-256 |", "|---|---|---|---|---|---|"]
     models = REFIT if refit.is_refit(decision) else MODELS
     for network, recorded in decision.fitted["lineage"].items():
         stage, model = network.split("/")
-        settings = load_facts(path_of(stage, model, min(map(int, recorded["weights"])), models))["settings"]
+        facts = load_facts(path_of(stage, model, min(map(int, recorded["weights"])), models))
+        settings = facts["settings"]
+        starts += _start(network, facts.get("pretrained"))
         encoder = settings.get("encoder") if settings["architecture"] != "plain" else None
         what = f"{settings['architecture']} ({encoder})" if encoder else settings["architecture"]
         digests = ", ".join(f"{digest[:8]}…" for digest in recorded["weights"].values())
         lines.append(
             f"| {stage} | {model} | {what} | {settings['image_size']} | {len(recorded['weights'])} | {digests} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *starts])
+
+
+def _start(network: str, origin: dict[str, Any] | None) -> list[str]:
+    """Where a network's initial weights are from; nothing for random ones."""
+    if origin is None:
+        return []
+    overlap, told = origin.get("overlap", {}), ""
+    if overlap and not overlap["checked"]:
+        told = " **What it was trained on is not known, so scores may be too good.**"
+    elif overlap.get("pictures") or overlap.get("patients"):
+        told = (
+            f" **It was trained on pictures of {overlap['pictures']:,} and patients of {overlap['patients']:,} of the"
+            f" {overlap['images']:,} images that measure the first fold: scores are too good.**"
+        )
+    source = origin.get("bundle") or origin["source"]
+    return ["", f"`{network}` starts from {source} (SHA-256 {origin['sha256'][:8]}…).{told}"]
 
 
 def _scores(measured: Measures) -> str:
