@@ -1,9 +1,9 @@
 """How often the warnings of docs/warnings.md are given: `python -m benchmarks.input_warnings [--prepared DIR] [--files DIR …]`.
 
-First table: limits of pictures (imaging.domain.limits) from the training images of a finished run, and how many pictures of each
-kind they warn about: its hold-out, as it is and changed, generated head CT slices, and the files of each `--files` folder. Second
-table: the body's width and how often the pixel spacing is warned about, in `--phantoms` and in each `--files` folder. Of the
-files nothing is written.
+First table: limits of pictures (imaging.domain.limits) from the training images of a finished run, or with `--train` from two of
+three files of a folder, and how many pictures of each kind they warn about: the hold-out, as it is and changed, generated head CT
+slices, and the files of each `--files` folder. Second table: the body's width and how often the pixel spacing is warned about, in
+`--phantoms` and in each `--files` folder. Of the files nothing is written.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
@@ -28,6 +29,7 @@ from imaging.resize import resize_image
 from imaging.settings import PhantomSettings
 
 Image = NDArray[np.uint8]
+SIDE = 160
 MOST = 200
 """Files of a folder that are read, evenly over all."""
 
@@ -38,17 +40,17 @@ def main() -> None:
     parser.add_argument("--prepared", type=Path, default=Path("data/prepared"))
     parser.add_argument("--phantoms", type=Path, default=Path("data/phantom"), help="their DICOM files")
     parser.add_argument("--files", type=Path, nargs="*", default=[], help="folders of radiographs")
+    parser.add_argument("--train", type=Path, help="a folder of radiographs, in place of --prepared")
     given = parser.parse_args()
-    data = Prepared(given.prepared)
     print("| pictures | warned |\n|---|---:|")
-    record = made(data)
-    holdout = [np.asarray(data.images[row]) for row in data.fold_rows(HOLDOUT)]
+    record, holdout = of_folder(given.train) if given.train else of_run(given.prepared)
+    side = len(holdout[0])
     kinds: dict[str, list[Image]] = {name: [f(one) for one in holdout] for name, f in CHANGES.items()}
-    kinds["head CT phantoms"] = heads(data.size)
+    kinds["head CT phantoms"] = heads(side)
     for name, pictures in kinds.items():
         print(row(record, name, pictures), flush=True)
     for folder in given.files:
-        squares = [resize_image(to_uint8(found), data.size) for found, _ in read(folder)]
+        squares = [resize_image(to_uint8(found), side) for found, _ in read(folder)]
         print(row(record, folder.name, squares), flush=True)
     print(
         "\n| files | body's width in shares of the picture's (5 %, median, 95 %) | warned |\n|---|---|---:|"
@@ -57,10 +59,23 @@ def main() -> None:
         print(spacing_row(folder), flush=True)
 
 
-def made(data: Prepared) -> InputLimits:
-    """The limits of a run's training images."""
-    rows = np.sort(data.rows(data.folds.index[data.folds != HOLDOUT]))
-    return limits.make(data.index, data.images, rows.tolist(), data.fold_rows(HOLDOUT).tolist())
+def of_run(prepared: Path) -> tuple[InputLimits, list[Image]]:
+    """The limits of a run's training images, and its hold-out."""
+    data = Prepared(prepared)
+    rows, locked = np.sort(data.rows(data.folds.index[data.folds != HOLDOUT])), data.fold_rows(HOLDOUT)
+    record = limits.make(data.index, data.images, rows.tolist(), locked.tolist())
+    return record, [np.asarray(data.images[row]) for row in locked]
+
+
+def of_folder(folder: Path) -> tuple[InputLimits, list[Image]]:
+    """The limits of two of three files of a folder, prepared at SIDE px, and the others."""
+    found = list(read(folder, 1000))
+    images = np.stack([resize_image(to_uint8(pixels), SIDE) for pixels, _ in found])
+    facts = [{"view": one.view, "sex": one.sex, "age": one.age} for _, one in found]
+    rows = np.arange(len(found))
+    index = pd.DataFrame(facts).astype({"age": "Int16"})
+    record = limits.make(index, images, rows[rows % 3 > 0].tolist(), rows[rows % 3 == 0].tolist())
+    return record, list(images[::3])
 
 
 def row(record: InputLimits, name: str, pictures: list[Image]) -> str:
@@ -114,10 +129,10 @@ def heads(size: int, count: int = 60) -> list[Image]:
     return [resize_image(slices.render(settings, number).brain, size) for number in range(count)]
 
 
-def read(folder: Path) -> Iterator[tuple[NDArray[np.uint8] | NDArray[np.uint16], Facts]]:
-    """At most MOST readable files of a folder, evenly over all of them, each with its facts."""
+def read(folder: Path, most: int = MOST) -> Iterator[tuple[NDArray[np.uint8] | NDArray[np.uint16], Facts]]:
+    """At most `most` readable files of a folder, evenly over all of them, each with its facts."""
     paths = sorted(entry.path for entry in walk(folder) if entry.is_image)
-    for place in np.linspace(0, len(paths) - 1, min(MOST, len(paths))).round().astype(int):
+    for place in np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int):
         try:
             found = reader.read(paths[place])
         except RefusedFile:

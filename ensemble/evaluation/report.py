@@ -313,7 +313,12 @@ def _identity(value: Mapping[str, float | None]) -> str:
     if value["tnr"] is None or value["dice_positive"] is None:
         return "All images are of one kind: the score has one part only."
     pi = 1 - (value["all_empty"] or 0.0)  # among the images whose mask is known
+    known = (
+        ""
+        if abs(pi - (value["prevalence"] or 0.0)) < 1e-9
+        else " π here is that of the images whose mask is known."
+    )
     return (
-        f"score = (1 − π)·TNR + π·D⁺ = {1 - pi:.3f} × {value['tnr']:.3f} + {pi:.3f} × "
-        f"{value['dice_positive']:.3f} = **{value['kaggle_dice']:.4f}**; submitting nothing scores {value['all_empty']:.4f}."
+        f"score = (1 − π)·TNR + π·D⁺ = {1 - pi:.3f} × {value['tnr']:.3f} + {pi:.3f} × {value['dice_positive']:.3f}"
+        f" = **{value['kaggle_dice']:.4f}**; submitting nothing scores {value['all_empty']:.4f}.{known}"
     )

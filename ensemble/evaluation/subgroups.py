@@ -74,6 +74,8 @@ def _row(table: pd.DataFrame, inside: Bools, draws: PatientDraws) -> dict[str, f
             "tnr": result.tnr,
             "dice_positive": result.dice_positive,
         }
+        if positives and not (masked & label).any():  # of the negatives alone: no score of the group
+            row |= dict.fromkeys(("score", "low", "high"), np.nan)
     else:
         row |= dict.fromkeys(("score", "low", "high", "tnr", "dice_positive"), np.nan)
     return row | _ranking(label, prob, inside, draws)

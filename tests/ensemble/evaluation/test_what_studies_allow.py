@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ensemble.evaluation import report
+from ensemble.evaluation import report, subgroups
 from ensemble.evaluation.holdout_metrics import measure
 from experiments.statistics.bootstrap import PatientDraws
 
@@ -66,3 +66,22 @@ def test_without_masks_neither_dice_nor_a_probability_with_masks_is_displayed():
     assert report.displayed(measured) == ["auroc_calibrated", "prevalence"]
     assert report.displayed({**measured, "kaggle_dice": of(0.9)}) == list(measured)
     assert report.displayed({}) == []
+
+
+def test_the_score_says_of_which_images_its_prevalence_is(table):
+    found = measure(table, PatientDraws(table["patient_id"].to_numpy(), 100, 0), 10)
+    value = {name: one["value"] for name, one in found.items()}
+    assert "0.526 × 1.000 + 0.474 × 0.500" in report._identity(value)
+    assert "π here is that of the images whose mask is known" in report._identity(value)
+    assert "π here" not in report._identity({**value, "prevalence": 1 - value["all_empty"]})
+
+
+def test_a_group_whose_positives_have_no_mask_has_no_score(table):
+    """Source b has labels alone: its negatives' score of 1 is not the group's."""
+    table = table.assign(sex="F", age=50.0, view="PA", true_share=0.1, source=["a", "a", "b", "b"] * 10)
+    table.loc[(table["source"] == "b") & (table["label"] == 1), "dice"] = np.nan
+    found = subgroups.report(table, PatientDraws(table["patient_id"].to_numpy(), 100, 0))
+    rows = found[found["kind"] == "source"].set_index("group")
+    assert rows.loc["b", ["score", "low", "high", "dice_positive"]].isna().all()
+    assert rows.loc["b", "tnr"] == 1
+    assert rows.loc["a", "score"] == pytest.approx((10 + 9 * 0.5) / 19)

@@ -146,7 +146,10 @@ def test_a_label_only_table_has_a_card_that_says_so(root):
     assert data.index["label"].tolist() == [0, 1] * 4
     assert data.masks_missing == "no positive has a mask, so there are no figures of masks"
     reports = root.parent / "reports"
-    assert "No positive image has a mask" in (reports / "dataset_card.md").read_text()
+    card = (reports / "dataset_card.md").read_text()
+    assert "No positive image has a mask" in card
+    assert "| train | pneumothorax | 4 | 50.0% | – |" in card
+    assert "No image has a mask, so there will be no Dice." in card
     for name in ("class_pie", "area_histogram", "mask_heatmap", "overlay_sheet"):
         assert (reports / f"{name}.png").stat().st_size > 1000
 
