@@ -1,4 +1,4 @@
-"""Sheets of radiographs with the true outline and ours: the best, the middle, the worst, false alarms and misses."""
+"""Sheets of radiographs with the annotated and the predicted outline: best, middle and worst masks, false alarms and misses."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from experiments.statistics.arrays import Bools
+from imaging import outline
 from imaging.plotting import OUTLINE, PREDICTED, new_figure, picture_axes
 
 SIDE = 512
@@ -53,14 +54,11 @@ def _in_rows(ids: list[str], examples: int) -> Rows:
 
 def draw(image: NDArray[np.uint8], true: Bools, predicted: Bools, weight: int = 2) -> NDArray[np.uint8]:
     """An image uint8 (S, S) as RGB uint8 (SIDE, SIDE, 3) with both outlines; masks bool of any size."""
-    grey = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+    picture = np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
     for mask, colour in ((true, OUTLINE), (predicted, PREDICTED)):
         large = cv2.resize(mask.astype(np.uint8) * 255, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-        outlines, _ = cv2.findContours((large >= 128).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        rgb = tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))
-        cv2.drawContours(picture, outlines, -1, rgb, weight, cv2.LINE_AA)
-    return np.asarray(picture, np.uint8)
+        picture = outline.draw(picture, large >= 128, colour, width=weight)
+    return picture
 
 
 def sheet(

@@ -11,23 +11,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.io.files import atomic
+from imaging import outline
+from imaging.io.files import write_bytes
 from imaging.phantom.chest.render import Phantom, render
 from imaging.phantom.cohort import cases
 from imaging.settings import PhantomSettings
 
-FILE = Path("docs/figures/phantom.png")
 SIDE = 192
 """Side in pixels of one image on the sheet."""
-OUTLINE = (60, 76, 231)
-"""Red in OpenCV's BGR order."""
+OUTLINE = "#e74c3c"
 
 
 def write(file: Path, columns: int = 4) -> None:
     """Write the sheet as PNG."""
-    picture = sheet(PhantomSettings(), columns)
-    with atomic(file) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
+    write_picture(file, sheet(PhantomSettings(), columns))
+
+
+def write_picture(file: Path, picture: NDArray[np.uint8]) -> None:
+    """Write an RGB picture as the smallest PNG."""
+    smallest = [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    write_bytes(file, cv2.imencode(".png", picture[..., ::-1], smallest)[1].data)
 
 
 def sheet(settings: PhantomSettings, columns: int) -> NDArray[np.uint8]:
@@ -39,8 +42,14 @@ def sheet(settings: PhantomSettings, columns: int) -> NDArray[np.uint8]:
     below = sorted((render(settings.seed, index, settings) for index in ill), key=area)[
         2::3
     ]  # small to large
-    rows = [[small(p) for p in above], [small(p) for p in below], [outlined(p) for p in below]]
-    return np.concatenate([np.concatenate(row, 1) for row in rows], 0)
+    rows = [[small(one) for one in above], [small(one) for one in below]]
+    return in_rows(*rows, [outlined(small(one), np.any(one.masks, 0)) for one in below])
+
+
+def in_rows(*rows: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Tiles uint8 (SIDE, SIDE) or (SIDE, SIDE, 3) as one picture (rows * SIDE, columns * SIDE, 3)."""
+    colour = [[np.dstack([one] * 3) if one.ndim == 2 else one for one in row] for row in rows]
+    return np.concatenate([np.concatenate(row, 1) for row in colour], 0)
 
 
 def area(phantom: Phantom) -> int:
@@ -49,16 +58,11 @@ def area(phantom: Phantom) -> int:
 
 
 def small(phantom: Phantom) -> NDArray[np.uint8]:
-    """The image alone, (SIDE, SIDE, 3)."""
-    grey = cv2.resize(phantom.pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return np.repeat(grey[..., None], 3, axis=2)
+    """The image alone, (SIDE, SIDE)."""
+    return np.asarray(cv2.resize(phantom.pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def outlined(phantom: Phantom) -> NDArray[np.uint8]:
-    """The image with the union of its masks outlined, (SIDE, SIDE, 3)."""
-    picture = small(phantom).copy()
-    union = np.any(phantom.masks, 0).astype(np.uint8) * np.uint8(255)
-    reduced = (cv2.resize(union, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)
-    contours, _ = cv2.findContours(reduced, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(picture, contours, -1, OUTLINE, 1)
-    return picture
+def outlined(grey: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A reduced image (SIDE, SIDE) with the outline of its full-size mask, (SIDE, SIDE, 3)."""
+    reduced = cv2.resize(mask.astype(np.uint8) * 255, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 127
+    return outline.draw(grey, reduced, OUTLINE, width=1)

@@ -11,20 +11,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ensemble.gallery.phantoms import OUTLINE, SIDE
-from imaging.io.files import atomic
+from ensemble.gallery.phantoms import SIDE, in_rows, outlined, write_picture
 from imaging.phantom.head.haemorrhage import KINDS
 from imaging.phantom.head.slices import Case, HeadSlice, cases, render
 from imaging.settings import PhantomSettings
 
-FILE = Path("docs/figures/head-ct.png")
-
 
 def write(path: Path) -> None:
     """Write the sheet as PNG."""
-    picture = sheet(PhantomSettings(kind="head_ct"))
-    with atomic(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
+    write_picture(path, sheet(PhantomSettings(kind="head_ct")))
 
 
 def sheet(settings: PhantomSettings) -> NDArray[np.uint8]:
@@ -33,8 +28,9 @@ def sheet(settings: PhantomSettings) -> NDArray[np.uint8]:
     healthy = [index for index, case in enumerate(plan) if case.patient == _healthy(plan)]
     above = [render(settings, healthy[len(healthy) * step // len(KINDS)]) for step in range(len(KINDS))]
     below = [render(settings, _middle(plan, kind)) for kind in KINDS]
-    rows = [[tile(one, False) for one in above], *([tile(one, o) for one in below] for o in (False, True))]
-    return np.concatenate([np.concatenate(row, 1) for row in rows], 0)
+    tiles = [tile(one) for one in below]
+    masks = [outlined(grey, one.mask) for grey, one in zip(tiles, below, strict=True)]
+    return in_rows([tile(one) for one in above], tiles, masks)
 
 
 def _healthy(plan: tuple[Case, ...]) -> int:
@@ -48,17 +44,9 @@ def _middle(plan: tuple[Case, ...], kind: str) -> int:
         main = case.bleedings[0] if case.bleedings else None
         if main and main.kind == kind and abs(case.z - main.middle) < main.half / 3:
             return index
-    raise ValueError(f"no {kind} haemorrhage among {len(plan)} slices; ask for more")
+    raise ValueError(f"no {kind} haemorrhage among {len(plan)} slices; increase `train`")
 
 
-def tile(one: HeadSlice, outlined: bool) -> NDArray[np.uint8]:
-    """The brain window, with the mask outlined or without, (SIDE, SIDE, 3)."""
-    picture = cv2.cvtColor(
-        cv2.resize(one.brain, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_GRAY2BGR
-    )
-    if outlined:
-        full = one.mask.astype(np.uint8) * np.uint8(255)
-        reduced = (cv2.resize(full, (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)
-        contours, _ = cv2.findContours(reduced, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, contours, -1, OUTLINE, 1)
-    return np.asarray(picture, np.uint8)
+def tile(one: HeadSlice) -> NDArray[np.uint8]:
+    """The brain window, (SIDE, SIDE)."""
+    return np.asarray(cv2.resize(one.brain, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
