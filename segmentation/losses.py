@@ -22,6 +22,7 @@ _TERMS: dict[str, Any] = {
     "cross_entropy": lambda logit, mask, settings: cross_entropy(logit, mask),
     "focal": lambda logit, mask, settings: focal(logit, mask, settings.gamma),
     "dice": lambda logit, mask, settings: dice(logit, mask),
+    "batch_dice": lambda logit, mask, settings: batch_dice(logit, mask),
     "log_dice": lambda logit, mask, settings: log_dice(logit, mask),
     "tversky": lambda logit, mask, settings: tversky(logit, mask, settings.tversky),
     "lovasz": lambda logit, mask, settings: lovasz(logit, mask),
@@ -59,6 +60,18 @@ def total(outputs: Outputs, mask: Tensor, settings: SegmentationSettings) -> Ten
 def dice(logit: Tensor, mask: Tensor) -> Tensor:
     """1 - soft Dice of each image (B,) from logits and masks 0/1 (B, 1, H, W)."""
     return 1 - torch.exp(-log_dice(logit, mask))
+
+
+def batch_dice(logit: Tensor, mask: Tensor) -> Tensor:
+    """1 - soft Dice of the whole batch as one image, the same for each image (B,); logits and masks 0/1 (B, 1, H, W).
+
+    Unlike `dice` it does not score empty images by themselves: only pixels that the batch's lesions do not cover. Large lesions
+    weigh more than small ones, and its value depends on the batch's size; in return its gradient does not tell a network that has
+    learned nothing yet to empty every image (docs/field-trial.md).
+    """
+    prob = logit.sigmoid()
+    dice = (2 * (prob * mask).sum() + 1) / (prob.sum() + mask.sum() + 1)
+    return (1 - dice).expand(len(mask))
 
 
 def tversky(logit: Tensor, mask: Tensor, missed: float) -> Tensor:

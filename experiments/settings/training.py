@@ -12,7 +12,9 @@ from imaging.io.config import validate
 Architecture = Literal[
     "unet", "unetplusplus", "fpn", "deeplabv3plus", "plain", "unet_2015", "unet_s5", "double_unet"
 ]
-LossTerm = Literal["cross_entropy", "focal", "dice", "log_dice", "tversky", "lovasz", "negative_area_dice"]
+LossTerm = Literal[
+    "cross_entropy", "focal", "dice", "log_dice", "tversky", "lovasz", "negative_area_dice", "batch_dice"
+]
 
 
 class ClassificationSettings(TrainingSettings):

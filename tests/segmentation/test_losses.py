@@ -14,7 +14,17 @@ from experiments.training import losses
 from experiments.training.losses import EMPTY_SHARE, log_dice
 from segmentation.architectures import Outputs
 from segmentation.architectures.segmenter import log_odds
-from segmentation.losses import cross_entropy, dice, each, focal, lovasz, negative_area_dice, total, tversky
+from segmentation.losses import (
+    batch_dice,
+    cross_entropy,
+    dice,
+    each,
+    focal,
+    lovasz,
+    negative_area_dice,
+    total,
+    tversky,
+)
 
 FULL, NONE = 20.0, -20.0  # logits whose probabilities are 1 and 0 to nine digits
 
@@ -147,6 +157,25 @@ def test_every_term_takes_each_image_for_itself_and_teaches_about_empty_ones(nam
     assert (gradient[1] >= 0).all()  # of an empty image no pixel is pulled up
     assert gradient[1].max() > 0
     assert (gradient[[0, 2]] == 0).all()
+
+
+def test_dice_of_the_batch_by_hand() -> None:
+    """Both images as one of eight pixels: one hit, 2 + 3 marked, 2 true; the empty image's false pixels count there alone."""
+    logit = torch.cat([logits(SURE), logits([FULL, FULL, FULL, NONE])])
+    mask = torch.cat([logits(TRUTH), logits(EMPTY)])
+    assert batch_dice(logit, mask).tolist() == pytest.approx([1 - 3 / 8] * 2, abs=1e-5)
+    flat = torch.zeros(2, 1, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda z: each(z, mask.double(), settings(loss={"batch_dice": 1.0})), (flat,)
+    )
+
+
+@pytest.mark.parametrize("value", [100.0, -100.0])
+def test_dice_of_the_batch_stays_finite(value: float) -> None:
+    logit = torch.full((2, 1, 2, 2), value, requires_grad=True)
+    batch_dice(logit, torch.zeros(2, 1, 2, 2)).mean().backward()
+    assert logit.grad is not None
+    assert torch.isfinite(logit.grad).all()
 
 
 def test_the_gradient_of_lovasz_by_hand() -> None:
