@@ -57,12 +57,14 @@ def main() -> None:
 def rows(workers: int, steps: int = STEPS, rounds: int = ROUNDS) -> list[Row]:
     """Ratios of processor time and of the clock; loader processes included."""
     case = Case("U-Net EfficientNet-Lite0", "tu-tf_efficientnet_lite0", SIDE, BATCH)
-    settings = case.settings("auto").model_copy(update={"augment": AugmentSettings(), "workers": workers})
+    settings = case.settings("32-true").model_copy(
+        update={"precision": "auto", "augment": AugmentSettings(), "workers": workers}
+    )
     with tempfile.TemporaryDirectory() as scratch:
         prepared = generated(Path(scratch), steps * BATCH, SIDE)
         cases = {
-            "ours": lambda: ours(case.ours("auto"), settings, prepared, Path(scratch)),
-            PLAIN: lambda: plain(case.ours("auto"), settings, prepared),
+            "ours": lambda: ours(case.ours("32-true"), settings, prepared, Path(scratch)),
+            PLAIN: lambda: plain(case.ours("32-true"), settings, prepared),
         }
         for run in cases.values():
             run()  # kernels are chosen, libraries loaded
