@@ -66,7 +66,7 @@ def overview(name: str, plans: dict[float, Plan]) -> str:
         largest = max(plan.phases, key=lambda phase: phase.flop_per_image)
         rate = ASSUMED[min(ASSUMED, key=lambda known: abs(known - gigabytes))]
         fit = (
-            f"{largest.batch} × {largest.accumulate}, {plan.hours(rate):,.3g} h"
+            f"{largest.batch} × {largest.accumulate}, {_time(plan.hours(rate))}"
             if plan.fits
             else "does not fit"
         )
@@ -75,7 +75,19 @@ def overview(name: str, plans: dict[float, Plan]) -> str:
     disk = size(sum(some.disk.values()))
     width = f"±{interval_width.half_width(some.holdout):.3f}"
     side = max(p.image_size for p in some.phases)
-    return f"| {name} | {side} | {some.flop / 1e15:,.4g} | {disk} | {width} | {' | '.join(cells)} |"
+    return f"| {name} | {side} | {_number(some.flop / 1e15)} | {disk} | {width} | {' | '.join(cells)} |"
+
+
+def _time(hours: float) -> str:
+    """In hours, or in minutes below one."""
+    if hours < 1 / 60:
+        return "< 1 min"
+    return f"{hours * 60:.0f} min" if hours < 1 else f"{_number(hours)} h"
+
+
+def _number(value: float) -> str:
+    """Three digits, or all of those before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def refusal(plan: Plan) -> str:

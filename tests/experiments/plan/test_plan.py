@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.plan import report
 from experiments.plan.batch import FRAGMENTATION, RUNTIME, divisors, fit_batch, needed
 from experiments.plan.cost import StepCost
 from experiments.plan.report import assumed_tflops
@@ -109,3 +110,10 @@ def test_an_unknown_recipe_lists_the_recipes() -> None:
     assert done.returncode == 1
     assert "siim-best" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"), [(0.001, "< 1 min"), (0.471, "28 min"), (5.474, "5.47 h"), (177.9, "178 h"), (1234.5, "1,234 h")]
+)  # fmt: skip
+def test_times_of_the_table(hours: float, text: str) -> None:
+    assert report._time(hours) == text
