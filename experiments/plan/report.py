@@ -66,7 +66,7 @@ def overview(name: str, plans: dict[float, Plan]) -> str:
         largest = max(plan.phases, key=lambda phase: phase.flop_per_image)
         rate = ASSUMED[min(ASSUMED, key=lambda known: abs(known - gigabytes))]
         fit = (
-            f"{largest.batch} × {largest.accumulate}, {_time(plan.hours(rate))}"
+            f"{largest.batch} × {largest.accumulate}, {_duration(plan.hours(rate))}"
             if plan.fits
             else "does not fit"
         )
@@ -78,7 +78,7 @@ def overview(name: str, plans: dict[float, Plan]) -> str:
     return f"| {name} | {side} | {_number(some.flop / 1e15)} | {disk} | {width} | {' | '.join(cells)} |"
 
 
-def _time(hours: float) -> str:
+def _duration(hours: float) -> str:
     """In hours, or in minutes below one."""
     if hours < 1 / 60:
         return "< 1 min"

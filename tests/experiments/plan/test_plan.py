@@ -116,4 +116,4 @@ def test_an_unknown_recipe_lists_the_recipes() -> None:
     ("hours", "text"), [(0.001, "< 1 min"), (0.471, "28 min"), (5.474, "5.47 h"), (177.9, "178 h"), (1234.5, "1,234 h")]
 )  # fmt: skip
 def test_times_of_the_table(hours: float, text: str) -> None:
-    assert report._time(hours) == text
+    assert report._duration(hours) == text
