@@ -17,7 +17,7 @@ from ensemble.decision.decision import FOLDER as DECISIONS
 from ensemble.decision.decision import PATH, Decision
 from ensemble.decision.image_table import per_image
 from ensemble.decision.label_only import gate_table
-from ensemble.evaluation import clinical, external, label_only, ledger, pictures, subgroups
+from ensemble.evaluation import clinical, external, ledger, pictures, subgroups
 from ensemble.evaluation import report as evaluation_report
 from ensemble.evaluation.checklists import facts
 from ensemble.evaluation.checklists.fill import FILES, fill
@@ -166,8 +166,9 @@ def tables(results: HoldoutResults, bins: int) -> dict[str, pd.DataFrame]:
 
 def write_reports(results: HoldoutResults, prepared: Prepared, external_section: str) -> None:
     """Write report.md, the filled checklists, and report.html with all of them."""
-    words = evaluation_report if results.decision.masks.weights else label_only
-    write_text(REPORT / "report.md", words.describe(results) + external_section)
+    has_masks = bool(results.decision.masks.weights)
+    describe = evaluation_report.describe if has_masks else evaluation_report.describe_label_only
+    write_text(REPORT / "report.md", describe(results) + external_section)
     known = facts.of_run(
         results.measured, results.points, results.table, results.decision, prepared, results.openings
     )

@@ -90,8 +90,8 @@ def sheet(rows: pd.DataFrame, prepared: Prepared) -> overlay_sheets.Figure:
     for row in rows.itertuples():
         place = int(prepared.rows([row.image_id])[0])
         mask = prepared.mask(place).astype(np.bool_)
-        pictures[row.image_id] = overlay_sheets.draw(prepared.images[place], mask, np.zeros_like(mask))
-        captions[row.image_id] = f"{row.rank}: labelled {row.label}, p = {row.prob:.2f}"
+        pictures[str(row.image_id)] = overlay_sheets.draw(prepared.images[place], mask, np.zeros_like(mask))
+        captions[str(row.image_id)] = f"{row.rank}: labelled {row.label}, p = {row.prob:.2f}"
     ids = rows["image_id"].tolist()
     in_rows = {" " * k: ids[start : start + COLUMNS] for k, start in enumerate(range(0, len(ids), COLUMNS))}
     return overlay_sheets.sheet(in_rows, pictures, captions, "Most suspicious labels")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from ensemble.evaluation import ledger, report
+from ensemble.evaluation import ledger
+from ensemble.evaluation.wording import displayed
 from ensemble.inference import bundle, registry
 from experiments import provenance, tracking
 from imaging.io import command
@@ -36,7 +37,7 @@ def describe(
     """The summary as text; metrics as in reports/evaluation/metrics.json, bundle: its name, openings: of the hold-out."""
     what = "These are generated phantoms, not patients." if source == "phantom" else f"Source: {source}."
     lines = ["Hold-out, with 95 % intervals over patients", ""]
-    rows = [row for row in ROWS if row[0] in report.displayed(metrics)]
+    rows = [row for row in ROWS if row[0] in displayed(metrics)]
     lines += [f"  {name:<36} {_number(metrics[key])}" for key, name in rows]
     score, empty = metrics["kaggle_dice"]["value"], metrics["all_empty"]["value"]
     gain = "No masks, so no Dice." if score is None else f"{score - empty:+.4f} over the all-empty baseline."

@@ -30,7 +30,7 @@ from ensemble.evaluation.lesions import figure as lesion_figure
 from ensemble.evaluation.lesions import per_image as lesion_table
 from ensemble.evaluation.lesions import summary as lesion_summary
 from ensemble.evaluation.lesions.detection import froc
-from ensemble.evidence.evidence import Cases
+from ensemble.evaluation.wording import in_words
 from ensemble.evidence.gather import gather
 from ensemble.evidence.predictions import Predictions
 from ensemble.inference import bundle as bundles
@@ -43,14 +43,14 @@ from ensemble.validation import (
     networks,
     new_bundle,
     profile,
-    recalibration,
     training_data,
 )
 from ensemble.validation import report as validation_report
+from ensemble.validation.comparisons import leak_lines
 from ensemble.validation.dataset import External
-from ensemble.validation.report import Results
+from ensemble.validation.results import Results
 from experiments.monitoring import html_report
-from experiments.settings.decision import EnsembleSettings, EvaluationSettings
+from experiments.settings.decision import EvaluationSettings
 from experiments.statistics.bootstrap import PatientDraws
 from imaging.identity import identities
 from imaging.io import command
@@ -66,9 +66,7 @@ def main() -> None:
     given = arguments().parse_args()
     made = run(given, shlex.join(["python", "-m", "ensemble.validate", *sys.argv[1:]]))
     auroc = made.measured["auroc"]
-    print(
-        f"{given.output}: {len(made.table):,} images, AUROC {validation_report.in_words(auroc)}; read report.html"
-    )
+    print(f"{given.output}: {len(made.table):,} images, AUROC {in_words(auroc)}; read report.html")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -196,7 +194,7 @@ def measure(
         _lesions(made, found, settings, out)
     _against_training(made, place)
     if given.recalibrate:
-        _recalibrate(made, cases, decision, draws, settings.bins, given.refit_decision, out)
+        new_bundle.recalibrate(made, cases, decision, draws, settings.bins, given.refit_decision, out)
     _write(made, decision, found, settings, out)
     return made
 
@@ -233,7 +231,7 @@ def _against_training(made: Results, place: np.ndarray) -> None:
     training, external = training_data.TrainingData.load(made.bundle.folder), made.external
     unknown = external.prepared.patients.unknown
     if training is None:
-        made.leaks = validation_report.leak_lines(None, None, len(place), external.certain, unknown)
+        made.leaks = leak_lines(None, None, len(place), external.certain, unknown)
         return
     here = profile.describe(external.prepared, place)
     made.differences = profile.compare(training.profile, here)
@@ -245,45 +243,7 @@ def _against_training(made: Results, place: np.ndarray) -> None:
         shared = identities.shared_pictures(training, external.hashes[place])
         made.table["in_training_data"] = shared | made.table["patient_id"].isin(patients).to_numpy()
         pictures_shared = int(shared.sum())
-    made.leaks = validation_report.leak_lines(
-        patients, pictures_shared, len(place), external.certain, unknown
-    )
-
-
-def _recalibrate(
-    made: Results, cases: Cases, decision: Decision, draws: PatientDraws, bins: int, refit: bool, out: Path
-) -> None:
-    """Refit, compare, and write the new bundle to OUT/bundle."""
-    label = made.table["label"].to_numpy(bool)
-    if refit and made.table["dice"].isna().any():
-        raise ValueError(
-            "--refit-decision needs the masks of all positive images; leave it out, or add the masks"
-        )
-    settings = load_section("ensemble", EnsembleSettings, made.bundle.folder / "params.yaml")
-    found = recalibration.fit(decision, cases, label, settings, refit)
-    made.recalibration, after = recalibration.compare(made.table, found, cases, draws, bins)
-    facts: dict[str, Any] = {
-        "data": made.external.fingerprint,
-        "images": len(label),
-        "positives": int(label.sum()),
-        "patients": draws.patients(),
-        "refitted": ["calibration", "decision"] if refit else ["calibration"],
-        "slope": found.line.slope,
-        "intercept": found.line.intercept,
-    }
-    new = new_bundle.write(out / "bundle", made.bundle, found.decision, facts, after)
-    what = "Calibration, rule, floor and operating points were" if refit else "The calibration was"
-    made.recalibrated = (
-        f"{what} refitted to these images (logit of the probability times {found.line.slope:.3f} {found.line.intercept:+.3f}). "
-        "`after` is cross-fitted: five groups of patients, each measured by a refit to the other four. The new bundle, refitted "
-        f"to all, is `bundle/` ({new.name}); it keeps the parent's lineage and names it."
-    )
-    low = made.measured["calibration_slope"]["low"]
-    if low is None or low <= 0:
-        made.recalibrated += (
-            " **Warning: the interval of the calibration slope holds 0: here the bundle's probability may mean nothing, and what "
-            "recalibration gives is then little more than the prevalence.**"
-        )
+    made.leaks = leak_lines(patients, pictures_shared, len(place), external.certain, unknown)
 
 
 def _write(

@@ -28,11 +28,11 @@ TOP = 255
 """The highest level."""
 
 _EDGE = STEP * (np.arange(TOP + 1) - HALF)
-LOGIT: NDArray[np.floating] = _EDGE + STEP / 2
+LOGIT: NDArray[np.float64] = _EDGE + STEP / 2
 """(256,): logit in the middle of each level."""
-THRESHOLD: NDArray[np.floating] = np.where(_EDGE[0] < _EDGE, 1 / (1 + np.exp(-_EDGE)), 0.0)
+THRESHOLD: NDArray[np.float64] = np.where(_EDGE[0] < _EDGE, 1 / (1 + np.exp(-_EDGE)), 0.0)
 """(256,): least probability of each level."""
-PROBABILITY: NDArray[np.floating] = 1 / (1 + np.exp(-LOGIT))
+PROBABILITY: NDArray[np.float64] = 1 / (1 + np.exp(-LOGIT))
 """(256,): the probability that each level is decoded as."""
 PROBABILITY[[0, TOP]] = 0.0, 1.0
 COMPLEMENT: NDArray[np.float32] = (1 - PROBABILITY).astype(np.float32)

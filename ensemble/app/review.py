@@ -91,7 +91,7 @@ class Review:
     def _row(self, rank: int) -> pd.Series:
         if rank not in self.queue.index:
             raise Declined(404, f"the queue has no rank {rank}")
-        return self.queue.loc[rank]
+        return self.queue.loc[[rank]].iloc[0]
 
 
 def build(review: Review, hosts: list[str]) -> Starlette:

@@ -13,7 +13,7 @@ import yaml
 from ensemble.decision import refit
 from ensemble.decision.decision import Decision
 from ensemble.evaluation import ledger
-from ensemble.evaluation.report import displayed, in_words, name_of
+from ensemble.evaluation.wording import displayed, in_words, name_of
 from experiments.networks.refit import FOLDER as REFIT
 from experiments.networks.refit import NO_HOLDOUT
 from experiments.networks.weights import MODELS, load_facts, path_of

@@ -12,7 +12,8 @@ from ensemble import metrics
 from ensemble.decision.decision import Decision
 from ensemble.evaluation import clinical, figures, overlay_sheets
 from ensemble.evaluation.holdout_metrics import Measured
-from ensemble.evaluation.report import SHEETS, caption, in_words
+from ensemble.evaluation.report import SHEETS, caption
+from ensemble.evaluation.wording import in_words
 from ensemble.evidence.calibration import calibration_steps
 from ensemble.evidence.gather import original_maps
 from ensemble.evidence.histograms import NOTHING

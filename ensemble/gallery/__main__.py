@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from ensemble.decision.decision import FOLDER, Decision
 from ensemble.evaluation import figures
-from ensemble.evaluation.report import METRICS, REPORT, in_words
+from ensemble.evaluation.report import METRICS, REPORT
+from ensemble.evaluation.wording import in_words
 from ensemble.evidence import predictions
 from ensemble.evidence.calibration import calibration_steps
 from ensemble.evidence.gather import gather

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ensemble.evaluation.holdout_metrics import Measured, mean_of, ranking
-from ensemble.evaluation.report import PROBABILITY_NAMES, in_words
+from ensemble.evaluation.wording import PROBABILITY_NAMES, in_words
 from experiments.monitoring.pseudonyms import OUT_OF_FOLD
 from experiments.statistics.bootstrap import PatientDraws
 

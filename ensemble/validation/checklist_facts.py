@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ensemble.evaluation import ledger
 from ensemble.evaluation.checklists.facts import of_networks, of_rule
-from ensemble.evaluation.report import in_words
+from ensemble.evaluation.wording import in_words
 from ensemble.validation.report import Results
 
 

@@ -1,4 +1,4 @@
-"""The bundle of a recalibration: the parent's networks with the new decision, and where it comes from."""
+"""Recalibrate a bundle to other data: its networks with the new decision, and a record of where that comes from."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from typing import Any
 
 from ensemble.decision.decision import Decision
 from ensemble.evaluation.holdout_metrics import Measured
+from ensemble.evidence.evidence import Cases
 from ensemble.inference import bundle
 from ensemble.inference.bundle import INDEX, Bundle
+from ensemble.validation import recalibration
+from ensemble.validation.results import Results
+from experiments.settings.decision import EnsembleSettings
+from experiments.statistics.bootstrap import PatientDraws
+from imaging.io.config import load_section
 from imaging.io.files import atomic_folder, read_json, sha256, write_json, write_text
 
 PARENT_METRICS = "parent_metrics.json"
@@ -18,6 +24,42 @@ NOTE = """> **Recalibrated.** Networks of `{parent}` with a decision that was re
 > parent's hold-out, which the rest of this card describes, is in `parent_metrics.json`.
 
 """
+
+
+def recalibrate(
+    made: Results, cases: Cases, decision: Decision, draws: PatientDraws, bins: int, refit: bool, out: Path
+) -> None:
+    """Refit, compare, and write the new bundle to OUT/bundle."""
+    label = made.table["label"].to_numpy(bool)
+    if refit and made.table["dice"].isna().any():
+        raise ValueError(
+            "--refit-decision needs the masks of all positive images; leave it out, or add the masks"
+        )
+    settings = load_section("ensemble", EnsembleSettings, made.bundle.folder / "params.yaml")
+    found = recalibration.fit(decision, cases, label, settings, refit)
+    made.recalibration, after = recalibration.compare(made.table, found, cases, draws, bins)
+    facts: dict[str, Any] = {
+        "data": made.external.fingerprint,
+        "images": len(label),
+        "positives": int(label.sum()),
+        "patients": draws.patients(),
+        "refitted": ["calibration", "decision"] if refit else ["calibration"],
+        "slope": found.line.slope,
+        "intercept": found.line.intercept,
+    }
+    new = write(out / "bundle", made.bundle, found.decision, facts, after)
+    what = "Calibration, rule, floor and operating points were" if refit else "The calibration was"
+    made.recalibrated = (
+        f"{what} refitted to these images (logit of the probability times {found.line.slope:.3f} {found.line.intercept:+.3f}). "
+        "`after` is cross-fitted: five groups of patients, each measured by a refit to the other four. The new bundle, refitted "
+        f"to all, is `bundle/` ({new.name}); it keeps the parent's lineage and names it."
+    )
+    low = made.measured["calibration_slope"]["low"]
+    if low is None or low <= 0:
+        made.recalibrated += (
+            " **Warning: the interval of the calibration slope holds 0: here the bundle's probability may mean nothing, and what "
+            "recalibration gives is then little more than the prevalence.**"
+        )
 
 
 def write(

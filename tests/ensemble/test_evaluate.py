@@ -15,6 +15,7 @@ from ensemble import evaluate, fit
 from ensemble.decision.decision import Decision
 from ensemble.evaluation import holdout_metrics, overlay_sheets, subgroups
 from ensemble.evaluation import report as report_module
+from ensemble.evaluation.wording import LESION_NAMES
 from ensemble.evidence.gather import original_maps
 from ensemble.evidence.predictions import read
 from ensemble.metrics import kaggle_dice
@@ -64,7 +65,7 @@ def here(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.usefixtures("here")
 def test_figures_add_up() -> None:
     measured = json.loads(METRICS.read_text())
-    lesions = list(report_module.LESION_NAMES)
+    lesions = list(LESION_NAMES)
     assert sorted(measured) == sorted(MASKS + lesions + [key + row for key in PROBABILITY for row in ROWS])
     for name, measure in measured.items():
         assert set(measure) == {"value", "low", "high"}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ensemble.decision.decision import Decision
 from ensemble.evaluation import ledger
-from ensemble.evaluation.report import in_words
+from ensemble.evaluation.wording import in_words
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from imaging.io.config import PARAMS_FILE, load_section
 from imaging.prepared import Prepared

@@ -11,7 +11,7 @@ import pandas as pd
 from ensemble.evaluation.holdout_metrics import Measured, as_measure, mean_of
 from ensemble.evaluation.lesions import detection
 from ensemble.evaluation.lesions.detection import RATES, Match
-from ensemble.evaluation.report import LESION_NAMES
+from ensemble.evaluation.wording import LESION_NAMES
 from experiments.statistics import intervals
 from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.bootstrap import PatientDraws

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ensemble.evaluation import report, subgroups
+from ensemble.evaluation import report, subgroups, wording
 from ensemble.evaluation.holdout_metrics import measure
 from experiments.statistics.bootstrap import PatientDraws
 
@@ -63,9 +63,9 @@ def test_without_masks_neither_dice_nor_a_probability_with_masks_is_displayed():
         return {"value": value, "low": value, "high": value}
 
     measured = {"kaggle_dice": of(None), "auroc": of(0.7), "auroc_calibrated": of(0.7), "prevalence": of(0.2)}
-    assert report.displayed(measured) == ["auroc_calibrated", "prevalence"]
-    assert report.displayed({**measured, "kaggle_dice": of(0.9)}) == list(measured)
-    assert report.displayed({}) == []
+    assert wording.displayed(measured) == ["auroc_calibrated", "prevalence"]
+    assert wording.displayed({**measured, "kaggle_dice": of(0.9)}) == list(measured)
+    assert wording.displayed({}) == []
 
 
 def test_the_score_says_of_which_images_its_prevalence_is(table):
