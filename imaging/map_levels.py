@@ -28,7 +28,7 @@ TOP = 255
 """The highest level."""
 
 _EDGE = STEP * (np.arange(TOP + 1) - HALF)
-LOGIT: NDArray[np.float64] = _EDGE + STEP / 2
+LOGIT: NDArray[np.floating] = _EDGE + STEP / 2
 """(256,): logit in the middle of each level."""
 THRESHOLD: NDArray[np.float64] = np.where(_EDGE[0] < _EDGE, 1 / (1 + np.exp(-_EDGE)), 0.0)
 """(256,): least probability of each level."""
