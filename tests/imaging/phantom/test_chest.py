@@ -12,8 +12,10 @@ import pytest
 
 from imaging.phantom import Phantom, render
 from imaging.phantom.canvas import FULL, WORK, band, bulge, closed_curve, resize, shape
+from imaging.phantom.chest import devices
 from imaging.phantom.chest.anatomy import Chest
 from imaging.phantom.chest.lung_collapse import Retraction, Window, solve
+from imaging.phantom.chest.patient import sample_build
 from imaging.phantom.chest.pneumothorax import AREA_PIXELS, sample_area
 from imaging.phantom.chest.tissue import visible_lung
 from imaging.phantom.cohort import cases, total
@@ -207,3 +209,17 @@ def test_window_is_zero_at_its_ends_and_one_at_its_peak() -> None:
     np.testing.assert_allclose(
         window.profile(np.array([980.0, 5.0, 80.0, 500.0]), 1000.0), [0, 1, 0, 0], atol=1e-9
     )
+
+
+def test_patients_with_a_pneumothorax_are_more_slender() -> None:
+    thin, others = ([sample_build(rng(seed), slender) for seed in range(200)] for slender in (True, False))
+    assert np.mean([build.stout for build in thin]) < 0.7 * np.mean([build.stout for build in others])
+    assert np.mean([build.lung for build in thin]) > np.mean([build.lung for build in others])
+
+
+def test_names_are_blacked_out_in_the_upper_part_only() -> None:
+    pixels = devices.redact(np.full((FULL, FULL), 200, np.uint8), rng(3))
+    rows, _ = np.nonzero(pixels == 0)
+    assert len(rows) > 1000
+    assert rows.max() < FULL // 2
+    assert set(np.unique(pixels)) == {0, 200}
