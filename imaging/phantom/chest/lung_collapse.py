@@ -106,7 +106,7 @@ def sample_windows(
     15,000 is 328 pixels long, so the length grows with the area's power of 0.41. Most are apical (median height of the centroids
     .22); air of a lying patient may gather at the base.
     """
-    length = 1.12 * 185 * (area / 3750) ** 0.41 * float(np.exp(rng.normal(0, 0.22))) * WORK / FULL
+    length = 1.3 * 185 * (area / 3750) ** 0.41 * float(np.exp(rng.normal(0, 0.22))) * WORK / FULL
     draw = rng.random()
     apex = _apical(rng, min(length, 3.1 * unit))
     if draw < (0.3 if supine else 0.07) and area > 1500:
@@ -128,8 +128,8 @@ def sample_windows(
 
 def _apical(rng: np.random.Generator, length: float, flat: bool = False) -> Window:
     """Over the apex, longer along the side wall than along the mediastinum."""
-    power = rng.uniform(0.35, 0.6) if flat else rng.uniform(0.5, 1.1)
-    return Window(-length * rng.uniform(0.2, 0.52), length, rng.uniform(0.3, 0.65), power)
+    power = rng.uniform(0.35, 0.6) if flat else rng.uniform(0.4, 0.9)
+    return Window(-length * rng.uniform(0.28, 0.55), length, rng.uniform(0.3, 0.65), power)
 
 
 def _basal(rng: np.random.Generator, length: float, unit: float) -> Window:
