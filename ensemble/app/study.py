@@ -71,6 +71,9 @@ class Outputs:
         return cls(header["probs"], maps)
 
 
+NO_MASKS = "this bundle was trained on image-level labels: it draws no mask"
+
+
 def read(
     decision: Decision, path: Path, facts: Facts, outputs: Outputs, objects: str, warning: str = ""
 ) -> dict[str, Any]:
@@ -90,10 +93,10 @@ def read(
         "width": facts.width,
         "height": facts.height,
         "view": facts.view,
-        "notes": list(facts.notes),
+        "notes": [*facts.notes, *[NO_MASKS] * (not decision.masks.weights)],
         "warnings": list(facts.warnings),
         "warning": "; ".join([*[warning] * bool(warning), *facts.warnings]),
-        "no_object": no_object(path, facts, objects),
+        "no_object": no_object(path, facts, objects if decision.masks.weights else NO_MASKS),
         "map": png(levels),
         "geometry": Geometry.model_validate(facts, from_attributes=True).model_dump_json(),
         "oriented": bool(facts.orientation),
@@ -172,9 +175,10 @@ def level(decision: Decision, prediction: Prediction, levels: NDArray[np.uint8])
 
 def _predicted(decision: Decision, facts: Facts, outputs: Outputs) -> tuple[Prediction, NDArray[np.uint8]]:
     """The prediction and its map uint8 (H, W) at the file's own size."""
-    prediction = decision.predict(outputs.probs, outputs.maps, (facts.height, facts.width))
-    assert prediction.map is not None  # mask networks see every image here
-    return prediction, prediction.map
+    shape = facts.height, facts.width
+    prediction = decision.predict(outputs.probs, outputs.maps, shape)
+    # mask networks see every image here; a bundle of image-level labels has none, and its map is empty
+    return prediction, np.zeros(shape, np.uint8) if prediction.map is None else prediction.map
 
 
 def _cut(decision: Decision, levels: NDArray[np.uint8], at: int) -> NDArray[np.bool_]:
