@@ -22,7 +22,7 @@ from ensemble.evaluation import clinical, subgroups
 from ensemble.evaluation.holdout_metrics import measure
 from experiments.compare import measures, seed_variance
 from experiments.statistics.bootstrap import PatientDraws
-from experiments.statistics.intervals import percentile_interval
+from experiments.statistics.intervals import plain_interval, standard_error
 
 POPULATION = 300_000
 POINT = OperatingPoint(name="half", threshold=0.5, sensitivity=1, specificity=1)
@@ -95,9 +95,13 @@ def intervals(table: pd.DataFrame, draws: PatientDraws) -> dict[str, tuple[float
 
 
 def differences(table: pd.DataFrame, draws: PatientDraws) -> dict[str, tuple[float, float, float]]:
-    """Paired differences: between rules, by bootstrap percentiles, and between experiments of one training each."""
+    """Paired differences: between rules, also by bootstrap percentiles, and between experiments of one training each."""
     gap = (table["other_dice"] - table["dice"]).to_numpy()
-    found = {"difference of rules": (gap.mean(), *percentile_interval(draws.mean(gap), draws.patients()))}
+    value, drawn, patients = float(gap.mean()), draws.mean(gap), draws.patients()
+    found = {
+        "difference of rules": (value, *plain_interval(value, standard_error(drawn, patients), patients)),
+        "the same, percentiles": (value, *np.quantile(drawn, [0.025, 0.975])),
+    }
     other = table.assign(dice=table["other_dice"], prob=table["other_prob"])
     for part in ("kaggle_dice", "dice_positive", "auroc"):
         one, base = measures.trainings([other], part), measures.trainings([table], part)

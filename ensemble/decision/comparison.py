@@ -10,7 +10,7 @@ from ensemble.evidence.histograms import NOTHING
 from ensemble.metrics import breakdown
 from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.bootstrap import PatientDraws
-from experiments.statistics.intervals import percentile_interval, score_interval, standard_error
+from experiments.statistics.intervals import plain_interval, score_interval, standard_error
 
 
 def rule_row(name: str, dice: Floats, submitted: Bools, label: Bools, draws: PatientDraws) -> dict:
@@ -43,14 +43,15 @@ def compare(
     for name, values in {**dice, "(all empty)": empty}.items():
         drawn = submitted.get(name, np.zeros(len(cases), bool))
         share_skipped = float(skipped[name].mean()) if name in skipped else float("nan")
-        difference = draws.mean(values - dice[chosen])
-        low, high = percentile_interval(difference, draws.patients())
+        gap = values - dice[chosen]
+        error = standard_error(draws.mean(gap), draws.patients())
+        low, high = plain_interval(float(gap.mean()), error, draws.patients())
         row = rule_row(name, values, drawn, cases.label, draws)
         rows.append(
             row
             | {
                 "skipped": share_skipped,
-                "difference": float(np.mean(values - dice[chosen])),
+                "difference": float(gap.mean()),
                 "difference_low": low,
                 "difference_high": high,
             }

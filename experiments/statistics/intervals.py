@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 from scipy.special import expit, logit
-from scipy.stats import norm
 from scipy.stats import t as student
 
 from experiments.statistics.arrays import Floats
@@ -57,16 +56,6 @@ def plain_interval(value: float, error: float, patients: int) -> Ends:
     """value ± t·error, for quantities without bounds."""
     half = quantile(patients) * error
     return value - half, value + half
-
-
-def percentile_interval(samples: Floats, patients: int) -> Ends:
-    """Bootstrap percentiles, widened for few patients (Hesterberg 2015); samples that are NaN are left out."""
-    known = samples[~np.isnan(samples)]
-    if not len(known) or patients < 1:
-        return UNKNOWN
-    tail = norm.cdf(-math.sqrt(patients / max(patients - 1, 1)) * quantile(patients))
-    low, high = np.quantile(known, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def standard_error(samples: Floats, patients: int) -> float:

@@ -7,7 +7,7 @@ import pytest
 
 from ensemble import metrics
 from experiments.statistics.bootstrap import PatientDraws
-from experiments.statistics.intervals import percentile_interval
+from experiments.statistics.intervals import standard_error
 
 
 @pytest.fixture
@@ -56,11 +56,9 @@ def test_patients_widen_the_interval() -> None:
     value = np.random.default_rng(0).random(40)
     alike = np.repeat(value, 10)
     patient = np.repeat(np.arange(40).astype(str), 10)
-    low, high = percentile_interval(PatientDraws(patient, 1000, 0).mean(alike), 40)
-    narrow_low, narrow_high = percentile_interval(
-        PatientDraws(np.arange(400).astype(str), 1000, 0).mean(alike), 400
-    )
-    assert high - low > 2.5 * (narrow_high - narrow_low)
+    wide = standard_error(PatientDraws(patient, 1000, 0).mean(alike), 40)
+    narrow = standard_error(PatientDraws(np.arange(400).astype(str), 1000, 0).mean(alike), 400)
+    assert wide > 2.5 * narrow
 
 
 def test_patients_are_counted(table) -> None:
