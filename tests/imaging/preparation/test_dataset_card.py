@@ -117,8 +117,8 @@ def test_the_sheet_spans_all_sizes():
     figure = dataset_figures.overlay_sheet(data.index, data.images, data.masks)
     titles = [axes.get_title() for axes in figure.axes]
     assert len(titles) == dataset_figures.SHEET
-    assert titles[0] == "1.00%  (50 px)"
-    assert titles[-1] == "40.00%  (2,000 px)"
+    assert titles[0] == "1.00 %  (50 px)"
+    assert titles[-1] == "40.00 %  (2,000 px)"
 
 
 def test_the_heat_map_counts_masks():
