@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from benchmarks.field_trial.budget import Budget, flops_of
 from benchmarks.field_trial.cohorts import REAL, TRIALS, Cohort, cohort, prepared_data
 from benchmarks.field_trial.decisions import Predicted, cases_of
 from benchmarks.field_trial.methods import METHODS, ORDINARY, plan
+from ensemble.evidence.evidence import Cases
 from imaging.io import command
 from imaging.io.files import write_json, write_text
 
@@ -156,7 +156,8 @@ def _recipe(
 ) -> tuple[Any, ...]:  # fmt: skip
     planned = plan(method, weights, given.size, tuple(given.set))
     cost = recipes.Cost({})
-    fit, judged = [], []
+    fit: list[Cases] = []
+    judged: list[Cases] = []
     for fold in chosen.folds:
         nets = recipes.train(planned, chosen, fold, budget, seed, folder, start, cost, given.mix)
         for rows, into in ((chosen.fit[fold], fit), (chosen.judged[fold], judged)):
@@ -184,7 +185,9 @@ def _ordinary(
     given: argparse.Namespace, method: str, chosen: Cohort, budget: Budget, weights: Path | None, seed: int,
     folder: Path, start: Path | None,
 ) -> tuple[Any, ...]:  # fmt: skip
-    fit, judged, seconds = [], [], 0.0
+    fit: list[Cases] = []
+    judged: list[Cases] = []
+    seconds = 0.0
     source = (chosen.prepared.index["source"] == REAL).to_numpy(bool)
     for fold in chosen.folds:
         begun = time.perf_counter()
@@ -223,4 +226,4 @@ def _shares(real: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, np.dty
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    command.run(main)

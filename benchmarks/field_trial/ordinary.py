@@ -58,9 +58,9 @@ def network(weights: str | None) -> nn.Module:
     """smp's U-Net on EfficientNet-Lite0, one channel."""
     net: nn.Module = smp.Unet("tu-tf_efficientnet_lite0", encoder_weights=None, in_channels=1, classes=1)
     if weights is not None:
-        encoder = net.encoder.model  # type: ignore[union-attr]
+        encoder: nn.Module = net.encoder.model  # type: ignore[union-attr, assignment]
         state = load_file(pretrained.find(weights, "--weights").path)
-        encoder.load_state_dict(pretrained.fitted(state, encoder, weights))  # type: ignore[arg-type,operator]
+        encoder.load_state_dict(pretrained.fitted(state, encoder, weights))
     return net
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ensemble.metrics import auroc, sensitivity_at_specificity
-from experiments.statistics.arrays import Floats
+from experiments.statistics.arrays import Ints
 from imaging.io.files import read_json
 
 DRAWS = 1000
@@ -60,7 +60,7 @@ def intervals(
     patients = np.unique(runs[0]["patient_id"])
     rows = {name: np.flatnonzero(runs[0]["patient_id"] == name) for name in patients}
 
-    def value(of: Callable[[pd.DataFrame], pd.DataFrame], seeds: Floats) -> dict[str, float]:
+    def value(of: Callable[[pd.DataFrame], pd.DataFrame], seeds: Ints) -> dict[str, float]:
         ours = _mean([measures(of(runs[seed])) for seed in seeds])
         if peers is None:
             return ours
