@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ensemble.metrics import auroc, sensitivity_at_specificity
-from experiments.statistics.arrays import Ints
+from experiments.statistics.arrays import Floats
+from experiments.statistics.bootstrap import PatientDraws
 from imaging.io.files import read_json
 
 DRAWS = 1000
@@ -56,28 +57,39 @@ def intervals(
 
     peers: of the same seeds; then of the differences to them, the same patients and seeds being drawn on both sides.
     """
-    rng = np.random.default_rng(0)
-    patients = np.unique(runs[0]["patient_id"])
-    rows = {name: np.flatnonzero(runs[0]["patient_id"] == name) for name in patients}
-
-    def value(of: Callable[[pd.DataFrame], pd.DataFrame], seeds: Ints) -> dict[str, float]:
-        ours = _mean([measures(of(runs[seed])) for seed in seeds])
-        if peers is None:
-            return ours
-        theirs = _mean([measures(of(peers[seed])) for seed in seeds])
-        return {name: ours[name] - theirs[name] for name in ours}
-
-    point = value(lambda studies: studies, np.arange(len(runs)))
-    drawn = []
-    for _ in range(draws):
-        chosen = np.concatenate([rows[name] for name in rng.choice(patients, len(patients))])
-        drawn.append(value(lambda s: s.iloc[chosen], rng.integers(0, len(runs), len(runs))))  # noqa: B023
-    low, high = np.nanpercentile(pd.DataFrame(drawn).to_numpy(), [2.5, 97.5], axis=0)
-    return {name: (point[name], low[i], high[i]) for i, name in enumerate(point)}
+    bootstrap = PatientDraws(runs[0]["patient_id"].to_numpy(), draws, 0)
+    seeds = np.random.default_rng(0).integers(0, len(runs), (draws, len(runs)))
+    points, samples = [measures(one) for one in runs], [_drawn(one, bootstrap) for one in runs]
+    if peers is not None:
+        points = [_minus(one, measures(peer)) for one, peer in zip(points, peers, strict=True)]
+        samples = [_minus(one, _drawn(peer, bootstrap)) for one, peer in zip(samples, peers, strict=True)]
+    found = {}
+    for name in points[0]:
+        by_seed = np.stack([one[name] for one in samples], axis=1)
+        drawn = np.take_along_axis(by_seed, seeds, axis=1).mean(axis=1)
+        low, high = np.nanpercentile(drawn, [2.5, 97.5])
+        found[name] = (float(np.mean([one[name] for one in points])), float(low), float(high))
+    return found
 
 
-def _mean(values: list[dict[str, float]]) -> dict[str, float]:
-    return {name: sum(one[name] for one in values) / len(values) for name in values[0]}
+def _drawn(studies: pd.DataFrame, bootstrap: PatientDraws) -> dict[str, Floats]:
+    """The measures (draws,) of one run."""
+    label, dice = studies["label"].to_numpy() == 1, studies["dice"].to_numpy()
+    ranks = {
+        name: bootstrap.rank_measures(label, studies[name].to_numpy())
+        for name in ("raw", "calibrated", "prob")
+    }
+    return {
+        **{name: one["auroc"] for name, one in ranks.items()},
+        "sensitivity": ranks["prob"]["sensitivity_at_95_specificity"],
+        "kaggle": bootstrap.mean(dice),
+        "dice_positive": bootstrap.ratio(dice * label, label),
+        "tnr": bootstrap.ratio(dice * ~label, ~label),
+    }
+
+
+def _minus(one: Any, other: Any) -> Any:
+    return {name: one[name] - other[name] for name in one}
 
 
 def markdown(found: Results, peer: str, draws: int = DRAWS) -> str:
