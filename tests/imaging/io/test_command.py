@@ -26,7 +26,7 @@ def test_every_command_parses_its_arguments_before_any_work(path: Path) -> None:
     assert end
     if end[1] == "main":
         assert re.search(
-            r"argparse|train_fold\.arguments|fold_predictions\.argument|tuned_params\.joins", text
+            r"argparse|check\(\"|train_fold\.arguments|fold_predictions\.argument|tuned_params\.joins", text
         )
     else:
         assert end[1] == "main, __doc__"
