@@ -65,7 +65,7 @@ def test_too_few_positives_are_said(world) -> None:
 
 def test_only_the_evaluation_names_the_locked_predictions() -> None:
     """No other module holds the word by which the locked predictions are opened, but for the check that refuses them, and for
-    the comparison of two forms of networks and decision that are finished, the checklists' facts and the refit's lineage (there is
+    the comparison of two finished forms of networks and decision, the checklists' facts and the refit's lineage (there is
     no hold-out left), which fit nothing."""
     allowed = {"evaluate.py", "gather.py", "parity.py", "facts.py", "refit.py"}
     root = Path(ensemble.__file__).parent
