@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from benchmarks.field_trial import decisions, ordinary, recipes, report
+from benchmarks.field_trial.arguments import arguments
 from benchmarks.field_trial.budget import Budget, flops_of
 from benchmarks.field_trial.cohorts import REAL, TRIALS, Cohort, cohort, prepared_data
 from benchmarks.field_trial.decisions import Predicted, cases_of
-from benchmarks.field_trial.methods import METHODS, ORDINARY, plan
+from benchmarks.field_trial.methods import ORDINARY, plan
 from ensemble.evidence.evidence import Cases
 from imaging.io import command
 from imaging.io.files import write_json, write_text
@@ -40,78 +43,6 @@ def main() -> None:
         text = report.markdown(found, given.peer, given.draws)
         write_text(given.output / "report.md", text)
         print(text)
-
-
-def arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.field_trial",
-        description="Train methods at one budget and judge them on the same real studies. Finished runs are not repeated.",
-    )
-    add = parser.add_argument
-    add(
-        "--train",
-        type=Path,
-        required=True,
-        help="studies to learn from, in SIIM-ACR's form, with patients.csv",
-    )
-    add("--real", type=Path, required=True, help="real labelled studies to be judged on, in the same form")
-    add("--phantoms", type=Path, help="for T0: generated studies in the same form")
-    add(
-        "--weights",
-        type=Path,
-        help="ImageNet weights of tf_efficientnet_lite0 (docs/pretrained.md); none: random in all trials",
-    )
-    add("--trials", nargs="+", choices=TRIALS, default=["T1", "T2", "T3"], help="T3 goes on from T2")
-    add(
-        "--methods",
-        nargs="+",
-        choices=[ORDINARY, *METHODS],
-        default=[ORDINARY, "ours"],
-        help="what is compared",
-    )
-    add(
-        "--set",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings of the recipe changed, such as segmentation.ema=0.99",
-    )
-    add("--name", help="name of the changed method in the report (default: method and changes)")
-    add("--seeds", type=int, default=3, help="number of seeds (default: 3)")
-    add("--first-seed", type=int, default=0, help="the first of them (default: 0)")
-    add("--folds", type=int, default=5, help="folds of the real studies in T3 (default: 5)")
-    add(
-        "--images",
-        type=int,
-        default=2500,
-        help="budget: images that the ordinary loop is shown (default: 2500)",
-    )
-    add("--tune-images", type=int, default=800, help="the same of each fold's training in T3 (default: 800)")
-    add("--size", type=int, default=256, help="side of the images in pixels (default: 256)")
-    add(
-        "--mix",
-        type=float,
-        default=0.15,
-        help="recipes in T3: share of the other images that an epoch draws from (default: .15)",
-    )
-    add(
-        "--fitted",
-        type=int,
-        default=240,
-        help="out-of-fold images for the decision in T0 to T2 (default: 240)",
-    )
-    add(
-        "--output",
-        type=Path,
-        default=Path("field-trial"),
-        help="folder for data, weights and results (default: field-trial)",
-    )
-    add("--peer", default=ORDINARY, help="method that the others are compared with")
-    add("--draws", type=int, default=report.DRAWS, help="bootstrap draws")
-    add("--threads", type=int, default=torch.get_num_threads(), help="processor threads")
-    add("--no-report", action="store_true", help="train only")
-    return parser.parse_args()
 
 
 def run(given: argparse.Namespace, trial: str, method: str, seed: int, train: Path) -> None:
@@ -160,18 +91,14 @@ def _recipe(
     judged: list[Cases] = []
     for fold in chosen.folds:
         nets = recipes.train(planned, chosen, fold, budget, seed, folder, start, cost, given.mix)
-        for rows, into in ((chosen.fit[fold], fit), (chosen.judged[fold], judged)):
-            if into is judged and chosen.fit is chosen.judged:
-                judged.append(fit[-1])
-                continue
-            found = recipes.predict(nets, planned, chosen, rows)
-            np.savez_compressed(
-                folder / f"maps{fold}{'f' if into is fit else ''}.npz",
-                rows=rows,
-                maps=found.maps,
-                prob=found.prob,
-            )
-            into.append(cases_of(chosen.prepared, fold, Predicted(rows, found.prob, found.maps)))
+        _predict(
+            lambda rows, nets=nets: recipes.predict(nets, planned, chosen, rows),
+            chosen,
+            fold,
+            folder,
+            fit,
+            judged,
+        )
     facts = {
         "images": sum(cost.images.values()),
         "shown": cost.images,
@@ -206,17 +133,38 @@ def _ordinary(
             ordinary.train(net, data, budget.images, seed, rate, share)
             save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
         seconds += time.perf_counter() - begun
-        for places, into in ((chosen.fit[fold], fit), (chosen.judged[fold], judged)):
-            if into is judged and chosen.fit is chosen.judged:
-                judged.append(fit[-1])
-                continue
-            prob, maps = ordinary.predict(net, ordinary.Pictures.of(chosen.prepared, places, given.size))
-            np.savez_compressed(
-                folder / f"maps{fold}{'f' if into is fit else ''}.npz", rows=places, maps=maps, prob=prob
-            )
-            into.append(cases_of(chosen.prepared, fold, Predicted(places, prob, maps)))
+        _predict(
+            lambda rows, net=net: _ordinary_maps(net, chosen, rows, given.size),
+            chosen,
+            fold,
+            folder,
+            fit,
+            judged,
+        )
     shown = budget.images // ordinary.BATCH * ordinary.BATCH * len(chosen.folds)
     return fit, judged, {"images": shown, "flop": 3 * budget.reference * shown, "seconds": seconds}, None
+
+
+def _predict(
+    predict: Callable[[Any], recipes.Outputs],
+    chosen: Cohort,
+    fold: int,
+    folder: Path,
+    fit: list[Cases],
+    judged: list[Cases],
+) -> None:
+    """Add the cases that the decision is fitted on and those that are judged; the same in T3, predicted once."""
+    for rows, into, mark in ((chosen.fit[fold], fit, "f"), (chosen.judged[fold], judged, "")):
+        if into is judged and chosen.fit is chosen.judged:
+            judged.append(fit[-1])
+            continue
+        found = predict(rows)
+        np.savez_compressed(folder / f"maps{fold}{mark}.npz", rows=rows, maps=found.maps, prob=found.prob)
+        into.append(cases_of(chosen.prepared, fold, Predicted(rows, found.prob, found.maps)))
+
+
+def _ordinary_maps(net: nn.Module, chosen: Cohort, rows: Any, size: int) -> recipes.Outputs:
+    return recipes.Outputs(*ordinary.predict(net, ordinary.Pictures.of(chosen.prepared, rows, size)))
 
 
 def _shares(real: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from pydicom import config
@@ -15,6 +16,19 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from imaging import prepare, rle, split
 from imaging.settings import DataSettings, SplitSettings
+
+
+def picture(number: int) -> np.ndarray:
+    """A smooth 64 x 64 picture."""
+    small = np.random.default_rng(number).integers(30, 200, (12, 12), np.uint8)
+    return cv2.resize(small, (64, 64), interpolation=cv2.INTER_CUBIC)
+
+
+def square(positive: bool) -> str:
+    """Runs of a 20 x 20 square in 64 x 64 pixels, or of nothing."""
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:20, :20] = positive
+    return rle.encode(mask)
 
 
 @dataclass

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imaging import prepare, rle, split
+from imaging import prepare, split
 from imaging.identity import siim_patients
 from imaging.identity.overlaps import nih_patient, owners
 from imaging.prepared import Prepared
 from imaging.settings import DataSettings, SplitSettings
+from tests.imaging.conftest import picture, square
 
 
 def test_the_nih_patient_of_an_id(monkeypatch):
@@ -32,18 +33,6 @@ def test_patients_of_two_sources_are_different_unless_the_nih_number_joins_them(
     assert found.known == [True] * 5
     assert found.source == "a: patients.csv; b: patients.csv"
     assert "1 patients of different names are one" in found.notes[0]
-
-
-def picture(number: int) -> np.ndarray:
-    """A smooth 64 x 64 picture."""
-    small = np.random.default_rng(number).integers(30, 200, (12, 12), np.uint8)
-    return cv2.resize(small, (64, 64), interpolation=cv2.INTER_CUBIC)
-
-
-def square(positive: bool) -> str:
-    mask = np.zeros((64, 64), np.uint8)
-    mask[:20, :20] = positive
-    return rle.encode(mask)
 
 
 @pytest.fixture

@@ -11,29 +11,17 @@ import pandas as pd
 import pytest
 
 from experiments.training.train_fold import training_rows
-from imaging import prepare, rle, split
+from imaging import prepare, split
 from imaging.io.files import write_json
 from imaging.prepared import Prepared
 from imaging.settings import DataSettings, SplitSettings
-from tests.imaging.conftest import SiimFolder
+from tests.imaging.conftest import SiimFolder, picture, square
 
 SPLIT = SplitSettings(folds=2, holdout=0.25, seed=3)
 SOURCES: list[dict[str, Any]] = [
     {"name": "siim", "source": "siim", "folder": "siim"},
     {"name": "pseudo", "source": "table", "table": "labels.csv", "folder": "pseudo", "role": "train-only", "weight": 0.5},
 ]  # fmt: skip
-
-
-def picture(number: int) -> np.ndarray:
-    """A smooth 64 x 64 picture."""
-    small = np.random.default_rng(number).integers(30, 200, (12, 12), np.uint8)
-    return cv2.resize(small, (64, 64), interpolation=cv2.INTER_CUBIC)
-
-
-def square(positive: bool) -> str:
-    mask = np.zeros((64, 64), np.uint8)
-    mask[:20, :20] = positive
-    return rle.encode(mask)
 
 
 def made(folder: Path, sources: list[dict[str, Any]] | None = None) -> Prepared:
