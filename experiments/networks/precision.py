@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 
 from experiments.hardware import Hardware
+from experiments.networks.depthwise import DepthwiseInFloat32
 
 DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -31,4 +33,15 @@ def plugin(precision: str, hardware: Hardware) -> Precision:
     """Lightning's precision plugin; fp16 with a gradient scaler, on a processor too (Lightning's own has none)."""
     if precision == "32-true":
         return Precision()
-    return MixedPrecision(precision, hardware.device.type)  # type: ignore[arg-type]
+    kind = _OnProcessor if hardware.kind == "cpu" else MixedPrecision
+    return kind(precision, hardware.device.type)  # type: ignore[arg-type]
+
+
+class _OnProcessor(MixedPrecision):
+    """Mixed precision with slow convolutions in float32."""
+
+    @contextmanager
+    def forward_context(self) -> Generator[None, None, None]:
+        """Lightning's, with DepthwiseInFloat32 around it."""
+        with super().forward_context(), DepthwiseInFloat32():
+            yield
