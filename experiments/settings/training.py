@@ -68,8 +68,10 @@ class SegmentationSettings(TrainingSettings):
     """A model of the classification section with whose trained encoder of the same fold this one begins; null: none."""
     encoder: str = "resnet18"
     """An smp encoder name, or `tu-<timm name>`."""
-    decoder_channels: list[int] | None = None
-    """Channels of the five decoder blocks (unet, unetplusplus); null: smp's own."""
+    decoder_channels: list[int] | None = Field(default=None, min_length=1, max_length=5)
+    """Channels of the five decoder blocks, deepest first (unet, unetplusplus); null: smp's own. Fewer (unet): the map is
+    coarser, at a quarter of the image's side with three, and enlarged linearly; [128, 64, 32] takes a third of the operations
+    of smp's U-Net EfficientNet-Lite0."""
     attention: Literal["none", "scse"] = "none"
     """Attention in the decoder blocks (unet, unetplusplus): scSE of Roy 2018."""
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 from segmentation_models_pytorch.base import SegmentationHead
+from segmentation_models_pytorch.base.initialization import initialize_decoder, initialize_head
 from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
-from torch import Tensor
+from segmentation_models_pytorch.encoders import get_encoder
+from torch import Tensor, nn
 
 from experiments.networks.pretrained import is_vit
 from experiments.networks.weights import hub_error
@@ -22,6 +24,8 @@ DECODERS: dict[str, Any] = {
     "fpn": smp.FPN,
     "deeplabv3plus": smp.DeepLabV3Plus,
 }
+BLOCKS = 5
+"""Of a U-Net's decoder, one for each halving of the encoder."""
 
 
 class Decoded(Body):
@@ -43,12 +47,14 @@ def decoded(settings: SegmentationSettings, wish: str) -> Decoded:
 
     wish: `none`, `imagenet` or a timm tag.
     """
+    _blocks(settings)
     if settings.encoder.startswith("tu-") and is_vit(settings.encoder[3:]):
         return _with_vit(settings, wish)
     encoder_weights = None if wish == "none" else "imagenet"
     encoder, extras = _tagged(settings.encoder, wish), {**_extras(settings), **_drop_path(settings)}
+    make = _coarse if _blocks(settings) < BLOCKS else DECODERS[settings.architecture]
     try:
-        net = DECODERS[settings.architecture](
+        net = make(
             encoder,
             encoder_weights=encoder_weights,
             in_channels=1,
@@ -66,6 +72,42 @@ def decoded(settings: SegmentationSettings, wish: str) -> Decoded:
             f"segmentation: {settings.architecture} with encoder {settings.encoder!r} cannot be built: {error}"
         ) from error
     return Decoded(net)
+
+
+def _coarse(
+    encoder: str,
+    encoder_weights: str | None,
+    in_channels: int,
+    classes: int,
+    decoder_channels: tuple[int, ...],
+    decoder_attention_type: str | None = None,
+    **extras: Any,
+) -> SimpleNamespace:
+    """A U-Net whose decoder ends early, with fewer than five blocks: n of them give a map at a 2^(5-n)th of the image's side,
+    whose logits are enlarged linearly. Most of a U-Net's operations are those of its last blocks."""
+    body = get_encoder(encoder, in_channels, depth=BLOCKS, weights=encoder_weights, **extras)
+    count, last = len(decoder_channels), decoder_channels[-1]
+    decoder = UnetDecoder(
+        body.out_channels, decoder_channels, n_blocks=count, attention_type=decoder_attention_type
+    )
+    initialize_decoder(decoder)
+    head = nn.Sequential(
+        nn.Conv2d(last, classes, 3, padding=1),
+        nn.Upsample(scale_factor=2 ** (BLOCKS - count), mode="bilinear", align_corners=False),
+    )
+    initialize_head(head)
+    return SimpleNamespace(encoder=body, decoder=decoder, segmentation_head=head)
+
+
+def _blocks(settings: SegmentationSettings) -> int:
+    """Blocks of the decoder; ValueError for fewer than five in another decoder than the U-Net's, or on a vision transformer."""
+    count = len(settings.decoder_channels or range(BLOCKS))
+    if count < BLOCKS and (settings.architecture != "unet" or is_vit(settings.encoder.removeprefix("tu-"))):
+        raise ValueError(
+            f"segmentation.decoder_channels {settings.decoder_channels}: fewer than five are for a unet on a convolutional encoder, "
+            f"not for {settings.architecture} {settings.encoder}"
+        )
+    return count
 
 
 def _tagged(encoder: str, wish: str) -> str:

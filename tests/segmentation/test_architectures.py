@@ -23,6 +23,8 @@ KINDS: list[dict[str, Any]] = [
     {},
     {"decoder_channels": [16, 8, 8, 8, 4]},
     {"attention": "scse", "decoder_channels": [32, 16, 16, 16, 16]},
+    {"decoder_channels": [16, 8, 8]},
+    {"encoder": "resnet18", "decoder_channels": [16, 16], "attention": "scse"},
     {"architecture": "unetplusplus", "decoder_channels": [16, 8, 8, 8, 4]},
     {"architecture": "fpn"},
     {"architecture": "deeplabv3plus", "encoder": "resnet18"},
@@ -64,6 +66,15 @@ def test_one_logit_a_pixel_in_prediction_and_all_outputs_in_training(
             {"attention": "scse", "decoder_channels": [16, 16, 16, 16, 8]},
             "scSE squeezes to a sixteenth: .* at least 16",
         ),
+        (
+            {"architecture": "unetplusplus", "decoder_channels": [16, 8]},
+            "not for unetplusplus",
+        ),
+        (
+            {"encoder": "tu-vit_tiny_patch16_224", "decoder_channels": [16, 8]},
+            "not for unet tu-vit",
+        ),
+        ({"encoder": "tu-nothing", "decoder_channels": [16, 8]}, "tu-nothing"),
         ({"architecture": "fpn", "attention": "scse"}, "fpn has no decoder_attention_type"),
         ({"auxiliary": 0.4}, "unet has no auxiliary head"),
         ({"architecture": "unet_s5", "pretrained": "imagenet"}, "there are no weights for unet_s5"),
@@ -72,6 +83,20 @@ def test_one_logit_a_pixel_in_prediction_and_all_outputs_in_training(
 def test_what_cannot_be_built_is_refused(extra: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         made(**extra)
+
+
+def test_a_decoder_of_three_blocks_gives_a_map_at_a_quarter_enlarged_linearly() -> None:
+    net = made(decoder_channels=[16, 8, 4]).eval()
+    with torch.inference_mode():
+        image = torch.randn(1, 1, 64, 64, generator=torch.manual_seed(0))
+        features = net.body.encoder(image)
+        coarse = net.body.head[0](net.body.decoder(features))
+        assert coarse.shape == (1, 1, 16, 16)
+        middle = (coarse[0, 0, 3, 3] * 5 + coarse[0, 0, 3, 4] * 3) / 8  # of columns 13.5 and 17.5, at 15
+        lower = (coarse[0, 0, 4, 3] * 5 + coarse[0, 0, 4, 4] * 3) / 8
+        assert net(image)[0, 0, 15, 15].item() == pytest.approx(
+            ((middle * 5 + lower * 3) / 8).item(), abs=1e-5
+        )
 
 
 def numbers(net: torch.nn.Module) -> int:
