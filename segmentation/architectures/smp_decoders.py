@@ -104,8 +104,8 @@ def _blocks(settings: SegmentationSettings) -> int:
     count = len(settings.decoder_channels or range(BLOCKS))
     if count < BLOCKS and (settings.architecture != "unet" or is_vit(settings.encoder.removeprefix("tu-"))):
         raise ValueError(
-            f"segmentation.decoder_channels {settings.decoder_channels}: fewer than five are for a unet on a convolutional encoder, "
-            f"not for {settings.architecture} {settings.encoder}"
+            f"segmentation.decoder_channels {settings.decoder_channels}: fewer than five are for a unet on a "
+            f"convolutional encoder, not for {settings.architecture} {settings.encoder}"
         )
     return count
 
