@@ -21,6 +21,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from experiments.hardware import current
 from experiments.networks import pretrained
+from experiments.networks.depthwise import DepthwiseInFloat32
 from imaging import map_levels
 from imaging.prepared import Prepared
 
@@ -98,7 +99,7 @@ def train(
         ]
         image = _normalised(np.stack([one["image"] for one in made]))
         mask = torch.from_numpy(np.stack([one["mask"] for one in made]))[:, None].float()
-        with torch.autocast("cpu", torch.bfloat16, enabled=current().bf16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=current().bf16), DepthwiseInFloat32():
             logit = net(image)
         loss = _loss(logit.float(), mask)
         loss.backward()
