@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ensemble.decision.decision import Decision
 from ensemble.evaluation import ledger
 from ensemble.evaluation.wording import displayed
 from ensemble.inference import bundle, registry
@@ -29,15 +30,30 @@ ROWS = [
     ("sensitivity_at_95_specificity", "Sensitivity at 95 % specificity"),
     ("calibration_slope", "Calibration slope (1 if calibrated)"),
 ]
+POOLED = {
+    "auroc_classifier": "AUROC: pooled mask evidence",
+    "auroc_calibrated": "AUROC: pooled, calibrated",
+    "auroc": "AUROC: with all mask features",
+}
+"""Rows of another name where there is no classifier."""
 
 
 def describe(
-    metrics: dict[str, dict[str, Any]], studies: pd.DataFrame, source: str, bundle: str, openings: int
+    metrics: dict[str, dict[str, Any]],
+    studies: pd.DataFrame,
+    source: str,
+    bundle: str,
+    openings: int,
+    classifiers: bool = True,
 ) -> str:
-    """The summary as text; metrics as in reports/evaluation/metrics.json, bundle: its name, openings: of the hold-out."""
+    """The summary as text; metrics as in reports/evaluation/metrics.json, bundle: its name, openings: of the hold-out.
+
+    classifiers: whether there are any.
+    """
     what = "These are generated phantoms, not patients." if source == "phantom" else f"Source: {source}."
     lines = ["Hold-out, with 95 % intervals over patients", ""]
-    rows = [row for row in ROWS if row[0] in displayed(metrics)]
+    names = dict(ROWS) | ({} if classifiers else POOLED)
+    rows = [(key, names[key]) for key, _ in ROWS if key in displayed(metrics)]
     lines += [f"  {name:<36} {_number(metrics[key])}" for key, name in rows]
     score, empty = metrics["kaggle_dice"]["value"], metrics["all_empty"]["value"]
     gain = "No masks, so no Dice." if score is None else f"{score - empty:+.4f} over the all-empty baseline."
@@ -88,7 +104,8 @@ def main() -> None:
     )
     name = read_json("models/bundle/bundle.json")["name"]
     source = load_section("data", DataSettings).source
-    text = describe(metrics, studies, source, name, ledger.read_count())
+    classifiers = bool(Decision.load("models/bundle/decision.json").classifiers)
+    text = describe(metrics, studies, source, name, ledger.read_count(), classifiers)
     write_text(OUTPUT, text)
     group = tracking.pipeline_run()
     if group is not None:

@@ -1,6 +1,7 @@
 """Validate params.yaml and the paths that it names, before anything runs: `python -m experiments.params [FILE …]`.
 
-The stage `params` writes a stamp, a file of constant content: a valid change of a setting starts only the stages that use it.
+The stage `params` writes a stamp, a file of constant content: a valid change of a setting starts only the stages that use it. It
+lists the classifiers too, so that the folders of their weights and predictions exist where there are none.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from experiments.settings.params import load
 from experiments.settings.paths import check_paths
 from imaging.io import command
 from imaging.io.config import PARAMS_FILE
-from imaging.io.files import write_text
+from imaging.io.files import write_json, write_text
+
+CLASSIFIERS = ("models/classification/models.json", "predictions/classification/models.json")
+"""Both hold the list `classification.models`."""
 
 
 def main() -> None:
@@ -24,7 +28,9 @@ def main() -> None:
     parser.add_argument(
         "files", nargs="*", metavar="FILE", help=f"params files (default: {PARAMS_FILE} and its paths)"
     )
-    parser.add_argument("--stamp", type=Path, help="write this file when all is valid")
+    parser.add_argument(
+        "--stamp", type=Path, help="write this file, and the lists of classifiers, when all is valid"
+    )
     given = parser.parse_args()
     for path in given.files or [PARAMS_FILE]:
         try:
@@ -36,6 +42,8 @@ def main() -> None:
         print(f"{path}: valid")
     if given.stamp:
         write_text(given.stamp, "valid\n")
+        for path in CLASSIFIERS:
+            write_json(path, load().classification.models)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from benchmarks.field_trial.budget import Budget, budgeted, shown_by
 from benchmarks.field_trial.cohorts import Cohort
 from benchmarks.field_trial.decisions import decide
 from benchmarks.field_trial.methods import METHODS, plan
-from benchmarks.field_trial.recipes import pooled
 from ensemble.evidence.evidence import Cases, Evidence
 from experiments.settings.training import SegmentationSettings, phases_of
 from imaging.io.files import read_json
@@ -104,17 +103,18 @@ def test_a_recipe_keeps_what_makes_it(name: str) -> None:
     found = plan(name, Path("weights/lite0"), 128, ())
     assert found.segmentation.encoder == "tu-tf_efficientnet_lite0"
     assert found.segmentation.image_size == 128
-    changed = plan(name, None, 128, ("segmentation.ema=0.9", "share=0.5"))
-    assert (changed.segmentation.ema, changed.share) == (0.9, 0.5)
+    changed = plan(name, None, 128, ("segmentation.ema=0.9", f"share={METHODS[name].classifier / 2}"))
+    assert (changed.segmentation.ema, changed.share) == (0.9, METHODS[name].classifier / 2)
     assert changed.segmentation.pretrained == "none"
 
 
-def test_pooled_evidence_by_hand() -> None:
-    maps = np.zeros((2, 20, 20), np.uint8)
-    maps[1, 0, :2] = 255  # .5 % of 400 pixels
-    low, high = pooled(maps)
-    assert low == pytest.approx(1 / (1 + np.exp(5.565)))  # the middle of level 0, half a step below -5.53
-    assert high == pytest.approx(1 / (1 + np.exp(-12.285)))
+def test_a_recipe_without_a_classifier_takes_no_share_for_one() -> None:
+    none = ("classification.models=[]", "classification.variants={}", "segmentation.encoder_from=null")
+    found = plan("siim-unet", None, 128, none)
+    assert found.share == 0
+    assert found.classification.models == []
+    with pytest.raises(ValueError, match=r"share 0\.5 is a classifier's, and siim-unet has none"):
+        plan("siim-unet", None, 128, (*none, "share=0.5"))
 
 
 def test_measures_by_hand() -> None:

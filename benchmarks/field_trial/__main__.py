@@ -65,8 +65,9 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int, train: Pa
     budget = Budget(images, reference)
     begun = time.perf_counter()
     runner: Any = _ordinary if method == ORDINARY else _recipe
-    fit, judged, facts, settings = runner(given, method, chosen, budget, weights, seed, folder, start)
-    table, rule = decisions.decide(chosen, fit, judged, settings)
+    fit, judged, facts, planned = runner(given, method, chosen, budget, weights, seed, folder, start)
+    settings, classifier = (None, True) if planned is None else (planned.ensemble, planned.share > 0)
+    table, rule = decisions.decide(chosen, fit, judged, settings, classifier)
     table.to_csv(folder / "studies.csv", index=False, float_format="%.6f")
     np.savez_compressed(folder / "evidence.npz", above=np.concatenate([one.evidence.above for one in judged]))
     facts |= {
@@ -105,7 +106,7 @@ def _recipe(
         "flop": cost.flop,
         "seconds": cost.seconds,
     }
-    return fit, judged, facts, planned.ensemble
+    return fit, judged, facts, planned
 
 
 def _ordinary(
@@ -159,8 +160,9 @@ def _predict(
             judged.append(fit[-1])
             continue
         found = predict(rows)
-        np.savez_compressed(folder / f"maps{fold}{mark}.npz", rows=rows, maps=found.maps, prob=found.prob)
         into.append(cases_of(chosen.prepared, fold, Predicted(rows, found.prob, found.maps)))
+        prob = into[-1].evidence.raw
+        np.savez_compressed(folder / f"maps{fold}{mark}.npz", rows=rows, maps=found.maps, prob=prob)
 
 
 def _ordinary_maps(net: nn.Module, chosen: Cohort, rows: Any, size: int) -> recipes.Outputs:

@@ -15,6 +15,7 @@ from ensemble.evidence.evidence import Cases, Evidence, concatenate
 from ensemble.evidence.gather import counts
 from ensemble.evidence.histograms import NOTHING, resized
 from ensemble.evidence.mask_average import MaskEnsemble
+from ensemble.evidence.pooled import mask_evidence
 from experiments.settings.decision import EnsembleSettings
 from experiments.statistics.arrays import Floats, Ints
 from experiments.statistics.nested_score import patient_groups
@@ -35,20 +36,26 @@ class Predicted:
     """Outputs of one fold's networks for some rows."""
 
     rows: NDArray[np.int64]
-    prob: Floats
+    prob: Floats | None
+    """None without a classifier."""
     maps: NDArray[np.uint8]
 
 
 def cases_of(prepared: Prepared, fold: int, found: Predicted) -> Cases:
-    """The evidence of the images at their original resolution, with their truth."""
+    """The evidence of the images at their original resolution, with their truth. Without a classifier the pooled mask evidence is
+    the image's probability."""
     index = prepared.index.iloc[found.rows]
     ids = index["image_id"].astype(str).to_numpy(object)
     totals, hits = np.zeros((2, len(ids), NOTHING + 1), np.int32)
     shapes = zip(index["height"].astype(int), index["width"].astype(int), strict=True)
     for i, (image_id, level, shape) in enumerate(zip(ids, found.maps, shapes, strict=True)):
         totals[i], hits[i] = counts(resized(level, shape), prepared.truth.get(image_id, rle.EMPTY))
-    prob = np.asarray(found.prob, np.float64)
-    evidence = Evidence(prob=prob, raw=prob, members=prob[:, None], above=totals, agreement=np.ones(len(ids)))
+    agreement = np.ones(len(ids))
+    if found.prob is None:
+        evidence = mask_evidence(totals, agreement)
+    else:
+        prob = np.asarray(found.prob, np.float64)
+        evidence = Evidence(prob=prob, raw=prob, members=prob[:, None], above=totals, agreement=agreement)
     return Cases(
         evidence=evidence,
         hit=hits,
@@ -59,9 +66,17 @@ def cases_of(prepared: Prepared, fold: int, found: Predicted) -> Cases:
 
 
 def decide(
-    cohort: Cohort, fit: list[Cases], judged: list[Cases], settings: EnsembleSettings | None
+    cohort: Cohort,
+    fit: list[Cases],
+    judged: list[Cases],
+    settings: EnsembleSettings | None,
+    classifier: bool = True,
 ) -> tuple[pd.DataFrame, str]:
-    """One row a judged study, and what was decided by. settings None: the ordinary loop's grid."""
+    """One row a judged study, and what was decided by.
+
+    settings None: the ordinary loop's grid. classifier: whether there is one.
+    """
+    names = [MODEL] * classifier
     fitted, seen = concatenate(fit), concatenate(judged)
     nested = cohort.fit is cohort.judged
     if settings is None:
@@ -69,16 +84,16 @@ def decide(
         raw = calibrated = prob = seen.evidence.raw
     elif nested:
         kinds = _kinds(settings)
-        found = crossfit.nested(seen, [MODEL], kinds, lambda train: (MASKS, seen), settings)
+        found = crossfit.nested(seen, names, kinds, lambda train: (MASKS, seen), settings)
         name = _best(kinds, found.levels, found.cases)
         level, raw, calibrated, prob = found.levels[name], found.raw, found.calibrated, found.prob
     else:
         kinds = _kinds(settings)
         name = kinds[0]
         if len(kinds) > 1:
-            tried = crossfit.nested(fitted, [MODEL], kinds, lambda train: (MASKS, fitted), settings)
+            tried = crossfit.nested(fitted, names, kinds, lambda train: (MASKS, fitted), settings)
             name = _best(kinds, tried.levels, tried.cases)
-        decision = crossfit.fit(fitted, [MODEL], [name], MASKS, settings)[0][name]
+        decision = crossfit.fit(fitted, names, [name], MASKS, settings)[0][name]
         level, prob = crossfit.apply(decision, seen)
         raw, calibrated = seen.evidence.raw, decision.calibrator(seen.evidence.raw)
     table = pd.DataFrame(

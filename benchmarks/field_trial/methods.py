@@ -27,7 +27,7 @@ class Method:
 
     recipe: str
     classifier: float
-    """Share of the budget that goes to the classifier; 0: there is none, and the largest pooled mask evidence stands for it."""
+    """Share of the budget that goes to the classifier; 0: there is none, and the pooled mask evidence stands for it."""
     keeps_encoder: bool = False
     overrides: dict[str, Any] = field(default_factory=dict)
 
@@ -62,6 +62,8 @@ def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...])
             others.append(one)
     text = recipe.text_of(recipe.Choice(method.recipe, overrides=tuple(others)))
     params = validate(Params, yaml.safe_load(text), method.recipe)
+    if share and not params.classification.models:
+        raise ValueError(f"share {share} is a classifier's, and {method.recipe} has none; set it to 0")
     return Plan(
         _fitted(params.classification, weights, size, method, set(others)),
         _fitted(params.segmentation, weights, size, method, set(others)),
@@ -71,7 +73,9 @@ def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...])
 
 
 def _fitted(section: Any, weights: Path | None, size: int, method: Method, overrides: set[str]) -> Any:
-    """The first member of a section with the trial's encoder, weights and size."""
+    """The first member of a section with the trial's encoder, weights and size; a section without members as it is."""
+    if not section.models:
+        return section
     settings = for_model(section, section.models[0])
     stage = "classification" if isinstance(settings, ClassificationSettings) else "segmentation"
     changed = {

@@ -37,9 +37,9 @@ VALIDATED = 24
 
 @dataclass
 class Outputs:
-    """What one fold's networks give: the classifier's probability (N,) and mask probabilities uint8 (N, s, s)."""
+    """What one fold's networks give: the image's probability (N,), None without a classifier, and mask maps uint8 (N, s, s)."""
 
-    prob: NDArray[np.float64]
+    prob: NDArray[np.float64] | None
     maps: NDArray[np.uint8]
 
 
@@ -171,13 +171,13 @@ def _few(label: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int6
 def predict(
     nets: tuple[nn.Module | None, nn.Module], plan: Plan, cohort: Cohort, rows: NDArray[np.int64]
 ) -> Outputs:
-    """Probabilities of some rows; without a classifier the level that the highest pixels of the map reach stands for its own."""
+    """Outputs for some rows."""
     classifier, segmenter = nets
     maps = np.concatenate(
         [map_levels.encode(one[:, 0].numpy()) for one in _over(segmenter, plan.segmentation, cohort, rows)]
     )
     if classifier is None:
-        return Outputs(pooled(maps), maps)
+        return Outputs(None, maps)
     prob = np.concatenate([one[:, 0].numpy() for one in _over(classifier, plan.classification, cohort, rows)])
     return Outputs(prob.astype(np.float64), maps)
 
@@ -187,9 +187,3 @@ def _over(
 ) -> Any:
     images = Images(cohort.prepared, rows, settings.image_size, None, seed=0, masks=False)
     return inference.over(net, images, settings)
-
-
-def pooled(maps: NDArray[np.uint8], share: float = 0.005) -> NDArray[np.float64]:
-    """Mean logit of the highest pixels of maps (N, s, s), as a probability (N,)."""
-    level = np.sort(maps.reshape(len(maps), -1), axis=1)[:, -max(1, round(share * maps[0].size)) :]
-    return np.asarray(1 / (1 + np.exp(-map_levels.LOGIT[level].mean(axis=1))))

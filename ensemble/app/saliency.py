@@ -30,8 +30,12 @@ SIDE = 512
 def heat(predictor: Predictor, square: NDArray[np.uint8]) -> dict[str, Any]:
     """Of a prepared square (S, S): `picture`, a PNG with transparency (SIDE, SIDE), and `words` on what it displays.
 
-    Declined for a network without a last convolution.
+    Declined without classifiers, and for a network without a last convolution.
     """
+    if not predictor.classifiers:
+        raise Declined(
+            422, "this bundle has no classifier, and the outline displays what its segmentation networks find"
+        )
     maps = [_map(member, square) for member in predictor.classifiers]
     mean = np.mean([cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for one in maps], axis=0)
     return {"picture": png(coloured(np.clip(mean, 0, 1))), "words": words(predictor.classifiers)}

@@ -77,6 +77,7 @@ def build(
         "name": bundle.name,
         "phantoms": bundle.source == "phantom",
         "disease": bundle.disease,
+        "heat": bool(predictor.classifiers),
         "points": [point.model_dump(mode="json") for point in predictor.decision.operating_points],
         "thresholds": [map_levels.label(level) for level in range(map_levels.TOP + 1)],
         "limits": asdict(limits),

@@ -33,8 +33,8 @@ FittedOn = Callable[[Bools], tuple[MaskEnsemble, Cases]]
 class Nested:
     """Predictions for N images by decisions that were fitted without them, and the images as their own ensemble shows them.
 
-    levels, skipped: (N,) by kind of rule; raw, calibrated, prob: (N,) the classifier ensemble as it is, calibrated,
-    and what the rules saw (another number only where it is stacked)."""
+    levels, skipped: (N,) by kind of rule; raw, calibrated, prob: (N,) the classifier ensemble (without one, the pooled mask
+    evidence) as it is, calibrated, and what the rules saw (another number only where it is stacked)."""
 
     cases: Cases
     levels: dict[str, Ints]
@@ -68,8 +68,8 @@ def fit(
 ) -> tuple[dict[str, Decision], dict[str, float]]:
     """A decision for each kind of rule, all with the same probability; and the cross-fitted log loss of each probability tried.
 
-    names: the classifiers, in the order of the columns of `cases.evidence.members`. Probabilities are fitted to all labels, rules
-    to the images whose mask is known. Without mask models every rule is a gate fitted to the labels.
+    names: the classifiers, in the order of the columns of `cases.evidence.members`, [] without any. Probabilities are
+    fitted to all labels, rules to the images whose mask is known. Without mask models every rule is a gate fitted to the labels.
     """
     weights = _classifier_weights(cases, settings)
     cases = reweighted(cases, weights, settings.classifier_average)
@@ -82,9 +82,9 @@ def fit(
     for kind in kinds:
         rule = _fitted_rule(kind, masked, settings) if has_masks else Gate.fit_to_labels(seen)
         level = rule.thresholds(masked.evidence)
-        cascaded = settings.cascade and has_masks
+        cascaded = settings.cascade and has_masks and bool(names)
         decisions[kind] = Decision(
-            classifiers=dict(zip(names, map(float, weights), strict=True)),
+            classifiers=dict(zip(names, map(float, weights), strict=True)) if names else {},
             classifier_average=settings.classifier_average,
             masks=masks,
             probability=model,
@@ -190,7 +190,7 @@ def _classifier_weights(cases: Cases, settings: EnsembleSettings) -> Floats:
 def _calibrator(
     cases: Cases, model: probability.Calibrated | probability.Stacked
 ) -> calibration.Sigmoid | calibration.Steps:
-    """Of the classifier alone: the probability's own, or Platt's beside a stacked one."""
+    """Of the raw probability alone: the probability's own, or Platt's beside a stacked one."""
     if isinstance(model, probability.Calibrated):
         return model.calibrator
     return calibration.fit("platt", cases.evidence.raw, cases.label)

@@ -20,8 +20,9 @@ from ensemble.decision.operating_points import OperatingPoint
 from ensemble.decision.postprocess import PostProcessing
 from ensemble.evidence.calibration import Calibrator
 from ensemble.evidence.evidence import Evidence
-from ensemble.evidence.histograms import NOTHING, resized
+from ensemble.evidence.histograms import NOTHING, above, histogram, resized
 from ensemble.evidence.mask_average import Maps, MaskEnsemble
+from ensemble.evidence.pooled import mask_evidence
 from ensemble.evidence.probability import Probability, ensemble_probability, fold_mean
 from ensemble.rules import AnyRule
 from ensemble.rules.base import one_image
@@ -42,7 +43,7 @@ class Prediction:
     """The prediction for one image.
 
     mask: bool (H, W), empty if nothing is submitted; prob: calibrated probability of a pneumothorax; raw:
-    the classifier ensemble's own; level: where the map was cut, 256 for no mask; skipped: ruled out
+    the classifier ensemble's own, or the pooled mask evidence; level: where the map was cut, 256 for no mask; skipped: ruled out
     by the classifiers, whatever a mask network might show; reason: in words; map: the mask ensemble's
     levels uint8 (H, W), None if no mask network ran; needed: the probability that the rule requires of this image,
     None where it requires none or no mask network ran."""
@@ -64,8 +65,9 @@ class Decision(Settings):
     """Of this file's form."""
     encoding: str = ENCODING
     """Of the maps that the levels belong to: imaging.map_levels."""
-    classifiers: dict[str, float] = Field(min_length=1)
-    """Weight of each classifier in the ensemble; they add up to 1."""
+    classifiers: dict[str, float]
+    """Weight of each classifier in the ensemble; they add up to 1. None: the mask networks see every image, and the raw
+    probability is the pooled mask evidence."""
     classifier_average: Space = "logit"
     """Where classifiers, and the fold models of each, are averaged."""
     masks: MaskEnsemble
@@ -73,7 +75,7 @@ class Decision(Settings):
     probability: Probability
     """From evidence to the calibrated probability that the rule sees."""
     calibrator: Calibrator
-    """Of the classifier ensemble alone: the probability of images that are skipped."""
+    """Of the raw probability alone: the probability of images that are skipped."""
     rule: AnyRule
     """Whether to submit a mask, and at which level to cut it."""
     floor: float = Field(default=0.0, ge=0, le=1)
@@ -96,8 +98,19 @@ class Decision(Settings):
 
     @model_validator(mode="after")
     def _weights(self) -> Self:
+        if not self.classifiers:
+            return self._of_masks_alone()
         if min(self.classifiers.values()) < 0 or abs(sum(self.classifiers.values()) - 1) > 1e-6:
             raise ValueError(f"classifiers' weights {self.classifiers} must not be negative and add up to 1")
+        return self
+
+    def _of_masks_alone(self) -> Self:
+        if not self.masks.weights:
+            raise ValueError("neither `classifiers` nor `masks.weights` names a network")
+        if self.floor:
+            raise ValueError(
+                f"floor {self.floor} is a probability of classifiers, and there are none; set it to 0"
+            )
         return self
 
     @classmethod
@@ -127,8 +140,8 @@ class Decision(Settings):
 
     @property
     def classifier_weights(self) -> Floats:
-        """Weights (M,) of the classifiers, in this decision's order."""
-        return np.array(list(self.classifiers.values()), np.float64)
+        """Weights (M,) of the classifiers, in this decision's order; 1 of the pooled mask evidence without them."""
+        return np.array(list(self.classifiers.values()) or [1.0], np.float64)
 
     def lower_bound(self) -> float:
         """Raw classifier probability below which no image gets a mask, whatever its map shows: the map need
@@ -136,7 +149,9 @@ class Decision(Settings):
 
         The larger of the floor and of what follows from rule and calibration: a probability never falls in
         its raw one, and a stacked one is taken at the worst that a map could do for it. Found by bisection,
-        slightly low, so that skipping changes no prediction."""
+        slightly low, so that skipping changes no prediction. 0 without classifiers: every map is computed."""
+        if not self.classifiers:
+            return 0.0
         known, needed = max(self.floor, self.rule.least_raw()), self.rule.least_prob()
         low, high = 0.0, 1.0
         if needed <= 0 or self.probability.highest(0.0) >= needed:
@@ -175,26 +190,37 @@ class Decision(Settings):
     def predict(self, probs: Mapping[str, Sequence[float]], maps: Maps, shape: tuple[int, int]) -> Prediction:
         """Predict one image from its probabilities and mask maps (each by model, over folds) and its
         (height, width)."""
+        if not self.classifiers:
+            level, agreement = self.masks.combine(maps)
+            return self.predict_from_map_alone(resized(level, shape), agreement)
         raw = self.raw(probs)
         ruled_out = raw < self.lower_bound()
         if ruled_out and not maps:
             return self.skipped(probs, shape)
         level, agreement = self.masks.combine(maps)
-        shown = resized(level, shape)
+        displayed = resized(level, shape)
         if ruled_out:
-            return replace(self.skipped(probs, shape), map=shown)
-        return self.predict_from_map(self.members(probs), raw, shown, agreement)
+            return replace(self.skipped(probs, shape), map=displayed)
+        return self.predict_from_map(self.members(probs), raw, displayed, agreement)
 
     def predict_from_map(
         self, members: Floats, raw: float, level: NDArray[np.uint8], agreement: float
     ) -> Prediction:
         """The same from the ensemble's map uint8 (H, W), already at the original resolution."""
-        evidence = one_image(raw, level, raw, members, agreement)
+        return self._decided(one_image(raw, level, raw, members, agreement), level)
+
+    def predict_from_map_alone(self, level: NDArray[np.uint8], agreement: float) -> Prediction:
+        """The same without classifiers: the raw probability is the map's pooled evidence."""
+        return self._decided(mask_evidence(above(histogram(level))[None], np.array([agreement])), level)
+
+    def _decided(self, evidence: Evidence, level: NDArray[np.uint8]) -> Prediction:
+        """The prediction from the evidence of one image and its map uint8 (H, W)."""
         evidence = evidence.with_prob(self.probability(evidence))
         cut = int(self.thresholds(evidence)[0])
         mask = self.post_processing(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
         reason, needed = self.rule.reason(evidence), self.rule.needed(evidence)
-        return Prediction(mask, float(evidence.prob[0]), raw, cut, False, reason, level, needed)
+        prob, raw = float(evidence.prob[0]), float(evidence.raw[0])
+        return Prediction(mask, prob, raw, cut, False, reason, level, needed)
 
     def seen(self, evidence: Evidence) -> Evidence:
         """Evidence (N) with the probability that the rule sees in place of what it held."""

@@ -64,6 +64,7 @@ def _probability(
     rows = [f"| {name} | {loss:.4f} |" for name, loss in losses.items()]
     kind = decision.probability.kind
     chosen = kind if kind == "stacked" else getattr(decision.probability, "calibrator").kind  # noqa: B009
+    raw = "classifier ensemble" if decision.classifiers else "pooled mask evidence"
     return [
         "| model | cross-fitted log loss |",
         "|---|---|",
@@ -71,7 +72,7 @@ def _probability(
         "",
         f"Chosen: {chosen}. What that does, nested:",
         "",
-        "| classifier ensemble | expected calibration error | log loss |",
+        f"| {raw} | expected calibration error | log loss |",
         "|---|---|---|",
         *[
             f"| {name} | {expected_calibration_error(cases.label, prob):.3f} | {log_loss(cases.label, prob):.3f} |"
@@ -82,14 +83,11 @@ def _probability(
 
 def _decision(decision: Decision, cases: Cases) -> list[str]:
     """The chosen rule's numbers, and how many images the mask models need not see."""
-    bound = decision.lower_bound()
-    skipped = float(np.mean(cases.evidence.raw < bound))
     lines = [
         f"- rule: `{decision.rule.kind}`",
-        f"- classifiers: {_weights(decision.classifiers)}",
+        f"- classifiers: {_weights(decision.classifiers) or 'none; the raw probability is the pooled mask evidence'}",
         f"- mask models: {_weights(decision.masks.weights)}, averaged by {decision.masks.average}",
-        f"- no mask below a classifier probability of {bound:.3g}: the mask models skip {skipped:.0%} of these images"
-        + (f" (floor {decision.floor:.3g})" if decision.floor else ""),
+        f"- {_cascade(decision, cases)}",
     ]
     if isinstance(decision.rule, ExpectedValue | ExpectedValuePerImage):
         regression = decision.rule.dice
@@ -114,6 +112,16 @@ def _decision(decision: Decision, cases: Cases) -> list[str]:
             )
         )
     return lines
+
+
+def _cascade(decision: Decision, cases: Cases) -> str:
+    """How many images the mask models skip, and below which probability."""
+    if not decision.classifiers:
+        return "no cascade: without classifiers the mask models see every image"
+    bound = decision.lower_bound()
+    skipped = float(np.mean(cases.evidence.raw < bound))
+    floor = f" (floor {decision.floor:.3g})" if decision.floor else ""
+    return f"no mask below a classifier probability of {bound:.3g}: the mask models skip {skipped:.0%} of these images{floor}"
 
 
 def points_table(decision: Decision) -> list[str]:

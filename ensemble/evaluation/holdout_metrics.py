@@ -21,7 +21,8 @@ Measure = dict[str, float | None]
 Measured = dict[str, Measure]
 
 ROWS = {"_classifier": "raw", "_calibrated": "calibrated", "": "prob"}
-"""Suffix of a measure's name -> the column of probabilities: the classifiers' as they are, calibrated, and the final one."""
+"""Suffix of a measure's name -> the column of probabilities: the raw one (the classifiers', or the pooled mask
+evidence), calibrated, and the final one."""
 
 
 def measure(table: pd.DataFrame, draws: PatientDraws, bins: int, rows: Mapping[str, str] = ROWS) -> Measured:

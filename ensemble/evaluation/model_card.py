@@ -13,7 +13,7 @@ import yaml
 from ensemble.decision import refit
 from ensemble.decision.decision import Decision
 from ensemble.evaluation import ledger
-from ensemble.evaluation.wording import displayed, in_words, name_of
+from ensemble.evaluation.wording import POOLED, PROBABILITIES, displayed, in_words, name_of
 from experiments.networks.refit import FOLDER as REFIT
 from experiments.networks.refit import NO_HOLDOUT
 from experiments.networks.weights import MODELS, load_facts, path_of
@@ -33,6 +33,9 @@ outlined by radiologists of SIIM, ACR and STR. The data's own terms hold for wha
 WITH_MASKS = """\
 An ensemble of classifiers estimates the probability of a pneumothorax, an ensemble of U-Nets its outline; a fitted decision
 decides whether to draw it."""
+MASKS_ALONE = """\
+An ensemble of segmentation networks outlines a pneumothorax. Its probability is pooled from their map (the mean logit of the
+highest 0.1 % of the pixels); there is no classifier. A fitted decision decides whether to draw the outline."""
 WITHOUT_MASKS = """\
 An ensemble of classifiers estimates the probability of a pneumothorax, and a fitted gate thresholds it. **No masks: it
 was trained on image-level labels, draws no mask and cannot locate a pneumothorax.**"""
@@ -126,10 +129,10 @@ def write(decision: Decision) -> str:
     data = _read(Path("reports/data/dataset_card.md"))
     holdout = pd.read_csv(REPORT / "per_image.csv", usecols=["patient_id", "label"])
     return CARD.format(
-        front_matter=_front_matter(source, {} if refit.is_refit(decision) else measured),
+        front_matter=_front_matter(source, {} if refit.is_refit(decision) else measured, _names(decision)),
         unmeasured=UNMEASURED if refit.is_refit(decision) else "",
         source=source,
-        what=WITH_MASKS if decision.masks.weights else WITHOUT_MASKS,
+        what=_what(decision),
         about=ABOUT.get(source, f"Trained on data of the kind `{source}`."),
         **{name.lower(): section(data, name) for name in ("Classes", "Masks", "Patients")},
         scheme=scheme,
@@ -140,13 +143,25 @@ def write(decision: Decision) -> str:
         holdout=f"{len(holdout):,}",
         holdout_patients=f"{holdout['patient_id'].nunique():,}",
         holdout_positives=f"{int(holdout['label'].sum()):,}",
-        scores=_scores(measured),
+        scores=_scores(measured, _names(decision)),
         openings=ledger.sentence(ledger.read_count()),
         rule=decision.rule.kind,
         images=f"{fitted['images']:,}",
         fitted_patients=f"{fitted['patients']:,}",
         subgroups=section(_read(REPORT / "report.md"), "Subgroups"),
     )
+
+
+def _what(decision: Decision) -> str:
+    """Which networks there are and what they do."""
+    if not decision.classifiers:
+        return MASKS_ALONE
+    return WITH_MASKS if decision.masks.weights else WITHOUT_MASKS
+
+
+def _names(decision: Decision) -> Mapping[str, str]:
+    """Suffix of a measure's name -> which probability it measures."""
+    return PROBABILITIES if decision.classifiers else POOLED
 
 
 def _warnings(report: str) -> str:
@@ -168,9 +183,9 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _front_matter(source: str, measured: Measures) -> str:
+def _front_matter(source: str, measured: Measures, names: Mapping[str, str]) -> str:
     metrics = [
-        {"type": name, "name": name_of(name), "value": round(measure["value"], 4)}
+        {"type": name, "name": name_of(name, names), "value": round(measure["value"], 4)}
         for name in displayed(measured)
         if (measure := measured[name])["value"] is not None
     ]
@@ -224,6 +239,6 @@ def _start(network: str, origin: dict[str, Any] | None) -> list[str]:
     return ["", f"`{network}` starts from {source} (SHA-256 {origin['sha256'][:8]}…).{told}"]
 
 
-def _scores(measured: Measures) -> str:
-    rows = [f"| {name_of(name)} | {in_words(measured[name])} |" for name in displayed(measured)]
+def _scores(measured: Measures, names: Mapping[str, str]) -> str:
+    rows = [f"| {name_of(name, names)} | {in_words(measured[name])} |" for name in displayed(measured)]
     return "\n".join(["| measure | value (95 % interval) |", "|---|---|", *rows])

@@ -12,7 +12,15 @@ import pandas as pd
 from ensemble.decision.comparison import to_markdown
 from ensemble.decision.decision import Decision
 from ensemble.evaluation import clinical, ledger, subgroups
-from ensemble.evaluation.wording import BOX_HIT, LABEL_ONLY, NAMES, in_words, probability_table
+from ensemble.evaluation.wording import (
+    BOX_HIT,
+    LABEL_ONLY,
+    NAMES,
+    POOLED,
+    PROBABILITIES,
+    in_words,
+    probability_table,
+)
 from imaging.prepared import Prepared
 
 METRICS = Path("reports/evaluation/metrics.json")
@@ -105,7 +113,7 @@ def describe(found: HoldoutResults) -> str:
         "",
         f"All of {len(found.table):,} images, {int(found.table['label'].sum()):,} positive.",
         "",
-        *probability_table(found.measured),
+        *probability_table(found.measured, PROBABILITIES if found.decision.classifiers else POOLED),
         "",
         *operating_points(found.points),
         *images(CLINICAL),
@@ -203,10 +211,19 @@ def _masks(found: HoldoutResults) -> list[str]:
         "fold each image is predicted by one fold's networks, here by the mean over all folds', usually the better predictor; "
         "the decision's thresholds and calibration were fitted to single folds' outputs, which are more extreme than a mean.",
         "",
-        f"The classifiers ruled a mask out on {table['skipped'].mean():.0%} of the images; the mask models need not see those. "
-        f"A mask was submitted for {table['submitted'].mean():.1%}.",
+        f"{_seen(found)} A mask was submitted for {table['submitted'].mean():.1%}.",
         "",
     ]
+
+
+def _seen(found: HoldoutResults) -> str:
+    """Which images the mask models see."""
+    if not found.decision.classifiers:
+        return "There is no classifier: the mask models see every image."
+    share = found.table["skipped"].mean()
+    return (
+        f"The classifiers ruled a mask out on {share:.0%} of the images; the mask models need not see those."
+    )
 
 
 def _images_of(key: str, table: pd.DataFrame) -> int:
@@ -222,21 +239,22 @@ def _images_of(key: str, table: pd.DataFrame) -> int:
 
 
 def _which(decision: Decision) -> str:
-    """What the three probabilities are, and how much the classifier counts in the last."""
-    words = "`classifier`: the classifier ensemble's own output. `classifier, calibrated`: after calibration, without the masks. "
+    """What the three probabilities are, and how much the raw one counts in the last."""
+    names, raw = POOLED, "pooled mask evidence"
+    words = "the sigmoid of the mean logit of the highest 0.1 % of the map's pixels; there is no classifier"
+    if decision.classifiers:
+        names, raw, words = PROBABILITIES, "classifier", "the classifier ensemble's own output"
+    lines = (
+        f"`{raw}`: {words}. `{raw}, calibrated`: after calibration alone. `{names['']}`: what the rule sees, "
+    )
     if decision.probability.kind != "stacked":
-        return (
-            words
-            + "`with masks`: what the rule sees, here the calibrated classifier again: no mask features are stacked."
-        )
+        return f"{lines}here the calibrated {raw} again: no mask features are stacked."
     regression = decision.probability.regression
     weights = ", ".join(
-        f"{name} {weight:+.2f}" for name, weight in zip(regression.features, regression.weight, strict=True)
+        f"{raw if name == 'classifier' else name} {weight:+.2f}"
+        for name, weight in zip(regression.features, regression.weight, strict=True)
     )
-    return words + (
-        "`with masks`: what the rule sees, the classifier stacked with features of the predicted masks "
-        f"(standardised weights: {weights})."
-    )
+    return f"{lines}the {raw} stacked with features of the predicted masks (standardised weights: {weights})."
 
 
 def _identity(value: Mapping[str, float | None]) -> str:

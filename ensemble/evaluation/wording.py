@@ -52,6 +52,13 @@ PROBABILITIES = {
 }
 """Suffix of a measure's name -> which probability it measures."""
 
+POOLED = {
+    "_classifier": "pooled mask evidence",
+    "_calibrated": "pooled mask evidence, calibrated",
+    "": "with all mask features",
+}
+"""The same of a decision without classifiers, whose raw probability is the pooled mask evidence."""
+
 LABEL_ONLY = {"_classifier": "classifier", "": "calibrated"}
 """The same of a decision without masks, whose final probability is the calibrated classifier."""
 

@@ -36,8 +36,8 @@ def log_share(pixels: Counts, of: Counts) -> Floats:
 
 
 def image_features(evidence: Evidence) -> dict[str, Floats]:
-    """Features (N,) for the probability of a pneumothorax: the classifier ensemble's first, then what the mask
-    map shows."""
+    """Features (N,) for the probability of a pneumothorax: the raw one first (`classifier`, the classifier ensemble's or the
+    pooled mask evidence), then what the mask map shows."""
     top = np.array(NOTHING - 1) - np.argmax(evidence.above[:, NOTHING - 1 :: -1] > 0, axis=1)
     weighted = _sums_above(evidence.above, PROBABILITY)
     return {

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.evidence.histograms import LEVELS, Counts, Levels, above, histogram, resized
 from ensemble.evidence.mask_average import Maps, MaskEnsemble
+from ensemble.evidence.pooled import mask_evidence
 from ensemble.evidence.predictions import Predictions
 from ensemble.evidence.probability import ensemble_probability, fold_mean
 from experiments.settings.decision import Space
@@ -71,11 +72,9 @@ def gather(
 ) -> Cases:
     """Cases of all predicted images, sorted by id; `prob` is still the raw ensemble probability.
 
-    classifiers: weight of each classifier; space: where they are averaged. `fold` is the fold model that predicted
-    the image, or -1 where several did."""
+    classifiers: weight of each classifier, {} without any; space: where they are averaged. `fold` is the fold model that
+    predicted the image, or -1 where several did."""
     ids = predictions.ids
-    members = member_probabilities(predictions, list(classifiers), space)
-    raw = ensemble_probability(members, np.array(list(classifiers.values())), space)
     totals, hits = np.zeros((2, len(ids), LEVELS), np.int32)  # no image has 2**31 pixels
     agreement = np.ones(len(ids))
     shape, truth = _shapes(prepared, ids), prepared.truth[prepared.truth.index.isin(ids)]
@@ -88,7 +87,12 @@ def gather(
     counted = ordered_map(count, maps_of_images(predictions), cores())
     for i, (found, agreed) in enumerate(tqdm(counted, what, len(ids), disable=None)):
         (totals[i], hits[i]), agreement[i] = found, agreed
-    evidence = Evidence(prob=raw, raw=raw, members=members, above=totals, agreement=agreement)
+    if classifiers:
+        members = member_probabilities(predictions, list(classifiers), space)
+        raw = ensemble_probability(members, np.array(list(classifiers.values())), space)
+        evidence = Evidence(prob=raw, raw=raw, members=members, above=totals, agreement=agreement)
+    else:
+        evidence = mask_evidence(totals, agreement)
     places = prepared.rows(ids)
     rows, known = prepared.index.iloc[places], prepared.has_mask[places]
     return Cases(
@@ -129,7 +133,7 @@ def _chosen(predictions: Predictions, ids: Collection[str] | None) -> list[str]:
     """Of the predicted images those that are wanted, sorted."""
     if ids is None:
         return predictions.ids
-    known = next(iter(predictions.classification.values()))["image_id"]
+    known = predictions.table["image_id"]
     return sorted(known[known.isin(list(ids))].unique())
 
 
@@ -150,6 +154,5 @@ def _shapes(prepared: Prepared, ids: list[str]) -> dict[str, tuple[int, int]]:
 
 
 def _fold_of(predictions: Predictions) -> Ints:
-    table = next(iter(predictions.classification.values()))
-    grouped = table.groupby("image_id", sort=True)["fold"]
+    grouped = predictions.table.groupby("image_id", sort=True)["fold"]
     return np.where(grouped.size() == 1, grouped.first(), -1).astype(np.int64)

@@ -32,28 +32,34 @@ class MaskMaps:
 @dataclass(frozen=True)
 class Predictions:
     """All models' predictions for the same images: classifiers' tables (image_id, fold, prob), and mask
-    maps, by model."""
+    maps, by model. Either may be empty, not both."""
 
     classification: dict[str, pd.DataFrame]
     segmentation: dict[str, MaskMaps]
 
     @property
+    def table(self) -> pd.DataFrame:
+        """Columns image_id and fold of the first model, which all models share."""
+        tables = [*self.classification.values(), *(one.table for one in self.segmentation.values())]
+        return tables[0][["image_id", "fold"]]
+
+    @property
     def ids(self) -> list[str]:
         """Image ids, sorted."""
-        return sorted(next(iter(self.classification.values()))["image_id"].unique())
+        return sorted(self.table["image_id"].unique())
 
 
 def model_names(stage: str, params: str | Path = "params.yaml") -> list[str]:
-    """Names of a stage's models from the params file; ValueError when they are not a list of different
-    names."""
-    names = read_yaml(params).get(stage, {}).get("models")
-    empty = stage == STAGES[1] and names == []  # data without masks
-    if (
-        not isinstance(names, list)
-        or not (names or empty)
-        or not all(isinstance(name, str) for name in names)
-    ):
+    """Names of a stage's models from the params file, none where the other stage decides alone; ValueError when they are not a
+    list of different names, or both stages have none."""
+    content = read_yaml(params)
+    names = content.get(stage, {}).get("models")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"{params}: `{stage}.models` must be a list of names, found {names!r}")
+    if not any(content.get(one, {}).get("models") for one in STAGES):
+        raise ValueError(
+            f"{params}: `classification.models` and `segmentation.models` are both []; name a model"
+        )
     if len(set(names)) < len(names):
         raise ValueError(f"{params}: `{stage}.models` names a model twice: {', '.join(names)}")
     return names

@@ -106,16 +106,20 @@ def cascade(prepared: Prepared) -> Figure:
     assert prediction.map is not None
     image = np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
     seen = np.rint(255 * PROBABILITY[prediction.map]).astype(np.uint8)
-    return pipeline.cascade(image, seen, prediction.mask, prediction.prob, prediction.needed)
+    classifiers = bool(Decision.load().classifiers)
+    return pipeline.cascade(image, seen, prediction.mask, prediction.prob, prediction.needed, classifiers)
 
 
 def both_networks() -> Figure:
-    """The bundle's first classifier and first segmentation network."""
+    """The bundle's first classifier, if any, and first segmentation network."""
     predictor = Bundle.load().predictor()
-    classifier, segmenter = predictor.classifiers[0], predictor.masks[0]
-    assert isinstance(classifier.settings, ClassificationSettings)
+    segmenter = predictor.masks[0]
     assert isinstance(segmenter.settings, SegmentationSettings)
-    return networks.networks(classifier.net, classifier.settings, segmenter.net, segmenter.settings)
+    if not predictor.classifiers:
+        return networks.networks(None, segmenter.net, segmenter.settings)
+    classifier = predictor.classifiers[0]
+    assert isinstance(classifier.settings, ClassificationSettings)
+    return networks.networks((classifier.net, classifier.settings), segmenter.net, segmenter.settings)
 
 
 def rule(prepared: Prepared) -> Figure:
@@ -152,7 +156,7 @@ def roc() -> Figure:
 
 
 def reliability() -> Figure:
-    """Reliability diagram of the hold-out: the classifiers before and after calibration, and stacked with the masks."""
+    """Reliability diagram of the hold-out: the raw probability before and after calibration, and stacked with the masks."""
     table = pd.read_csv(REPORT / "per_image.csv")
     steps = calibration_steps(*(table[name].to_numpy() for name in ("raw", "calibrated", "prob")))
     return figures.reliability(table["label"].to_numpy(bool), steps, 10)

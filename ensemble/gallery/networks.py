@@ -20,11 +20,18 @@ GAP, LEAST = 0.5, 0.16
 
 
 def networks(
-    classifier: nn.Module, look: ClassificationSettings, unet: nn.Module, draw: SegmentationSettings
+    classifier: tuple[nn.Module, ClassificationSettings] | None, unet: nn.Module, draw: SegmentationSettings
 ) -> Figure:
-    """Classifier left, segmentation network right; a bar per feature map: its height is the side, its number the channels."""
+    """Classifier (if any) left, segmentation network right; a bar per feature map: its height is the side, its number the
+    channels."""
     figure, axes = sheet(11, 4.3)
-    _classifier(axes, shapes(classifier, look.image_size), look)
+    if classifier is None:
+        words(axes, (0.25, 4.05), "No classifier", 11, ha="left", fontweight="bold", color=NEGATIVE)
+        text = "the highest 0.1 % of the map's pixels\ngive the image's probability"
+        words(axes, (0.25, 3.5), text, ha="left", color="#555555")
+    else:
+        net, look = classifier
+        _classifier(axes, shapes(net, look.image_size), look)
     _unet(axes, shapes(unet, draw.image_size), draw)
     return figure
 

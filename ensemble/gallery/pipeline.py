@@ -57,26 +57,25 @@ def cascade(
     mask: NDArray[np.bool_],
     prob: float,
     needed: float | None,
+    classifiers: bool = True,
 ) -> Figure:
     """One study, image and map (255: certain) uint8 and mask bool (S, S), through both stages, with its probability and the
-    one needed."""
+    one needed. Without classifiers through the second stage alone."""
     figure, axes = sheet(11, 3.7)
     y = 2.2
     _picture(axes, (0.2, y - 0.95), 1.9, image)
     words(axes, (1.15, y - 1.15), "radiograph")
-    box(axes, (3.35, y), (1.7, 1.05), "classifiers", "see every study", NEGATIVE)
-    box(axes, (5.75, y), (1.7, 1.05), "U-Nets", "see the rest", POSITIVE)
+    if classifiers:
+        _first_stage(axes, y, prob)
+    box(
+        axes, (5.75, y), (1.7, 1.05), "U-Nets", "see the rest" if classifiers else "see every study", POSITIVE
+    )
     _picture(axes, (6.95, y - 0.95), 1.9, seen, DENSITY)
     words(axes, (7.9, y - 1.15), "probability map")
     _picture(axes, (9.0, y - 0.95), 1.9, image, mask=mask)
     words(axes, (9.95, y - 1.15), "prediction")
-    arrow(axes, (2.12, y), (2.48, y))
-    arrow(axes, (4.22, y), (4.88, y), NEGATIVE)
-    words(axes, (4.55, y + 0.2), f"{prob:.2f}", 10.5, color=NEGATIVE, fontweight="bold")
+    arrow(axes, (2.12, y), (2.48 if classifiers else 4.88, y))
     arrow(axes, (6.62, y), (6.93, y), POSITIVE)
-    arrow(axes, (3.35, y - 0.54), (3.35, 0.72), NEGATIVE)
-    words(axes, (3.5, y - 0.93), "below the bound", ha="left", color=NEGATIVE)
-    box(axes, (3.35, 0.45), (2.5, 0.52), "no mask, U-Nets skipped", "", NEGATIVE)
     needs = "" if needed is None else f",  needed {needed:.2f}"
     verdict = f"p = {prob:.2f}{needs}:  {'a mask' if mask.any() else 'no mask'}"
     box(axes, (8.92, 0.45), (3.4, 0.52), verdict, "", RULE)
@@ -84,6 +83,16 @@ def cascade(
     arrow(axes, (9.95, 0.72), (9.95, y - 1.3), RULE)
     words(axes, (0.2, 3.48), "One study through the trained networks", 11, ha="left", fontweight="bold")
     return figure
+
+
+def _first_stage(axes: Axes, y: float, prob: float) -> None:
+    """The classifiers, and where studies leave after them."""
+    box(axes, (3.35, y), (1.7, 1.05), "classifiers", "see every study", NEGATIVE)
+    arrow(axes, (4.22, y), (4.88, y), NEGATIVE)
+    words(axes, (4.55, y + 0.2), f"{prob:.2f}", 10.5, color=NEGATIVE, fontweight="bold")
+    arrow(axes, (3.35, y - 0.54), (3.35, 0.72), NEGATIVE)
+    words(axes, (3.5, y - 0.93), "below the bound", ha="left", color=NEGATIVE)
+    box(axes, (3.35, 0.45), (2.5, 0.52), "no mask, U-Nets skipped", "", NEGATIVE)
 
 
 def _picture(

@@ -1,6 +1,7 @@
 """The trained networks with their decision: radiographs in, predictions out.
 
-The cascade: classifiers see every image; mask networks only those whose probability may still end in a mask.
+The cascade: classifiers see every image; mask networks only those whose probability may still end in a mask. Without classifiers
+the mask networks see every image.
 """
 
 from __future__ import annotations
@@ -131,6 +132,7 @@ class Predictor:
         probs = self._by_name([(member, member(squares)[:, 0]) for member in self.classifiers], len(squares))
         found: list[Prediction | None] = [None] * len(squares)
         bound = self.decision.lower_bound()
+        cascade = cascade and bound > 0
         open_ = [
             i for i in range(len(squares)) if not cascade or self.decision.raw(_values(probs[i])) >= bound
         ]

@@ -1,4 +1,6 @@
-"""The ninth place's rule: every classifier's probability is high, or the mask is large and certain by itself."""
+"""The ninth place's rule: every classifier's probability is high, or the mask is large and certain by itself.
+
+Without classifiers the pooled mask evidence takes their place."""
 
 from __future__ import annotations
 
@@ -68,4 +70,4 @@ class Unanimity(Rule):
     def reason(self, evidence: Evidence) -> str:
         least, area = evidence.members[0].min(), int(evidence.area(self.top, self.reference)[0])
         alone = f"or {self.area:,} pixels at {label(self.top)} ({area:,} found)" if self.area < NEVER else ""
-        return f"lowest classifier {least:.2f}, needed {self.cut:.2f} {alone}".rstrip()
+        return f"lowest raw probability {least:.2f}, needed {self.cut:.2f} {alone}".rstrip()

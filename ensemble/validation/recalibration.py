@@ -99,7 +99,8 @@ def refit_rule(decision: Decision, cases: Cases, group: Ints, settings: Ensemble
     seen = cases.with_prob(evidence.prob)
     rule: Any = RULES[decision.rule.kind].fit(seen, settings.reference_pixels)
     level = rule.thresholds(seen.evidence)
-    floor = cascade.fit_floor(seen, level, group, settings.cascade_cost) if settings.cascade else 0.0
+    cascaded = settings.cascade and bool(decision.classifiers)
+    floor = cascade.fit_floor(seen, level, group, settings.cascade_cost) if cascaded else 0.0
     made = decision.model_copy(update={"rule": rule, "floor": floor})
     level, prob = crossfit.apply(made, cases)
     submitted = cases.evidence.above[np.arange(len(cases)), level] > 0

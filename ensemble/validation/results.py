@@ -8,7 +8,7 @@ import pandas as pd
 
 from ensemble.decision.decision import Decision
 from ensemble.evaluation.holdout_metrics import Measured
-from ensemble.evaluation.wording import LABEL_ONLY, PROBABILITIES
+from ensemble.evaluation.wording import LABEL_ONLY, POOLED, PROBABILITIES
 from ensemble.inference.bundle import Bundle
 from ensemble.validation.dataset import External
 from ensemble.validation.profile import Profile
@@ -51,4 +51,6 @@ class Results:
     @property
     def probabilities(self) -> dict[str, str]:
         """Suffix of a measure's name -> which probability it measures."""
-        return PROBABILITIES if self.has_masks else LABEL_ONLY
+        if not self.has_masks:
+            return LABEL_ONLY
+        return PROBABILITIES if self.decision.classifiers else POOLED

@@ -18,7 +18,7 @@ class TrainingSettings(Settings):
 
     needs_masks: ClassVar[bool] = False
     """Whether training and validation take only images whose mask is known."""
-    models: list[str] = Field(min_length=1)
+    models: list[str]
     """Names of the ensemble's members; each is trained on every fold. A name is a folder name."""
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings of this section that differ for single models, by model name."""

@@ -79,13 +79,15 @@ class EnsembleSettings(Settings):
     """How masks of fold models are averaged. `centred`: after each fold's own best threshold is
     subtracted."""
     calibration: Literal["auto", "none", "temperature", "platt", "isotonic"] = "auto"
-    """Calibration of the classifier ensemble; `auto`: the one with the lowest cross-fitted log loss."""
+    """Calibration of the classifier ensemble, or without one of the pooled mask evidence; `auto`: the one with the lowest
+    cross-fitted log loss."""
     image_score: Literal["classifier", "stacked", "auto"] = "auto"
-    """The probability of a pneumothorax that the rules use: the calibrated classifier ensemble alone,
+    """The probability of a pneumothorax that the rules use: the calibrated classifier ensemble (or pooled mask evidence) alone,
     or stacked with what the masks show; `auto`: the one with the lower cross-fitted log loss."""
     cascade: bool = True
     """Never submit below a classifier probability under which masks earned next to nothing out of fold, whatever the rule;
-    the mask models need not run there. (What the rule itself rules out is skipped in any case.)"""
+    the mask models need not run there. (What the rule itself rules out is skipped in any case.) Without classifiers nothing is
+    skipped, and there is no such floor."""
     cascade_cost: float = Field(default=0.001, ge=0, lt=1)
     """Score that the cascade may cost on images it was not fitted to, by cross-fitting; 0: give up no mask that earned.
     A thousandth is a third of the score's standard error on 10,000 images."""

@@ -42,6 +42,10 @@ class Params(Settings):
             raise ValueError(
                 f"train_folds {self.train_folds} must be different numbers from 0 to {self.split.folds - 1} (split.folds - 1)"
             )
+        if not self.classification.models and not self.segmentation.models:
+            raise ValueError(
+                "classification.models and segmentation.models are both []; name a model in one of them"
+            )
         blend = self.ensemble.mask_weights
         if blend is not None and set(blend) != set(self.segmentation.models):
             raise ValueError(
@@ -56,10 +60,6 @@ class Params(Settings):
                         f"{stage}.image_size {size} of {name} is above data.image_size {self.data.image_size}; "
                         "prepare larger images or train on smaller ones"
                     )
-        if self.tune_segmentation.trials and not self.segmentation.models:
-            raise ValueError(
-                f"tune_segmentation.trials {self.tune_segmentation.trials} with segmentation.models []: set it to 0"
-            )
         for stage, study, settings in (
             ("classification", self.tune_classification, self.classification),
             ("segmentation", self.tune_segmentation, self.segmentation),
@@ -67,6 +67,8 @@ class Params(Settings):
             strangers = sorted((set(study.space) | set(study.overrides)) - set(type(settings).model_fields))
             if strangers:
                 raise ValueError(f"tune_{stage} names {', '.join(strangers)}, which {stage} does not have")
+            if study.trials and not settings.models:
+                raise ValueError(f"tune_{stage}.trials {study.trials} with {stage}.models []: set it to 0")
             if not settings.models:
                 continue
             if study.trials and study.fold not in self.train_folds:
@@ -86,7 +88,7 @@ class Params(Settings):
             if source is not None and source not in self.classification.models:
                 raise ValueError(
                     f"segmentation.encoder_from {source} of {name} is not among classification.models "
-                    f"({', '.join(self.classification.models)})"
+                    f"({', '.join(self.classification.models) or 'it is []'})"
                 )
         return self
 

@@ -87,6 +87,8 @@ def reduced(recipe: dict[str, Any], scale: Scale) -> dict[str, Any]:
 
 
 def _stage(stage: str, section: dict[str, Any], scale: Scale, largest: int) -> dict[str, Any]:
+    if not section["models"]:
+        return dict(section)
     found = _with_phases(section, section["epochs"], scale, largest)
     found["variants"] = {
         name: _with_phases(own, section["epochs"], scale, largest)

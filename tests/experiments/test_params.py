@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from experiments import params as command
 from experiments.recipe import FOLDER, Choice, is_kept_elsewhere, names, put, text_of
 from experiments.settings import params
 from experiments.settings.params import Params
 from experiments.settings.paths import check_paths
+from experiments.settings.scaling import SCALES, reduced
 from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model
 from imaging.io.config import read_yaml, validate
 
@@ -240,3 +244,42 @@ def test_a_password_in_the_params_is_refused_and_not_repeated() -> None:
     assert "://me:***@host/studies" in str(error.value)
     assert "s3" not in str(error.value)
     assert "et@" not in str(error.value)
+
+
+@pytest.mark.parametrize("stage", ["classification", "segmentation"])
+def test_a_stage_without_models(stage: str) -> None:
+    """Either stage may have none, not both; a study of none is refused."""
+    content = changed(f"{stage}.models", [])
+    assert getattr(validate(Params, content, ""), stage).models == []
+    study = {"trials": 3, "space": {"gamma": {"low": 1, "high": 2}}}
+    with pytest.raises(ValueError, match=rf"tune_{stage}\.trials 3 with {stage}\.models \[\]: set it to 0"):
+        validate(Params, {**content, f"tune_{stage}": study}, "")
+    other = "segmentation" if stage == "classification" else "classification"
+    content[other]["models"] = []
+    with pytest.raises(ValueError, match="are both"):
+        validate(Params, content, "")
+
+
+def test_no_encoder_of_a_classifier_without_classifiers() -> None:
+    content = changed("classification.models", [])
+    content["segmentation"]["encoder_from"] = "a"
+    with pytest.raises(
+        ValueError, match=r"encoder_from a of u is not among classification.models \(it is \[\]\)"
+    ):
+        validate(Params, content, "")
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_recipe_without_classifiers_is_reduced(scale: str) -> None:
+    recipe = read_yaml(FOLDER / "phantom.yaml") | {"classification": {"models": []}}
+    assert validate(Params, reduced(recipe, SCALES[scale]), "").classification.models == []
+
+
+def test_the_stage_lists_the_classifiers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folders of their weights and predictions then exist where there are none."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(yaml.safe_dump(changed("classification.models", [])))
+    monkeypatch.setattr(sys, "argv", ["params", "--stamp", "valid"])
+    command.main()
+    for path in ("models/classification/models.json", "predictions/classification/models.json"):
+        assert json.loads(Path(path).read_text()) == []

@@ -19,6 +19,7 @@ async function start() {
   const about = await server.about();
   ({ limits, name } = about);
   $("phantoms").hidden = !about.phantoms;
+  $("show-heat").hidden = !about.heat; // saliency is that of classifiers
   phantoms = about.phantoms;
   answer.start(about, () => list.draw(open));
   $("bundle").textContent = name;
@@ -235,7 +236,7 @@ addEventListener("drop", (event) => {
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || $("tools").hidden) return;
   const id = { m: "show-mask", h: "show-heat", i: "invert", r: "reset" }[event.key.toLowerCase()];
-  if (id) $(id).click();
+  if (id && !$(id).hidden) $(id).click();
   const closer = { "+": 1.25, "=": 1.25, "-": 0.8, 0: 1e-9 }[event.key];
   if (closer) zoom.by(closer);
 });

@@ -77,14 +77,19 @@ def of_networks(decision: Decision, params: str | Path = PARAMS_FILE) -> dict[st
     """Networks, initial weights, weights in the ensemble, and rule; params: the file that they were trained by."""
     first = load_section("classification", ClassificationSettings, params)
     second = load_section("segmentation", SegmentationSettings, params)
+    classifiers = f"classifiers {', '.join(decision.classifiers)} at {first.image_size}² pixels"
+    alone = "no classifier (the probability is pooled from the masks)"
     weights = {**decision.classifiers, **decision.masks.weights}
     masks = (
         f"segmentation {', '.join(decision.masks.weights)} ({second.architecture}) at {second.image_size}²"
     )
     return {
-        "networks": f"classifiers {', '.join(decision.classifiers)} at {first.image_size}² pixels; "
+        "networks": f"{classifiers if decision.classifiers else alone}; "
         + (masks if decision.masks.weights else "no segmentation network"),
-        "pretrained": f"Classifiers: {first.pretrained}; segmentation: {second.pretrained} (`none`: random).",
+        "pretrained": (
+            f"Classifiers: {first.pretrained}; segmentation" if decision.classifiers else "Segmentation"
+        )
+        + f": {second.pretrained} (`none`: random).",
         "weights": ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items()),
         "rule": decision.rule.kind,
     }

@@ -154,6 +154,14 @@ def test_vector_and_single_answers_agree(cases, score, space) -> None:
         ({"rule": {"kind": "gate", "cut": 1.5, "level": 9}}, r"rule\.gate\.cut` is 1\.5"),
         ({"surprise": 1}, "unknown key `surprise`"),
         ({"classifiers": {"a": 0.3}}, "add up to 1"),
+        (
+            {"classifiers": {}, "masks": {"weights": {}}},
+            "neither `classifiers` nor `masks.weights` names a network",
+        ),
+        (
+            {"classifiers": {}, "floor": 0.1},
+            r"floor 0\.1 is a probability of classifiers, and there are none",
+        ),
     ],
 )
 def test_damaged_files_are_refused_by_name(tmp_path: Path, decisions, change, message) -> None:

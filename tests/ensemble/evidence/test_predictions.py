@@ -76,6 +76,15 @@ def test_model_names_come_from_the_params_file(tmp_path: Path) -> None:
     path.write_text("classification: {models: [x, x]}\n")
     with pytest.raises(ValueError, match="names a model twice"):
         predictions.model_names("classification", path)
+    for stage, content in {
+        "classification": "classification: {models: []}\nsegmentation: {models: [u]}\n",
+        "segmentation": "classification: {models: [x]}\nsegmentation: {models: []}\n",
+    }.items():
+        path.write_text(content)
+        assert predictions.model_names(stage, path) == []
+    path.write_text("classification: {models: []}\nsegmentation: {models: []}\n")
+    with pytest.raises(ValueError, match=r"are both \[\]; name a model"):
+        predictions.model_names("segmentation", path)
 
 
 def test_images_on_the_wrong_side_of_the_lock(world) -> None:

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from ensemble import submit
 from ensemble.decision import crossfit
 from ensemble.decision.decision import Decision
+from ensemble.evidence.histograms import above, histogram
 from ensemble.evidence.mask_average import MaskEnsemble
+from ensemble.evidence.pooled import mask_evidence, pooled_evidence
 from ensemble.inference.predictor import Member, Predictor, Scored
 from ensemble.rules import RULES
 from ensemble.rules.gate import Gate, Quota
@@ -113,6 +115,26 @@ def decision_of(rule, floor: float = 0.0) -> Decision:
             "floor": floor,
         }
     )
+
+
+@pytest.mark.parametrize("kind", list(RULES))
+def test_without_classifiers_every_image_goes_through_the_mask_networks(random_cases, kind) -> None:
+    cases = random_cases(images=150, seed=6)
+    alone = replace(cases, evidence=mask_evidence(cases.evidence.above, cases.evidence.agreement))
+    masks = MaskEnsemble(weights={"u": 1.0})
+    decision = crossfit.fit(alone, [], [kind], masks, EnsembleSettings(cascade_cost=0.02))[0][kind]
+    assert (decision.classifiers, decision.floor, decision.lower_bound()) == ({}, 0.0, 0.0)
+    batch, shapes = squares(20), [(40, 50)] * 20
+    made = predictor(decision)
+    fast, slow = made.predict(batch, shapes, cascade=True), made.predict(batch, shapes, cascade=False)
+    assert made.segmented == 40
+    for one, other in zip(fast, slow, strict=True):
+        assert one.map is not None
+        assert (one.raw, one.prob, one.level, one.skipped) == (other.raw, other.prob, other.level, False)
+        assert one.raw == pooled_evidence(above(histogram(one.map))[None])[0]
+    outputs = made.outputs(batch[0])
+    assert outputs[0] == {}
+    assert decision.predict(*outputs, shapes[0]).prob == fast[0].prob
 
 
 @pytest.fixture
