@@ -56,10 +56,10 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int, train: Pa
         run(given, "T2", method, seed, given.train)
         start = given.output / "results" / f"T2-{name}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    side = given.output / ("phantoms" if trial == "T0" else "data")
-    base = prepared_data(train, given.real, side, given.size)
-    chosen = cohort(base, trial, given.folds, seed, given.fitted)
     weights = given.weights if trial in ("T2", "T3") else None
+    side = given.size if method == ORDINARY else plan(method, weights, given.size, tuple(given.set)).side
+    data = given.output / f"{'phantoms' if trial == 'T0' else 'data'}-{side}"
+    chosen = cohort(prepared_data(train, given.real, data, side), trial, given.folds, seed, given.fitted)
     images = given.tune_images if trial == "T3" else given.images
     reference = flops_of(ordinary.network(None), given.size)
     budget = Budget(images, reference)
