@@ -39,6 +39,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scratch = tmp_path_factory.mktemp("field")
     train, real = studies(scratch / "train", 1), studies(scratch / "real", 2)
     command = f"field_trial --train {train} --real {real} --trials T3 --seeds 1 --folds 3 --images 16 --tune-images 16 --size 64"
+    command += " --name ours --set segmentation.image_size=64 budget=1"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [*command.split(), "--output", str(scratch / "out"), "--draws", "20"])
         field_trial.main()
@@ -102,7 +103,7 @@ def test_a_budget_is_divided_over_phases_as_their_epochs_are() -> None:
 def test_a_recipe_keeps_what_makes_it(name: str) -> None:
     found = plan(name, Path("weights/lite0"), 128, ())
     assert found.segmentation.encoder == "tu-tf_efficientnet_lite0"
-    assert found.segmentation.image_size == 128
+    assert found.segmentation.image_size == found.side == (384 if name == "ours" else 128)
     changed = plan(name, None, 128, ("segmentation.ema=0.9", f"share={METHODS[name].classifier / 2}"))
     assert (changed.segmentation.ema, changed.share) == (0.9, METHODS[name].classifier / 2)
     assert changed.segmentation.pretrained == "none"

@@ -47,7 +47,7 @@ def main() -> None:
 
 def run(given: argparse.Namespace, trial: str, method: str, seed: int, train: Path) -> None:
     """One method in one trial with one seed, unless its result is there."""
-    name = given.name or "+".join([method, *given.set])
+    name = method if method == ORDINARY else given.name or "+".join([method, *given.set])
     folder = given.output / "results" / f"{trial}-{name}-{seed}"
     if (folder / "facts.json").exists():
         return
