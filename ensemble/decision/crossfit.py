@@ -74,7 +74,7 @@ def fit(
     weights = _classifier_weights(cases, settings)
     cases = reweighted(cases, weights, settings.classifier_average)
     group = probability.groups(cases)
-    model, prob, losses = probability.fit(cases, group, settings)
+    model, prob, losses = probability.fit(cases, group, settings, classifiers=bool(names))
     seen = cases.with_prob(prob)
     has_masks = bool(masks.weights)
     masked, masked_group = seen.with_masks(), group[seen.has_mask]

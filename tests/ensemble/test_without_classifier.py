@@ -53,6 +53,8 @@ def test_the_decision_has_no_classifier_and_skips_nothing() -> None:
     assert (decision.classifiers, decision.floor, decision.lower_bound()) == ({}, 0.0, 0.0)
     assert {path.stem for path in Path("models/ensemble/rules").iterdir()} == set(RULES)
     assert sorted(decision.fitted["lineage"]) == ["segmentation/u", "segmentation/v"]
+    stacked = [decision.probability.regression.features] if decision.probability.kind == "stacked" else []
+    assert all("mask_top" not in features for features in stacked)
     table = pd.read_csv(REPORT / "per_image.csv")
     assert not table["skipped"].any()
     oof = pd.read_csv("reports/ensemble/out_of_fold.csv")

@@ -23,7 +23,8 @@ PARAMS: dict[str, Any] = {
     **TINY,
     "phantom": {**TINY["phantom"], "train": 72},
     "classification": {"models": []},
-    "segmentation": {**TINY["segmentation"], "epochs": 1, "image_head": 0.3, "lr": 3e-3},
+    # without the prior, maps of one epoch are not all of the lowest level
+    "segmentation": {**TINY["segmentation"], "epochs": 1, "image_head": 0.3, "lr": 3e-3, "prior": None},
     "tune_segmentation": {"trials": 0},
     "ensemble": {"rule": "best"},
 }
@@ -64,7 +65,7 @@ def test_the_run_is_whole_and_says_that_there_is_no_classifier(finished: Reposit
 def test_every_consumer_has_the_same_probability(finished: Repository, tmp_path: Path) -> None:
     found = triage(finished)
     studies = pd.read_csv(finished.root / "reports/submission/studies.csv").set_index("image_id")["prob"]
-    assert len(found) == 5
+    assert len(found) == found.nunique() == 5
     assert np.allclose(found, studies.loc[found.index], atol=1e-4)
     (tmp_path / "t").mkdir()
     with serving(finished.root / "models/bundle", tmp_path / "t") as (page, _):
@@ -89,6 +90,7 @@ def test_the_bundle_predicts_the_hold_out_as_it_was_evaluated(finished: Reposito
         ]
         found = made.predict([np.asarray(prepared.images[row]) for row in rows], shapes)
     assert made.segmented == len(table)
+    assert table["raw"].nunique() > len(table) / 2
     assert np.allclose(table["raw"], [one.raw for one in found], atol=1e-3)
     assert np.allclose(table["prob"], [one.prob for one in found], atol=1e-3)
 

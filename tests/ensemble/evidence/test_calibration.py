@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ensemble.evidence import calibration, logistic, probability
 from ensemble.evidence.features import logit
+from ensemble.evidence.pooled import mask_evidence
 from ensemble.evidence.probability import fold_mean
 from ensemble.metrics import expected_calibration_error, log_loss
 from experiments.settings.decision import EnsembleSettings
@@ -133,6 +136,19 @@ def test_stacking_is_chosen_where_masks_know_more(random_cases) -> None:
     alone = EnsembleSettings(image_score="classifier", calibration="platt")
     assert list(probability.fit(cases, cases.fold, alone)[2]) == ["platt"]
     assert model.highest(0.2) >= model(cases.evidence.take(cases.evidence.raw < 0.2)).max()
+
+
+def test_without_classifiers_the_highest_level_is_not_stacked(random_cases) -> None:
+    """It is nearly the pooled evidence itself; the other features are."""
+    cases = random_cases(images=120, seed=4)
+    alone = replace(cases, evidence=mask_evidence(cases.evidence.above, cases.evidence.agreement))
+    settings_ = EnsembleSettings(image_score="stacked")
+    features = {
+        classifiers: probability.fit(alone, alone.fold, settings_, classifiers)[0].regression.features
+        for classifiers in (True, False)
+    }
+    assert [name for name in features[True] if name != "mask_top"] == features[False]
+    assert features[False][0] == "classifier"
 
 
 def test_cross_fitting_looks_away(random_cases) -> None:
