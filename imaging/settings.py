@@ -176,13 +176,10 @@ class SplitSettings(Settings):
 class AugmentSettings(Settings):
     """Random changes of a training image; see imaging/data/augment.py."""
 
-    preset: Literal["none", "standard", "baseline", "mmsegmentation", "cad", "winners", "degraded"] = (
-        "standard"
-    )
+    preset: Literal["none", "standard", "baseline", "mmsegmentation", "cad", "winners"] = "standard"
     """`standard`: ours: flip, shift, scale, rotate, gamma, contrast, noise. Published ones, with their parameters:
     `baseline`: flip, scale, rotate, noise; `mmsegmentation`: flip, brightness, contrast; `cad`: with elastic changes, sized
-    crops and CLAHE; `winners`: the first place's. `degraded`: ours for painted lesions, whose fine texture gives them away:
-    `standard` with wider tones, blur, lower resolution and more noise. Pictures: docs/figures/augmentation-presets.png."""
+    crops and CLAHE; `winners`: the first place's. Pictures: docs/figures/augmentation-presets.png."""
     probability: float = Field(default=0.5, ge=0, le=1)
     """Probability of each group of changes of `standard`; published presets have their own."""
     engine: Literal["albumentations", "fused"] = "albumentations"
@@ -195,8 +192,10 @@ class AugmentSettings(Settings):
             raise ValueError(
                 f"probability {self.probability} has no effect with preset {self.preset!r}; remove it or use 'standard'"
             )
-        if self.engine == "fused" and self.preset in ("cad", "degraded"):
-            raise ValueError(f"engine 'fused' has no preset {self.preset!r}; take engine 'albumentations'")
+        if self.engine == "fused" and self.preset == "cad":
+            raise ValueError(
+                "engine 'fused' has no preset 'cad' (CLAHE, crops); take engine 'albumentations'"
+            )
         return self
 
 

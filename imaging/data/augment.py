@@ -61,7 +61,6 @@ class Augmentation:
             "mmsegmentation": _mmsegmentation,
             "cad": _cad,
             "winners": _winners,
-            "degraded": _degraded,
         }
         if settings.preset == "standard":
             changes = standard(settings.probability, size)
@@ -167,28 +166,6 @@ def _winners(size: int) -> Changes:
         A.OneOf(_tones(), p=0.3),
         A.OneOf(bend, p=0.3),
         _move(shift=0.0625, scale=0.1, turn=45, p=0.5, border=_MIRRORED),
-    ]
-
-
-def _degraded(size: int) -> Changes:
-    """Ours, for lesions that were painted into radiographs: a painted lesion's smoothed texture gives it away, so that a network
-    that sees it learns the brush. Blur, resolution and noise are changed until fine texture says little; the tones as in other
-    radiographs. Field trials: docs/field-trial.md."""
-    tone = [
-        A.RandomBrightnessContrast(0.2, 0.3, brightness_by_max=True, p=1),
-        A.RandomGamma(gamma_limit=(70, 140), p=1),
-    ]
-    resolution = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
-    coarse = [
-        A.GaussianBlur(blur_limit=(3, 7), p=1),
-        A.Downscale(scale_range=(0.4, 0.8), interpolation_pair=resolution, p=1),
-    ]
-    return [
-        A.HorizontalFlip(p=0.5),
-        _move(shift=0.05, scale=0.1, turn=10, p=0.7),
-        A.OneOf(tone, p=0.7),
-        A.OneOf(coarse, p=0.4),
-        A.GaussNoise(std_range=(0.01, 0.06), mean_range=(0, 0), per_channel=False, p=0.6),
     ]
 
 
