@@ -18,7 +18,7 @@ from benchmarks.field_trial.arguments import arguments
 from benchmarks.field_trial.budget import Budget, flops_of
 from benchmarks.field_trial.cohorts import REAL, TRIALS, Cohort, cohort, prepared_data
 from benchmarks.field_trial.decisions import Predicted, cases_of
-from benchmarks.field_trial.methods import ORDINARY, plan
+from benchmarks.field_trial.methods import ORDINARY, Plan, plan
 from ensemble.evidence.evidence import Cases
 from imaging.io import command
 from imaging.io.files import write_json, write_text
@@ -57,17 +57,22 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int, train: Pa
         start = given.output / "results" / f"T2-{name}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     weights = given.weights if trial in ("T2", "T3") else None
-    side = given.size if method == ORDINARY else plan(method, weights, given.size, tuple(given.set)).side
+    planned = (
+        None if method == ORDINARY else plan(method, weights, given.size, tuple(given.set), trial == "T3")
+    )
+    side = given.size if planned is None else planned.side
     data = given.output / f"{'phantoms' if trial == 'T0' else 'data'}-{side}"
     chosen = cohort(prepared_data(train, given.real, data, side), trial, given.folds, seed, given.fitted)
     images = given.tune_images if trial == "T3" else given.images
     reference = flops_of(ordinary.network(None), given.size)
     budget = Budget(images, reference)
     begun = time.perf_counter()
-    runner: Any = _ordinary if method == ORDINARY else _recipe
-    fit, judged, facts, planned = runner(given, method, chosen, budget, weights, seed, folder, start)
-    settings, classifier = (None, True) if planned is None else (planned.ensemble, planned.share > 0)
-    table, rule = decisions.decide(chosen, fit, judged, settings, classifier)
+    if planned is None:
+        fit, judged, facts = _ordinary(given, chosen, budget, weights, seed, folder, start)
+        table, rule = decisions.decide(chosen, fit, judged, None, True)
+    else:
+        fit, judged, facts = _recipe(given, planned, chosen, budget, seed, folder, start)
+        table, rule = decisions.decide(chosen, fit, judged, planned.ensemble, planned.share > 0)
     table.to_csv(folder / "studies.csv", index=False, float_format="%.6f")
     np.savez_compressed(folder / "evidence.npz", above=np.concatenate([one.evidence.above for one in judged]))
     facts |= {
@@ -83,10 +88,8 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int, train: Pa
 
 
 def _recipe(
-    given: argparse.Namespace, method: str, chosen: Cohort, budget: Budget, weights: Path | None, seed: int,
-    folder: Path, start: Path | None,
+    given: argparse.Namespace, planned: Plan, chosen: Cohort, budget: Budget, seed: int, folder: Path, start: Path | None,
 ) -> tuple[Any, ...]:  # fmt: skip
-    planned = plan(method, weights, given.size, tuple(given.set))
     cost = recipes.Cost({})
     fit: list[Cases] = []
     judged: list[Cases] = []
@@ -106,12 +109,12 @@ def _recipe(
         "flop": cost.flop,
         "seconds": cost.seconds,
     }
-    return fit, judged, facts, planned
+    return fit, judged, facts
 
 
 def _ordinary(
-    given: argparse.Namespace, method: str, chosen: Cohort, budget: Budget, weights: Path | None, seed: int,
-    folder: Path, start: Path | None,
+    given: argparse.Namespace, chosen: Cohort, budget: Budget, weights: Path | None, seed: int, folder: Path,
+    start: Path | None,
 ) -> tuple[Any, ...]:  # fmt: skip
     fit: list[Cases] = []
     judged: list[Cases] = []
@@ -143,7 +146,7 @@ def _ordinary(
             judged,
         )
     shown = budget.images // ordinary.BATCH * ordinary.BATCH * len(chosen.folds)
-    return fit, judged, {"images": shown, "flop": 3 * budget.reference * shown, "seconds": seconds}, None
+    return fit, judged, {"images": shown, "flop": 3 * budget.reference * shown, "seconds": seconds}
 
 
 def _predict(

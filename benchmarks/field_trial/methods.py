@@ -29,13 +29,13 @@ class Method:
     classifier: float
     """Share of the budget that goes to the classifier; 0: there is none, and the pooled mask evidence stands for it."""
     own_network: bool = False
-    """Whether it keeps its recipe's encoder and resolution."""
-    budget: float = 1.0
-    """Share of the budget in FLOP that is used."""
+    """Whether it keeps its recipe's encoder and, in T3 alone, its resolution: the finer texture gives painted lesions away."""
+    same_images: bool = False
+    """Whether it is shown as many images as the ordinary loop, whatever they cost, instead of as many as cost the same."""
 
 
-METHODS = {  # ours is shown as many images as the ordinary loop at .72 of the operations, which take 1.3 times as long here
-    "ours": Method("radiographs-cpu", 0.0, own_network=True, budget=0.72),
+METHODS = {
+    "ours": Method("radiographs-cpu", 0.0, own_network=True, same_images=True),
     "first-place": Method("siim-first-place", 0.0),
     "siim-unet": Method("siim-unet", 0.0),
     "cad-two-stage": Method("cad-two-stage", 0.3),
@@ -50,7 +50,7 @@ class Plan:
     segmentation: SegmentationSettings
     ensemble: EnsembleSettings
     share: float
-    budget: float
+    same_images: bool
 
     @property
     def side(self) -> int:
@@ -58,17 +58,15 @@ class Plan:
         return max(one.image_size for one in (self.classification, self.segmentation) if one.models)
 
 
-def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...]) -> Plan:
-    """The settings of a method. overrides: `section.key=value`; `share=value`: the classifier's share of the budget;
-    `budget=value`: the share of the budget that is used."""
+def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...], real: bool = False) -> Plan:
+    """The settings of a method. real: of T3. overrides: `section.key=value`, or `share=value` for the classifier's share of the
+    budget."""
     method = METHODS[name]
-    share, budget, others = method.classifier, method.budget, []
+    share, others = method.classifier, []
     for one in overrides:
         key, value = one.split("=", 1)
         if key == "share":
             share = float(value)
-        elif key == "budget":
-            budget = float(value)
         else:
             others.append(one)
     text = recipe.text_of(recipe.Choice(method.recipe, overrides=tuple(others)))
@@ -76,16 +74,21 @@ def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...])
     if share and not params.classification.models:
         raise ValueError(f"share {share} is a classifier's, and {method.recipe} has none; set it to 0")
     return Plan(
-        _fitted(params.classification, weights, size, method, set(others)),
-        _fitted(params.segmentation, weights, size, method, set(others)),
+        _fitted(
+            params.classification, weights, None if real and method.own_network else size, method, set(others)
+        ),
+        _fitted(
+            params.segmentation, weights, None if real and method.own_network else size, method, set(others)
+        ),
         params.ensemble,
         share,
-        budget,
+        method.same_images,
     )
 
 
-def _fitted(section: Any, weights: Path | None, size: int, method: Method, overrides: set[str]) -> Any:
-    """The first member of a section with the trial's encoder, weights and size; a section without members as it is."""
+def _fitted(section: Any, weights: Path | None, size: int | None, method: Method, overrides: set[str]) -> Any:
+    """The first member of a section with the trial's encoder, weights and size (None: its own); a section without members as it
+    is."""
     if not section.models:
         return section
     settings = for_model(section, section.models[0])
@@ -101,7 +104,7 @@ def _fitted(section: Any, weights: Path | None, size: int, method: Method, overr
     }
     if stage == "segmentation" and settings.encoder_from is not None:
         changed["pretrained"] = "none"
-    if not method.own_network and not any(one.startswith(f"{stage}.image_size=") for one in overrides):
+    if size is not None and not any(one.startswith(f"{stage}.image_size=") for one in overrides):
         changed["image_size"] = size
     if not method.own_network:
         lite = "tf_efficientnet_lite0"

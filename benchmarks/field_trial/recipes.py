@@ -81,7 +81,7 @@ def train(
         torch.manual_seed(seed)
         net = _begin(stage, one, folder, fold, start)
         flops = flops_of(net, one.image_size)
-        one = budgeted(one, budget.shown(flops, share * plan.budget))
+        one = budgeted(one, budget.images if plan.same_images else budget.shown(flops, share))
         cost.images[stage] = cost.images.get(stage, 0) + shown_by(one)
         cost.flop += 3 * flops * shown_by(one)
         if path.exists():
