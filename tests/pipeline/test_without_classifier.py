@@ -11,10 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ensemble.app import saliency, study
+from ensemble.app.upload import Declined
+from ensemble.inference.bundle import Bundle
 from ensemble.inference.predictor import Predictor
+from imaging.decoding.radiograph import to_uint8
+from imaging.formats import reader
 from imaging.prepared import Prepared
-from tests.ensemble.app.conftest import serving
-from tests.ensemble.app.test_server import ask
 from tests.pipeline.tiny import TINY, Repository
 
 pytestmark = pytest.mark.slow
@@ -70,22 +73,23 @@ def test_the_run_is_whole_and_says_that_there_is_no_classifier(finished: Reposit
     assert finished.changed() == set()
 
 
-def test_every_consumer_has_the_same_probability(finished: Repository, tmp_path: Path) -> None:
+def test_every_consumer_has_the_same_probability(finished: Repository) -> None:
     found = triage(finished)
     studies = pd.read_csv(finished.root / "reports/submission/studies.csv").set_index("image_id")["prob"]
     assert len(found) == 5
     assert found.nunique() > 2
     assert np.allclose(found, studies.loc[found.index], atol=1e-4)
-    (tmp_path / "t").mkdir()
-    with serving(finished.root / "models/bundle", tmp_path / "t") as (page, _):
-        about = json.loads(ask(page, "/api/about")[1])
-        assert about["heat"] is False
-        path = next((finished.root / "data/phantom/dicom-images-test").rglob("*.dcm"))
-        status, body, _ = ask(page, "/api/study", path.read_bytes())
-        assert status == 200, body
-        assert json.loads(body)["prob"] == pytest.approx(found[path.stem], abs=1e-4)
-        status, body, _ = ask(page, "/api/heat", path.read_bytes())
-        assert (status, "no classifier" in json.loads(body)["reason"]) == (422, True)
+    made = Bundle.load(finished.root / "models/bundle").predictor()
+    for path in (finished.root / "data/phantom/dicom-images-test").rglob(
+        "*.dcm"
+    ):  # as the page's worker does
+        radiograph = reader.read(path, made.side)
+        outputs = study.Outputs(*made.outputs(made.prepare(to_uint8(radiograph.pixels))))
+        again = study.Outputs.unpack(*outputs.pack())
+        answer = study.read(made.decision, path, radiograph.facts, again, "")
+        assert answer["prob"] == pytest.approx(found[path.stem], abs=1e-4)
+    with pytest.raises(Declined, match="no classifier"):
+        saliency.heat(made, np.zeros((made.side, made.side), np.uint8))
 
 
 def test_the_bundle_predicts_the_hold_out_as_it_was_evaluated(finished: Repository) -> None:

@@ -104,6 +104,7 @@ def test_the_localising_heads_own_cells(page: Page, phantoms: list[Path]) -> Non
     picture = cv2.imdecode(np.frombuffer(b64decode(said["picture"]), np.uint8), cv2.IMREAD_UNCHANGED)
     assert (status, picture.shape) == (200, (512, 512, 4))
     assert "localising head of c" in said["words"]
+    assert json.loads(ask(page, "/api/about")[1])["heat"] is True  # else the page hides the button
 
 
 PICTURE = cv2.imencode(".png", np.full((40, 40), 90, np.uint8))[1].tobytes()
