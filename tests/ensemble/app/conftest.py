@@ -167,13 +167,15 @@ def answering(options: list[str], folder: Path) -> Iterator[tuple[Page, subproce
         )
     try:
         url = f"http://127.0.0.1:{port}/"
-        for _ in range(900):
+        for _ in range(3000):  # on a busy machine its imports alone take minutes
             assert server.poll() is None, log.read_text()
             try:
                 urllib.request.urlopen(url, timeout=5).close()
                 break
             except OSError:
                 time.sleep(0.1)
+        else:
+            raise AssertionError(f"{url} does not answer\n{log.read_text()}")
         yield Page(url, folder, log), server
     finally:
         server.kill()
