@@ -128,6 +128,8 @@ def _smaller(own: dict[str, Any], scale: Scale, largest: int, share: float = 1.0
             found[key] = min(found[key], found["epochs"])
     if "image_size" in own:
         found["image_size"] = max(STRIDE, round(scale.side * own["image_size"] / largest / STRIDE) * STRIDE)
+    if "sampling" in own:  # phantoms are one source
+        found["sampling"] = {key: value for key, value in own["sampling"].items() if key != "sources"}
     if own.get("iterations") is not None:
         shown = scale.images * 0.7 * (1 - 1 / scale.folds)
         found["iterations"] = found["epochs"] * max(1, round(shown / found["batch_size"]))
@@ -154,7 +156,8 @@ def _shrink(stage: str, section: dict[str, Any]) -> None:
         section["base_channels"] = min(section.get("base_channels", BASE_CHANNELS), BASE_CHANNELS)
         for own in (section, *section["variants"].values()):
             architecture = own.get("architecture", section.get("architecture", "unet"))
-            own["decoder_channels"] = DECODER if architecture in ("unet", "unetplusplus") else None
+            blocks = len(own.get("decoder_channels") or section.get("decoder_channels") or DECODER)
+            own["decoder_channels"] = DECODER[:blocks] if architecture in ("unet", "unetplusplus") else None
 
 
 def _faster(section: dict[str, Any], highest: float) -> None:

@@ -104,6 +104,7 @@ def test_every_recipe_is_valid_at_every_scale(name: str, scale: str) -> None:
                 assert phase.image_size <= found.data.image_size
                 assert phase.epochs <= SCALES[scale].epochs
                 assert phase.batch_size <= SCALES[scale].batch
+                assert not phase.sampling.sources  # phantoms are one source
 
 
 def test_the_published_experiments_are_all_there() -> None:

@@ -53,6 +53,9 @@ def shortened(settings: TrainingSettings, **changes: Any) -> TrainingSettings:
     fields = type(settings).model_fields
     own = {key: value for key, value in own.items() if key in fields}
     own["phases"] = [{key: value for key, value in phase.items() if key in fields} for phase in own["phases"]]
+    for part in (own, *own["phases"]):
+        if "sampling" in part:  # the phantoms here are one source
+            part["sampling"] = {**part["sampling"], "sources": {}}
     return validate(type(settings), own, "")
 
 
@@ -68,7 +71,7 @@ def small(stage: str, settings: Any) -> TrainingSettings:
         **changes,
         encoder=f"tu-{ENCODER}",
         base_channels=4,
-        decoder_channels=DECODER if unet else None,
+        decoder_channels=DECODER[: len(settings.decoder_channels or DECODER)] if unet else None,
     )
 
 
