@@ -47,12 +47,12 @@ def decoded(settings: SegmentationSettings, wish: str) -> Decoded:
 
     wish: `none`, `imagenet` or a timm tag.
     """
-    _blocks(settings)
+    blocks = _blocks(settings)
     if settings.encoder.startswith("tu-") and is_vit(settings.encoder[3:]):
         return _with_vit(settings, wish)
     encoder_weights = None if wish == "none" else "imagenet"
     encoder, extras = _tagged(settings.encoder, wish), {**_extras(settings), **_drop_path(settings)}
-    make = _coarse if _blocks(settings) < BLOCKS else DECODERS[settings.architecture]
+    make = _coarse if blocks < BLOCKS else DECODERS[settings.architecture]
     try:
         net = make(
             encoder,
@@ -84,7 +84,7 @@ def _coarse(
     **extras: Any,
 ) -> SimpleNamespace:
     """A U-Net whose decoder ends early, with fewer than five blocks: n of them give a map at a 2^(5-n)th of the image's side,
-    whose logits are enlarged linearly. Most of a U-Net's operations are those of its last blocks."""
+    whose logits are enlarged linearly."""
     body = get_encoder(encoder, in_channels, depth=BLOCKS, weights=encoder_weights, **extras)
     count, last = len(decoder_channels), decoder_channels[-1]
     decoder = UnetDecoder(
