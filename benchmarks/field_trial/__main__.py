@@ -16,7 +16,7 @@ from torch import nn
 from benchmarks.field_trial import decisions, ordinary, recipes, report
 from benchmarks.field_trial.arguments import arguments
 from benchmarks.field_trial.budget import Budget, flops_of
-from benchmarks.field_trial.cohorts import REAL, TRIALS, Cohort, cohort, prepared_data
+from benchmarks.field_trial.cohorts import REAL, STARTS, Cohort, cohort, prepared_data
 from benchmarks.field_trial.decisions import Predicted, cases_of
 from benchmarks.field_trial.methods import ORDINARY, Plan, plan
 from ensemble.evidence.evidence import Cases
@@ -31,13 +31,10 @@ def main() -> None:
     """Run what is missing and write the report."""
     given = arguments()
     torch.set_num_threads(given.threads)
-    train = {trial: given.phantoms if trial == "T0" else given.train for trial in TRIALS}
     for seed in range(given.first_seed, given.first_seed + given.seeds):
         for trial in given.trials:
             for method in given.methods:
-                if train[trial] is None:
-                    raise ValueError("T0: give --phantoms FOLDER, made by `python -m imaging.phantom`")
-                run(given, trial, method, seed, train[trial])
+                run(given, trial, method, seed)
     found = report.read(given.output / "results")
     if not given.no_report:
         text = report.markdown(found, given.peer, given.draws)
@@ -45,16 +42,19 @@ def main() -> None:
         print(text)
 
 
-def run(given: argparse.Namespace, trial: str, method: str, seed: int, train: Path) -> None:
+def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     """One method in one trial with one seed, unless its result is there."""
     name = method if method == ORDINARY else given.name or "+".join([method, *given.set])
     folder = given.output / "results" / f"{trial}-{name}-{seed}"
     if (folder / "facts.json").exists():
         return
+    train = given.phantoms if trial == "T0" else given.train
+    if train is None:
+        raise ValueError("T0: give --phantoms FOLDER, made by `python -m imaging.phantom`")
     start = None
-    if trial == "T3":
-        run(given, "T2", method, seed, given.train)
-        start = given.output / "results" / f"T2-{name}-{seed}"
+    if trial in STARTS:
+        run(given, STARTS[trial], method, seed)
+        start = given.output / "results" / f"{STARTS[trial]}-{name}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     weights = given.weights if trial in ("T2", "T3") else None
     planned = (
@@ -68,10 +68,10 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int, train: Pa
     budget = Budget(images, reference)
     begun = time.perf_counter()
     if planned is None:
-        fit, judged, facts = _ordinary(given, chosen, budget, weights, seed, folder, start)
+        fit, judged, facts = _ordinary(given, trial, chosen, budget, weights, seed, folder, start)
         table, rule = decisions.decide(chosen, fit, judged, None, True)
     else:
-        fit, judged, facts = _recipe(given, planned, chosen, budget, seed, folder, start)
+        fit, judged, facts = _recipe(given, trial, planned, chosen, budget, seed, folder, start)
         table, rule = decisions.decide(chosen, fit, judged, planned.ensemble, planned.share > 0)
     table.to_csv(folder / "studies.csv", index=False, float_format="%.6f")
     np.savez_compressed(folder / "evidence.npz", above=np.concatenate([one.evidence.above for one in judged]))
@@ -88,13 +88,15 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int, train: Pa
 
 
 def _recipe(
-    given: argparse.Namespace, planned: Plan, chosen: Cohort, budget: Budget, seed: int, folder: Path, start: Path | None,
+    given: argparse.Namespace, trial: str, planned: Plan, chosen: Cohort, budget: Budget, seed: int, folder: Path,
+    start: Path | None,
 ) -> tuple[Any, ...]:  # fmt: skip
     cost = recipes.Cost({})
     fit: list[Cases] = []
     judged: list[Cases] = []
     for fold in chosen.folds:
-        nets = recipes.train(planned, chosen, fold, budget, seed, folder, start, cost, given.mix)
+        mix = given.mix if trial == "T3" else None
+        nets = recipes.train(planned, chosen, fold, budget, seed, folder, start, cost, mix)
         _predict(
             lambda rows, nets=nets: recipes.predict(nets, planned, chosen, rows),
             chosen,
@@ -113,7 +115,7 @@ def _recipe(
 
 
 def _ordinary(
-    given: argparse.Namespace, chosen: Cohort, budget: Budget, weights: Path | None, seed: int, folder: Path,
+    given: argparse.Namespace, trial: str, chosen: Cohort, budget: Budget, weights: Path | None, seed: int, folder: Path,
     start: Path | None,
 ) -> tuple[Any, ...]:  # fmt: skip
     fit: list[Cases] = []
@@ -132,8 +134,8 @@ def _ordinary(
             net.load_state_dict(load_file(path))
         else:
             data = ordinary.Pictures.of(chosen.prepared, rows, given.size)
-            share = None if start is None else _shares(source[rows])
-            rate = ordinary.RATE if start is None else ordinary.TUNED_RATE
+            share = _shares(source[rows]) if trial == "T3" else None
+            rate = ordinary.TUNED_RATE if trial == "T3" else ordinary.RATE
             ordinary.train(net, data, budget.images, seed, rate, share)
             save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
         seconds += time.perf_counter() - begun

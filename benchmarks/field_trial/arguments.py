@@ -32,7 +32,13 @@ def arguments() -> argparse.Namespace:
         type=Path,
         help="ImageNet weights of tf_efficientnet_lite0 (docs/pretrained.md); none: random in all trials",
     )
-    add("--trials", nargs="+", choices=TRIALS, default=["T1", "T2", "T3"], help="T3 goes on from T2")
+    add(
+        "--trials",
+        nargs="+",
+        choices=TRIALS,
+        default=["T1", "T2", "T3"],
+        help="T3 goes on from T2, T1P from T0",
+    )
     add(
         "--methods",
         nargs="+",

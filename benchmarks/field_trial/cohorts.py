@@ -3,8 +3,8 @@
 Both folders are in SIIM-ACR's form and prepared once, as the sources `simulated` (whatever is trained on beside the real studies)
 and `real`. A trial differs by its folds alone:
 
-T0, T1, T2: networks learn from four fifths of `simulated`; the last fifth (fold 0) is out of fold, and the decision is fitted
-    on it; the real studies are external.
+T0, T1, T1P, T2: networks learn from four fifths of `simulated`; the last fifth (fold 0) is out of fold, and the decision is
+    fitted on it; the real studies are external.
 T3: they go on from T2's weights with all folds of the real studies but one, and some of `simulated`; each real study is judged by
     networks and by a decision that did not see its patient.
 """
@@ -29,9 +29,12 @@ SIMULATED, REAL = "simulated", "real"
 TRIALS = {
     "T0": "phantoms alone, from random weights",
     "T1": "simulated lesions, from random weights",
+    "T1P": "simulated lesions, from T0's weights",
     "T2": "simulated lesions, from ImageNet's weights",
     "T3": "T2's weights, then real studies of other patients",
 }
+STARTS = {"T1P": "T0", "T3": "T2"}
+"""Trials that go on from the weights of another, of the same method and seed."""
 FIFTHS = 5
 
 

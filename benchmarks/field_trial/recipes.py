@@ -61,11 +61,12 @@ def train(
     folder: Path,
     start: Path | None,
     cost: Cost,
-    real: float,
+    mix: float | None,
 ) -> tuple[nn.Module | None, nn.Module]:
     """Train the classifier (None without one) and the segmentation network of one fold; a finished one is loaded.
 
-    start: folder of the networks to go on from (T3). real: share of the simulated images that an epoch of T3 draws from.
+    start: folder of the networks to go on from. mix: in T3, the share of the simulated images that an epoch draws from; None
+    elsewhere.
     """
     begun = time.perf_counter()
     settings = {"classification": plan.classification, "segmentation": plan.segmentation}
@@ -75,8 +76,8 @@ def train(
         if not share:
             continue
         one: Any = settings[stage].model_copy(update={"seed": seed})
-        if start is not None:
-            one = tuned(one, real)
+        if mix is not None:
+            one = tuned(one, mix)
         path = folder / f"{stage}{fold}.safetensors"
         torch.manual_seed(seed)
         net = _begin(stage, one, folder, fold, start)
