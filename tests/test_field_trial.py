@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import load_file
 
 from benchmarks.field_trial import __main__ as field_trial
 from benchmarks.field_trial import report
@@ -35,11 +36,13 @@ def studies(folder: Path, seed: int) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """T3, with the T2 that it needs, of the ordinary loop and of ours."""
+    """T3 and T1P, with the T2 and the T0 that they need, of the ordinary loop and of ours."""
     scratch = tmp_path_factory.mktemp("field")
     train, real = studies(scratch / "train", 1), studies(scratch / "real", 2)
-    command = f"field_trial --train {train} --real {real} --trials T3 --seeds 1 --folds 3 --images 16 --tune-images 16 --size 64"
-    command += " --name ours --set segmentation.image_size=64"
+    command = (
+        f"field_trial --train {train} --real {real} --phantoms {train} --trials T1P T3 --seeds 1 --folds 3"
+    )
+    command += " --images 16 --tune-images 16 --size 64 --name ours --set segmentation.image_size=64"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [*command.split(), "--output", str(scratch / "out"), "--draws", "20"])
         field_trial.main()
@@ -48,7 +51,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_real_study_is_judged_once(finished: Path) -> None:
     names = {path.name for path in (finished / "results").iterdir()}
-    assert names == {f"{trial}-{method}-0" for trial in ("T2", "T3") for method in ("ordinary", "ours")}
+    trials = ("T0", "T1P", "T2", "T3")
+    assert names == {f"{trial}-{method}-0" for trial in trials for method in ("ordinary", "ours")}
     for name in names:
         table = pd.read_csv(finished / "results" / name / "studies.csv")
         assert len(table) == 30
@@ -66,6 +70,14 @@ def test_ours_is_shown_as_many_images_at_a_third_of_the_operations(finished: Pat
         assert 0.25 < ours["flop"] / peer["flop"] < 0.5  # the light decoder
     assert facts["T3-ours-0"]["folds"] == 3
     assert facts["T2-ours-0"]["shown"]["segmentation"] >= 16
+
+
+@pytest.mark.parametrize("network", ["ordinary-0/network0", "ours-0/segmentation0"])
+def test_a_trial_goes_on_from_the_weights_of_another(finished: Path, network: str) -> None:
+    """The networks count the batches that they were trained on: one in each trial."""
+    for trial, batches in (("T0", 1), ("T1P", 2), ("T2", 1), ("T3", 2)):
+        state = load_file(finished / "results" / f"{trial}-{network}.safetensors")
+        assert {int(v) for name, v in state.items() if name.endswith("num_batches_tracked")} == {batches}
 
 
 def test_the_report_has_all_runs_and_the_pairs(finished: Path) -> None:
