@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from safetensors.torch import load_file
 
 from benchmarks.field_trial import __main__ as field_trial
 from benchmarks.field_trial import report
+from benchmarks.field_trial.arguments import run_name
 from benchmarks.field_trial.budget import Budget, budgeted, shown_by
-from benchmarks.field_trial.cohorts import Cohort
+from benchmarks.field_trial.cohorts import Cohort, prepared_data
 from benchmarks.field_trial.decisions import decide
 from benchmarks.field_trial.methods import METHODS, plan
 from ensemble.evidence.evidence import Cases, Evidence
@@ -89,10 +92,71 @@ def test_the_report_has_all_runs_and_the_pairs(finished: Path) -> None:
 
 def test_finished_runs_are_not_repeated(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = {path: path.stat().st_mtime_ns for path in finished.glob("results/*/facts.json")}
-    argv = f"f --train {finished} --real {finished} --trials T2 --seeds 1 --no-report --output {finished}"
+    train, real = finished.parent / "train", finished.parent / "real"
+    argv = f"f --train {train} --real {real} --trials T2 --seeds 1 --no-report --output {finished}"
     monkeypatch.setattr(sys, "argv", argv.split())
     field_trial.main()
     assert times == {path: path.stat().st_mtime_ns for path in finished.glob("results/*/facts.json")}
+
+
+def test_prepared_data_of_another_folder_are_not_taken(finished: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"data-64: made from .*/train, not from .*/elsewhere; give another --output"
+    ):
+        prepared_data(finished.parent / "elsewhere", finished.parent / "real", finished / "data-64", 64)
+
+
+WRONG = {
+    "--train nowhere": "--train nowhere: no such folder",
+    "--train unlabelled": "--train unlabelled: holds neither stage_2_train.csv",
+    "--real studies": "--train and --real are both studies",
+    "--phantoms nowhere --trials T0": "--phantoms nowhere: no such folder",
+    "--trials T1 T0": "--trials T0: give --phantoms FOLDER",
+    "--trials T1P": "--trials T1P: give --phantoms FOLDER",
+    "--weights weights/none": "--weights weights/none: no such file",
+    "--output a.csv": "--output a.csv: is a file",
+    "--size 250": "--size 250: a multiple of 32 up to 2048, such as 256",
+    "--size 0": "--size 0: a multiple of 32 up to 2048, such as 32",
+    "--folds 1": "--folds 1: at least 2",
+    "--seeds 0": "--seeds 0: at least 1",
+    "--first-seed -1": "--first-seed -1: at least 0",
+    "--images 0": "--images 0: at least 16",
+    "--tune-images 15": "--tune-images 15: at least 16",
+    "--threads 0": "--threads 0: at least 1",
+    "--draws 0": "--draws 0: at least 1",
+    "--fitted 0": "--fitted 0: at least 1",
+    "--mix 0": "--mix 0.0: a share above 0",
+    "--set segmentation.ema": "SET='segmentation.ema': write section.key=value",
+    "--set segmentation.nosuch=1": "unknown key `segmentation.nosuch`",
+    "--set share=half": "share=half: the classifier's share",
+    "--set share": "share=: the classifier's share",
+    "--name a/b": "--name 'a/b': a name without a slash",
+    "--name ordinary": "--name 'ordinary': a name without a slash that no other method has",
+    "--name x --methods ours siim-unet": "--name x: names one recipe, and --methods has 2",
+    "--peer nobody": "--peer nobody: no such method; there are ordinary, ours",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_argument_is_refused_before_anything_is_written(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("studies", "real", "unlabelled"):
+        Path(folder).mkdir()
+    for table in ("a.csv", "studies/train-rle.csv", "real/train-rle.csv"):
+        Path(table).touch()
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(sys, "argv", ["field_trial", "--train", "studies", "--real", "real", *wrong.split()])
+    with pytest.raises(ValueError, match=re.escape(WRONG[wrong])):
+        field_trial.main()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_changed_setting_with_a_slash_names_one_folder() -> None:
+    given = argparse.Namespace(name=None, set=["segmentation.pretrained=weights/lite0"])
+    assert run_name(given, "ours") == "ours+segmentation.pretrained=weights_lite0"
+    assert run_name(given, "ordinary") == "ordinary"
 
 
 def test_a_budget_is_divided_over_phases_as_their_epochs_are() -> None:

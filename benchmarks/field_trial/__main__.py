@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from benchmarks.field_trial import decisions, ordinary, recipes, report
-from benchmarks.field_trial.arguments import arguments
+from benchmarks.field_trial.arguments import arguments, run_name
 from benchmarks.field_trial.budget import Budget, flops_of
 from benchmarks.field_trial.cohorts import REAL, STARTS, Cohort, cohort, prepared_data
 from benchmarks.field_trial.decisions import Predicted, cases_of
@@ -44,18 +44,15 @@ def main() -> None:
 
 def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     """One method in one trial with one seed, unless its result is there."""
-    name = method if method == ORDINARY else given.name or "+".join([method, *given.set])
+    name = run_name(given, method)
     folder = given.output / "results" / f"{trial}-{name}-{seed}"
     if (folder / "facts.json").exists():
         return
     train = given.phantoms if trial == "T0" else given.train
-    if train is None:
-        raise ValueError("T0: give --phantoms FOLDER, made by `python -m imaging.phantom`")
     start = None
     if trial in STARTS:
         run(given, STARTS[trial], method, seed)
         start = given.output / "results" / f"{STARTS[trial]}-{name}-{seed}"
-    folder.mkdir(parents=True, exist_ok=True)
     weights = given.weights if trial in ("T2", "T3") else None
     planned = (
         None if method == ORDINARY else plan(method, weights, given.size, tuple(given.set), trial == "T3")
@@ -64,6 +61,7 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     data = given.output / f"{'phantoms' if trial == 'T0' else 'data'}-{side}"
     chosen = cohort(prepared_data(train, given.real, data, side), trial, given.folds, seed, given.fitted)
     images = given.tune_images if trial == "T3" else given.images
+    folder.mkdir(parents=True, exist_ok=True)
     reference = flops_of(ordinary.network(None), given.size)
     budget = Budget(images, reference)
     begun = time.perf_counter()

@@ -8,12 +8,98 @@ from pathlib import Path
 import torch
 
 from benchmarks.field_trial import report
-from benchmarks.field_trial.cohorts import TRIALS
-from benchmarks.field_trial.methods import METHODS, ORDINARY
+from benchmarks.field_trial.cohorts import STARTS, TRIALS
+from benchmarks.field_trial.methods import METHODS, ORDINARY, plan
+from benchmarks.field_trial.ordinary import BATCH
+from experiments.networks import pretrained
+from imaging.sources.discovery import first
+from imaging.sources.siim import LABEL_FILES
+
+STRIDE, LARGEST = 32, 2048
+"""The side of the images is a multiple of the first, up to the second."""
+LEAST = {
+    "seeds": 1,
+    "first_seed": 0,
+    "folds": 2,
+    "images": BATCH,
+    "tune_images": BATCH,
+    "fitted": 1,
+    "draws": 1,
+    "threads": 1,
+}
+"""Least value of each number."""  # fmt: skip
 
 
 def arguments() -> argparse.Namespace:
-    """The command line."""
+    """The command line; ValueError for a value that a run could not be made with, before anything is written."""
+    given = _parsed()
+    _check_numbers(given)
+    _check_folders(given)
+    _check_methods(given)
+    return given
+
+
+def run_name(given: argparse.Namespace, method: str) -> str:
+    """The method's name in the report and in the names of folders: with the settings that are changed."""
+    if method == ORDINARY:
+        return method
+    return given.name or "+".join([method, *given.set]).replace("/", "_")
+
+
+def _check_numbers(given: argparse.Namespace) -> None:
+    for key, least in LEAST.items():
+        if getattr(given, key) < least:
+            raise ValueError(f"--{key.replace('_', '-')} {getattr(given, key)}: at least {least}")
+    if given.size % STRIDE or not STRIDE <= given.size <= LARGEST:
+        near = min(max(round(given.size / STRIDE) * STRIDE, STRIDE), LARGEST)
+        raise ValueError(f"--size {given.size}: a multiple of {STRIDE} up to {LARGEST}, such as {near}")
+    if not 0 < given.mix <= 1:
+        raise ValueError(f"--mix {given.mix}: a share above 0, at most 1")
+
+
+def _check_folders(given: argparse.Namespace) -> None:
+    for key in ("train", "real", "phantoms"):
+        folder = getattr(given, key)
+        if folder is None:
+            continue
+        if not folder.is_dir():
+            raise ValueError(f"--{key} {folder}: no such folder; it holds studies in SIIM-ACR's form")
+        if first(folder, LABEL_FILES) is None:
+            raise ValueError(
+                f"--{key} {folder}: holds neither {' nor '.join(LABEL_FILES)}, which has the labels"
+            )
+    if given.train.resolve() == given.real.resolve():
+        raise ValueError(
+            f"--train and --real are both {given.real}: networks would be judged on what they learn from"
+        )
+    needing = [trial for trial in given.trials if "T0" in (trial, STARTS.get(trial))]
+    if needing and given.phantoms is None:
+        raise ValueError(
+            f"--trials {needing[0]}: give --phantoms FOLDER, made by `python -m imaging.phantom`"
+        )
+    if given.weights is not None:
+        pretrained.find(str(given.weights), "--weights")
+    if given.output.exists() and not given.output.is_dir():
+        raise ValueError(f"--output {given.output}: is a file; name a folder")
+
+
+def _check_methods(given: argparse.Namespace) -> None:
+    chosen = [method for method in given.methods if method != ORDINARY]
+    if given.name is not None:
+        if not given.name or "/" in given.name or given.name in {ORDINARY, *METHODS} - set(chosen):
+            raise ValueError(f"--name {given.name!r}: a name without a slash that no other method has")
+        if len(chosen) != 1:
+            raise ValueError(f"--name {given.name}: names one recipe, and --methods has {len(chosen)}")
+    for method in chosen:
+        plan(method, given.weights, given.size, tuple(given.set))
+    names = {ORDINARY, *(run_name(given, method) for method in given.methods)}
+    if given.peer not in names:
+        names |= {method for _, method in report.read(given.output / "results")}
+        if given.peer not in names:
+            raise ValueError(f"--peer {given.peer}: no such method; there are {', '.join(sorted(names))}")
+
+
+def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.field_trial",
         description="Train methods at one budget and judge them on the same real studies. Finished runs are not repeated.",

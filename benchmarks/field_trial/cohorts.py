@@ -52,7 +52,11 @@ class Cohort:
 
 
 def prepared_data(train: Path, real: Path, folder: Path, size: int) -> Prepared:
-    """Prepare both folders side by side, once; `folder` is kept for the next call."""
+    """Prepare both folders side by side, once; `folder` is kept for the next call. ValueError when it was made from others."""
+    for name, path in ((SIMULATED, train), (REAL, real)):
+        made = folder / "studies" / name
+        if (folder / "prepared" / "index.parquet").is_file() and made.resolve() != path.resolve():
+            raise ValueError(f"{folder}: made from {made.resolve()}, not from {path}; give another --output")
     if not (folder / "prepared" / "index.parquet").is_file():
         both = folder / "studies"
         both.mkdir(parents=True, exist_ok=True)

@@ -64,13 +64,13 @@ def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...],
     method = METHODS[name]
     share, others = method.classifier, []
     for one in overrides:
-        key, value = one.split("=", 1)
+        key, _, value = one.partition("=")
         if key == "share":
-            share = float(value)
+            share = _share(value)
         else:
             others.append(one)
     text = recipe.text_of(recipe.Choice(method.recipe, overrides=tuple(others)))
-    params = validate(Params, yaml.safe_load(text), method.recipe)
+    params = validate(Params, yaml.safe_load(text), "")
     if share and not params.classification.models:
         raise ValueError(f"share {share} is a classifier's, and {method.recipe} has none; set it to 0")
     return Plan(
@@ -84,6 +84,16 @@ def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...],
         share,
         method.same_images,
     )
+
+
+def _share(value: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise ValueError(f"share={value}: the classifier's share of the budget is a number from 0, below 1")
+    return share
 
 
 def _fitted(section: Any, weights: Path | None, size: int | None, method: Method, overrides: set[str]) -> Any:

@@ -10,6 +10,7 @@ trained and no GPU is needed.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -39,7 +40,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, help="labelled images (default: the source's)")
     parser.add_argument("--positives", type=int, help="positive images among them")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the plan as JSON")
-    return parser.parse_args()
+    given = parser.parse_args()
+    for option, values in (("--gpu-memory", given.gpu_memory or []), ("--tflops", [given.tflops])):
+        for value in values:
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{option} {value:g}: a number above 0")
+    return given
 
 
 def main() -> None:

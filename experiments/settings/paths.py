@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.settings.params import Params
+from experiments.settings.training import for_model
 
 PATHS = ("data.patients", "submit.images", "submit.sample")
 """Keys beside `data.folder` that name input files. The data folder itself, or null, stands for the source's own file."""
@@ -18,8 +19,22 @@ def check_paths(params: Params) -> None:
     for key, value in values.items():
         if value is not None and Path(value) != Path(data.folder):
             faults += _missing(key, value) or _wrong_kind(key, Path(value))
+    faults += _missing_weights(params)
     if faults:
         raise ValueError("\n".join(faults))
+
+
+def _missing_weights(params: Params) -> list[str]:
+    """Faults of `pretrained` where it names a file, a folder or an earlier run; tags and repositories are fetched later."""
+    advice = "docs/pretrained.md says how to get it, and `none` starts from random weights"
+    faults = []
+    for stage in ("classification", "segmentation"):
+        section = getattr(params, stage)
+        for wish in sorted({for_model(section, model).pretrained for model in section.models}):
+            is_path = "/" in wish or wish.endswith(".safetensors")
+            if is_path and not wish.startswith("hf-hub:") and not Path(wish.split("#")[0]).exists():
+                faults.append(f"params: `{stage}.pretrained` is {wish!r}: no such file or folder; {advice}")
+    return faults
 
 
 def _missing(key: str, value: str) -> list[str]:

@@ -10,7 +10,9 @@ import traceback
 from collections.abc import Callable
 from types import FrameType
 
-PACKAGES = frozenset({"__main__", "imaging", "experiments", "classification", "segmentation", "ensemble"})
+PACKAGES = frozenset(
+    {"__main__", "imaging", "experiments", "classification", "segmentation", "ensemble", "benchmarks"}
+)
 TRACEBACK = "SHOW_TRACEBACK"
 """Environment variable: when set, errors keep their traceback."""
 

@@ -100,8 +100,9 @@ def _fault(cls: type[BaseModel], where: str, fault: Any) -> str:
     if fault["type"] == "missing":
         return f"params: `{key}` is missing"
     message = fault["msg"].removeprefix("Value error, ")
-    if not fault["loc"]:  # a contradiction between keys: the message names them itself
-        return f"params: `{key}`: {message}"
+    if not fault["loc"] or (fault["type"] == "value_error" and isinstance(fault["input"], dict)):
+        # a contradiction between keys: the message names them itself
+        return f"params: `{key}`: {message}" if key else f"params: {message}"
     return f"params: `{key}` is {fault['input']!r}: {message}"
 
 

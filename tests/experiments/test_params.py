@@ -237,6 +237,48 @@ def test_paths_are_checked_before_anything_runs(
         check_paths(paths(**{key: value}))
 
 
+def test_weights_that_are_not_there_are_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("weights").mkdir()
+
+    def checked(pretrained: str) -> None:
+        params = paths()
+        section = params.segmentation.model_copy(update={"pretrained": pretrained})
+        check_paths(params.model_copy(update={"segmentation": section}))
+
+    for found in (
+        "none",
+        "imagenet",
+        "in12k_ft_in1k",
+        "hf-hub:owner/weights",
+        "./weights",
+        "./weights#segmentation/unet",
+    ):
+        checked(found)
+    for missing in ("weights/lite0", "x.safetensors", "runs/nih#segmentation/unet"):
+        with pytest.raises(
+            ValueError, match=rf"`segmentation\.pretrained` is '{missing}': no such file or folder"
+        ):
+            checked(missing)
+
+
+def test_a_contradiction_between_keys_is_told_without_the_whole_section() -> None:
+    with pytest.raises(
+        ValueError, match=r"^params: classification\.models and segmentation\.models are both \[\]"
+    ) as no_models:
+        validate(
+            Params, {**SMALL, **{stage: {"models": []} for stage in ("classification", "segmentation")}}, ""
+        )
+    assert "``" not in str(no_models.value)
+    section = {"models": ["unet"], "encoder_from": "b0", "pretrained": "weights/x"}
+    with pytest.raises(
+        ValueError, match=r"^params: `segmentation`: encoder_from b0 and pretrained weights/x exclude"
+    ):
+        validate(Params, {**SMALL, "segmentation": section}, "")
+
+
 def test_a_password_in_the_params_is_refused_and_not_repeated() -> None:
     storage = "postgresql://me:s3:cr@et@host/studies"
     with pytest.raises(ValueError, match="PGPASSWORD") as error:

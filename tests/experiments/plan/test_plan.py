@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.plan import __main__ as plan_command
 from experiments.plan import report
 from experiments.plan.batch import FRAGMENTATION, RUNTIME, divisors, fit_batch, needed
 from experiments.plan.cost import StepCost
@@ -103,6 +104,18 @@ def test_what_cannot_fit_is_refused_with_the_setting() -> None:
     done = run("--gpu-memory", "0.8")
     assert done.returncode == 1
     assert "segmentation.image_size" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--gpu-memory", "0"), ("--gpu-memory", "-5"), ("--tflops", "0"), ("--tflops", "nan")],
+)
+def test_a_card_without_memory_or_speed_is_refused(
+    option: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["plan", "siim", option, value])
+    with pytest.raises(ValueError, match=f"{option} {value}: a number above 0"):
+        plan_command.arguments()
 
 
 def test_an_unknown_recipe_lists_the_recipes() -> None:

@@ -60,6 +60,12 @@ def test_a_users_mistake_is_one_line(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, "params.yaml: lr -1 must be above 0\n")
 
 
+def test_the_folders_of_this_project_are_known() -> None:
+    folders = {path.parts[0] for path in Path().glob("[a-z]*/*.py")}
+    assert "benchmarks" in folders
+    assert folders - {"tests"} <= command.PACKAGES
+
+
 @pytest.mark.parametrize(
     ("body", "line"),
     [
