@@ -155,13 +155,15 @@ def _budget(parser: argparse.ArgumentParser) -> None:
         default=2500,
         help="budget: images that the ordinary loop is shown (default: 2500)",
     )
-    add("--tune-images", type=int, default=800, help="the same of each fold's training in T3 (default: 800)")
+    add(
+        "--tune-images", type=int, default=1500, help="the same of each fold's training in T3 (default: 1500)"
+    )
     add("--size", type=int, default=256, help="side of the images in pixels (default: 256)")
     add(
         "--mix",
         type=float,
-        default=0.15,
-        help="recipes in T3: share of the other images that an epoch draws from (default: .15)",
+        default=0.08,
+        help="recipes in T3: share of the simulated images that an epoch draws from (default: .08)",
     )
     add(
         "--fitted",

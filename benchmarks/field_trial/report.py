@@ -16,7 +16,7 @@ from imaging.io.files import read_json
 
 DRAWS = 1000
 MEASURES = {
-    "AUROC, classifier": "raw",
+    "AUROC": "raw",
     "calibrated": "calibrated",
     "with masks": "prob",
     "sensitivity at 95 %": "sensitivity",

@@ -26,9 +26,7 @@ def networks(
     channels."""
     figure, axes = sheet(11, 4.3)
     if classifier is None:
-        words(axes, (0.25, 4.05), "No classifier", 11, ha="left", fontweight="bold", color=NEGATIVE)
-        text = "the highest 0.1 % of the map's pixels\ngive the image's probability"
-        words(axes, (0.25, 3.5), text, ha="left", color="#555555")
+        _without_classifier(axes, draw)
     else:
         net, look = classifier
         _classifier(axes, shapes(net, look.image_size), look)
@@ -92,6 +90,16 @@ def _classifier(axes: Axes, maps: list[Shape], settings: ClassificationSettings)
     )
 
 
+def _without_classifier(axes: Axes, settings: SegmentationSettings) -> None:
+    title, text = "No classifier of its own", ""
+    if settings.image_head:
+        title = "Image-level head"
+        text = "the mean over the coarsest map, one linear layer:\na probability that multiplies the map;\n"
+    words(axes, (0.25, 4.05), title, 11, ha="left", fontweight="bold", color=NEGATIVE)
+    text += "the highest 0.1 % of the map's pixels\ngive the image's probability"
+    words(axes, (0.25, 3.3), text, ha="left", color="#555555")
+
+
 def _cells(axes: Axes, low: tuple[float, float], count: int) -> None:
     """Draw a square of count x count cells."""
     side = 0.76 / count
@@ -137,6 +145,10 @@ def _unet(axes: Axes, maps: list[Shape], settings: SegmentationSettings) -> None
                 (before[0] + 0.2, before[1] - (0.12 if i <= deepest else -0.12)),
                 (x - 0.26, y + (0.14 if i <= deepest else -0.14)),
             )
+    if settings.image_head:
+        x, y = places[deepest]
+        arrow(axes, (x - 0.35, y), (x - 1.1, y), NEGATIVE)
+        words(axes, (x - 1.25, y), "p", 13, color=NEGATIVE, fontweight="bold", style="italic")
     for i in range(deepest):
         other = next((j for j in range(deepest + 1, len(maps)) if maps[j][1] == maps[i][1]), None)
         if other is not None:

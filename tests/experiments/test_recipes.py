@@ -156,7 +156,8 @@ def rates(name: str, scale: str) -> list[float]:
         ("siim-unet", "tiny", [1e-5]),
         ("siim-first-place", "cpu", [2e-3, 2e-4, 2e-4, 2e-4]),  # 1e-4 and 1e-5: a tenth stays a tenth
         ("siim-best", "cpu", [2e-3, 1e-3, 1e-3, 3e-4]),
-        ("phantom", "cpu", [3e-3]),  # high enough
+        ("phantom", "cpu", [2e-3]),
+        ("head-ct-phantom", "cpu", [3e-3]),  # high enough
         ("chest-image-pneum", "cpu", [1e-2]),  # SGD
     ],
 )

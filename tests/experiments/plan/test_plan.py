@@ -94,10 +94,10 @@ def test_the_default_is_planned(tmp_path: Path) -> None:
     done = run("--gpu-memory", "16", "--tflops", "1", "--json", str(tmp_path / "plan.json"))
     assert done.returncode == 0, done.stderr
     made = json.loads((tmp_path / "plan.json").read_text())
-    assert [phase["stage"] for phase in made["phases"]] == ["classification", "segmentation"]
+    assert [phase["stage"] for phase in made["phases"]] == ["segmentation"]
     assert made["hours"] == pytest.approx(made["flop"] / 3.6e15)
-    # 800 phantoms, 176 positive; masks of the positives alone
-    assert made["disk"]["prepared data"] == (800 + 176) * 160 * 160
+    # 1,200 phantoms, 264 positive; masks of the positives alone
+    assert made["disk"]["prepared data"] == (1200 + 264) * 160 * 160
 
 
 def test_what_cannot_fit_is_refused_with_the_setting() -> None:
