@@ -156,7 +156,8 @@ function reason() {
   if (own()) return ownReason();
   if (point.threshold === null) return study.reason;
   const compared = passes() ? "reaches" : "is below";
-  return `${study.prob.toFixed(2)} ${compared} ${point.threshold.toFixed(2)}, the threshold that flagged ${percent(point.sensitivity)} of the positive `
+  const places = study.prob.toFixed(2) === point.threshold.toFixed(2) ? 4 : 2;
+  return `${study.prob.toFixed(places)} ${compared} ${point.threshold.toFixed(places)}, the threshold that flagged ${percent(point.sensitivity)} of the positive `
     + `and spared ${percent(point.specificity)} of the negative training images, out of fold.${finding.area_px || !passes() ? "" : " No area reaches the mask threshold."}`;
 }
 
