@@ -20,6 +20,7 @@ from benchmarks.field_trial.cohorts import Cohort, prepared_data
 from benchmarks.field_trial.decisions import decide
 from benchmarks.field_trial.methods import METHODS, plan
 from ensemble.evidence.evidence import Cases, Evidence
+from experiments.networks import checkpoint_mean
 from experiments.settings.training import SegmentationSettings, phases_of
 from imaging.io.files import read_json
 from imaging.phantom.dataset import write
@@ -83,6 +84,21 @@ def test_a_trial_goes_on_from_the_weights_of_another(finished: Path, network: st
         assert {int(v) for name, v in state.items() if name.endswith("num_batches_tracked")} == {batches}
 
 
+def test_a_recipe_that_averages_checkpoints_runs_and_goes_on_from_the_best(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first place's: four phases, the mean of three checkpoints' predictions."""
+    folders = f"--train {finished.parent / 'train'} --real {finished.parent / 'real'} --output {finished}"
+    argv = f"f {folders} --trials T3 --methods first-place --seeds 1 --folds 3 --images 64 --tune-images 16 --size 64"
+    monkeypatch.setattr(sys, "argv", [*argv.split(), "--no-report"])
+    field_trial.main()
+    for trial in ("T2", "T3"):
+        folder = finished / "results" / f"{trial}-first-place-0"
+        assert len(pd.read_csv(folder / "studies.csv")) == 30
+        state = load_file(folder / "segmentation0.safetensors")
+        assert checkpoint_mean.count(state) > 0
+
+
 def test_the_report_has_all_runs_and_the_pairs(finished: Path) -> None:
     text = (finished / "report.md").read_text(encoding="utf-8")
     assert text.count("| T2 |") == 3
@@ -117,7 +133,7 @@ WRONG = {
     "--output a.csv": "--output a.csv: is a file",
     "--size 250": "--size 250: a multiple of 32 up to 2048, such as 256",
     "--size 0": "--size 0: a multiple of 32 up to 2048, such as 32",
-    "--folds 1": "--folds 1: at least 2",
+    "--folds 2": "--folds 2: at least 3",
     "--seeds 0": "--seeds 0: at least 1",
     "--first-seed -1": "--first-seed -1: at least 0",
     "--images 0": "--images 0: at least 16",

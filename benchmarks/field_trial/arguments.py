@@ -20,7 +20,7 @@ STRIDE, LARGEST = 32, 2048
 LEAST = {
     "seeds": 1,
     "first_seed": 0,
-    "folds": 2,
+    "folds": 3,
     "images": BATCH,
     "tune_images": BATCH,
     "fitted": 1,

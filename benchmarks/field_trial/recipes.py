@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.field_trial.budget import Budget, budgeted, flops_of, shown_by
 from benchmarks.field_trial.cohorts import SIMULATED, Cohort
 from benchmarks.field_trial.methods import Plan
 from classification import model as classification
 from classification.objective import Objective as ClassificationObjective
-from experiments.networks import inference, weights
+from experiments.networks import checkpoint_mean, inference, weights
 from experiments.networks.normalisation import normalisation_of, set_normalisation
 from experiments.settings.common import TrainingSettings
 from experiments.settings.training import ClassificationSettings, phases_of
@@ -85,14 +85,14 @@ def train(
         one = budgeted(one, budget.images if plan.same_images else budget.shown(flops, share))
         cost.images[stage] = cost.images.get(stage, 0) + shown_by(one)
         cost.flop += 3 * flops * shown_by(one)
-        if path.exists():
-            net.load_state_dict(weights.load_state(path))
-        else:
-            _fit(stage, net, one, cohort, fold, folder / f"{stage}{fold}-resume")
+        if not path.exists():
+            found = _fit(stage, net, one, cohort, fold, folder / f"{stage}{fold}-resume")
             facts = {"settings": one.model_dump(mode="json"), "normalisation": normalisation_of(net)}
-            state = {name: value.contiguous() for name, value in net.state_dict().items()}
+            state = {name: value.contiguous() for name, value in found.items()}
             weights.save(path, state, {"stage": stage, **facts})
-        nets[stage] = net
+        nets[stage] = weights.restore(
+            net, path
+        )  # several checkpoints, where the recipe averages their predictions
     cost.seconds += time.perf_counter() - begun
     return nets.get("classification"), nets["segmentation"]
 
@@ -124,19 +124,22 @@ def _begin(stage: str, settings: Any, folder: Path, fold: int, start: Path | Non
     path = None
     if start is not None:
         path = start / f"{stage}0.safetensors"
-        net.load_state_dict(weights.load_state(path))
+        net.load_state_dict(checkpoint_mean.best(weights.load_state(path)))
     elif getattr(settings, "encoder_from", None) is not None:
         path = folder / f"classification{fold}.safetensors"
         encoder: nn.Module = net.encoder
         encoder.load_state_dict(
-            encoder_weights.fitting(weights.load_state(path), encoder.state_dict(), str(path))
+            encoder_weights.fitting(
+                checkpoint_mean.best(weights.load_state(path)), encoder.state_dict(), str(path)
+            )
         )
     return net if path is None else set_normalisation(net, weights.load_facts(path)["normalisation"])
 
 
 def _fit(
     stage: str, net: nn.Module, settings: TrainingSettings, cohort: Cohort, fold: int, resume: Path
-) -> None:
+) -> dict[str, Tensor]:
+    """The trained state: one network's, or that of several checkpoints."""
     objective: Callable[..., Any] = (
         ClassificationObjective if stage == "classification" else SegmentationObjective
     )
@@ -160,7 +163,7 @@ def _fit(
         title=f"{stage} fold {fold}",
         resume=resume,
     )
-    net.load_state_dict(done.state)
+    return done.state
 
 
 def _few(label: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
