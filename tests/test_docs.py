@@ -23,8 +23,8 @@ METRICS = {
     "all-empty baseline": "all_empty",
     "D⁺, mean Dice of positive images": "dice_positive",
     "TNR, share of empty images left empty": "tnr",
-    "AUROC, classifier with the masks' features": "auroc",
-    "AUROC, classifier alone": "auroc_classifier",
+    "AUROC, with all mask features": "auroc",
+    "AUROC, pooled evidence of the two heads": "auroc_classifier",
 }
 
 
