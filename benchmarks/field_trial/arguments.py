@@ -27,7 +27,7 @@ LEAST = {
     "draws": 1,
     "threads": 1,
 }
-"""Least value of each number."""  # fmt: skip
+"""Least value of each number."""
 
 
 def arguments() -> argparse.Namespace:

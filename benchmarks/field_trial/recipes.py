@@ -90,9 +90,8 @@ def train(
             facts = {"settings": one.model_dump(mode="json"), "normalisation": normalisation_of(net)}
             state = {name: value.contiguous() for name, value in found.items()}
             weights.save(path, state, {"stage": stage, **facts})
-        nets[stage] = weights.restore(
-            net, path
-        )  # several checkpoints, where the recipe averages their predictions
+        # Several checkpoints, where the recipe averages their predictions.
+        nets[stage] = weights.restore(net, path)
     cost.seconds += time.perf_counter() - begun
     return nets.get("classification"), nets["segmentation"]
 

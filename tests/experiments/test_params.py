@@ -13,7 +13,6 @@ from experiments import params as command
 from experiments.recipe import FOLDER, Choice, is_kept_elsewhere, names, put, text_of
 from experiments.settings import params
 from experiments.settings.params import Params
-from experiments.settings.paths import check_paths
 from experiments.settings.scaling import SCALES, reduced
 from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model
 from imaging.io.config import read_yaml, validate
@@ -202,66 +201,6 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
         params.load(path)
     path.write_text("a: &a {x: 1}\nb: {<<: *a, x: 2}\n")  # a merge key may be overridden
     assert read_yaml(path)["b"] == {"x": 2}
-
-
-def paths(**changes: str | None) -> Params:
-    own = {"data": {"folder": "."}, "submit": {}}
-    for key, value in {"data.patients": ".", "submit.images": ".", "submit.sample": ".", **changes}.items():
-        section, name = key.split(".")
-        own[section][name] = value
-    data = {**SMALL["data"], **own["data"], "source": "siim"}  # type: ignore[dict-item]
-    return validate(Params, {**SMALL, "data": data, "submit": own["submit"]}, "")
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("submit.images", "typo", "`submit.images` is 'typo': no such file or folder"),
-        ("submit.images", "empty", "an empty folder"),
-        ("submit.images", "x.csv", "a file; name the folder"),
-        ("submit.sample", "empty", "a folder; name a CSV file"),
-        ("data.patients", "none.csv", "no such file"),
-        ("data.folder", "none", "`data.folder` is 'none': no such file or folder"),
-    ],
-)
-def test_paths_are_checked_before_anything_runs(
-    key: str, value: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("empty").mkdir()
-    Path("x.csv").touch()
-    check_paths(paths())
-    check_paths(paths(**{"data.patients": "x.csv", "submit.sample": "x.csv"}))
-    check_paths(paths(**{"data.patients": None, "submit.images": None, "submit.sample": None}))
-    with pytest.raises(ValueError, match=message):
-        check_paths(paths(**{key: value}))
-
-
-def test_weights_that_are_not_there_are_refused_before_anything_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("weights").mkdir()
-
-    def checked(pretrained: str) -> None:
-        params = paths()
-        section = params.segmentation.model_copy(update={"pretrained": pretrained})
-        check_paths(params.model_copy(update={"segmentation": section}))
-
-    for found in (
-        "none",
-        "imagenet",
-        "in12k_ft_in1k",
-        "hf-hub:owner/weights",
-        "./weights",
-        "./weights#segmentation/unet",
-    ):
-        checked(found)
-    for missing in ("weights/lite0", "x.safetensors", "runs/nih#segmentation/unet"):
-        with pytest.raises(
-            ValueError, match=rf"`segmentation\.pretrained` is '{missing}': no such file or folder"
-        ):
-            checked(missing)
 
 
 def test_a_contradiction_between_keys_is_told_without_the_whole_section() -> None:
