@@ -10,8 +10,10 @@ let grey = null; // the picture's own values, 0..255 or 0..65535
 let depth = 8;
 let waiting = false;
 
-// `wanted` says whether the reader still waits for this one when it is decoded.
+// `wanted` says whether the reader still waits for this one when it is decoded. Until then the film is blank: the answer beside it
+// is already this study's.
 export async function show(study, wanted) {
+  blank();
   const bitmap = await createImageBitmap(blobOf(study.picture), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   if (!wanted()) return;
   const canvas = $("radiograph");
@@ -25,6 +27,13 @@ export async function show(study, wanted) {
   $("film").style.setProperty("--ratio", study.width / study.height);
   $("outline").setAttribute("viewBox", `0 0 ${study.width} ${study.height}`);
   paint();
+}
+
+function blank() {
+  const canvas = $("radiograph");
+  grey = null;
+  canvas.getContext("2d", { willReadFrequently: true }).clearRect(0, 0, canvas.width, canvas.height);
+  outline("");
 }
 
 export function outline(path) {

@@ -126,6 +126,7 @@ async function open(entry) {
   if (without) return unread(entry);
   const { study } = entry;
   $("note-shape").textContent = [`${study.width} × ${study.height}`, study.view].filter(Boolean).join("  ");
+  $("heat").hidden = $("heat-words").hidden = true;
   zoom.fit();
   answer.choose(study);
   await film.show(study, () => entry === current);

@@ -94,8 +94,8 @@ def test_read_a_study_move_a_threshold_and_download(
     )
     expect(visit.locator("#rule")).to_have_text(re.compile(r"0\.\d\d, needed 0\.00\.$"))
     expect(visit.locator("#whose")).to_have_text("fitted")
+    expect(visit.locator("#path")).to_have_attribute("d", re.compile("^M"))  # the film comes after the words
     fitted, drawn = area(visit), visit.locator("#path").get_attribute("d")
-    assert drawn.startswith("M")
 
     visit.locator("#level").focus()
     for _ in range(4):
@@ -150,6 +150,16 @@ def test_window_and_level_change_the_picture(visit: Page, phantoms: list[Path]) 
     assert visit.locator("#radiograph").bounding_box()["width"] == pytest.approx(width)
     visit.keyboard.press("m")
     expect(visit.locator("#outline")).to_be_hidden()
+
+
+def test_the_film_is_blank_until_its_study_is_decoded(visit: Page, phantoms: list[Path]) -> None:
+    visit.set_input_files("#files", phantoms[:2])
+    expect(visit.locator("#path")).to_have_attribute("d", re.compile("^M"))
+    visit.evaluate("() => { window.createImageBitmap = () => new Promise(() => {}); }")
+    visit.locator("#rows tr").last.click()
+    expect(visit.locator("#path")).to_have_attribute("d", "")
+    middle = "document.getElementById('radiograph').getContext('2d').getImageData(512, 500, 1, 1).data"
+    assert visit.evaluate(f"() => {middle}[3]") == 0
 
 
 def test_several_files_one_of_them_bad(visit: Page, phantoms: list[Path], tmp_path: Path) -> None:
