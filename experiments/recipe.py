@@ -107,9 +107,15 @@ def _put_override(content: Any, override: str) -> None:
     if not isinstance(place, dict):
         raise ValueError(f"SET={override!r}: {'.'.join(sections)} holds a value, not a section")
     try:
-        place[last] = parse_yaml(value)
+        found = parse_yaml(value)
     except yaml.YAMLError as error:
         raise ValueError(f"SET={override!r}: {value!r} is not valid YAML") from error
+    if isinstance(found, dict) and any(":" in str(name) and found[name] is None for name in found):
+        raise ValueError(
+            f"SET={override!r}: YAML needs a space after each colon, and quotes around it all: "
+            f"SET='\"{key}={{a: 1, b: 2}}\"'"
+        )
+    place[last] = found
 
 
 def is_kept_elsewhere(path: Path) -> bool:

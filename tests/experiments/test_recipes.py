@@ -207,9 +207,16 @@ def test_a_network_of_a_recipe_is_built_and_takes_a_step(
     assert augment.build(settings.augment, side) is not None
 
 
-def test_a_quote_that_is_not_closed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["recipe", "siim", "--set", 'data.folder="a'])
-    with pytest.raises(ValueError, match=r"^SET='data.folder=\"a': No closing quotation$"):
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ('data.folder="a', r"^SET='data.folder=\"a': No closing quotation$"),
+        ("segmentation.loss={dice:1}", "YAML needs a space after each colon, and quotes around it all"),
+    ],
+)
+def test_a_mistake_of_writing_is_one_line(given: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["recipe", "siim", "--set", given])
+    with pytest.raises(ValueError, match=message):
         main()
 
 
