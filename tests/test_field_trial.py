@@ -40,11 +40,11 @@ def studies(folder: Path, seed: int) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """T3 and T1P, with the T2 and the T0 that they need, of the ordinary loop and of ours."""
+    """T3, T4 and T1P, with the T2 and the T0 that they need, of the ordinary loop and of ours."""
     scratch = tmp_path_factory.mktemp("field")
     train, real = studies(scratch / "train", 1), studies(scratch / "real", 2)
     command = (
-        f"field_trial --train {train} --real {real} --phantoms {train} --trials T1P T3 --seeds 1 --folds 3"
+        f"field_trial --train {train} --real {real} --phantoms {train} --trials T1P T3 T4 --seeds 1 --folds 3"
     )
     command += " --images 16 --tune-images 16 --size 64 --name ours --set segmentation.image_size=64"
     with pytest.MonkeyPatch.context() as patch:
@@ -55,7 +55,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_real_study_is_judged_once(finished: Path) -> None:
     names = {path.name for path in (finished / "results").iterdir()}
-    trials = ("T0", "T1P", "T2", "T3")
+    trials = ("T0", "T1P", "T2", "T3", "T4")
     assert names == {f"{trial}-{method}-0" for trial in trials for method in ("ordinary", "ours")}
     for name in names:
         table = pd.read_csv(finished / "results" / name / "studies.csv")
@@ -68,7 +68,7 @@ def test_every_real_study_is_judged_once(finished: Path) -> None:
 
 def test_ours_is_shown_as_many_images_at_a_third_of_the_operations(finished: Path) -> None:
     facts = {p.parent.name: read_json(p) for p in finished.glob("results/*/facts.json")}
-    for trial in ("T2", "T3"):
+    for trial in ("T2", "T3", "T4"):
         ours, peer = facts[f"{trial}-ours-0"], facts[f"{trial}-ordinary-0"]
         assert ours["images"] == peer["images"]
         assert 0.25 < ours["flop"] / peer["flop"] < 0.5  # the light decoder
@@ -79,7 +79,7 @@ def test_ours_is_shown_as_many_images_at_a_third_of_the_operations(finished: Pat
 @pytest.mark.parametrize("network", ["ordinary-0/network0", "ours-0/segmentation0"])
 def test_a_trial_goes_on_from_the_weights_of_another(finished: Path, network: str) -> None:
     """The networks count the batches that they were trained on: one in each trial."""
-    for trial, batches in (("T0", 1), ("T1P", 2), ("T2", 1), ("T3", 2)):
+    for trial, batches in (("T0", 1), ("T1P", 2), ("T2", 1), ("T3", 2), ("T4", 2)):
         state = load_file(finished / "results" / f"{trial}-{network}.safetensors")
         assert {int(v) for name, v in state.items() if name.endswith("num_batches_tracked")} == {batches}
 
@@ -186,6 +186,7 @@ def test_a_budget_is_divided_over_phases_as_their_epochs_are() -> None:
     chain = phases_of(budgeted(settings, 320))
     assert [phase.iterations for phase in chain] == [30, 8]  # 10 steps in whole quarters
     assert [phase.epochs for phase in chain] == [1, 4]
+    assert [phase.iterations for phase in phases_of(budgeted(settings, 320, (1, 4)))] == [8, 32]
     assert shown_by(budgeted(settings, 320)) == 304
     assert Budget(100, 6.0).shown(3.0, 0.5) == 100
 
@@ -195,7 +196,8 @@ def test_a_recipe_keeps_what_makes_it(name: str) -> None:
     found = plan(name, Path("weights/lite0"), 128, ())
     assert found.segmentation.encoder == "tu-tf_efficientnet_lite0"
     assert found.segmentation.image_size == found.side == 128
-    assert plan(name, None, 128, (), real=True).side == (384 if name == "ours" else 128)
+    assert plan(name, None, 128, (), "T3").side == (384 if name == "ours" else 128)
+    assert len(phases_of(plan("ours", None, 128, (), "T4").segmentation)) == 2
     changed = plan(name, None, 128, ("segmentation.ema=0.9", f"share={METHODS[name].classifier / 2}"))
     assert (changed.segmentation.ema, changed.share) == (0.9, METHODS[name].classifier / 2)
     assert changed.segmentation.pretrained == "none"

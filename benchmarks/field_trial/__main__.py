@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -25,6 +26,8 @@ from imaging.io.files import write_json, write_text
 
 REAL_SHARE = 0.6
 """Of the images that T3 shows, in the ordinary loop."""
+REAL_TIMES = 3
+"""How often T4 shows a real study for each time that it shows a simulated one of its class, in the ordinary loop."""
 
 
 def main() -> None:
@@ -53,14 +56,12 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     if trial in STARTS:
         run(given, STARTS[trial], method, seed)
         start = given.output / "results" / f"{STARTS[trial]}-{name}-{seed}"
-    weights = given.weights if trial in ("T2", "T3") else None
-    planned = (
-        None if method == ORDINARY else plan(method, weights, given.size, tuple(given.set), trial == "T3")
-    )
+    weights = given.weights if trial in ("T2", "T3", "T4") else None
+    planned = None if method == ORDINARY else plan(method, weights, given.size, tuple(given.set), trial)
     side = given.size if planned is None else planned.side
     data = given.output / f"{'phantoms' if trial == 'T0' else 'data'}-{side}"
     chosen = cohort(prepared_data(train, given.real, data, side), trial, given.folds, seed, given.fitted)
-    images = given.tune_images if trial == "T3" else given.images
+    images = {"T3": given.tune_images, "T4": given.images + given.tune_images}.get(trial, given.images)
     folder.mkdir(parents=True, exist_ok=True)
     reference = flops_of(ordinary.network(None), given.size)
     budget = Budget(images, reference)
@@ -94,7 +95,8 @@ def _recipe(
     judged: list[Cases] = []
     for fold in chosen.folds:
         mix = given.mix if trial == "T3" else None
-        nets = recipes.train(planned, chosen, fold, budget, seed, folder, start, cost, mix)
+        lengths = (given.images, given.tune_images) if trial == "T4" else ()
+        nets = recipes.train(planned, chosen, fold, budget, seed, folder, start, cost, mix, lengths)
         _predict(
             lambda rows, nets=nets: recipes.predict(nets, planned, chosen, rows),
             chosen,
@@ -132,7 +134,7 @@ def _ordinary(
             net.load_state_dict(load_file(path))
         else:
             data = ordinary.Pictures.of(chosen.prepared, rows, given.size)
-            share = _shares(source[rows]) if trial == "T3" else None
+            share = _shares(source[rows], trial)
             rate = ordinary.TUNED_RATE if trial == "T3" else ordinary.RATE
             ordinary.train(net, data, budget.images, seed, rate, share)
             save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
@@ -157,7 +159,7 @@ def _predict(
     fit: list[Cases],
     judged: list[Cases],
 ) -> None:
-    """Add the cases that the decision is fitted on and those that are judged; the same in T3, predicted once."""
+    """Add the cases that the decision is fitted on and those that are judged; the same in T3 and T4, predicted once."""
     for rows, into, mark in ((chosen.fit[fold], fit, "f"), (chosen.judged[fold], judged, "")):
         if into is judged and chosen.fit is chosen.judged:
             judged.append(fit[-1])
@@ -172,8 +174,12 @@ def _ordinary_maps(net: nn.Module, chosen: Cohort, rows: Any, size: int) -> reci
     return recipes.Outputs(*ordinary.predict(net, ordinary.Pictures.of(chosen.prepared, rows, size)))
 
 
-def _shares(real: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Weights with which REAL_SHARE of the drawn images are real."""
+def _shares(real: NDArray[np.bool_], trial: str) -> NDArray[np.float64] | None:
+    """Weights with which images are drawn; None: all of them in turn."""
+    if trial == "T4":
+        return np.where(real, float(REAL_TIMES), 1.0)
+    if trial != "T3":
+        return None
     each = np.where(real, REAL_SHARE / max(1, real.sum()), (1 - REAL_SHARE) / max(1, (~real).sum()))
     return np.asarray(each, np.float64)
 

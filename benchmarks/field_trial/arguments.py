@@ -91,7 +91,8 @@ def _check_methods(given: argparse.Namespace) -> None:
         if len(chosen) != 1:
             raise ValueError(f"--name {given.name}: names one recipe, and --methods has {len(chosen)}")
     for method in chosen:
-        plan(method, given.weights, given.size, tuple(given.set))
+        for trial in given.trials:
+            plan(method, given.weights, given.size, tuple(given.set), trial)
     names = {ORDINARY, *(run_name(given, method) for method in given.methods)}
     if given.peer not in names:
         names |= {method for _, method in report.read(given.output / "results")}
@@ -148,7 +149,7 @@ def _budget(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--seeds", type=int, default=3, help="number of seeds (default: 3)")
     add("--first-seed", type=int, default=0, help="the first of them (default: 0)")
-    add("--folds", type=int, default=5, help="folds of the real studies in T3 (default: 5)")
+    add("--folds", type=int, default=5, help="folds of the real studies in T3 and T4 (default: 5)")
     add(
         "--images",
         type=int,
@@ -156,7 +157,10 @@ def _budget(parser: argparse.ArgumentParser) -> None:
         help="budget: images that the ordinary loop is shown (default: 2500)",
     )
     add(
-        "--tune-images", type=int, default=1500, help="the same of each fold's training in T3 (default: 1500)"
+        "--tune-images",
+        type=int,
+        default=1500,
+        help="the same of each fold's training in T3, and as many more in T4 (default: 1500)",
     )
     add("--size", type=int, default=256, help="side of the images in pixels (default: 256)")
     add(

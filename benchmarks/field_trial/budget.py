@@ -36,17 +36,18 @@ def flops_of(net: nn.Module, size: int) -> float:
     return float(counter.get_total_flops())
 
 
-def budgeted(settings: Any, images: int) -> Any:
-    """The settings with so many images shown in all, divided over their phases as the phases' epochs are.
+def budgeted(settings: Any, images: int, lengths: tuple[int, ...] = ()) -> Any:
+    """The settings with so many images shown in all, divided over their phases as `lengths`, by default the phases' epochs.
 
     `keep: last` is validated once, at the end; `keep: best` at four points of each phase; there are no early stops.
     """
     chain: list[TrainingSettings] = phases_of(settings)
-    epochs = sum(phase.epochs for phase in chain)
+    if len(lengths) != len(chain):
+        lengths = tuple(phase.epochs for phase in chain)
     phases = []
-    for phase in chain:
+    for phase, length in zip(chain, lengths, strict=True):
         step = phase.batch_size * phase.accumulate
-        steps = max(1, round(images * phase.epochs / epochs / step))
+        steps = max(1, round(images * length / sum(lengths) / step))
         pieces = 1 if phase.keep == "last" else min(4, steps)
         phases.append(
             {

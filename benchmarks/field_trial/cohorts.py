@@ -7,6 +7,7 @@ T0, T1, T1P, T2: networks learn from four fifths of `simulated`; the last fifth 
     fitted on it; the real studies are external.
 T3: they go on from T2's weights with all folds of the real studies but one, and some of `simulated`; each real study is judged by
     networks and by a decision that did not see its patient.
+T4: the same from ImageNet's weights, with all of `simulated` from the beginning.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ TRIALS = {
     "T1P": "simulated lesions, from T0's weights",
     "T2": "simulated lesions, from ImageNet's weights",
     "T3": "T2's weights, then real studies of other patients",
+    "T4": "simulated lesions and real studies of other patients together, from ImageNet's weights",
 }
+CROSS_FITTED = ("T3", "T4")
+"""Trials that learn from real studies too."""
 STARTS = {"T1P": "T0", "T3": "T2"}
 """Trials that go on from the weights of another, of the same method and seed."""
 FIFTHS = 5
@@ -48,7 +52,7 @@ class Cohort:
     fit: dict[int, NDArray[np.int64]]
     """Rows that each fold's network predicts for the decision to be fitted on."""
     judged: dict[int, NDArray[np.int64]]
-    """Rows that it predicts to be judged; in T3 the same, since the decision is nested there."""
+    """Rows that it predicts to be judged; in T3 and T4 the same, since the decision is nested there."""
 
 
 def prepared_data(train: Path, real: Path, folder: Path, size: int) -> Prepared:
@@ -73,17 +77,18 @@ def prepared_data(train: Path, real: Path, folder: Path, size: int) -> Prepared:
 
 
 def cohort(base: Prepared, trial: str, folds: int, seed: int, fitted: int) -> Cohort:
-    """The trial's cohort. folds: of the real studies in T3; seed: of the division; fitted: images out of fold in T0 to T2."""
+    """The trial's cohort. folds: of the real studies, where they are cross-fitted; seed: of the division; fitted: images out of
+    fold in the other trials."""
     index = base.index[base.index["label"].notna()].reset_index(drop=True)
     real = (index["source"] == REAL).to_numpy(bool)
     fold = np.full(len(index), EXTERNAL, object)
     fold[~real] = _divided(index[~real], FIFTHS, seed)
-    if trial == "T3":
+    if trial in CROSS_FITTED:
         fold[~real & (fold == "0")] = str(FIFTHS)  # nothing is held back of the simulated ones
         fold[~real] = [f"{SIMULATED}{number}" for number in fold[~real]]
         fold[real] = _divided(index[real], folds, seed)
     prepared = _with_folds(base, f"{trial}-{folds}-{seed}", index.assign(fold=fold))
-    if trial == "T3":
+    if trial in CROSS_FITTED:
         rows = {number: prepared.fold_rows(number) for number in range(folds)}
         return Cohort(prepared, list(rows), rows, rows)
     held_back = np.random.default_rng(seed).permutation(prepared.fold_rows(0))[:fitted]

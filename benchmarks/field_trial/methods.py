@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.field_trial.cohorts import CROSS_FITTED
 from experiments import recipe
 from experiments.settings.decision import EnsembleSettings
 from experiments.settings.params import Params
@@ -29,13 +30,18 @@ class Method:
     classifier: float
     """Share of the budget that goes to the classifier; 0: there is none, and the pooled mask evidence stands for it."""
     own_network: bool = False
-    """Whether it keeps its recipe's encoder and, in T3 alone, its resolution: the finer texture gives painted lesions away."""
+    """Whether it keeps its recipe's encoder and, where it learns from real studies, its resolution: the finer texture gives
+    painted lesions away."""
     same_images: bool = False
     """Whether it is shown as many images as the ordinary loop, whatever they cost, instead of as many as cost the same."""
+    together: str | None = None
+    """Its recipe in T4, of two phases."""
 
 
 METHODS = {
-    "ours": Method("radiographs-cpu", 0.0, own_network=True, same_images=True),
+    "ours": Method(
+        "radiographs-cpu", 0.0, own_network=True, same_images=True, together="radiographs-simulated"
+    ),
     "first-place": Method("siim-first-place", 0.0),
     "siim-unet": Method("siim-unet", 0.0),
     "cad-two-stage": Method("cad-two-stage", 0.3),
@@ -58,10 +64,12 @@ class Plan:
         return max(one.image_size for one in (self.classification, self.segmentation) if one.models)
 
 
-def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...], real: bool = False) -> Plan:
-    """The settings of a method. real: of T3. overrides: `section.key=value`, or `share=value` for the classifier's share of the
+def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...], trial: str = "T2") -> Plan:
+    """The settings of a method in a trial. overrides: `section.key=value`, or `share=value` for the classifier's share of the
     budget."""
     method = METHODS[name]
+    chosen = (method.together if trial == "T4" else None) or method.recipe
+    own_size = trial in CROSS_FITTED and method.own_network
     share, others = method.classifier, []
     for one in overrides:
         key, _, value = one.partition("=")
@@ -69,17 +77,13 @@ def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...],
             share = _share(value)
         else:
             others.append(one)
-    text = recipe.text_of(recipe.Choice(method.recipe, overrides=tuple(others)))
+    text = recipe.text_of(recipe.Choice(chosen, overrides=tuple(others)))
     params = validate(Params, yaml.safe_load(text), "")
     if share and not params.classification.models:
-        raise ValueError(f"share {share} is a classifier's, and {method.recipe} has none; set it to 0")
+        raise ValueError(f"share {share} is a classifier's, and {chosen} has none; set it to 0")
     return Plan(
-        _fitted(
-            params.classification, weights, None if real and method.own_network else size, method, set(others)
-        ),
-        _fitted(
-            params.segmentation, weights, None if real and method.own_network else size, method, set(others)
-        ),
+        _fitted(params.classification, weights, None if own_size else size, method, set(others)),
+        _fitted(params.segmentation, weights, None if own_size else size, method, set(others)),
         params.ensemble,
         share,
         method.same_images,
@@ -114,11 +118,12 @@ def _fitted(section: Any, weights: Path | None, size: int | None, method: Method
     }
     if stage == "segmentation" and settings.encoder_from is not None:
         changed["pretrained"] = "none"
-    if size is not None and not any(one.startswith(f"{stage}.image_size=") for one in overrides):
+    sized = any(one.startswith(f"{stage}.image_size=") for one in overrides)
+    if size is not None and not sized:
         changed["image_size"] = size
     if not method.own_network:
         lite = "tf_efficientnet_lite0"
         changed |= {"architecture": lite} if stage == "classification" else {"encoder": f"tu-{lite}"}
-    drop = ("image_size", "encoder")
+    drop = {"encoder"} if size is None and not sized else {"encoder", "image_size"}
     changed["phases"] = [{k: v for k, v in phase.items() if k not in drop} for phase in settings.phases]
     return validate(type(settings), {**settings.model_dump(), **changed}, method.recipe)

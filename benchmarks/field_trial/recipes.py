@@ -62,11 +62,12 @@ def train(
     start: Path | None,
     cost: Cost,
     mix: float | None,
+    lengths: tuple[int, ...] = (),
 ) -> tuple[nn.Module | None, nn.Module]:
     """Train the classifier (None without one) and the segmentation network of one fold; a finished one is loaded.
 
     start: folder of the networks to go on from. mix: in T3, the share of the simulated images that an epoch draws from; None
-    elsewhere.
+    elsewhere. lengths: of a recipe's phases, where they are as many; else as their epochs.
     """
     begun = time.perf_counter()
     settings = {"classification": plan.classification, "segmentation": plan.segmentation}
@@ -82,7 +83,8 @@ def train(
         torch.manual_seed(seed)
         net = _begin(stage, one, folder, fold, start)
         flops = flops_of(net, one.image_size)
-        one = budgeted(one, budget.images if plan.same_images else budget.shown(flops, share))
+        images = budget.images if plan.same_images else budget.shown(flops, share)
+        one = budgeted(one, images, lengths)
         cost.images[stage] = cost.images.get(stage, 0) + shown_by(one)
         cost.flop += 3 * flops * shown_by(one)
         if not path.exists():
