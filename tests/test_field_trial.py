@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from benchmarks.field_trial import __main__ as field_trial
@@ -19,6 +20,7 @@ from benchmarks.field_trial.budget import Budget, budgeted, shown_by
 from benchmarks.field_trial.cohorts import Cohort, prepared_data
 from benchmarks.field_trial.decisions import decide
 from benchmarks.field_trial.methods import METHODS, plan
+from benchmarks.field_trial.recipes import Outputs, averaged
 from ensemble.evidence.evidence import Cases, Evidence
 from experiments.networks import checkpoint_mean
 from experiments.settings.training import SegmentationSettings, phases_of
@@ -97,6 +99,30 @@ def test_a_recipe_that_averages_checkpoints_runs_and_goes_on_from_the_best(
         assert len(pd.read_csv(folder / "studies.csv")) == 30
         state = load_file(folder / "segmentation0.safetensors")
         assert checkpoint_mean.count(state) > 0
+
+
+def test_two_networks_are_trained_and_their_maps_averaged(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = f"--train {finished.parent / 'train'} --real {finished.parent / 'real'} --output {finished}"
+    argv = f"f {folders} --trials T2 --methods ours-two --seeds 1 --images 16 --size 64 --no-report"
+    monkeypatch.setattr(sys, "argv", argv.split())
+    field_trial.main()
+    folder = finished / "results" / "T2-ours-two-0"
+    assert read_json(folder / "facts.json")["images"] == 32
+    name = "segmentation0.safetensors"
+    first, second = load_file(folder / name), load_file(folder / "network1" / name)
+    assert first.keys() == second.keys()
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    assert len(pd.read_csv(folder / "studies.csv")) == 30
+
+
+def test_an_average_by_hand() -> None:
+    maps = [np.array([[[80, 0, 255]]], np.uint8), np.array([[[120, 1, 0]]], np.uint8)]
+    found = averaged([Outputs(np.array([0.2]), maps[0]), Outputs(np.array([0.6]), maps[1])])
+    assert found.maps.tolist() == [[[100, 0, 128]]]  # halves to the even level
+    assert found.prob == pytest.approx([0.4])
+    assert averaged([Outputs(None, maps[0])]).prob is None
 
 
 def test_the_report_has_all_runs_and_the_pairs(finished: Path) -> None:
@@ -196,7 +222,7 @@ def test_a_recipe_keeps_what_makes_it(name: str) -> None:
     found = plan(name, Path("weights/lite0"), 128, ())
     assert found.segmentation.encoder == "tu-tf_efficientnet_lite0"
     assert found.segmentation.image_size == found.side == 128
-    assert plan(name, None, 128, (), "T3").side == (384 if name == "ours" else 128)
+    assert plan(name, None, 128, (), "T3").side == (384 if name.startswith("ours") else 128)
     assert len(phases_of(plan("ours", None, 128, (), "T4").segmentation)) == 2
     changed = plan(name, None, 128, ("segmentation.ema=0.9", f"share={METHODS[name].classifier / 2}"))
     assert (changed.segmentation.ema, changed.share) == (0.9, METHODS[name].classifier / 2)

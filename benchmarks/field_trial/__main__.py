@@ -26,6 +26,8 @@ from imaging.io.files import write_json, write_text
 
 REAL_SHARE = 0.6
 """Of the images that T3 shows, in the ordinary loop."""
+MEMBER = 100
+"""Between the seeds of one method's networks."""
 REAL_TIMES = 3
 """How often T4 shows a real study for each time that it shows a simulated one of its class, in the ordinary loop."""
 
@@ -96,9 +98,15 @@ def _recipe(
     for fold in chosen.folds:
         mix = given.mix if trial == "T3" else None
         lengths = (given.images, given.tune_images) if trial == "T4" else ()
-        nets = recipes.train(planned, chosen, fold, budget, seed, folder, start, cost, mix, lengths)
+        members = [
+            recipes.train(planned, chosen, fold, budget, seed + MEMBER * k, _of_member(folder, k), start and _of_member(start, k),
+                          cost, mix, lengths)
+            for k in range(planned.networks)
+        ]  # fmt: skip
         _predict(
-            lambda rows, nets=nets: recipes.predict(nets, planned, chosen, rows),
+            lambda rows, members=members: recipes.averaged(
+                [recipes.predict(nets, planned, chosen, rows) for nets in members]
+            ),
             chosen,
             fold,
             folder,
@@ -112,6 +120,13 @@ def _recipe(
         "seconds": cost.seconds,
     }
     return fit, judged, facts
+
+
+def _of_member(folder: Path, number: int) -> Path:
+    """Where the weights of a method's networks lie: the first beside the results, the others below."""
+    made = folder if number == 0 else folder / f"network{number}"
+    made.mkdir(exist_ok=True)
+    return made
 
 
 def _ordinary(

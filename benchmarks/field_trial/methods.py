@@ -6,7 +6,7 @@ by the one of the trial, for which there are weights on the disk; resolution and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,14 @@ class Method:
     """Whether it is shown as many images as the ordinary loop, whatever they cost, instead of as many as cost the same."""
     together: str | None = None
     """Its recipe in T4, of two phases."""
+    networks: int = 1
+    """So many are trained, with different seeds, and their maps averaged."""
 
 
+OURS = Method("radiographs-cpu", 0.0, own_network=True, same_images=True, together="radiographs-simulated")
 METHODS = {
-    "ours": Method(
-        "radiographs-cpu", 0.0, own_network=True, same_images=True, together="radiographs-simulated"
-    ),
+    "ours": OURS,
+    "ours-two": replace(OURS, networks=2),
     "first-place": Method("siim-first-place", 0.0),
     "siim-unet": Method("siim-unet", 0.0),
     "cad-two-stage": Method("cad-two-stage", 0.3),
@@ -57,6 +59,7 @@ class Plan:
     ensemble: EnsembleSettings
     share: float
     same_images: bool
+    networks: int
 
     @property
     def side(self) -> int:
@@ -87,6 +90,7 @@ def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...],
         params.ensemble,
         share,
         method.same_images,
+        method.networks,
     )
 
 

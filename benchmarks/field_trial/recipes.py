@@ -187,6 +187,13 @@ def predict(
     return Outputs(prob.astype(np.float64), maps)
 
 
+def averaged(outputs: list[Outputs]) -> Outputs:
+    """The mean of several networks' outputs: of the probability, and of the maps' logits, to half a level."""
+    prob = [one.prob for one in outputs if one.prob is not None]
+    maps = np.mean([one.maps for one in outputs], axis=0, dtype=np.float32)
+    return Outputs(np.mean(prob, axis=0) if prob else None, maps.round().astype(np.uint8))
+
+
 def _over(
     net: nn.Module, settings: ClassificationSettings | Any, cohort: Cohort, rows: NDArray[np.int64]
 ) -> Any:
