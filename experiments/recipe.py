@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import re
 import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from ruamel.yaml import YAML
 from experiments.environment import git
 from experiments.settings import params, seeds
 from experiments.settings.paths import PATHS
-from experiments.settings.scaling import SCALES, reduced
+from experiments.settings.scaling import FIXED, SCALES, reduced
 from imaging.io import command
 from imaging.io.config import PARAMS_FILE, parse_yaml, read_yaml, validate
 from imaging.io.files import write_text
@@ -37,7 +38,7 @@ class Choice:
     data: str | None = None
     """The source's folder, in place of the recipe's."""
     overrides: tuple[str, ...] = ()
-    """`section.key=value`, with the value in YAML, as if it stood in the recipe."""
+    """`section.key=value`, with the value in YAML, as if it stood in the recipe: a scale reduces the networks' settings."""
     scale: str | None = None
     """A key of SCALES: reduced, on generated images."""
 
@@ -65,6 +66,9 @@ def text_of(choice: Choice) -> str:
         _put_override(content, override)
     if choice.scale is not None:
         content = reduced(parse_yaml(_dumped(content)), SCALES[choice.scale])
+        for override in choice.overrides:
+            if re.split("[.=]", override)[0] in FIXED:
+                _put_override(content, override)
         text = yaml.safe_dump(content, sort_keys=False)
     else:
         text = _dumped(content)
@@ -118,6 +122,19 @@ def _put_override(content: Any, override: str) -> None:
     place[last] = found
 
 
+def changed_by_scale(choice: Choice) -> list[str]:
+    """The keys of the overrides that have another value at the choice's scale, each with that value."""
+    final, changed = parse_yaml(text_of(choice)), []
+    for override in choice.overrides:
+        key, _, value = override.partition("=")
+        found = final
+        for part in key.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        if found != parse_yaml(value):
+            changed.append(f"{key} is {found}, not {value}")
+    return changed
+
+
 def is_kept_elsewhere(path: Path) -> bool:
     """Whether the params file is that of the last commit, a recipe, or what this command wrote from one."""
     if (
@@ -163,8 +180,12 @@ def main() -> None:
     except ValueError as error:  # a quote that is not closed
         raise ValueError(f"SET={given.set!r}: {error}") from None
     seeds.recover()
-    put(Choice(given.name, given.data or None, overrides, given.scale))
-    print(f"{PARAMS_FILE} is now the recipe {' '.join([given.name, given.set]).strip()}", flush=True)
+    choice = Choice(given.name, given.data or None, overrides, given.scale)
+    put(choice)
+    scale = f", reduced to the scale {given.scale}" if given.scale else ""
+    print(f"{PARAMS_FILE} is now the recipe {' '.join([given.name, given.set]).strip()}{scale}", flush=True)
+    for change in changed_by_scale(choice) if given.scale else []:
+        print(f"SCALE={given.scale}: {change}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from pathlib import Path
 from experiments.settings.params import Params
 from experiments.settings.training import for_model
 
+PHANTOM = Path("data/phantom")
+"""Output of the stage `phantom`, which leaves only a note in it where data.source is another."""
 PATHS = ("data.patients", "submit.images", "submit.sample")
 """Keys beside `data.folder` that name input files. The data folder itself, or null, stands for the source's own file."""
 
@@ -15,10 +17,14 @@ def check_paths(params: Params) -> None:
     """Raise ValueError, with one line for each fault, when a path that a later stage reads is missing or empty."""
     data = params.data
     values = dict(zip(PATHS, (data.patients, params.submit.images, params.submit.sample), strict=True))
-    faults = [] if data.source == "phantom" else _missing("data.folder", data.folder)
+    faults = []
+    if data.source != "phantom":
+        faults = _missing("data.folder", data.folder) or _emptied("data.folder", data.folder, data.source)
     for key, value in values.items():
         if value is not None and Path(value) != Path(data.folder):
-            faults += _missing(key, value) or _wrong_kind(key, Path(value))
+            faults += (
+                _missing(key, value) or _wrong_kind(key, Path(value)) or _emptied(key, value, data.source)
+            )
     faults += _missing_weights(params)
     if faults:
         raise ValueError("\n".join(faults))
@@ -39,6 +45,16 @@ def _missing_weights(params: Params) -> list[str]:
 
 def _missing(key: str, value: str) -> list[str]:
     return [] if Path(value).exists() else [f"params: `{key}` is {value!r}: no such file or folder"]
+
+
+def _emptied(key: str, value: str, source: str) -> list[str]:
+    """The fault of a path among the generated images, which are removed as soon as another source is configured."""
+    if source == "phantom" or not Path(value).resolve().is_relative_to(PHANTOM.resolve()):
+        return []
+    return [
+        f"params: `{key}` is {value!r}, but with `data.source: {source}` the stage `phantom` empties {PHANTOM}; "
+        "copy what you need to another folder"
+    ]
 
 
 def _wrong_kind(key: str, path: Path) -> list[str]:

@@ -13,6 +13,16 @@ from experiments.settings.common import TrainingSettings
 
 PHANTOM = "data/phantom"
 STAGES = ("classification", "segmentation")
+FIXED = (
+    "phantom",
+    "split",
+    "train_folds",
+    "tune_classification",
+    "tune_segmentation",
+    "evaluation",
+    "submit",
+)
+"""Sections for which a scale has values of its own, whatever the recipe says; what `SET` says of them counts all the same."""
 STRIDE = 32  # sides that every architecture can halve five times
 ENCODER, DECODER, BASE_CHANNELS = "resnet10t", [64, 32, 16, 16, 16], 16
 

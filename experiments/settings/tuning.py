@@ -79,7 +79,10 @@ class TuneSettings(Settings):
     @model_validator(mode="after")
     def _something_to_search(self) -> TuneSettings:
         if self.trials and not self.space:
-            raise ValueError(f"{self.trials} trials, but `space` names nothing to vary")
+            raise ValueError(
+                f"trials {self.trials} needs a `space` of settings to vary, such as "
+                "`space: {lr: {low: 1.0e-4, high: 1.0e-2, log: true}}`"
+            )
         return self
 
     @field_validator("storage")

@@ -91,7 +91,7 @@ def test_the_small_params_are_valid() -> None:
             {"trials": 1, "fold": 5, "space": {"gamma": {"low": 1, "high": 2}}},
             "tune_segmentation.fold 5 is not among train_folds",
         ),
-        ("tune_segmentation", {"trials": 1}, "1 trials, but `space` names nothing to vary"),
+        ("tune_segmentation", {"trials": 1}, "trials 1 needs a `space` of settings to vary"),
         ("tune_segmentation", {"space": {"lr": {"low": 1}}}, "give low and high, or choices"),
         (
             "tune_segmentation",

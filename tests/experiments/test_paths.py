@@ -52,6 +52,21 @@ def test_paths_are_checked_before_anything_runs(
         check_paths(paths(**{key: value}))
 
 
+@pytest.mark.parametrize("key", ["data.folder", "submit.images"])
+def test_generated_images_are_no_input_of_another_source(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage `phantom` empties its folder where the source is another; the stages after it would find nothing."""
+    monkeypatch.chdir(tmp_path)
+    test = Path("data/phantom/dicom-images-test")
+    test.mkdir(parents=True)
+    (test / "a.dcm").touch()
+    with pytest.raises(
+        ValueError, match=f"`{key}` is '{test}', but with `data.source: siim` the stage `phantom`"
+    ):
+        check_paths(paths(**{key: str(test)}))
+
+
 def test_weights_that_are_not_there_are_refused_before_anything_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
