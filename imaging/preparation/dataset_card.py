@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from imaging import plotting
 from imaging.io.files import write_text
 from imaging.preparation import dataset_figures, interval_width
-from imaging.prepared import PatientRecord
+from imaging.preparation.holdout import outside
+from imaging.prepared import TRAIN_ONLY, PatientRecord
 from imaging.settings import DataSettings
 
 LISTED, CATEGORIES = 20, 10
@@ -93,7 +94,7 @@ def _sources(index: pd.DataFrame) -> list[str]:
         label, masked = part["label"], int((part["area_px"] > 0).sum())
         counts = [len(part), part["patient_id"].nunique(), int((label == 1).sum()), int((label == 0).sum())]
         cells = [*counts, int(label.isna().sum()), masked]
-        weight = f"{part['weight'].iloc[0]:g}" if role == "train" else ""
+        weight = f"{part['weight'].iloc[0]:g}" if role in ("train", TRAIN_ONLY) else ""
         lines.append(f"| {source} | {role} | {' | '.join(f'{cell:,}' for cell in cells)} | {weight} |")
     return ["## Sources", "\n".join(lines)]
 
@@ -160,10 +161,10 @@ def _patients(index: pd.DataFrame, record: PatientRecord) -> str:
 
 
 def _sample_size(index: pd.DataFrame) -> str:
-    """How wide the interval of the Kaggle Dice will be on hold-outs of three sizes, of the images whose mask is known."""
+    """How wide the interval of the Kaggle Dice will be on hold-outs of three sizes, of the images that may be evaluated."""
     if not (index["area_px"] > 0).any():
         return "No image has a mask, so there will be no Dice."
-    labelled = int(index["area_px"].notna().sum())
+    labelled = int((index["area_px"].notna() & ~outside(index)).sum())
     shares = {"10 %": 0.1, "20 %": 0.2, "all, by cross-validation": 1.0}
     lines = [f"{name}: {interval_width.sentence(round(share * labelled))}" for name, share in shares.items()]
     return "What a hold-out of so many of the images whose mask is known can show:\n\n" + _list(lines)

@@ -136,3 +136,13 @@ def test_the_width_of_intervals_by_the_size_of_the_holdout():
     assert "- 10 %: 40 images; a Kaggle Dice of 0.8679 will have a 95 % interval of about ±0.105" in text
     assert "- all, by cross-validation: 400 images;" in text
     assert "10 %: 2 images, too few to estimate" in dataset_card.text(dataset([1, 0] * 10), [])
+
+
+def test_images_that_are_only_trained_on_have_a_weight_and_no_place_in_a_holdout():
+    data = dataset([1] * 100 + [0] * 300)
+    data.index["source"] = ["siim"] * 300 + ["pseudo"] * 100
+    data.index["role"] = ["train"] * 300 + ["train-only"] * 100
+    data.index["weight"] = [1.0] * 300 + [0.5] * 100
+    text = dataset_card.text(data, [])
+    assert "| pseudo | train-only | 100 | 50 | 0 | 100 | 0 | 0 | 0.5 |" in text
+    assert "- all, by cross-validation: 300 images;" in text
