@@ -9,6 +9,19 @@ from pydantic import Field, model_validator
 from imaging.io.config import Settings
 from imaging.settings import AugmentSettings, SamplingSettings
 
+NETWORK = (
+    "architecture",
+    "attention",
+    "base_channels",
+    "classes",
+    "decoder_channels",
+    "encoder",
+    "encoder_from",
+    "head",
+    "models",
+    "pretrained",
+)
+"""Settings that no phase changes, since each goes on with the network of the one before."""
 PROCESSES = ("devices", "nodes", "strategy", "data_on_device")
 """Settings of processes and devices, which do not change the result: an unfinished training may resume with other values."""
 
@@ -16,6 +29,8 @@ PROCESSES = ("devices", "nodes", "strategy", "data_on_device")
 class TrainingSettings(Settings):
     """What the two trained stages have in common."""
 
+    section: ClassVar[str] = ""
+    """The section's name in params.yaml."""
     needs_masks: ClassVar[bool] = False
     """Whether training and validation take only images whose mask is known."""
     models: list[str]
@@ -154,6 +169,13 @@ class TrainingSettings(Settings):
         if self.epochs % self.validate_every:
             raise ValueError(
                 f"epochs {self.epochs} must be a multiple of validate_every {self.validate_every}: the last epoch is validated"
+            )
+        fixed = sorted(
+            {key for phase in self.phases for key in (*NETWORK, "phases", "variants") if key in phase}
+        )
+        if fixed:
+            raise ValueError(
+                f"phases change {', '.join(fixed)}, but a phase goes on with the network of the one before; set it for all of them"
             )
         if self.patience is not None and self.keep != "best":
             raise ValueError(

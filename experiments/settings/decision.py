@@ -61,7 +61,7 @@ class TripletSettings(Settings):
 class EnsembleSettings(Settings):
     """How the two stages' out-of-fold predictions are combined into one decision."""
 
-    rule: RuleName | Literal["best"] = "expected_value"
+    rule: Literal[RuleName, "best"] = "expected_value"
     """The rule written to decision.json; `best`: the one with the highest nested out-of-fold score."""
     triplet: TripletSettings | None = None
     """Fixed thresholds of the rule `triplet`, such as a published solution's, each at the nearest of the maps' 256 levels; null:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,7 @@ LossTerm = Literal[
 class ClassificationSettings(TrainingSettings):
     """A timm classifier; loss = alpha * focal(gamma) + (1 - alpha) * cross-entropy."""
 
+    section: ClassVar[str] = "classification"
     models: list[str]
     """Names of the ensemble's members; []: no classifier. Then the image's probability is the pooled mask evidence, the mean
     logit of the highest 0.1 % of the map's pixels, and the segmentation networks see every image."""
@@ -45,6 +46,7 @@ class ClassificationSettings(TrainingSettings):
 class SegmentationSettings(TrainingSettings):
     """An encoder-decoder; loss = alpha * focal(gamma) - log(dice), both per image, or a sum of others."""
 
+    section: ClassVar[str] = "segmentation"
     needs_masks: ClassVar[bool] = True
     models: list[str]
     """Names of the ensemble's members; []: no segmentation, for data without masks. Then the decision is a gate on the
@@ -59,7 +61,7 @@ class SegmentationSettings(TrainingSettings):
     prior: float | None = Field(default=0.01, gt=0, lt=1)
     """Every pixel's probability at the start, about the share of the median lesion, so that the first epochs are not spent on
     learning that most pixels are empty (the prior of Lin 2017, section 4.1); null: the architecture's own start."""
-    loss: dict[LossTerm, float] | None = None
+    loss: dict[LossTerm, Annotated[float, Field(ge=0)]] | None = None
     """Terms and their weights, such as `{cross_entropy: 3, dice: 1, focal: 4}`; null: `{focal: alpha, log_dice: 1}`."""
     tversky: float = Field(default=0.7, gt=0, lt=1)
     """Weight of missed pixels in the term tversky; wrongly marked ones have 1 - it (Salehi 2017: .7)."""
@@ -71,7 +73,9 @@ class SegmentationSettings(TrainingSettings):
     """A model of the classification section with whose trained encoder of the same fold this one begins; null: none."""
     encoder: str = "resnet18"
     """An smp encoder name, or `tu-<timm name>`."""
-    decoder_channels: list[int] | None = Field(default=None, min_length=1, max_length=5)
+    decoder_channels: list[Annotated[int, Field(ge=1, le=4096)]] | None = Field(
+        default=None, min_length=1, max_length=5
+    )
     """Channels of the five decoder blocks, deepest first (unet, unetplusplus); null: smp's own. Fewer (unet): the map is
     coarser, at a quarter of the image's side with three, and enlarged linearly; [128, 64, 32] takes a third of the operations
     of smp's U-Net EfficientNet-Lite0."""
@@ -82,6 +86,11 @@ class SegmentationSettings(TrainingSettings):
     def _one_loss(self) -> SegmentationSettings:
         if self.loss is not None and not any(weight > 0 for weight in self.loss.values()):
             raise ValueError(f"loss {self.loss} has no term of a positive weight; null is the mixed loss")
+        if len({phase.get("image_head", self.image_head) > 0 for phase in self.phases}) > 1:
+            raise ValueError(
+                "phases with and without image_head, but a phase goes on with the network of the one before; "
+                "give all of them a weight above 0, or none"
+            )
         if self.loss is not None and self.alpha != 0.3:
             raise ValueError(
                 f"alpha {self.alpha} has no effect beside loss {self.loss}; weight its focal term"
@@ -101,7 +110,7 @@ def for_model(settings: T, name: str, tuned: dict[str, Any] | None = None) -> T:
     if name not in settings.models:
         raise ValueError(f"model {name!r} is not among models: {', '.join(settings.models)}")
     merged = {**settings.model_dump(), **(tuned or {}), **settings.variants.get(name, {})}
-    return validate(type(settings), merged, f"variants.{name}")
+    return validate(type(settings), merged, f"{settings.section}.variants.{name}")
 
 
 def phases_of(settings: T) -> list[T]:
@@ -111,6 +120,10 @@ def phases_of(settings: T) -> list[T]:
     """
     plain = {**settings.model_dump(), "phases": []}
     return [
-        validate(type(settings), {**plain, "seed": settings.seed + 100 * number, **phase}, f"phases.{number}")
+        validate(
+            type(settings),
+            {**plain, "seed": settings.seed + 100 * number, **phase},
+            f"{settings.section}.phases.{number}",
+        )
         for number, phase in enumerate(settings.phases or [{}])
     ]

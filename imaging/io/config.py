@@ -6,10 +6,11 @@ import re
 from collections.abc import Hashable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 PARAMS_FILE = "params.yaml"
 MAX_VALUES = 100_000
@@ -17,9 +18,28 @@ MAX_VALUES = 100_000
 
 
 class Settings(BaseModel):
-    """Base of all sections: unknown keys are errors, instances are frozen, field docstrings become descriptions."""
+    """Base of all sections: unknown keys are errors, numbers are finite, instances are frozen, field docstrings become
+    descriptions."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, values: Any) -> Any:
+        for key, value in values.items() if isinstance(values, dict) else ():
+            kinds = _kinds(cls.model_fields[key].annotation) if key in cls.model_fields else set()
+            if isinstance(value, bool) and bool not in kinds and kinds & {int, float}:
+                raise ValueError(f"{key} {str(value).lower()} must be a number, not true or false")
+        return values
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types that an annotation allows, of a union each."""
+    if get_origin(annotation) is Literal:
+        return {type(value) for value in get_args(annotation)}
+    if get_origin(annotation) in (Union, UnionType):
+        return set().union(*map(_kinds, get_args(annotation)))
+    return _kinds(get_args(annotation)[0]) if get_origin(annotation) is Annotated else {annotation}
 
 
 S = TypeVar("S", bound=Settings)
@@ -79,8 +99,29 @@ def validate(cls: type[S], values: Any, where: str) -> S:
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        faults = "\n".join(_fault(cls, where, fault) for fault in error.errors())
-        raise ValueError(without_passwords(faults)) from None
+        faults = [_fault(cls, where, fault) for fault in _by_key(error, values)]
+        raise ValueError(without_passwords("\n".join(faults))) from None
+
+
+def _by_key(error: ValidationError, values: Any) -> list[dict[str, Any]]:
+    """The faults, one for each key: pydantic has one for each type of a union, and puts the type's name behind the key."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for fault in error.errors():
+        loc = fault["loc"] if fault["type"] == "missing" else _within(fault["loc"], values)
+        if loc in found:
+            found[loc]["msg"] += f", or {fault['msg'].removeprefix('Input should be ')}"
+        else:
+            found[loc] = {**fault, "loc": loc}
+    return list(found.values())
+
+
+def _within(loc: tuple[Any, ...], values: Any) -> tuple[Any, ...]:
+    """The longest beginning of a path that the values have."""
+    for depth, part in enumerate(loc):
+        if not (part in values if isinstance(values, dict) else isinstance(values, list)):
+            return loc[:depth]
+        values = values[part]
+    return loc
 
 
 def without_passwords(text: str) -> str:
@@ -100,6 +141,10 @@ def _fault(cls: type[BaseModel], where: str, fault: Any) -> str:
     if fault["type"] == "missing":
         return f"params: `{key}` is missing"
     message = fault["msg"].removeprefix("Value error, ")
+    if message.startswith(
+        "params: "
+    ):  # of settings within settings, such as a model's variant: it names the whole key
+        return message
     if not fault["loc"] or (fault["type"] == "value_error" and isinstance(fault["input"], dict)):
         # a contradiction between keys: the message names them itself
         return f"params: `{key}`: {message}" if key else f"params: {message}"

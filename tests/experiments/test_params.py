@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def test_the_small_params_are_valid() -> None:
         ("segmentation.lr", "fast", "`segmentation.lr` is 'fast'"),
         ("segmentation.lr", -1.0, "`segmentation.lr` is -1.0: .*greater than 0"),
         ("split.holdout", 1.5, "`split.holdout` is 1.5"),
+        ("segmentation.image_head", float("inf"), "`segmentation.image_head` is inf: .*finite"),
+        (
+            "segmentation.image_head",
+            True,
+            "`segmentation`: image_head true must be a number, not true or false",
+        ),
+        ("segmentation.decoder_channels", [64, 0, 16], "`segmentation.decoder_channels.1` is 0: .*1"),
+        ("segmentation.loss", {"dice": -1.0, "focal": 1.0}, "`segmentation.loss.dice` is -1.0"),
         ("split.folds", 1, "`split.folds` is 1"),
         ("train_folds", [0, 2], r"train_folds \[0, 2\] must be different numbers from 0 to 1"),
         ("train_folds", [1, 1], r"train_folds \[1, 1\]"),
@@ -66,6 +75,13 @@ def test_the_small_params_are_valid() -> None:
         ("segmentation.models", ["u", "u"], "models names u twice"),
         ("segmentation.models", ["../u"], "cannot be a folder's name"),
         ("segmentation.variants", {"v": {}}, "variants names v, not among models"),
+        (
+            "segmentation.phases",
+            [{"epochs": 2}, {"encoder": "resnet34"}],
+            "phases change encoder, but a phase goes on",
+        ),
+        ("segmentation.phases", [{"epochs": 2}, {"image_head": 0.3}], "phases with and without image_head"),
+        ("segmentation.phases", [{"phases": [{"epochs": 2}]}], "phases change phases"),
         ("classification.patience", 3, "patience 3 needs `keep: best`"),
         ("classification.validate_every", 3, "epochs 10 must be a multiple of validate_every 3"),
         (
@@ -126,6 +142,38 @@ def test_a_fault_is_named_with_key_value_and_mend(key: str, value: object, said:
         validate(Params, changed(key, value), "")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (
+            "ensemble.rule",
+            "bestest",
+            "params: `ensemble.rule` is 'bestest': Input should be 'gate', 'triplet', 'quota', 'gated_triplet', "
+            "'unanimity', 'expected_value', 'expected_value_per_image' or 'best'",
+        ),
+        (
+            "segmentation.micro_batch",
+            0,
+            "params: `segmentation.micro_batch` is 0: Input should be greater than or equal to 1, or 'auto'",
+        ),
+        (
+            "segmentation.variants",
+            {"u": {"image_head": -1}},
+            "params: `segmentation.variants.u.image_head` is -1: Input should be greater than or equal to 0",
+        ),
+        (
+            "segmentation.phases",
+            [{"epocs": 3}],
+            "params: unknown key `segmentation.phases.0.epocs` (value 3); did you mean `epochs`?",
+        ),
+    ],
+)
+def test_a_fault_is_one_line_with_its_whole_key(key: str, value: object, message: str) -> None:
+    """Not one for each type that a key may have, and also in a model's variant or a phase."""
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        validate(Params, changed(key, value), "")
+
+
 def test_every_fault_of_a_file_is_told_at_once() -> None:
     content = changed("segmentation.lr", -1)
     content["split"]["holdout"] = 2
@@ -146,7 +194,7 @@ def test_a_member_gets_the_section_then_the_tuned_values_then_its_own() -> None:
 
 def test_a_variant_is_validated_too() -> None:
     section = ClassificationSettings(models=["a"], variants={"a": {"epoch": 3}})
-    with pytest.raises(ValueError, match=r"unknown key `variants\.a\.epoch`"):
+    with pytest.raises(ValueError, match=r"unknown key `classification\.variants\.a\.epoch`"):
         for_model(section, "a")
 
 
