@@ -175,7 +175,7 @@ class TrainingSettings(Settings):
         )
         if fixed:
             raise ValueError(
-                f"phases change {', '.join(fixed)}, but a phase goes on with the network of the one before; set it for all of them"
+                f"phases change {', '.join(fixed)}, but a phase goes on with the network of the one before: set it for all"
             )
         if self.patience is not None and self.keep != "best":
             raise ValueError(

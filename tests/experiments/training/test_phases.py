@@ -41,7 +41,7 @@ def test_phases_take_the_section_and_what_differs_for_them() -> None:
     assert (one.batch_size, one.epochs, one.lr, one.seed) == (4, 2, 1e-3, 5)
     assert (two.batch_size, two.epochs, two.lr, two.seed) == (2, 3, 1e-4, 105)
     assert one.phases == two.phases == []
-    with pytest.raises(ValueError, match=r"unknown key `phases\.1\.size`"):
+    with pytest.raises(ValueError, match=r"unknown key `classification\.phases\.1\.size`"):
         phases_of(ClassificationSettings(**SETTINGS, phases=[{}, {"size": 3}]))
 
 
