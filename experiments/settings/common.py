@@ -171,7 +171,12 @@ class TrainingSettings(Settings):
                 f"epochs {self.epochs} must be a multiple of validate_every {self.validate_every}: the last epoch is validated"
             )
         fixed = sorted(
-            {key for phase in self.phases for key in (*NETWORK, "phases", "variants") if key in phase}
+            {
+                key
+                for phase in self.phases
+                for key in (*NETWORK, "phases", "variants")
+                if key in phase and phase[key] != getattr(self, key, None)
+            }
         )
         if fixed:
             raise ValueError(
