@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ensemble.decision import refit
+from ensemble.decision import decision, refit
 from ensemble.decision.decision import Prediction
 from ensemble.inference import output, triage
 from ensemble.inference.inputs import by_id, find
@@ -53,7 +53,7 @@ def main() -> None:
     pictures = given.masks or (studies.parent / "masks" if settings.masks else None)
     for path in (made, studies, *([pictures / "x.png"] if pictures else [])):
         output.check_file(path, len(files))
-    predictor = Predictor.load(REFIT, refit.PATH) if given.refit else Predictor.load()
+    predictor = _predictor(given.refit)
     table = score(predictor, files, settings.side)
     write(table, made, studies)
     if pictures:
@@ -64,6 +64,19 @@ def main() -> None:
         print(f"{load_section('data', DataSettings).folder}: no test studies, so the submission is empty.")
     print(f"{read} read, {refused} refused; {masks} with a mask. Written: {made}; reasons: {studies}")
     print("\n".join(notes), end="\n" if notes else "")
+
+
+def _predictor(refitted: bool) -> Predictor:
+    """The finished run's networks or those of `ensemble.refit`; ValueError names the command that makes them."""
+    path, maker = refit.PATH, "python -m ensemble.refit"
+    if not refitted:
+        path, maker = decision.PATH, "dvc repro fit_ensemble"
+    try:
+        return Predictor.load(REFIT, path) if refitted else Predictor.load()
+    except ValueError:
+        if Path(path).exists():
+            raise
+        raise ValueError(f"{path}: no such file; `{maker}` makes it") from None
 
 
 def _arguments() -> argparse.Namespace:

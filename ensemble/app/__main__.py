@@ -93,7 +93,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine alone)"
     )
-    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--port", type=port, default=7860, help="default: %(default)s")
     parser.add_argument(
         "--public-name", action="append", default=[], help="host name under which a proxy serves the page"
     )
@@ -111,6 +111,13 @@ def arguments() -> argparse.Namespace:
         help="label file that a review writes (default: %(default)s)",
     )
     return parser.parse_args()
+
+
+def port(text: str) -> int:
+    """The number of a port that a server may listen at."""
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 1 to 65535")
+    return int(text)
 
 
 def hosts(given: argparse.Namespace) -> list[str]:
