@@ -116,12 +116,13 @@ def _by_key(error: ValidationError, values: Any) -> list[dict[str, Any]]:
 
 
 def _within(loc: tuple[Any, ...], values: Any) -> tuple[Any, ...]:
-    """The longest beginning of a path that the values have."""
-    for depth, part in enumerate(loc):
-        if not (part in values if isinstance(values, dict) else isinstance(values, list)):
-            return loc[:depth]
-        values = values[part]
-    return loc
+    """The parts of a path that the values have: without a union's kind in its middle and a type's name at its end."""
+    found = []
+    for part in loc:
+        if part in values if isinstance(values, dict) else isinstance(values, list) and isinstance(part, int):
+            found.append(part)
+            values = values[part]
+    return tuple(found)
 
 
 def without_passwords(text: str) -> str:

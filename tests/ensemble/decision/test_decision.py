@@ -151,7 +151,7 @@ def test_vector_and_single_answers_agree(cases, score, space) -> None:
         ({"version": 1}, "reads decisions of version 2, found 1; version 1 has levels of another encoding"),
         ({"encoding": "prob"}, r"`encoding` .*which this release reads"),
         ({"rule": {"kind": "oracle"}}, "rule"),
-        ({"rule": {"kind": "gate", "cut": 1.5, "level": 9}}, r"rule\.gate\.cut` is 1\.5"),
+        ({"rule": {"kind": "gate", "cut": 1.5, "level": 9}}, r"`rule\.cut` is 1\.5"),
         ({"surprise": 1}, "unknown key `surprise`"),
         ({"classifiers": {"a": 0.3}}, "add up to 1"),
         (
