@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from experiments import params as command
-from experiments.recipe import FOLDER, Choice, is_kept_elsewhere, names, put, text_of
+from experiments.recipe import FOLDER, names
 from experiments.settings import params
 from experiments.settings.params import Params
 from experiments.settings.scaling import SCALES, reduced
@@ -196,50 +196,6 @@ def test_a_variant_is_validated_too() -> None:
     section = ClassificationSettings(models=["a"], variants={"a": {"epoch": 3}})
     with pytest.raises(ValueError, match=r"unknown key `classification\.variants\.a\.epoch`"):
         for_model(section, "a")
-
-
-@pytest.mark.parametrize(
-    "name", ["SIIM", "SIIM #1", "a: b", "tab\there", "back\\slash", "'quoted\"", "- x", "ü"]
-)
-def test_a_recipe_takes_the_users_folder(name: str, tmp_path: Path) -> None:
-    folder = tmp_path / name
-    folder.mkdir()
-    found = yaml.safe_load(text_of(Choice("siim-smoke", data=str(folder))))
-    assert found["data"]["folder"] == found["data"]["patients"] == str(folder)
-    assert found["submit"]["images"] == found["submit"]["sample"] == str(folder)
-
-
-def test_a_recipe_or_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no such folder"):
-        text_of(Choice("siim-smoke", str(tmp_path / "none")))
-    with pytest.raises(ValueError, match=r"no recipe 'sim'; there are .*siim"):
-        text_of(Choice("sim"))
-
-
-def test_overrides_change_a_recipe_and_keep_its_comments() -> None:
-    text = text_of(
-        Choice("cranium", overrides=("segmentation.lr=0.001", "train_folds=[0, 1]", "phantom.seed=3"))
-    )
-    found = yaml.safe_load(text)
-    assert (found["segmentation"]["lr"], found["train_folds"], found["phantom"]["seed"]) == (0.001, [0, 1], 3)
-    assert "the source has slices of one patient on both sides" in text
-    for wrong in ("segmentation.lr", "train_folds.x=1", "split.seed=[1"):
-        with pytest.raises(ValueError, match="SET="):
-            text_of(Choice("cranium", overrides=(wrong,)))
-
-
-def test_a_params_file_is_replaced_unless_it_has_own_edits(tmp_path: Path) -> None:
-    path = tmp_path / "params.yaml"
-    put(Choice("phantom"), path)
-    put(Choice("cranium", overrides=("segmentation.lr=0.001",), scale="tiny"), path)
-    put(Choice("siim", data=str(tmp_path)), path)
-    assert is_kept_elsewhere(path)
-    path.write_text(path.read_text().replace("image_size: ", "image_size: 1", 1))
-    with pytest.raises(ValueError, match="edits that neither git nor a recipe holds"):
-        put(Choice("phantom"), path)
-    path.unlink()
-    with pytest.raises(ValueError, match="did you mean `lr`"):
-        put(Choice("phantom", overrides=("segmentation.lrr=1",)), path)
 
 
 def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:

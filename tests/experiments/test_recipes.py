@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import yaml
 from classification.model import build as build_classifier
 from classification.objective import Objective as ClassificationObjective
 from experiments.networks.normalisation import normalise
-from experiments.recipe import FOLDER, Choice, main, names, text_of
+from experiments.recipe import FOLDER, Choice, names, text_of
 from experiments.settings.common import TrainingSettings
 from experiments.settings.params import Params
 from experiments.settings.scaling import SCALES, reduced
@@ -106,44 +105,6 @@ def test_every_recipe_is_valid_at_every_scale(name: str, scale: str) -> None:
                 assert phase.epochs <= SCALES[scale].epochs
                 assert phase.batch_size <= SCALES[scale].batch
                 assert not phase.sampling.sources  # phantoms are one source
-
-
-TRIAL = (
-    "tune_segmentation.trials=1",
-    "tune_segmentation.space.lr.low=0.001",
-    "tune_segmentation.space.lr.high=0.01",
-)
-
-
-def test_a_reduced_recipe_keeps_what_set_says_of_sections_with_fixed_values() -> None:
-    """`trials` was 0 at every scale, whatever `SET` said, without a word."""
-    text = text_of(
-        Choice("phantom", overrides=(*TRIAL, "evaluation.draws=700", "split.seed=3"), scale="tiny")
-    )
-    found = validate(Params, yaml.safe_load(text), "")
-    assert (found.tune_segmentation.trials, found.evaluation.draws, found.split.seed) == (1, 700, 3)
-    assert (found.split.folds, found.split.holdout) == (2, 0.3)
-
-
-def test_an_override_that_a_scale_changes_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "sys.argv",
-        [
-            "recipe",
-            "phantom",
-            "--scale",
-            "tiny",
-            "--set",
-            "segmentation.epochs=3 segmentation.alpha=0.5 split.seed=2",
-        ],
-    )
-    main()
-    first, *others = capsys.readouterr().out.splitlines()
-    assert first.endswith("split.seed=2, reduced to the scale tiny")
-    assert others == ["SCALE=tiny: segmentation.epochs is 1, not 3"]
 
 
 def test_the_published_experiments_are_all_there() -> None:
@@ -244,19 +205,6 @@ def test_a_network_of_a_recipe_is_built_and_takes_a_step(
     assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
     assert any(not torch.equal(p, old) for p, old in zip(net.parameters(), before, strict=True))
     assert augment.build(settings.augment, side) is not None
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ('data.folder="a', r"^SET='data.folder=\"a': No closing quotation$"),
-        ("segmentation.loss={dice:1}", "YAML needs a space after each colon, and quotes around it all"),
-    ],
-)
-def test_a_mistake_of_writing_is_one_line(given: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["recipe", "siim", "--set", given])
-    with pytest.raises(ValueError, match=message):
-        main()
 
 
 OF_TRAINING = [1708, 6002]
