@@ -141,7 +141,7 @@ def page(small_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iter
     with serving(small_bundle.folder, tmp_path_factory.mktemp("t")) as (served, process):
         yield served
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         assert list(served.temporary.iterdir()) == []
 
 
@@ -179,4 +179,4 @@ def answering(options: list[str], folder: Path) -> Iterator[tuple[Page, subproce
         yield Page(url, folder, log), server
     finally:
         server.kill()
-        server.wait(10)
+        server.wait(60)
