@@ -18,7 +18,7 @@ from benchmarks.field_trial import report
 from benchmarks.field_trial.arguments import run_name
 from benchmarks.field_trial.budget import Budget, budgeted, shown_by
 from benchmarks.field_trial.cohorts import Cohort, prepared_data
-from benchmarks.field_trial.decisions import decide
+from benchmarks.field_trial.decisions import decide, pixel_auroc
 from benchmarks.field_trial.methods import METHODS, plan
 from benchmarks.field_trial.recipes import Outputs, averaged
 from ensemble.evidence.evidence import Cases, Evidence
@@ -242,12 +242,13 @@ def test_measures_by_hand() -> None:
     table = pd.DataFrame(
         {
             "label": [1, 1, 0, 0], "raw": [0.9, 0.1, 0.2, 0.3], "calibrated": [0.9, 0.1, 0.2, 0.3], "prob": [0.9, 0.8, 0.2, 0.3],
-            "dice": [0.5, 0.0, 1.0, 0.0], "patient_id": ["a", "b", "c", "d"],
+            "dice": [0.5, 0.0, 1.0, 0.0], "patient_id": ["a", "b", "c", "d"], "pixels": [0.75, 0.5, None, None],
         }
     )  # fmt: skip
     found = report.measures(table)
     assert (found["raw"], found["prob"]) == (0.5, 1.0)
     assert (found["kaggle"], found["dice_positive"], found["tnr"]) == (0.375, 0.25, 0.5)
+    assert found["pixels"] == 0.625
     pairs = report.intervals([table, table], [table, table], draws=50)
     assert all(value == (0.0, 0.0, 0.0) for value in pairs.values())
 
@@ -267,3 +268,18 @@ def test_the_ordinary_grid_finds_a_plain_threshold() -> None:
     assert rule == "grid"
     assert (table["submitted"] == (table["label"] == 1)).all()
     assert (table["dice"] == 1).all()
+    assert (table.loc[label, "pixels"] == 1).all()
+    assert table.loc[~label, "pixels"].isna().all()
+
+
+def test_the_pixel_auroc_by_hand() -> None:
+    """Mask pixels at levels 3 and 1, others at 2, 1 and 0: of six pairs four are in order and one is a tie."""
+    above, hit = np.zeros((2, 2, 257), np.int32)
+    above[0, :4], hit[0, :4] = [5, 4, 2, 1], [2, 2, 1, 1]
+    above[1, 0] = 5
+    prob, names = np.ones(2), np.array(["a", "b"], object)
+    evidence = Evidence(prob=prob, raw=prob, members=prob[:, None], above=above, agreement=prob)
+    cases = Cases(evidence=evidence, hit=hit, fold=np.zeros(2, np.int64), patient=names, image_id=names)
+    found = pixel_auroc(cases)
+    assert found[0] == pytest.approx(4.5 / 6)
+    assert np.isnan(found[1])

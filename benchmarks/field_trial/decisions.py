@@ -103,7 +103,19 @@ def decide(
         }
     )  # fmt: skip
     table["any_dice"] = seen.dice[:, 128]  # of the map cut at one half, without a gate
+    table["pixels"] = pixel_auroc(seen)
     return table.sort_values("image_id").reset_index(drop=True), name
+
+
+def pixel_auroc(cases: Cases) -> Floats:
+    """AUROC (N,) of the map's levels over the pixels of each image, inside its mask against outside; NaN without a mask.
+
+    It does not depend on how images rank among each other, which the exposure alone may explain in part."""
+    inside, outside = cases.hit.astype(float), (cases.evidence.above - cases.hit).astype(float)
+    with np.errstate(invalid="ignore"):
+        inside, outside = inside / inside[:, :1], outside / outside[:, :1]
+    steps, heights = outside[:, :-1] - outside[:, 1:], (inside[:, :-1] + inside[:, 1:]) / 2
+    return np.asarray((steps * heights).sum(axis=1), np.float64)
 
 
 def _kinds(settings: EnsembleSettings) -> list[str]:

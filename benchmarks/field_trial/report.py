@@ -23,6 +23,7 @@ MEASURES = {
     "Kaggle": "kaggle",
     "D⁺": "dice_positive",
     "TNR": "tnr",
+    "pixels": "pixels",
 }
 Results = dict[tuple[str, str], dict[int, tuple[pd.DataFrame, dict[str, float]]]]
 
@@ -47,6 +48,7 @@ def measures(studies: pd.DataFrame) -> dict[str, float]:
         "kaggle": float(dice.mean()),
         "dice_positive": float(dice[label].mean()) if label.any() else math.nan,
         "tnr": float(dice[~label].mean()) if not label.all() else math.nan,
+        "pixels": float(studies["pixels"].mean()),
     }
 
 
@@ -85,6 +87,9 @@ def _drawn(studies: pd.DataFrame, bootstrap: PatientDraws) -> dict[str, Floats]:
         "kaggle": bootstrap.mean(dice),
         "dice_positive": bootstrap.ratio(dice * label, label),
         "tnr": bootstrap.ratio(dice * ~label, ~label),
+        "pixels": bootstrap.ratio(
+            studies["pixels"].fillna(0).to_numpy(), studies["pixels"].notna().to_numpy()
+        ),
     }
 
 
