@@ -19,6 +19,7 @@ from benchmarks.field_trial.arguments import run_name
 from benchmarks.field_trial.budget import Budget, budgeted, shown_by
 from benchmarks.field_trial.cohorts import Cohort, prepared_data
 from benchmarks.field_trial.decisions import decide, pixel_auroc
+from benchmarks.field_trial.exposure import features
 from benchmarks.field_trial.methods import METHODS, plan
 from benchmarks.field_trial.recipes import Outputs, averaged
 from ensemble.evidence.evidence import Cases, Evidence
@@ -115,6 +116,30 @@ def test_two_networks_are_trained_and_their_maps_averaged(
     assert first.keys() == second.keys()
     assert any(not torch.equal(first[name], second[name]) for name in first)
     assert len(pd.read_csv(folder / "studies.csv")) == 30
+
+
+def test_the_exposure_alone_ranks_studies_and_draws_nothing(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = f"--train {finished.parent / 'train'} --real {finished.parent / 'real'} --output {finished}"
+    argv = f"f {folders} --trials T2 T3 --methods exposure --seeds 1 --folds 3 --size 64 --no-report"
+    monkeypatch.setattr(sys, "argv", argv.split())
+    field_trial.main()
+    for trial in ("T2", "T3"):
+        table = pd.read_csv(finished / "results" / f"{trial}-exposure-0" / "studies.csv")
+        assert len(table) == 30
+        assert not table["submitted"].any()
+        assert table["raw"].nunique() > 15
+
+
+def test_exposure_by_hand() -> None:
+    flat, edge = np.full((8, 8), 100, np.uint8), np.zeros((8, 8), np.uint8)
+    edge[:, 4:] = 200
+    found = features(np.stack([flat, edge]))
+    assert found[0].tolist() == pytest.approx([100, 0, 0], abs=1e-4)
+    assert found[1, :2].tolist() == pytest.approx([100, 100])
+    assert found[1, 2] > 10
+    assert features(np.zeros((0, 8, 8), np.uint8)).shape == (0, 3)
 
 
 def test_an_average_by_hand() -> None:

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from benchmarks.field_trial import decisions, ordinary, recipes, report
+from benchmarks.field_trial import decisions, exposure, ordinary, recipes, report
 from benchmarks.field_trial.arguments import arguments, run_name
 from benchmarks.field_trial.budget import Budget, flops_of
 from benchmarks.field_trial.cohorts import REAL, STARTS, Cohort, cohort, prepared_data
 from benchmarks.field_trial.decisions import Predicted, cases_of
-from benchmarks.field_trial.methods import ORDINARY, Plan, plan
+from benchmarks.field_trial.methods import EXPOSURE, PEERS, Plan, plan
 from ensemble.evidence.evidence import Cases
 from imaging.io import command
 from imaging.io.files import write_json, write_text
@@ -59,7 +59,7 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
         run(given, STARTS[trial], method, seed)
         start = given.output / "results" / f"{STARTS[trial]}-{name}-{seed}"
     weights = given.weights if trial in ("T2", "T3", "T4") else None
-    planned = None if method == ORDINARY else plan(method, weights, given.size, tuple(given.set), trial)
+    planned = None if method in PEERS else plan(method, weights, given.size, tuple(given.set), trial)
     side = given.size if planned is None else planned.side
     data = given.output / f"{'phantoms' if trial == 'T0' else 'data'}-{side}"
     chosen = cohort(prepared_data(train, given.real, data, side), trial, given.folds, seed, given.fitted)
@@ -68,7 +68,10 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     reference = flops_of(ordinary.network(None), given.size)
     budget = Budget(images, reference)
     begun = time.perf_counter()
-    if planned is None:
+    if method == EXPOSURE:
+        fit, judged, facts = _exposure(chosen, folder)
+        table, rule = decisions.decide(chosen, fit, judged, None, True)
+    elif planned is None:
         fit, judged, facts = _ordinary(given, trial, chosen, budget, weights, seed, folder, start)
         table, rule = decisions.decide(chosen, fit, judged, None, True)
     else:
@@ -164,6 +167,25 @@ def _ordinary(
         )
     shown = budget.images // ordinary.BATCH * ordinary.BATCH * len(chosen.folds)
     return fit, judged, {"images": shown, "flop": 3 * budget.reference * shown, "seconds": seconds}
+
+
+def _exposure(chosen: Cohort, folder: Path) -> tuple[Any, ...]:
+    fit: list[Cases] = []
+    judged: list[Cases] = []
+    begun = time.perf_counter()
+    for fold in chosen.folds:
+        model = exposure.fit(
+            chosen.prepared, recipes.train_fold.training_rows(chosen.prepared, fold, masks=False)
+        )
+        _predict(
+            lambda rows, model=model: exposure.predict(model, chosen.prepared, rows),
+            chosen,
+            fold,
+            folder,
+            fit,
+            judged,
+        )
+    return fit, judged, {"images": 0, "flop": 0.0, "seconds": time.perf_counter() - begun}
 
 
 def _predict(

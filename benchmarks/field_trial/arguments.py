@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.field_trial import report
 from benchmarks.field_trial.cohorts import STARTS, TRIALS
-from benchmarks.field_trial.methods import METHODS, ORDINARY, plan
+from benchmarks.field_trial.methods import METHODS, ORDINARY, PEERS, plan
 from benchmarks.field_trial.ordinary import BATCH
 from experiments.networks import pretrained
 from imaging.sources.discovery import first
@@ -41,7 +41,7 @@ def arguments() -> argparse.Namespace:
 
 def run_name(given: argparse.Namespace, method: str) -> str:
     """The method's name in the report and in the names of folders: with the settings that are changed."""
-    if method == ORDINARY:
+    if method in PEERS:
         return method
     return given.name or "+".join([method, *given.set]).replace("/", "_")
 
@@ -84,9 +84,9 @@ def _check_folders(given: argparse.Namespace) -> None:
 
 
 def _check_methods(given: argparse.Namespace) -> None:
-    chosen = [method for method in given.methods if method != ORDINARY]
+    chosen = [method for method in given.methods if method not in PEERS]
     if given.name is not None:
-        if not given.name or "/" in given.name or given.name in {ORDINARY, *METHODS} - set(chosen):
+        if not given.name or "/" in given.name or given.name in {*PEERS, *METHODS} - set(chosen):
             raise ValueError(f"--name {given.name!r}: a name without a slash that no other method has")
         if len(chosen) != 1:
             raise ValueError(f"--name {given.name}: names one recipe, and --methods has {len(chosen)}")
@@ -129,7 +129,7 @@ def _parsed() -> argparse.Namespace:
     add(
         "--methods",
         nargs="+",
-        choices=[ORDINARY, *METHODS],
+        choices=[*PEERS, *METHODS],
         default=[ORDINARY, "ours"],
         help="what is compared",
     )

@@ -19,7 +19,9 @@ from experiments.settings.params import Params
 from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model
 from imaging.io.config import validate
 
-ORDINARY = "ordinary"
+ORDINARY, EXPOSURE = "ordinary", "exposure"
+PEERS = (ORDINARY, EXPOSURE)
+"""Methods that are no recipe of this project."""
 
 
 @dataclass(frozen=True)
