@@ -21,7 +21,7 @@ from ensemble.evaluation import clinical, external, ledger, pictures, subgroups
 from ensemble.evaluation import report as evaluation_report
 from ensemble.evaluation.checklists import facts
 from ensemble.evaluation.checklists.fill import FILES, fill
-from ensemble.evaluation.holdout_metrics import Measured, measure
+from ensemble.evaluation.holdout_metrics import Measured, measure, over_exposure
 from ensemble.evaluation.lesions import figure as lesion_figure
 from ensemble.evaluation.lesions import per_image as lesion_table
 from ensemble.evaluation.lesions import summary as lesion_summary
@@ -35,7 +35,9 @@ from experiments import tracking
 from experiments.monitoring import html_report
 from experiments.monitoring.pseudonyms import PSEUDONYMS, pseudonyms
 from experiments.settings.decision import EvaluationSettings
+from experiments.statistics.arrays import Floats
 from experiments.statistics.bootstrap import PatientDraws
+from imaging.domain import exposure
 from imaging.io import command
 from imaging.io.config import load_section
 from imaging.io.files import write_json, write_text
@@ -110,6 +112,7 @@ def measure_all(
         table=table,
         decision=decision,
         warnings=evaluation_report.data_warnings(prepared, load_section("data", DataSettings).source),
+        exposure=over_exposure(table, exposure_alone(prepared, table), draws),
     )
     if not decision.masks.weights:
         called = table["prob"].to_numpy() >= decision.rule.least_prob()
@@ -123,6 +126,17 @@ def measure_all(
     results.measured |= measures
     results.lesions = lesion_summary.to_markdown(measures, numbers)
     return results, {"lesions": lesions, "froc": froc(candidates)}
+
+
+def exposure_alone(prepared: Prepared, table: pd.DataFrame) -> Floats:
+    """The probability (N,) of the hold-out's images by their exposure alone, fitted on those of the folds."""
+    known = prepared.rows(prepared.folds.index[prepared.folds != PART])
+    label = prepared.index["label"].to_numpy(float)[known] == 1
+    asked = prepared.rows(table["image_id"])
+    known_features = exposure.features(prepared.images[row] for row in known)
+    return exposure.probability(
+        known_features, label, exposure.features(prepared.images[row] for row in asked)
+    )
 
 
 def shares_unknown(table: pd.DataFrame, prepared: Prepared) -> Measured:

@@ -19,7 +19,6 @@ from benchmarks.field_trial.arguments import run_name
 from benchmarks.field_trial.budget import Budget, budgeted, shown_by
 from benchmarks.field_trial.cohorts import Cohort, prepared_data
 from benchmarks.field_trial.decisions import decide, pixel_auroc
-from benchmarks.field_trial.exposure import features
 from benchmarks.field_trial.methods import METHODS, plan
 from benchmarks.field_trial.recipes import Outputs, averaged
 from ensemble.evidence.evidence import Cases, Evidence
@@ -130,16 +129,6 @@ def test_the_exposure_alone_ranks_studies_and_draws_nothing(
         assert len(table) == 30
         assert not table["submitted"].any()
         assert table["raw"].nunique() > 15
-
-
-def test_exposure_by_hand() -> None:
-    flat, edge = np.full((8, 8), 100, np.uint8), np.zeros((8, 8), np.uint8)
-    edge[:, 4:] = 200
-    found = features(np.stack([flat, edge]))
-    assert found[0].tolist() == pytest.approx([100, 0, 0], abs=1e-4)
-    assert found[1, :2].tolist() == pytest.approx([100, 100])
-    assert found[1, 2] > 10
-    assert features(np.zeros((0, 8, 8), np.uint8)).shape == (0, 3)
 
 
 def test_an_average_by_hand() -> None:

@@ -174,11 +174,9 @@ def _exposure(chosen: Cohort, folder: Path) -> tuple[Any, ...]:
     judged: list[Cases] = []
     begun = time.perf_counter()
     for fold in chosen.folds:
-        model = exposure.fit(
-            chosen.prepared, recipes.train_fold.training_rows(chosen.prepared, fold, masks=False)
-        )
+        known = recipes.train_fold.training_rows(chosen.prepared, fold, masks=False)
         _predict(
-            lambda rows, model=model: exposure.predict(model, chosen.prepared, rows),
+            lambda rows, known=known: exposure.outputs(chosen.prepared, known, rows),
             chosen,
             fold,
             folder,

@@ -88,6 +88,17 @@ def ranking(label: Bools, prob: Floats, draws: PatientDraws) -> Measured:
     }
 
 
+def over_exposure(table: pd.DataFrame, exposure: Floats, draws: PatientDraws) -> Measured:
+    """AUROC of the exposure alone (N,), imaging.domain.exposure, and how much higher that of the final probability is, in
+    pairs."""
+    label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy(np.float64)
+    fewest = min(draws.patients(label), draws.patients(~label))
+    gap = metrics.auroc(label, prob) - metrics.auroc(label, exposure)
+    samples = draws.rank_measures(label, prob)["auroc"] - draws.rank_measures(label, exposure)["auroc"]
+    ends = intervals.plain_interval(gap, intervals.standard_error(samples, fewest), fewest)
+    return {"alone": ranking(label, exposure, draws)["auroc"], "more": as_measure(gap, *ends)}
+
+
 def dataset_level(table: pd.DataFrame, draws: PatientDraws) -> Measured:
     """mIoU and mDice as in mmsegmentation's IoUMetric: pixels of all images pooled, then the mean over background and finding.
 

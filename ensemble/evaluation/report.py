@@ -67,7 +67,8 @@ class HoldoutResults:
     """What the report states.
 
     rules: all rules on the hold-out (without masks one row, the gate). groups: subgroups. points: operating points. table: one
-    row an image. warnings: quoted at the report's top. lesions: its section of lesions. openings: of the hold-out so far.
+    row an image. warnings: quoted at the report's top. lesions: its section of lesions. exposure: what the exposure alone tells,
+    and how much more the networks do. openings: of the hold-out so far.
     """
 
     measured: dict[str, dict[str, float | None]]
@@ -78,6 +79,7 @@ class HoldoutResults:
     decision: Decision
     warnings: list[str]
     lesions: list[str] = field(default_factory=list)
+    exposure: dict[str, dict[str, float | None]] = field(default_factory=dict)
     openings: int = 0
 
     @property
@@ -115,6 +117,7 @@ def describe(found: HoldoutResults) -> str:
         "",
         *probability_table(found.measured, PROBABILITIES if found.decision.classifiers else POOLED),
         "",
+        *_exposure(found),
         *operating_points(found.points),
         *images(CLINICAL),
         *found.lesions,
@@ -154,6 +157,7 @@ def describe_label_only(found: HoldoutResults) -> str:
         "",
         *probability_table(measured, LABEL_ONLY),
         "",
+        *_exposure(found),
         *operating_points(found.points, ", `rule` is the gate"),
         *images(CLINICAL | CURVES),
         "## Subgroups",
@@ -185,6 +189,25 @@ def operating_points(points: pd.DataFrame, more: str = "") -> list[str]:
 def images(names: Mapping[str, str]) -> list[str]:
     """Pictures by file name -> title."""
     return [line for name, title in names.items() for line in (f"![{title}]({name}.png)", "")]
+
+
+def _exposure(found: HoldoutResults) -> list[str]:
+    """What the exposure alone tells about the label; nothing where there is no AUROC."""
+    more = found.exposure.get("more", {"value": None})
+    if more["value"] is None:
+        return []
+    alone = in_words(found.exposure["alone"])
+    shown = more["low"] is not None and more["low"] > 0
+    doubt = (
+        ""
+        if shown
+        else " This interval is not above 0: the AUROC does not show that the networks see the finding."
+    )
+    return [
+        "**The exposure alone** (brightness, contrast and sharpness; logistic regression fitted on the images of the folds)"
+        f" has AUROC {alone} on these images; that of the final probability is higher by {in_words(more)}.{doubt}",
+        "",
+    ]
 
 
 def _masks(found: HoldoutResults) -> list[str]:

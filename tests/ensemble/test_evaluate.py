@@ -105,6 +105,7 @@ def test_figures_add_up() -> None:
     assert "40 images of 20 patients in the hold-out" in page
     assert pd.read_csv(REPORT / "lesions.csv")["lesions_found"].sum() > 0
     assert "| AUROC |" in report
+    assert "**The exposure alone** (brightness" in report
     assert "| rule | a mask is drawn |" in report
     points = pd.read_csv(REPORT / "operating_points.csv")
     assert points["name"].tolist() == ["rule", "95 % specificity", "95 % sensitivity"]
@@ -215,6 +216,18 @@ def test_subgroups_by_hand() -> None:
     assert report.loc[("sex", "F"), "auroc"] == 1.0
     assert np.isnan(report.loc[("view", "LL"), "score"])
     assert "–" in subgroups.to_markdown(report.reset_index())
+
+
+def test_what_the_networks_tell_beyond_the_exposure() -> None:
+    """Of four pairs the final probability orders all and the exposure two."""
+    table = pd.DataFrame({"label": [1, 1, 0, 0], "prob": [0.9, 0.8, 0.2, 0.1]})
+    draws = PatientDraws(np.array(list("abcd")), 200, 0)
+    found = holdout_metrics.over_exposure(table, np.array([0.9, 0.1, 0.6, 0.4]), draws)
+    assert found["alone"]["value"] == 0.5
+    assert found["more"]["value"] == 0.5
+    assert found["more"]["low"] < 0.5 < found["more"]["high"]
+    only = table.assign(label=1)
+    assert holdout_metrics.over_exposure(only, np.zeros(4), draws)["more"]["value"] is None
 
 
 def test_auroc_gap_of_a_group() -> None:
