@@ -63,12 +63,15 @@ class Retraction:
         """The retracted lung's outline; `error` is a reader's, relative to the retraction."""
         return self.outline - (self.outline - self.centre) * (self.share() * (1 + error))[:, None]
 
-    def move(self, points: Points) -> Points:
-        """Map points of the healthy lung to the retracted one: along the ray from the centre, in proportion."""
+    def lost(self, points: Points) -> NDArray[np.float64]:
+        """Displacement of points (N, 2) as a share of their way from the centre, (N,): the outline's in their direction."""
         angle, share = _angle(self.outline - self.centre), self.share()
         order = np.argsort(angle)
-        lost = np.interp(_angle(points - self.centre), angle[order], share[order], period=2 * np.pi)
-        return points - (points - self.centre) * lost[:, None]
+        return np.interp(_angle(points - self.centre), angle[order], share[order], period=2 * np.pi)
+
+    def move(self, points: Points) -> Points:
+        """Map points of the healthy lung to the retracted one: along the ray from the centre, in proportion."""
+        return points - (points - self.centre) * self.lost(points)[:, None]
 
     def space(self, field: Layer) -> Layer:
         """The visible lung `field` minus the retracted lung."""

@@ -1,0 +1,57 @@
+"""Paint a pneumothorax on radiographs without one: `python -m imaging.painting --studies FOLDER --output FOLDER`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from imaging.io import command
+from imaging.painting.dataset import write
+
+
+def main() -> None:
+    """Parse the command line and write the data set."""
+    given = _parsed()
+    for name in ("number", "decoys"):
+        if getattr(given, name) < 0:
+            raise ValueError(f"--{name} {getattr(given, name)}: a number of films, at least 0")
+    if given.number + given.decoys == 0:
+        raise ValueError("--number 0 and --decoys 0: nothing to paint; set one of them above 0")
+    if not given.studies.is_dir():
+        raise ValueError(f"--studies {given.studies}: no such folder; it holds studies in SIIM-ACR's form")
+    if given.output.resolve() == given.studies.resolve():
+        raise ValueError(f"--output {given.output}: is the folder of the studies; name another")
+    made, decoys = write(
+        given.studies, given.output, given.number, given.decoys, given.seed, given.copy_studies
+    )
+    print(f"{given.output}: {made:,} films with painted air, {decoys:,} decoys")
+    if (made, decoys) != (given.number, given.decoys):
+        print("Fewer than were asked for: on the other films no lung was found.")
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m imaging.painting",
+        description="Paint a pneumothorax, with its exact mask, on radiographs that are labelled negative (docs/painting.md).",
+    )
+    add = parser.add_argument
+    add("--studies", type=Path, required=True, help="folder in SIIM-ACR's form, with patients.csv")
+    add("--output", type=Path, required=True, help="folder to write, in the same form")
+    add("--number", type=int, default=1000, help="films with painted air (default: %(default)s)")
+    add(
+        "--decoys",
+        type=int,
+        default=400,
+        help="films with one sign alone and no air, labelled negative (default: %(default)s)",
+    )
+    add("--seed", type=int, default=0, help="default: %(default)s")
+    add(
+        "--copy-studies",
+        action="store_true",
+        help="copy the given studies, with their labels, beside the painted ones",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    command.run(main)
