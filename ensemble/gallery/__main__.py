@@ -24,7 +24,16 @@ from ensemble.evaluation.wording import in_words
 from ensemble.evidence import predictions
 from ensemble.evidence.calibration import calibration_steps
 from ensemble.evidence.gather import gather
-from ensemble.gallery import augmentation, networks, patients, phantoms, pipeline, rule_figures, simulation
+from ensemble.gallery import (
+    augmentation,
+    networks,
+    painting,
+    patients,
+    phantoms,
+    pipeline,
+    rule_figures,
+    simulation,
+)
 from ensemble.gallery import phantoms_head as heads
 from ensemble.inference.bundle import Bundle
 from ensemble.rules.expected_value import ExpectedValue
@@ -46,6 +55,7 @@ SHEETS: dict[str, Callable[[Path], None]] = {
     "phantom": lambda folder: phantoms.write(folder / "phantom.png"),
     "head-ct": lambda folder: heads.write(folder / "head-ct.png"),
     "augmentation": augmentation.write,
+    "painting": lambda folder: painting.write(folder / "painting.png"),
 }
 """Figures of generated images, which need no run."""
 SIDE = 320
