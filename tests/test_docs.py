@@ -57,7 +57,7 @@ def test_the_readme_keeps_its_limits() -> None:
 def test_the_readmes_tree_names_every_package_folder() -> None:
     text = (ROOT / "README.md").read_text()
     tree = text[text.index("## The tree") : text.index("## Read on")]
-    assert len(tree.splitlines()) <= 42
+    assert len(tree.splitlines()) <= 43
     named = re.findall(r"^([a-z_]+(?:/[a-z_]+)*)/", tree, re.M)
     assert [folder for folder in named if not (ROOT / folder).is_dir()] == []
     packages = ("imaging", "experiments", "classification", "segmentation", "ensemble")
