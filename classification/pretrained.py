@@ -11,6 +11,7 @@ from classification.model import build
 from experiments.networks.pretrained import check
 from experiments.settings.training import ClassificationSettings
 from imaging.io import command
+from imaging.io.config import validate
 
 
 def main() -> None:
@@ -19,11 +20,13 @@ def main() -> None:
 
 
 def _network(architecture: str, weights: str, image_size: int) -> nn.Module:
-    return build(
-        ClassificationSettings(
-            models=["m"], architecture=architecture, pretrained=weights, image_size=image_size
-        )
-    )
+    values = {
+        "models": ["m"],
+        "architecture": architecture,
+        "pretrained": weights,
+        "image_size": image_size,
+    }
+    return build(validate(ClassificationSettings, values, "classification", {"image_size": "--image-size"}))
 
 
 if __name__ == "__main__":

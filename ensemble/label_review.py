@@ -63,7 +63,7 @@ def arguments() -> argparse.Namespace:
         help="labels that --apply writes (default: %(default)s)",
     )
     parser.add_argument(
-        "--plant", type=float, metavar="SHARE", help="flip this share and count how many are found"
+        "--plant", type=command.share, metavar="SHARE", help="flip this share and count how many are found"
     )
     return parser.parse_args()
 

@@ -208,7 +208,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--refused",
-        type=float,
+        type=command.share,
         default=0.0,
         metavar="SHARE",
         help="share of files that may be refused, 0 to 1 (default: 0)",

@@ -20,12 +20,13 @@ from tqdm import tqdm
 
 from ensemble.decision.decision import PATH, Decision, Prediction
 from ensemble.inference.inputs import Inputs, by_id, find
+from ensemble.inference.output import check_folder
 from ensemble.inference.predictor import Predictor
 from experiments.settings.decision import PseudoLabelSettings
 from imaging import rle
 from imaging.io import command
 from imaging.io.config import load_section
-from imaging.io.files import atomic_folder, sha256, write_json
+from imaging.io.files import atomic_folder, check_names_folder, sha256, write_json
 from imaging.io.tables import write_csv
 from imaging.prepared import Prepared
 from imaging.sources.pseudo_labels import FOLDS, ORIGIN, TABLE
@@ -39,6 +40,7 @@ def main() -> None:
     """Label the studies of the folder named on the command line."""
     given = _arguments()
     settings = load_section("pseudo_label", PseudoLabelSettings)
+    check_folder(given.output, mark=ORIGIN)
     prepared, predictor = Prepared(), Predictor.load()
     if predictor.decision.fitted["data_fingerprint"] != prepared.fingerprint:
         raise ValueError(f"{PATH}: fitted on other data than data/prepared holds now; run `dvc repro` first")
@@ -70,6 +72,7 @@ def _arguments() -> argparse.Namespace:
         "--output", type=Path, required=True, help="the folder to write, below the next run's data.folder"
     )
     given = parser.parse_args()
+    check_names_folder(given.folder)
     if not given.folder.is_dir():
         raise ValueError(f"{given.folder}: no such folder")
     return given

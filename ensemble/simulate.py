@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ensemble.gallery.simulation import compare, picture
 from imaging.io import command
+from imaging.io.files import check_names_file
 from imaging.plotting import save
 
 
@@ -17,6 +18,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--figure", type=Path, help="PNG to write")
     options = parser.parse_args()
+    if options.figure:
+        check_names_file(options.figure)
     table = compare(options.images, options.seed)
     print(table.to_string(index=False, float_format="%.4f"))
     if options.figure:

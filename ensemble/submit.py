@@ -48,11 +48,14 @@ def main() -> None:
     studies = STUDIES if made == Path("submission.csv") else made.with_suffix(".studies.csv")
     settings = SubmitSettings() if given.images else load_section("submit", SubmitSettings)
     if given.side is not None:
-        settings = validate(SubmitSettings, {**settings.model_dump(), "side": given.side}, "submit")
+        values = {**settings.model_dump(), "side": given.side}
+        settings = validate(SubmitSettings, values, "submit", {"side": "--side"})
     files, notes = _own(given.images, "--images") if given.images else test_files(settings)
     pictures = given.masks or (studies.parent / "masks" if settings.masks else None)
-    for path in (made, studies, *([pictures / "x.png"] if pictures else [])):
+    for path in (made, studies):
         output.check_file(path, len(files))
+    if pictures:
+        output.check_folder_of_files(pictures, len(files))
     predictor = _predictor(given.refit)
     table = score(predictor, files, settings.side)
     write(table, made, studies)
@@ -101,7 +104,7 @@ def _arguments() -> argparse.Namespace:
 
 def _own(images: Path, option: str) -> tuple[Files, list[str]]:
     """Ids and files of a folder that somebody names, and what was left out of it."""
-    found = find(images)
+    found = find(images, option=option)
     return by_id(found, option), found.notes
 
 
@@ -122,8 +125,11 @@ def test_files(settings: SubmitSettings) -> tuple[Files, list[str]]:
     sample = settings.sample or data.folder
     if Path(sample).is_dir():  # a source's sample lists the source's own test set
         ids = None if own else siim.submission_ids(sample)
-    else:
+    elif Path(sample).is_file():
         ids = sample_ids(sample)
+    else:
+        key = "data.folder" if settings.sample is None else "submit.sample"
+        raise ValueError(f"{key} {sample}: no such file or folder")
     if not (ids or found) and data.source == "siim":  # the other sources need not have a test set
         raise ValueError(
             f"data.folder {data.folder!r}: no test studies; set `submit.images` to a folder of them"

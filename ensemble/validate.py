@@ -98,7 +98,10 @@ def arguments() -> argparse.ArgumentParser:
         "'columns={path: file, label: ptx}'; may be repeated",
     )
     parser.add_argument(
-        "--refused", type=float, default=0.0, help="share of the images that may be refused (default: 0)"
+        "--refused",
+        type=command.share,
+        default=0.0,
+        help="share of the images that may be refused (default: 0)",
     )
     parser.add_argument(
         "--recalibrate", action="store_true", help="refit the calibration to these data; write OUT/bundle"
@@ -127,7 +130,7 @@ def run(given: argparse.Namespace, command_line: str) -> Results:
     if given.refit_decision and not given.recalibrate:
         raise ValueError("--refit-decision has no effect without --recalibrate; give both")
     bundle = Bundle.load(given.bundle)
-    output.check_folder(given.output)
+    output.check_folder(given.output, mark=MARK)
     with tempfile.TemporaryDirectory(prefix="validate-", dir=_nearest(given.output)) as place:
         scratch = Path(place)
         settings = dataset.settings_of(given.data, dict(given.set), scratch)

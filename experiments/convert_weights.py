@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from imaging.io import command
-from imaging.io.files import atomic, sha256, write_json
+from imaging.io.files import atomic, check_names_folder, sha256, write_json
 
 COUNTER = "num_batches_tracked"
 MEAN, STD = [0.498] * 3, [0.502] * 3
@@ -43,6 +43,7 @@ def main() -> None:
 
 def convert(weights: Path, output: Path) -> Path:
     """Write `output/model.safetensors` and `output/config.json` (architecture, mean and deviation); return the former."""
+    check_names_folder(output)
     name, content = _state_file(weights)
     number = re.search(r"efficientnet-lite(\d)", name)
     if number is None:

@@ -8,6 +8,7 @@ data/.checksums.json, so that unchanged files are not read again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -39,9 +40,21 @@ def main() -> None:
         listed[f"{stage}.pretrained"] = weights_of(load_section(stage, cls), stage)
     checksums = Checksums(CHECKSUMS)
     for name, paths in listed.items():
-        found = pd.DataFrame(inventory(paths, checksums), columns=["path", "sha256"])
-        write_csv(FOLDER / f"{name}.csv", found)
+        write_csv(FOLDER / f"{name}.csv", listing(name, paths, checksums))
     checksums.save()
+
+
+def listing(key: str, paths: Iterable[Path], checksums: Checksums) -> pd.DataFrame:
+    """Path and SHA-256 of every file of the paths that a key names; ValueError names the key where one is gone or unreadable."""
+    rows: list[tuple[str, str]] = []
+    for path in paths:
+        try:
+            rows += inventory([path], checksums)
+        except ValueError:
+            raise ValueError(f"params: `{key}` is '{path}': no such file or folder") from None
+        except OSError as error:
+            raise ValueError(f"params: `{key}` is '{path}': cannot be read ({error.strerror})") from None
+    return pd.DataFrame(rows, columns=["path", "sha256"])
 
 
 def weights_of(section: TrainingSettings, stage: str) -> list[Path]:

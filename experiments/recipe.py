@@ -93,7 +93,8 @@ def _put_folder(content: Any, data: str) -> None:
     """Replace the data folder, also where a key names it for the source's own files."""
     folder = Path(data).expanduser()
     if not folder.is_dir():
-        raise ValueError(f"DATA={data}: no such folder")
+        fault = "a file; name the folder that holds it" if folder.is_file() else "no such folder"
+        raise ValueError(f"DATA={data}: {fault}")
     old = content["data"]["folder"]
     for section, key in (path.split(".") for path in ("data.folder", *PATHS)):
         if content[section].get(key, old) == old:

@@ -10,6 +10,7 @@ from torch import nn
 from experiments.networks.pretrained import check
 from experiments.settings.training import SegmentationSettings
 from imaging.io import command
+from imaging.io.config import validate
 from segmentation.architectures import build
 
 
@@ -19,9 +20,8 @@ def main() -> None:
 
 
 def _network(encoder: str, weights: str, image_size: int) -> nn.Module:
-    return build(
-        SegmentationSettings(models=["m"], encoder=encoder, pretrained=weights, image_size=image_size)
-    )
+    values = {"models": ["m"], "encoder": encoder, "pretrained": weights, "image_size": image_size}
+    return build(validate(SegmentationSettings, values, "segmentation", {"image_size": "--image-size"}))
 
 
 if __name__ == "__main__":

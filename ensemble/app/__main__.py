@@ -21,6 +21,7 @@ from ensemble.app.server import build
 from ensemble.app.upload import Limits, temporary_folder
 from ensemble.inference.bundle import PATH, Bundle
 from imaging.io import command
+from imaging.io.files import check_names_file
 from imaging.prepared import FOLDER, Prepared
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -43,6 +44,7 @@ def serve_review(given: argparse.Namespace) -> None:
         raise ValueError(
             f"--host {given.host}: a review changes files and has no log-in; it answers this machine alone"
         )
+    check_names_file(given.labels)
     app = review.build(review.Review(given.review, given.labels, Prepared(FOLDER)), hosts(given))
     print(
         f"{given.review}: http://{given.host}:{given.port}  (Ctrl-C stops it). Research use, not for diagnosis."

@@ -40,7 +40,7 @@ from ensemble.rules.expected_value import ExpectedValue
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from imaging.io import command
 from imaging.io.config import load_section
-from imaging.io.files import read_json
+from imaging.io.files import check_names_folder, read_json
 from imaging.map_levels import PROBABILITY
 from imaging.plotting import save
 from imaging.preparation import dataset_figures
@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all)")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder (default: %(default)s)")
     given = parser.parse_args()
+    check_names_folder(given.output)
     sheets = [name for name in SHEETS if name in (given.names or SHEETS)]
     of_run = drawings() if not given.names or set(given.names) - set(SHEETS) else {}
     if unknown := sorted(set(given.names) - set(SHEETS) - set(of_run)):

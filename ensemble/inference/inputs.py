@@ -33,15 +33,17 @@ class Inputs:
         return path.relative_to(self.folder)
 
 
-def find(source: Path, output: Path | None = None) -> Inputs:
+def find(source: Path, output: Path | None = None, option: str = "") -> Inputs:
     """Every file below a folder, or the one file named; a ValueError when there is none.
 
     output: where the results go. That folder, and results of earlier runs (recognised by triage.csv), are not read.
+    option: the option or key that names the source, for messages; '' for a command's first argument.
     """
+    named = f"{option} {source}".lstrip()
     if source.is_file():
         return Inputs(source.parent, [source])
     if not source.is_dir():
-        raise ValueError(f"{source}: no such file or folder")
+        raise ValueError(f"{named}: no such file or folder")
     entries = list(walk(source))
     results = _results(entries, output)
     ours = [entry for entry in entries if _below(entry.path, results)]
@@ -50,7 +52,7 @@ def find(source: Path, output: Path | None = None) -> Inputs:
     refused = {Path(e.path): RefusedFile("FILE-UNREADABLE", e.refused) for e in entries if e.refused}
     skipped = [entry for entry in entries if entry.skipped]
     if not files and not refused:
-        raise ValueError(f"{source}: no images{_examples('; left out', skipped)}")
+        raise ValueError(f"{named}: no images{_examples('; left out', skipped)}")
     notes = [f"{len(skipped)} files are no images and were left out{_examples('', skipped)}."] * bool(skipped)
     notes += [f"{len(ours)} files of earlier results were left out."] * bool(ours)
     return Inputs(source, files, refused, notes)

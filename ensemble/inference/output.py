@@ -7,34 +7,38 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from imaging.io.files import check_replaceable
+from imaging.io.files import check_names_file, check_names_folder, check_replaceable
 
 A_FILE = 4096
 """Bytes that the least result of a study takes: a row, or one block of a small picture."""
 AT_LEAST = 2**20
 
 
-def check_folder(path: Path, studies: int = 0) -> None:
-    """ValueError when a new folder `path` cannot be made, or something else is there."""
-    check_replaceable(path)
-    _check_room(path, studies)
+def check_folder(path: Path, studies: int = 0, mark: str | None = None) -> None:
+    """ValueError when a new folder `path` cannot be made, or something else is there than results with a file `mark`."""
+    check_replaceable(path, mark)
+    _check_room(path, path.parent, studies)
+
+
+def check_folder_of_files(path: Path, studies: int = 0) -> None:
+    """ValueError when files cannot be written into a folder `path`, which may exist and hold others."""
+    check_names_folder(path)
+    _check_room(path, path, studies)
 
 
 def check_file(path: Path, studies: int = 0) -> None:
     """ValueError when a file `path` cannot be written or replaced."""
-    if path.is_dir():
-        raise ValueError(f"{path}: a folder; name a file")
+    check_names_file(path)
     if path.exists() and not os.access(path, os.W_OK):
         raise ValueError(f"{path}: exists and may not be replaced; choose another name")
-    _check_room(path, studies)
+    _check_room(path, path.parent, studies)
 
 
-def _check_room(path: Path, studies: int) -> None:
-    """Write a test file where the results will lie, and compare the free space with the least that they take.
+def _check_room(path: Path, folder: Path, studies: int) -> None:
+    """Write a test file where the results `path` will lie, in `folder`, and compare the free space with the least that they take.
 
-    Folders above `path` that are not there yet are made later; the nearest one that is there decides.
+    Folders that are not there yet are made later; the nearest one above that is there decides.
     """
-    folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:

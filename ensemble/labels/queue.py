@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ensemble.labels import scores
-from imaging.io.files import atomic, sha256, write_json, write_text
+from imaging.io.files import atomic, check_names_file, sha256, write_json, write_text
 from imaging.prepared import Prepared
 
 DECISIONS = ("accepted", "rejected", "")
@@ -22,6 +22,7 @@ TEXT = {"image_id": str, "patient_id": str, "decision": str}
 
 def read(path: Path) -> pd.DataFrame:
     """A queue with the column `decision`; a ValueError names what is missing."""
+    check_names_file(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file; `python -m ensemble.label_review` writes a queue")
     queue = pd.read_csv(path, dtype=TEXT)
@@ -63,6 +64,7 @@ def corrected(labels: pd.DataFrame, reviewed: pd.DataFrame) -> pd.DataFrame:
 def apply(path: Path, output: Path, prepared: Prepared) -> str:
     """Write the labels with the accepted changes of a reviewed queue; beside them OUTPUT.json, where they are from, and
     OUTPUT.md, the scores with and without the changes. Returns what was written."""
+    check_names_file(output)
     labelled = prepared.index[prepared.index["label"].notna()]
     labels = labelled[["image_id", "label"]].astype({"label": int}).reset_index(drop=True)
     made = corrected(labels, read(path))

@@ -75,8 +75,10 @@ def settings_of(data: str, more: Mapping[str, Any], scratch: Path) -> DataSettin
         given = {"source": source or ("table" if "preset" in more else kind_of(place)), "folder": named}
     else:
         known = ", ".join(f"{name}:FOLDER" for name in SOURCES)
-        raise ValueError(f"--data {data}: no such file or folder; give FOLDER, FILE.csv, {known} or {DRAINS}")
-    return validate(DataSettings, {**more, **given}, "data")
+        fault = f"{place} is a file, a folder is needed" if place.is_file() else "no such file or folder"
+        raise ValueError(f"--data {data}: {fault}; give FOLDER, FILE.csv, {known} or {DRAINS}")
+    options = {"source": f"--data {data}", **{key: f"--set {key}" for key in more}}
+    return validate(DataSettings, {**more, **given}, "data", options)
 
 
 def kind_of(folder: Path) -> str:

@@ -19,7 +19,7 @@ from experiments.compare import figure, runs
 from experiments.compare import tables as compare_tables
 from experiments.compare.runs import Curve, Result
 from imaging.io import command
-from imaging.io.files import atomic, write_text
+from imaging.io.files import atomic, check_names_folder, write_text
 from imaging.plotting import save
 
 OUTPUT = Path("reports/compare")
@@ -55,6 +55,7 @@ def arguments() -> argparse.Namespace:
 
 def run(given: argparse.Namespace) -> str:
     """Read, compare, write; returns the tables as text."""
+    check_names_folder(given.output)
     client = MlflowClient(tracking_uri=tracking.tracking_uri())
     names = list(dict.fromkeys([*([given.baseline] if given.baseline and given.names else []), *given.names]))
     results, curves = runs.select(client, names, _tags(given.tag), given.query)

@@ -21,7 +21,7 @@ from experiments.plan.report import ASSUMED, assumed_tflops, overview, refusal, 
 from experiments.plan.work import card, data_size, plan
 from experiments.settings.params import Params, load
 from imaging.io import command
-from imaging.io.files import write_json
+from imaging.io.files import check_names_file, write_json
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
@@ -45,6 +45,8 @@ def arguments() -> argparse.Namespace:
         for value in values:
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{option} {value:g}: a number above 0")
+    if given.json:
+        check_names_file(given.json)
     return given
 
 

@@ -96,7 +96,7 @@ class Plan:
 
 def card(gigabytes: float) -> Hardware:
     """A GPU of `gigabytes` (10^9 bytes); one of 16 GB or less is taken for a T4, which has no bfloat16."""
-    return Hardware("cuda", f"{gigabytes:g} GB", int(gigabytes * 1e9), gigabytes > 16, 8, 1, CPU)
+    return Hardware("cuda", "GPU", int(gigabytes * 1e9), gigabytes > 16, 8, 1, CPU)
 
 
 def data_size(data: DataSettings, phantom: PhantomSettings) -> tuple[int, int]:

@@ -12,7 +12,13 @@ from experiments.settings.decision import (
     PseudoLabelSettings,
     SubmitSettings,
 )
-from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model, phases_of
+from experiments.settings.training import (
+    ClassificationSettings,
+    SegmentationSettings,
+    check_decoder,
+    for_model,
+    phases_of,
+)
 from experiments.settings.tuning import TuneSettings, of_trial
 from imaging.io.config import PARAMS_FILE, Settings, read_yaml, validate
 from imaging.settings import DataSettings, PhantomSettings, SplitSettings
@@ -54,6 +60,7 @@ class Params(Settings):
             )
         for stage, settings in (("classification", self.classification), ("segmentation", self.segmentation)):
             for name in settings.models:
+                check_decoder(for_model(settings, name))
                 size = max(phase.image_size for phase in phases_of(for_model(settings, name)))
                 if size > self.data.image_size:
                     raise ValueError(
@@ -78,7 +85,7 @@ class Params(Settings):
             of_trial(settings, study, {}, f"tune_{stage}.overrides")
             for key, room in study.space.items():
                 for value in room.extremes():
-                    of_trial(settings, study, {key: value}, f"tune_{stage}.space")
+                    check_decoder(of_trial(settings, study, {key: value}, f"tune_{stage}.space"))
         return self
 
     @model_validator(mode="after")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from experiments.settings.params import Params
@@ -19,7 +21,11 @@ def check_paths(params: Params) -> None:
     values = dict(zip(PATHS, (data.patients, params.submit.images, params.submit.sample), strict=True))
     faults = []
     if data.source != "phantom":
-        faults = _missing("data.folder", data.folder) or _emptied("data.folder", data.folder, data.source)
+        faults = (
+            _missing("data.folder", data.folder)
+            or _wrong_kind("data.folder", Path(data.folder))
+            or _emptied("data.folder", data.folder, data.source)
+        )
     for key, value in values.items():
         if value is not None and Path(value) != Path(data.folder):
             faults += (
@@ -48,19 +54,64 @@ def _missing(key: str, value: str) -> list[str]:
 
 
 def _emptied(key: str, value: str, source: str) -> list[str]:
-    """The fault of a path among the generated images, which are removed as soon as another source is configured."""
-    if source == "phantom" or not Path(value).resolve().is_relative_to(PHANTOM.resolve()):
+    """The fault of a path among the generated images, which are removed as soon as another source is configured, or of a folder
+    with a link to some of them."""
+    if source == "phantom":
         return []
+    where = ""
+    if not Path(value).resolve().is_relative_to(PHANTOM.resolve()):
+        link = _link_into_phantoms(value)
+        if link is None:
+            return []
+        where = f", where the link {link} leads into {PHANTOM}"
     return [
-        f"params: `{key}` is {value!r}, but with `data.source: {source}` the stage `phantom` empties {PHANTOM}; "
+        f"params: `{key}` is {value!r}{where}, but with `data.source: {source}` the stage `phantom` empties {PHANTOM}; "
         "copy what you need to another folder"
     ]
 
 
+def _link_into_phantoms(folder: str) -> str | None:
+    """The first link below a folder that leads to generated images; None without any.
+
+    Links are followed, each folder once. A large folder is listed only where there are generated images to lose: they lie in
+    subfolders, the note of another source beside none.
+    """
+    phantoms = PHANTOM.resolve()
+    if not any(entry.is_dir() for entry in _entries(phantoms)):
+        return None
+    pending, seen = [folder], set[str]()
+    while pending:
+        place = pending.pop()
+        if (real := os.path.realpath(place)) in seen:
+            continue
+        seen.add(real)
+        for entry in _entries(place):
+            is_link = entry.is_symlink()
+            if is_link and Path(os.path.realpath(entry.path)).is_relative_to(phantoms):
+                return entry.path
+            # os.path.isdir bears links in a circle; entry.is_dir needs no look at each of many thousand files
+            if os.path.isdir(entry.path) if is_link else entry.is_dir():
+                pending.append(entry.path)
+    return None
+
+
+def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """What a folder holds, sorted, without hidden names, which no source reads; nothing where it cannot be read or is none."""
+    try:
+        with os.scandir(folder) as found:
+            yield from sorted(
+                (one for one in found if not one.name.startswith(".")), key=lambda entry: entry.name
+            )
+    except OSError:
+        return
+
+
 def _wrong_kind(key: str, path: Path) -> list[str]:
     fault = f"params: `{key}` is '{path}'"
+    if key in ("data.folder", "submit.images") and not path.is_dir():
+        return [f"{fault}, a file; name the folder that holds it"]
+    if key == "data.folder":
+        return []
     if key == "submit.images":
-        if not path.is_dir():
-            return [f"{fault}, a file; name the folder that holds it"]
         return [] if any(path.iterdir()) else [f"{fault}, an empty folder"]
     return [f"{fault}, a folder; name a CSV file, or write data.folder's path"] if path.is_dir() else []

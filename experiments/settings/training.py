@@ -12,6 +12,8 @@ from imaging.io.config import validate
 Architecture = Literal[
     "unet", "unetplusplus", "fpn", "deeplabv3plus", "plain", "unet_2015", "unet_s5", "double_unet"
 ]
+DECODER_OPTIONS_OF = ("unet", "unetplusplus")
+"""Architectures that take `decoder_channels` and `attention`."""
 LossTerm = Literal[
     "cross_entropy", "focal", "dice", "log_dice", "tversky", "lovasz", "negative_area_dice", "batch_dice"
 ]
@@ -76,11 +78,11 @@ class SegmentationSettings(TrainingSettings):
     decoder_channels: list[Annotated[int, Field(ge=1, le=4096)]] | None = Field(
         default=None, min_length=1, max_length=5
     )
-    """Channels of the five decoder blocks, deepest first (unet, unetplusplus); null: smp's own. Fewer (unet): the map is
+    """Channels of the five decoder blocks, deepest first (unet, unetplusplus alone); null: smp's own. Fewer (unet): the map is
     coarser, at a quarter of the image's side with three, and enlarged linearly; [128, 64, 32] takes a third of the operations
     of smp's U-Net EfficientNet-Lite0."""
     attention: Literal["none", "scse"] = "none"
-    """Attention in the decoder blocks (unet, unetplusplus): scSE of Roy 2018."""
+    """Attention in the decoder blocks (unet, unetplusplus alone): scSE of Roy 2018."""
 
     @model_validator(mode="after")
     def _one_loss(self) -> SegmentationSettings:
@@ -103,6 +105,21 @@ class SegmentationSettings(TrainingSettings):
 
 
 T = TypeVar("T", bound=TrainingSettings)
+
+
+def check_decoder(settings: TrainingSettings) -> None:
+    """ValueError for a decoder's settings with an architecture that has no such decoder.
+
+    Not a check of the settings themselves: networks that were trained before it was made may have them, without effect.
+    """
+    if not isinstance(settings, SegmentationSettings) or settings.architecture in DECODER_OPTIONS_OF:
+        return
+    for name, unset in (("decoder_channels", None), ("attention", "none")):
+        if (value := getattr(settings, name)) != unset:
+            raise ValueError(
+                f"segmentation.{name} {value} has no effect with architecture {settings.architecture}; "
+                f"set it to {unset or 'null'}, or take {' or '.join(DECODER_OPTIONS_OF)}"
+            )
 
 
 def for_model(settings: T, name: str, tuned: dict[str, Any] | None = None) -> T:

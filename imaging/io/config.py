@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -94,12 +94,15 @@ def _values(node: Any, seen: dict[int, int]) -> int:
     return seen[id(node)]
 
 
-def validate(cls: type[S], values: Any, where: str) -> S:
-    """Build `cls` from plain values; a ValueError has one line for each fault, with key, value and what is allowed."""
+def validate(cls: type[S], values: Any, where: str, options: Mapping[str, str] | None = None) -> S:
+    """Build `cls` from plain values; a ValueError has one line for each fault, with key, value and what is allowed.
+
+    options: the option of a command line that gave a key's value, by key; a fault of that value names the option.
+    """
     try:
         return cls.model_validate(values)
     except ValidationError as error:
-        faults = [_fault(cls, where, fault) for fault in _by_key(error, values)]
+        faults = [_fault(cls, where, fault, options or {}) for fault in _by_key(error, values)]
         raise ValueError(without_passwords("\n".join(faults))) from None
 
 
@@ -135,7 +138,9 @@ def load_section(name: str, cls: type[S], path: str | Path = PARAMS_FILE) -> S:
     return validate(cls, read_yaml(path).get(name, {}), name)
 
 
-def _fault(cls: type[BaseModel], where: str, fault: Any) -> str:
+def _fault(cls: type[BaseModel], where: str, fault: Any, options: Mapping[str, str]) -> str:
+    if options and (not fault["loc"] or fault["loc"][0] in options):
+        return _fault_of_option(cls, fault, options)
     key = ".".join(str(part) for part in (*([where] if where else []), *fault["loc"]))
     if fault["type"] == "extra_forbidden":
         return f"params: unknown key `{key}` (value {fault['input']!r}); {_suggestion(cls, fault['loc'])}"
@@ -150,6 +155,16 @@ def _fault(cls: type[BaseModel], where: str, fault: Any) -> str:
         # a contradiction between keys: the message names them itself
         return f"params: `{key}`: {message}" if key else f"params: {message}"
     return f"params: `{key}` is {fault['input']!r}: {message}"
+
+
+def _fault_of_option(cls: type[BaseModel], fault: Any, options: Mapping[str, str]) -> str:
+    message = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:  # a contradiction between keys: the message names them itself
+        return f"{', '.join(dict.fromkeys(options.values()))}: {message}"
+    name = ".".join([options[fault["loc"][0]], *map(str, fault["loc"][1:])])
+    if fault["type"] == "extra_forbidden":
+        return f"{name}: unknown key; {_suggestion(cls, fault['loc'])}"
+    return f"{name} {fault['input']!r}: {message}"
 
 
 def _suggestion(cls: type[BaseModel], loc: tuple[Any, ...]) -> str:

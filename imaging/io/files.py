@@ -72,9 +72,31 @@ def atomic_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
 def check_replaceable(path: str | Path, mark: str | None = None) -> None:
     """ValueError when a folder may not be replaced: something is there, and no file `mark` in it."""
     path = Path(path)
+    _check_above(path)
     ours = mark is not None and (path / mark).is_file()
     if path.exists() and not ours and not (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"{path}: exists already; choose another folder, or remove it yourself")
+
+
+def check_names_file(path: str | Path) -> None:
+    """ValueError when no file can have this name: it is a folder's, or a file stands where a folder above it should be."""
+    if Path(path).is_dir():
+        raise ValueError(f"{path}: a folder; name a file")
+    _check_above(Path(path))
+
+
+def check_names_folder(path: str | Path) -> None:
+    """ValueError when no folder can have this name: it is a file's, or a file stands where a folder above it should be."""
+    if Path(path).exists() and not Path(path).is_dir():
+        raise ValueError(f"{path}: a file; name a folder")
+    _check_above(Path(path))
+
+
+def _check_above(path: Path) -> None:
+    """Later errors of the operating system would name a temporary file, or the file that stands in the way alone."""
+    nearest = next((parent for parent in path.parents if parent.exists()), None)
+    if nearest is not None and not nearest.is_dir():
+        raise ValueError(f"{path}: {nearest} is a file, not a folder; choose another place")
 
 
 def temporary_name(path: Path, kind: str = "part") -> Path:

@@ -12,7 +12,7 @@ from experiments.monitoring.mlflow_model import Served, weights_in
 from experiments.networks import pretrained
 from experiments.networks.normalisation import Normalisation, from_channels, set_normalisation
 from experiments.networks.weights import hub_error, load_facts, restore
-from experiments.settings.training import SegmentationSettings
+from experiments.settings.training import SegmentationSettings, check_decoder
 from imaging.io.config import validate
 from segmentation.architectures.double_unet import DoubleUNet
 from segmentation.architectures.segmenter import Body, Segmenter
@@ -36,6 +36,8 @@ def build(settings: SegmentationSettings, trained: bool = False) -> nn.Module:
         raise ValueError(
             f"segmentation.image_size {settings.image_size} is not divisible by the encoder's stride {STRIDE}; take {nearest}"
         )
+    if not trained:
+        check_decoder(settings)
     wish = "none" if trained else settings.pretrained
     fetched = "none" if pretrained.is_file(wish) else wish
     net = Segmenter(_body(settings, fetched), settings.image_head > 0, settings.prior)
@@ -64,6 +66,10 @@ def _body(settings: SegmentationSettings, wish: str) -> Body:
     if name in DECODERS:
         return decoded(settings, wish)
     if name == "double_unet":
+        if wish not in ("none", "imagenet"):
+            raise ValueError(
+                f"{SETTING} {wish}: double_unet's VGG-19 has no weights of this name; set it to imagenet or none"
+            )
         try:
             return DoubleUNet(settings.classes, None if wish == "none" else "imagenet")
         except Exception as error:  # the hub client's errors have no common base

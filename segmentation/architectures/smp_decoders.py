@@ -50,7 +50,8 @@ def decoded(settings: SegmentationSettings, wish: str) -> Decoded:
     blocks = _blocks(settings)
     if settings.encoder.startswith("tu-") and is_vit(settings.encoder[3:]):
         return _with_vit(settings, wish)
-    encoder_weights = None if wish == "none" else "imagenet"
+    # smp warns of a name for timm's weights, which the encoder's own name tells
+    encoder_weights = None if wish == "none" else settings.encoder.startswith("tu-") or "imagenet"
     encoder, extras = _tagged(settings.encoder, wish), {**_extras(settings), **_drop_path(settings)}
     make = _coarse if blocks < BLOCKS else DECODERS[settings.architecture]
     try:
@@ -76,7 +77,7 @@ def decoded(settings: SegmentationSettings, wish: str) -> Decoded:
 
 def _coarse(
     encoder: str,
-    encoder_weights: str | None,
+    encoder_weights: str | bool | None,
     in_channels: int,
     classes: int,
     decoder_channels: tuple[int, ...],
@@ -151,7 +152,7 @@ def _drop_path(settings: SegmentationSettings) -> dict[str, float]:
 
 
 def _extras(settings: SegmentationSettings) -> dict[str, Any]:
-    """Options that only the U-Nets take; ValueError for another decoder."""
+    """Options that only the U-Nets take; `check_decoder` refuses them for others."""
     extras: dict[str, Any] = {}
     if settings.decoder_channels is not None:
         extras["decoder_channels"] = tuple(settings.decoder_channels)
@@ -161,9 +162,5 @@ def _extras(settings: SegmentationSettings) -> dict[str, Any]:
         raise ValueError(
             "segmentation.attention scse with decoder_channels "
             f"{settings.decoder_channels}: scSE squeezes to a sixteenth: all must be at least 16"
-        )
-    if extras and settings.architecture not in ("unet", "unetplusplus"):
-        raise ValueError(
-            f"segmentation: {settings.architecture} has no {', '.join(extras)}; only unet and unetplusplus do"
         )
     return extras

@@ -83,3 +83,10 @@ def test_a_review_that_does_not_fit_is_refused(change: dict, message: str) -> No
     reviewed = TABLE.head(1).assign(decision="accepted")
     with pytest.raises(ValueError, match=message):
         queues.corrected(TABLE, reviewed.assign(**change))
+
+
+def test_folders_in_place_of_files_are_refused(world, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a folder; name a file"):
+        queues.read(tmp_path)
+    with pytest.raises(ValueError, match="a folder; name a file"):
+        queues.apply(tmp_path / "queue.csv", tmp_path, Prepared())

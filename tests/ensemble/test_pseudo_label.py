@@ -104,6 +104,21 @@ def test_nothing_certain_writes_nothing(run: Path, monkeypatch: pytest.MonkeyPat
     assert not (run / "source").exists()
 
 
+def test_a_wrong_folder_or_output_is_told_before_anything_is_read(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(message: str, folder: str, output: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["pseudo_label", folder, "--output", output])
+        with pytest.raises(ValueError, match=message):
+            pseudo_label.main()
+
+    Path("params.yaml").write_text("{}")
+    monkeypatch.setattr(pseudo_label, "Prepared", None)
+    refused("params.yaml: a file; name a folder", "params.yaml", "source")
+    refused("studies: exists already; choose another folder", "studies", "studies")
+    refused("params.yaml: exists already", "studies", "params.yaml")
+
+
 def test_other_data_than_the_decisions_are_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folds = run / "data/prepared/folds.csv"
     folds.write_text(folds.read_text().replace("holdout", "0", 1))

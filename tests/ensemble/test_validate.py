@@ -159,7 +159,11 @@ def test_images_are_predicted_as_by_the_predictor(trained: Path, folder: Path, t
 
 def test_table_with_labels_alone(trained: Path, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
+    out.mkdir()
+    for older in (validate.MARK, "older.png"):  # a report, which is replaced
+        (out / older).touch()
     made = run(trained, str(folder / "labels.csv"), out)
+    assert not (out / "older.png").exists()
     assert made.measured["kaggle_dice"]["value"] is None
     assert made.measured["dice_positive"]["value"] is None
     assert made.measured["auroc"]["value"] is not None
@@ -246,7 +250,14 @@ def test_bundle_without_a_record_says_what_was_not_checked(
 
 
 @pytest.mark.parametrize(
-    "more", [["--refit-decision"], ["--set", "image_size"], ["--set", "source=siim"], ["--set", "word=[a"]]
+    "more",
+    [
+        ["--refit-decision"],
+        ["--refused", "7"],
+        ["--set", "image_size"],
+        ["--set", "source=siim"],
+        ["--set", "word=[a"],
+    ],
 )
 def test_mistakes_of_the_command_line(more: list[str], trained: Path, folder: Path, tmp_path: Path) -> None:
     with pytest.raises((ValueError, SystemExit)):

@@ -66,3 +66,5 @@ def test_faults_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"none\.whl: no such file"):
         convert(tmp_path / "none.whl", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match=r"bad\.whl: a file; name a folder"):
+        convert(wheel(tmp_path / "w.whl", state), tmp_path / "bad.whl")

@@ -67,6 +67,24 @@ def test_the_small_params_are_valid() -> None:
             "`segmentation`: image_head true must be a number, not true or false",
         ),
         ("segmentation.decoder_channels", [64, 0, 16], "`segmentation.decoder_channels.1` is 0: .*1"),
+        (
+            "segmentation",
+            {"models": ["u"], "image_size": 64, "architecture": "plain", "decoder_channels": [32, 16, 8]},
+            r"segmentation.decoder_channels \[32, 16, 8\] has no effect with architecture plain; set it to null, or take unet",
+        ),
+        (
+            "segmentation.variants",
+            {"u": {"architecture": "fpn", "attention": "scse"}},
+            "segmentation.attention scse has no effect with architecture fpn; set it to none",
+        ),
+        (
+            "tune_segmentation",
+            {
+                "overrides": {"attention": "scse"},
+                "space": {"architecture": {"choices": ["unet", "plain"]}},
+            },
+            "segmentation.attention scse has no effect with architecture plain",
+        ),
         ("segmentation.loss", {"dice": -1.0, "focal": 1.0}, "`segmentation.loss.dice` is -1.0"),
         ("split.folds", 1, "`split.folds` is 1"),
         ("train_folds", [0, 2], r"train_folds \[0, 2\] must be different numbers from 0 to 1"),

@@ -36,6 +36,7 @@ def paths(**changes: str | None) -> Params:
         ("submit.images", "x.csv", "a file; name the folder"),
         ("submit.sample", "empty", "a folder; name a CSV file"),
         ("data.patients", "none.csv", "no such file"),
+        ("data.folder", "x.csv", r"`data.folder` is 'x\.csv', a file; name the folder"),
         ("data.folder", "none", "`data.folder` is 'none': no such file or folder"),
     ],
 )
@@ -65,6 +66,38 @@ def test_generated_images_are_no_input_of_another_source(
         ValueError, match=f"`{key}` is '{test}', but with `data.source: siim` the stage `phantom`"
     ):
         check_paths(paths(**{key: str(test)}))
+
+
+@pytest.mark.parametrize("key", ["data.folder", "submit.images"])
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("studies/dicom-images-train", "data/phantom/dicom-images-test"),
+        ("studies/a/b/c", "data/phantom"),
+        ("studies/one.dcm", "data/phantom/dicom-images-test/a.dcm"),
+        ("elsewhere/siim", "data/phantom"),
+    ],
+)
+def test_a_link_to_generated_images_is_no_input_of_another_source(
+    key: str, link: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("data/phantom/dicom-images-test", "studies/a/b", "elsewhere"):
+        Path(folder).mkdir(parents=True)
+    Path("data/phantom/dicom-images-test/a.dcm").touch()
+    Path("studies/far").symlink_to(tmp_path / "elsewhere")
+    Path("elsewhere/back").symlink_to(tmp_path / "studies")  # a circle
+    Path("studies/broken").symlink_to("nowhere")
+    Path("studies/own.dcm").touch()
+    others = {"data.patients": None, "submit.images": None, "submit.sample": None}
+    params = paths(**{**others, key: "studies"})
+    check_paths(params)
+    Path(link).symlink_to(tmp_path / target)
+    shown = link.replace("elsewhere", "studies/far")
+    with pytest.raises(
+        ValueError, match=f"`{key}` is 'studies', where the link {shown} leads into data/phantom"
+    ):
+        check_paths(params)
 
 
 def test_weights_that_are_not_there_are_refused_before_anything_runs(

@@ -69,6 +69,18 @@ def test_a_mistake_of_writing_is_one_line(given: str, message: str, monkeypatch:
         main()
 
 
+@pytest.mark.parametrize(
+    ("name", "message"), [("none", "no such folder"), ("labels.csv", "a file; name the folder that holds it")]
+)
+def test_data_that_is_no_folder_is_told(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("labels.csv").touch()
+    with pytest.raises(ValueError, match=f"^DATA={name}: {message}$"):
+        text_of(Choice("siim", data=name))
+
+
 TRIAL = (
     "tune_segmentation.trials=1",
     "tune_segmentation.space.lr.low=0.001",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+import warnings
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from experiments.networks.pretrained import is_vit
-from experiments.settings.training import SegmentationSettings
+from experiments.settings.training import Architecture, SegmentationSettings
 from segmentation.architectures import Outputs, build
 from segmentation.architectures.double_unet import DoubleUNet
 from segmentation.architectures.segmenter import log_odds, product
@@ -75,7 +76,22 @@ def test_one_logit_a_pixel_in_prediction_and_all_outputs_in_training(
             "not for unet tu-vit",
         ),
         ({"encoder": "tu-nothing", "decoder_channels": [16, 8]}, "tu-nothing"),
-        ({"architecture": "fpn", "attention": "scse"}, "fpn has no decoder_attention_type"),
+        (
+            {"architecture": "fpn", "attention": "scse"},
+            "segmentation.attention scse has no effect with architecture fpn; set it to none, or take unet or unetplusplus",
+        ),
+        *(
+            (
+                {"architecture": name, "decoder_channels": [16, 8, 8, 8, 4]},
+                rf"segmentation.decoder_channels \[.*\] has no effect with architecture {name}; set it to null",
+            )
+            for name in get_args(Architecture)
+            if name not in ("unet", "unetplusplus")
+        ),
+        (
+            {"architecture": "double_unet", "pretrained": "in12k"},
+            "in12k: double_unet's VGG-19 has no weights",
+        ),
         ({"auxiliary": 0.4}, "unet has no auxiliary head"),
         ({"architecture": "unet_s5", "pretrained": "imagenet"}, "there are no weights for unet_s5"),
     ],
@@ -83,6 +99,20 @@ def test_one_logit_a_pixel_in_prediction_and_all_outputs_in_training(
 def test_what_cannot_be_built_is_refused(extra: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         made(**extra)
+
+
+def test_a_network_that_was_trained_with_settings_without_effect_is_still_built() -> None:
+    settings = SegmentationSettings(**{**TINY, "architecture": "plain", "decoder_channels": [16, 8]})
+    assert numbers(build(settings, trained=True)) == numbers(made(architecture="plain"))
+
+
+@pytest.mark.parametrize("kind", [{}, {"decoder_channels": [16, 8, 8]}, {"architecture": "fpn"}])
+def test_a_misspelt_tag_of_weights_is_one_line(kind: dict[str, Any]) -> None:
+    """smp warned of the way in which it was called first."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match=r"^segmentation\.pretrained imagnet: .*no such weights of tu-"):
+            made(pretrained="imagnet", **kind)
 
 
 def test_a_decoder_of_three_blocks_gives_a_map_at_a_quarter_enlarged_linearly() -> None:

@@ -99,6 +99,33 @@ def test_what_is_not_there_is_named(data: str, tmp_path: Path) -> None:
         dataset.settings_of(data, {}, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("data", "more", "message"),
+    [
+        (
+            "siim:labels.csv",
+            {},
+            r"--data siim:labels\.csv: labels\.csv is a file, a folder is needed; give FOLDER",
+        ),
+        ("labels.csv", {"preset": "nihh"}, "--set preset 'nihh': Input should be 'nih'"),
+        ("labels.csv", {"presets": "nih"}, "--set presets: unknown key; did you mean `preset`"),
+        ("labels.csv", {"columns": {"path": 3}}, r"--set columns\.path 3: Input should be a valid string"),
+        (
+            "folder:.",
+            {"word": "x"},
+            r"--data folder:\., --set word: word 'x' has no effect with source 'folder'",
+        ),
+        ("table:.", {}, r"--data table:\.: source 'table' needs table"),
+    ],
+)
+def test_a_wrong_option_is_named_as_it_was_given(
+    data: str, more: dict[str, object], message: str, csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(csv.parent)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        dataset.settings_of(data, more, csv.parent / "scratch")
+
+
 def test_refused_files_stop_it_unless_allowed(csv: Path, tmp_path: Path) -> None:
     (csv.parent / "images" / "i0.png").write_bytes(b"damaged")
     settings = dataset.settings_of(str(csv), {}, tmp_path)

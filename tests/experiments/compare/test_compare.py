@@ -233,6 +233,7 @@ def test_the_baseline_is_by_name(two: MlflowClient) -> None:
         ([], {"tag": ["stage"]}, "--tag stage: write KEY=VALUE"),
         ([], {"query": "nonsense"}, "query 'nonsense'"),
         ([], {"baseline": "deep"}, "--baseline deep: not among narrow, wide"),
+        ([], {"output": Path(__file__)}, r"test_compare\.py: a file; name a folder"),
     ],
 )
 def test_a_mistake_is_told(two: MlflowClient, names: list[str], changes: dict[str, Any], words: str) -> None:

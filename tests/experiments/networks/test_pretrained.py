@@ -166,6 +166,11 @@ def test_the_command_checks_a_file(tmp_path: Path, stage: str, name: str) -> Non
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f"SHA-256: {sha256(path)}" in done.stdout
+    small = subprocess.run([*command[:-1], "7"], capture_output=True, text=True)
+    assert (small.returncode, small.stderr) == (
+        1,
+        "--image-size 7: Input should be greater than or equal to 32\n",
+    )
     command[3] = name.replace("10t", "18")
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1

@@ -98,6 +98,7 @@ def test_the_default_is_planned(tmp_path: Path) -> None:
     assert made["hours"] == pytest.approx(made["flop"] / 3.6e15)
     # 1,200 phantoms, 264 positive; masks of the positives alone
     assert made["disk"]["prepared data"] == (1200 + 264) * 160 * 160
+    assert "Card: GPU, 16.0 GB; " in done.stdout
 
 
 def test_what_cannot_fit_is_refused_with_the_setting() -> None:
@@ -115,6 +116,14 @@ def test_a_card_without_memory_or_speed_is_refused(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["plan", "siim", option, value])
     with pytest.raises(ValueError, match=f"{option} {value}: a number above 0"):
+        plan_command.arguments()
+
+
+def test_a_folder_in_place_of_the_json_file_is_refused_before_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["plan", "--json", str(tmp_path)])
+    with pytest.raises(ValueError, match="a folder; name a file"):
         plan_command.arguments()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import re
@@ -30,6 +31,15 @@ def test_every_command_parses_its_arguments_before_any_work(path: Path) -> None:
         )
     else:
         assert end[1] == "main, __doc__"
+
+
+@pytest.mark.parametrize("text", ["7", "-0.1", "nan", "many", ""])
+def test_a_share_is_between_0_and_1(text: str) -> None:
+    assert [command.share(fine) for fine in ("0", "0.25", "1")] == [0, 0.25, 1]
+    with pytest.raises(
+        argparse.ArgumentTypeError, match=f"^'{text}' is no share; give a number from 0 to 1$"
+    ):
+        command.share(text)
 
 
 def run(tmp_path: Path, body: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

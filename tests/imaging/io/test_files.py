@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from imaging.io.files import atomic, atomic_folder, leftovers, write_bytes, write_png
+from imaging.io.files import (
+    atomic,
+    atomic_folder,
+    check_names_file,
+    check_names_folder,
+    check_replaceable,
+    leftovers,
+    write_bytes,
+    write_png,
+)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +113,25 @@ def test_a_full_disk_is_one_line_with_the_files_name(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "masks/a.png: File too large\n")
     assert list((tmp_path / "masks").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "name", "message"),
+    [
+        (check_names_file, "folder", "folder: a folder; name a file"),
+        (check_names_file, "file/a/b.csv", r"b\.csv: .*file is a file, not a folder; choose another place"),
+        (check_names_folder, "file", "file: a file; name a folder"),
+        (check_names_folder, "file/a", "a: .*file is a file, not a folder; choose another place"),
+        (check_replaceable, "file", "file: exists already; choose another folder"),
+        (check_replaceable, "file/a", "a: .*file is a file, not a folder; choose another place"),
+    ],
+)
+def test_a_file_where_a_folder_is_meant_and_the_reverse(
+    check: Callable[[Path], None], name: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for fine in ("new", "folder/new", "new/a/b"):
+        check(tmp_path / fine)
+    with pytest.raises(ValueError, match=message):
+        check(tmp_path / name)
