@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from imaging.io import command
+from imaging.io.files import check_names_folder
 from imaging.painting.dataset import write
 
 
@@ -17,6 +18,7 @@ def main() -> None:
             raise ValueError(f"--{name} {getattr(given, name)}: a number of films, at least 0")
     if given.number + given.decoys == 0:
         raise ValueError("--number 0 and --decoys 0: nothing to paint; set one of them above 0")
+    check_names_folder(given.studies)
     if not given.studies.is_dir():
         raise ValueError(f"--studies {given.studies}: no such folder; it holds studies in SIIM-ACR's form")
     if given.output.resolve() == given.studies.resolve():
