@@ -197,15 +197,16 @@ def _exposure(found: HoldoutResults) -> list[str]:
     if more["value"] is None:
         return []
     alone = in_words(found.exposure["alone"])
-    shown = more["low"] is not None and more["low"] > 0
+    low, high = (math.nan if end is None else end for end in (more["low"], more["high"]))
     doubt = (
         ""
-        if shown
-        else " This interval is not above 0: the AUROC does not show that the networks see the finding."
+        if low > 0
+        else " As this interval is not above 0, the AUROC does not show that the networks see the finding."
     )
     return [
         "**The exposure alone** (brightness, contrast and sharpness; logistic regression fitted on the images of the folds)"
-        f" has AUROC {alone} on these images; that of the final probability is higher by {in_words(more)}.{doubt}",
+        f" has AUROC {alone} on these images; the final probability's minus it is {more['value']:+.3f}"
+        f" ({low:+.3f} to {high:+.3f}).{doubt}",
         "",
     ]
 

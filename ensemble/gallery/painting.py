@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ensemble.gallery.phantoms import SIDE, in_rows, outlined, write_picture
 from imaging.painting.air import DECOYS
-from imaging.painting.dataset import Painted, painted
+from imaging.painting.film import Painted, painted
 from imaging.phantom.chest.render import render
 from imaging.settings import PhantomSettings
 

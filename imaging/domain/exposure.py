@@ -24,10 +24,10 @@ SIGMA = 1.5
 
 
 def features(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
-    """Mean, standard deviation, and mean distance from the blurred image, in grey levels, (N, 3), of square uint8 images."""
+    """Mean, standard deviation, and mean distance from the blurred image, in grey levels, (N, 3), of uint8 images."""
     found = []
     for image in images:
-        grey = np.asarray(resize_image(image, SIDE) if len(image) > SIDE else image, np.float32)
+        grey = np.asarray(resize_image(image, SIDE) if max(image.shape) > SIDE else image, np.float32)
         found.append((grey.mean(), grey.std(), np.abs(grey - cv2.GaussianBlur(grey, (0, 0), SIGMA)).mean()))
     return np.array(found, np.float64).reshape(-1, 3)
 
@@ -35,6 +35,10 @@ def features(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
 def probability(
     known: NDArray[np.float64], label: NDArray[np.bool_], asked: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Probability (M,) of the label from the features `asked` (M, 3), by those `known` (N, 3) with their label (N,)."""
+    """Probability (M,) of the label from the features `asked` (M, 3), by those `known` (N, 3) with their label (N,).
+
+    The prevalence where all have one label."""
+    if label.all() or not label.any() or not len(asked):
+        return np.full(len(asked), label.mean() if len(label) else 0.5)
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(known, label)
     return np.asarray(model.predict_proba(asked)[:, 1], np.float64)

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from imaging.identity import patients, siim_patients
+from imaging.identity.films import film_of
 from imaging.prepared import TRAIN_ONLY
 
 Pairs = list[tuple[int, int]]
@@ -24,9 +25,17 @@ _NIH_IMAGE = re.compile(r"(000[0-3]\d{4})_\d{3}")
 
 
 def nih_patient(image_id: str) -> str | None:
-    """The NIH patient of an image id of SIIM-ACR or of NIH ChestX-ray14, eight digits; None for any other id."""
-    named = _NIH_IMAGE.fullmatch(image_id)
-    return named[1] if named else siim_patients.patient_of(image_id)
+    """The NIH patient, eight digits, of an id of SIIM-ACR or NIH ChestX-ray14, or of a painted film of theirs; else None."""
+    film = film_of(image_id)
+    named = _NIH_IMAGE.fullmatch(film)
+    return named[1] if named else siim_patients.patient_of(film)
+
+
+def _films(own: Sequence[str]) -> list[str | None]:
+    """The film's id for painted films and for the films themselves; None for all other images."""
+    films = [film_of(one) for one in own]
+    painted = {film for film, one in zip(films, own, strict=True) if film != one}
+    return [film if film in painted else None for film in films]
 
 
 def _same(known: Sequence[str | None]) -> Pairs:
@@ -63,7 +72,8 @@ def owners(
         notes += [f"{source}: {reason}" for reason in reasons]
         for i, name in zip(places, chosen, strict=True):
             names[i] = None if name is None else f"{source}:{name}"
-    nih = [nih_patient(one) for one in own_ids(ids, origins["source"].tolist())]
+    own = own_ids(ids, origins["source"].tolist())
+    nih = [nih_patient(one) for one in own]
     names = [
         f"nih:{patient}" if name is None and patient else name
         for name, patient in zip(names, nih, strict=True)
@@ -71,6 +81,9 @@ def owners(
     whole, joined = patients.merge([name or "" for name in names], _same(nih))
     if joined:
         notes.append(f"{joined:,} patients of different names are one by the number of the NIH patient.")
+    whole, joined = patients.merge(whole, _same(_films(own)))
+    if joined:
+        notes.append(f"{joined:,} patients of different names are one since one's film was painted on.")
     found = patients.assign(ids, [name or None for name in whole], [None] * len(ids), pictures, "; ".join(by))
     return replace(found, notes=[*notes, *found.notes])
 

@@ -13,22 +13,25 @@ from imaging.painting.dataset import write
 def main() -> None:
     """Parse the command line and write the data set."""
     given = _parsed()
-    for name in ("number", "decoys"):
+    for name in ("number", "decoys", "seed"):
         if getattr(given, name) < 0:
-            raise ValueError(f"--{name} {getattr(given, name)}: a number of films, at least 0")
+            raise ValueError(f"--{name} {getattr(given, name)}: a whole number, at least 0")
     if given.number + given.decoys == 0:
         raise ValueError("--number 0 and --decoys 0: nothing to paint; set one of them above 0")
     check_names_folder(given.studies)
     if not given.studies.is_dir():
         raise ValueError(f"--studies {given.studies}: no such folder; it holds studies in SIIM-ACR's form")
-    if given.output.resolve() == given.studies.resolve():
-        raise ValueError(f"--output {given.output}: is the folder of the studies; name another")
-    made, decoys = write(
-        given.studies, given.output, given.number, given.decoys, given.seed, given.copy_studies
-    )
-    print(f"{given.output}: {made:,} films with painted air, {decoys:,} decoys")
-    if (made, decoys) != (given.number, given.decoys):
-        print("Fewer than were asked for: on the other films no lung was found.")
+    studies, output = given.studies.resolve(), given.output.resolve()
+    if studies == output or studies in output.parents or output in studies.parents:
+        raise ValueError(
+            f"--output {given.output}: is, holds or lies in the folder of the studies; name another"
+        )
+    made = write(given.studies, given.output, given.number, given.decoys, given.seed, given.copy_studies)
+    print(f"{given.output}: {made.painted:,} films with painted air, {made.decoys:,} decoys")
+    if made.refused:
+        print(f"{len(made.refused):,} films could not be read, such as {made.refused[0]}")
+    if (made.painted, made.decoys) != (given.number, given.decoys):
+        print("Fewer than were asked for: no lung was found on the other films.")
 
 
 def _parsed() -> argparse.Namespace:
@@ -37,7 +40,12 @@ def _parsed() -> argparse.Namespace:
         description="Paint a pneumothorax, with its exact mask, on radiographs that are labelled negative (docs/painting.md).",
     )
     add = parser.add_argument
-    add("--studies", type=Path, required=True, help="folder in SIIM-ACR's form, with patients.csv")
+    add(
+        "--studies",
+        type=Path,
+        required=True,
+        help="folder in SIIM-ACR's form; without patients.csv each film is its own patient",
+    )
     add("--output", type=Path, required=True, help="folder to write, in the same form")
     add("--number", type=int, default=1000, help="films with painted air (default: %(default)s)")
     add(

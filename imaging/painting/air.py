@@ -21,7 +21,7 @@ Picture = NDArray[Any]
 """float32 grey levels; Any, since OpenCV's type hints are no narrower."""
 Kind = Literal["air", "smooth", "line", "dark"]
 DECOYS: tuple[Kind, ...] = ("smooth", "smooth", "line", "dark")
-"""Drawn from with equal probability: vessels gone without air, a line alone, or a dark stain without a border."""
+"""Each entry is as probable: in half of the decoys the vessels fade without air, others have a line or a dark stain alone."""
 MARGIN = 12
 """Pixels around the lung that are changed at most."""
 
@@ -68,8 +68,9 @@ def paint(film: NDArray[np.uint8], found: Collapse, rng: np.random.Generator, ki
     )
     from_lung = cv2.distanceTransform(1 - ((field > 0) & (space == 0)).astype(np.uint8), cv2.DIST_L2, 5)
     thickness = 1 - np.exp(-from_lung / rng.uniform(2, 8))
-    if kind == "dark":
-        soft, thickness = cv2.GaussianBlur(soft, (0, 0), rng.uniform(8, 20)), np.ones_like(thickness)
+    if kind == "dark":  # without a border of its own, and it ends softly where the lung does
+        soft = cv2.GaussianBlur(soft, (0, 0), rng.uniform(8, 20)) * _soft(field > 0, 3)
+        thickness = np.ones_like(thickness)
     change -= look.darkness * span * soft * (0.35 + 0.65 * thickness)
     from_space = cv2.distanceTransform(1 - space, cv2.DIST_L2, 5)
     change += look.denser * span * np.exp(-from_space / rng.uniform(6, 30)) * lung

@@ -1,7 +1,7 @@
 """Choose how a real film's lung collapses: the phantoms' geometry (imaging/phantom/chest/lung_collapse.py) on a found lung field.
 
-Areas are distributed as in SIIM-ACR's labels, places as those of the phantoms: most over the apex, some along the side wall, few
-at the base.
+Areas are drawn as in SIIM-ACR's labels, and smaller where the lung has not the room; places as the phantoms': most over the apex,
+some along the side wall, few at the base. Both sides are as frequent.
 """
 
 from __future__ import annotations

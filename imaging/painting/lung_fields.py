@@ -2,7 +2,7 @@
 
 Thresholds at rising quantiles of the body's grey levels; of all regions that have a lung's size, place and form the one with the
 largest area times solidity^6 counts, on each side. Of opaque or hazy lungs nothing is found, which is better here than a wrong
-outline; docs/painting.md has the share.
+outline (docs/painting.md has the share).
 """
 
 from __future__ import annotations

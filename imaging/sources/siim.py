@@ -12,10 +12,12 @@ Stage 2 released the labels of stage 1's test files, so a labelled file is for t
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from imaging import rle, runs
 from imaging.identity import patients
+from imaging.identity.films import film_of
 from imaging.io import walk
 from imaging.io.tables import column, read_csv
 from imaging.settings import DataSettings
@@ -62,8 +64,19 @@ def list_studies(settings: DataSettings) -> Listing:
     )
     if not (records["split"] == "train").any():
         raise ValueError(f"{folder / TRAIN_FOLDER}: no .dcm file found that can be used for training")
-    notes += [*known.notes, *skipped_note(skipped)]
+    notes += [*known.notes, *skipped_note(skipped), *_painted(records["image_id"])]
     return Listing(records, refusals(rejected), refusals(skipped), notes, known.source)
+
+
+def _painted(ids: Iterable[str]) -> list[str]:
+    """A note where some images are painted films."""
+    painted = sum(film_of(name) != name for name in ids)
+    if not painted:
+        return []
+    return [
+        f"**{painted:,} images are painted films (imaging.painting), for training only**: in the hold-out they would be measured"
+        " as patients. List them as a source of their own with the role `train-only`."
+    ]
 
 
 def submission_ids(folder: str | Path) -> list[str] | None:

@@ -30,3 +30,10 @@ def test_darker_images_that_are_positive_are_ranked_higher() -> None:
     known = np.stack([np.where(label, 80.0, 120.0) + rng.normal(0, 5, 40), np.ones(40), np.ones(40)], axis=1)
     prob = exposure.probability(known, label, np.array([[80.0, 1, 1], [100, 1, 1], [120, 1, 1]]))
     assert prob[0] > 0.9 > 0.6 > prob[1] > 0.4 > 0.1 > prob[2]
+
+
+@pytest.mark.parametrize(("label", "expected"), [([True, True], 1.0), ([False, False], 0.0), ([], 0.5)])
+def test_one_class_alone_gives_the_prevalence(label: list[bool], expected: float) -> None:
+    known = np.ones((len(label), 3))
+    found = exposure.probability(known, np.array(label, bool), np.zeros((2, 3)))
+    assert found.tolist() == [expected] * 2

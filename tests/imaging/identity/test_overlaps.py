@@ -11,6 +11,7 @@ import pytest
 
 from imaging import prepare, split
 from imaging.identity import siim_patients
+from imaging.identity.films import film_of, painted_id
 from imaging.identity.overlaps import nih_patient, owners
 from imaging.prepared import Prepared
 from imaging.settings import DataSettings, SplitSettings
@@ -33,6 +34,34 @@ def test_patients_of_two_sources_are_different_unless_the_nih_number_joins_them(
     assert found.known == [True] * 5
     assert found.source == "a: patients.csv; b: patients.csv"
     assert "1 patients of different names are one" in found.notes[0]
+
+
+def test_a_painted_film_is_of_the_films_patient_in_any_source(monkeypatch):
+    monkeypatch.setattr(siim_patients, "table", lambda: {siim_patients.hashed("1.2.276.1"): "00000013"})
+    assert nih_patient("1.2.276.1-painted-4") == nih_patient("00000013_005-decoy-0") == "00000013"
+    origins = pd.DataFrame(
+        {"source": ["real", "real", "art", "art", "art"], "listed_by": ["patients.csv"] * 5}
+    )
+    ids = ["real-film", "real-other", "art-film-painted-7", "art-film-decoy-1", "art-x-painted-2"]
+    found = owners(ids, ["1", "2", "1", "1", "2"], [None] * 5, [], origins)
+    assert found.ids[0] == found.ids[2] == found.ids[3]
+    assert len(set(found.ids)) == 3
+    assert "since one's film was painted on" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("image_id", "film"),
+    [
+        ("1.2.3-painted-0", "1.2.3"),
+        ("a-decoy-12", "a"),
+        ("a-painted-1-painted-2", "a-painted-1"),
+        ("a-painted-", "a-painted-"),
+        ("plain", "plain"),
+    ],
+)
+def test_the_film_of_an_id(image_id, film):
+    assert film_of(image_id) == film
+    assert film_of(painted_id(image_id, 3, decoy=True)) == image_id
 
 
 @pytest.fixture

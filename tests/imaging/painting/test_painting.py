@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,12 +15,14 @@ import pytest
 from imaging import rle
 from imaging.formats.reader import read
 from imaging.painting import __main__ as painting
-from imaging.painting.air import paint, sample_look
+from imaging.painting.air import Kind, paint, sample_look
 from imaging.painting.collapse import Collapse, sample
-from imaging.painting.dataset import painted, write
+from imaging.painting.dataset import write
+from imaging.painting.film import painted
 from imaging.painting.lung_fields import LEFT, RIGHT, lung_fields
 from imaging.phantom.dataset import write as write_phantoms
-from imaging.settings import PhantomSettings
+from imaging.settings import DataSettings, PhantomSettings
+from imaging.sources import siim
 
 
 def film(side: int = 512) -> np.ndarray:
@@ -66,15 +69,22 @@ def test_the_space_lies_in_the_lung_and_at_its_wall(seed: int) -> None:
     assert all((wall[labels == k] > 0).any() for k in range(1, number))
 
 
+@pytest.mark.parametrize("kind", ["air", "smooth", "line", "dark"])
 @pytest.mark.parametrize("seed", range(4))
-def test_air_is_darker_and_outside_the_lung_nothing_changes(seed: int) -> None:
-    found, picture = collapse(seed), film()
-    change = paint(picture, found, np.random.default_rng(seed))
+def test_far_from_the_lung_nothing_changes(seed: int, kind: Kind) -> None:
+    found = collapse(seed)
+    change = paint(film(), found, np.random.default_rng(seed), kind)
+    assert np.abs(change).max() > 0.5
+    near = cv2.dilate(found.field, np.ones((21, 21), np.uint8)) > 0
+    assert np.abs(change[~near]).max() < 0.05
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_air_is_darker(seed: int) -> None:
+    found = collapse(seed)
     inside = cv2.erode(found.space, np.ones((3, 3), np.uint8)) > 0
-    far = cv2.dilate(found.field, np.ones((25, 25), np.uint8)) == 0
-    assert (change[far] == 0).all()
     if inside.any():
-        assert change[inside].mean() < -1
+        assert paint(film(), found, np.random.default_rng(seed))[inside].mean() < -1
 
 
 def test_decoys_have_one_sign() -> None:
@@ -112,11 +122,12 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_data_set_of_painted_films(studies: Path, tmp_path: Path) -> None:
-    made, decoys = write(studies, tmp_path / "out", 4, 2, 0, copied=True, workers=1)
+    made = write(studies, tmp_path / "out", 4, 2, 0, copied=True, workers=1)
     labels = pd.read_csv(tmp_path / "out" / "train-rle.csv", dtype=str).set_index("ImageId")["EncodedPixels"]
     owners = pd.read_csv(tmp_path / "out" / "patients.csv", dtype=str).set_index("image_id")["patient"]
     origin = pd.read_csv(tmp_path / "out" / "painted.csv", dtype=str).set_index("image_id")
-    assert made + decoys == len(origin) == 6
+    assert (made.painted, made.decoys, made.refused) == (4, 2, [])
+    assert len(origin) == 6
     assert len(labels) == len(owners) == 20 + 6
     for name, row in origin.iterrows():
         path = tmp_path / "out" / "dicom-images-train" / f"{name}.dcm"
@@ -148,10 +159,14 @@ def test_a_set_of_positives_alone_is_refused(studies: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ("--number -1", "--number -1: a number of films, at least 0"),
+        ("--number -1", "--number -1: a whole number, at least 0"),
+        ("--seed -1", "--seed -1: a whole number, at least 0"),
+        ("--number 1000", r"1,000 paintings on 1\d films: at most 20 of each"),
         ("--number 0 --decoys 0", "nothing to paint"),
         ("--studies nowhere", "--studies nowhere: no such folder"),
-        ("--output {studies}", "is the folder of the studies"),
+        ("--output {studies}", "is, holds or lies in the folder of the studies"),
+        ("--output {studies}/inside", "is, holds or lies in the folder of the studies"),
+        ("--output {studies}/..", "is, holds or lies in the folder of the studies"),
     ],
 )
 def test_wrong_arguments(
@@ -162,6 +177,40 @@ def test_wrong_arguments(
     with pytest.raises(ValueError, match=message):
         painting.main()
     assert not (tmp_path / "x").exists()
+
+
+def test_files_that_cannot_be_read_are_named(studies: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "broken"
+    (copy / "dicom-images-train").mkdir(parents=True)
+    for name in ("a,b", "c"):
+        (copy / "dicom-images-train" / f"{name}.dcm").write_bytes(b"no image" * 99)
+    (copy / "train-rle.csv").write_text('ImageId,EncodedPixels\n"a,b",-1\nc,-1\n')
+    with pytest.raises(
+        ValueError, match=r"no lung was found on any film; 2 could not be read, such as .*\.dcm"
+    ):
+        write(copy, tmp_path / "out", 2, 0, 0, workers=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_id_with_a_comma_is_read_back(studies: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "comma"
+    (copy / "dicom-images-train").mkdir(parents=True)
+    given = siim.list_studies(DataSettings(source="siim", folder=str(studies), patients=str(studies))).records
+    empty = given[given["rle"] == rle.EMPTY].iloc[:3]
+    for number, path in enumerate(empty["path"]):
+        shutil.copy(path, copy / "dicom-images-train" / f"film, {number}.dcm")
+    names = [f"film, {number}" for number in range(3)]
+    pd.DataFrame({"ImageId": names, "EncodedPixels": "-1"}).to_csv(copy / "train-rle.csv", index=False)
+    pd.DataFrame({"image_id": names, "patient": ["Doe, J", "b", "c"]}).to_csv(
+        copy / "patients.csv", index=False
+    )
+    write(copy, tmp_path / "out", 2, 0, 0, copied=True, workers=1)
+    found = siim.list_studies(
+        DataSettings(source="siim", folder=str(tmp_path / "out"), patients=str(tmp_path / "out"))
+    )
+    assert len(found.records) == 5
+    assert set(names) <= set(found.records["image_id"])
+    assert any("2 images are painted films" in note for note in found.notes)
 
 
 def test_the_command_says_what_it_wrote(
