@@ -21,7 +21,7 @@ Picture = NDArray[Any]
 """float32 grey levels; Any, since OpenCV's type hints are no narrower."""
 Kind = Literal["air", "smooth", "line", "dark"]
 DECOYS: tuple[Kind, ...] = ("smooth", "smooth", "line", "dark")
-"""Each entry is as probable: in half of the decoys the vessels fade without air, others have a line or a dark stain alone."""
+"""One of these is drawn: in half of the decoys the vessels fade without air, others have a line or a dark stain alone."""
 MARGIN = 12
 """Pixels around the lung that are changed at most."""
 
@@ -57,27 +57,48 @@ def paint(film: NDArray[np.uint8], found: Collapse, rng: np.random.Generator, ki
     part = _around(found.field)
     picture, field, space = film[part].astype(np.float32), found.field[part], found.space[part]
     corner = np.array([part[1].start, part[0].start], np.float64)
-    look, lung = sample_look(kind, rng), _soft((field > 0) & (space == 0), 0.8)
-    soft = _soft(space > 0, rng.uniform(0.5, 1.1))
+    look, retracted = sample_look(kind, rng), (field > 0) & (space == 0)
+    soft, lung = _soft(space > 0, rng.uniform(0.5, 1.1)), _soft(retracted, 0.8)
     span = _contrast(picture, field)
-    vessels = _vessels(film[part], picture, field)
-    lost, moved = _moved(vessels, found, corner)
-    change = -look.vessels_lost * vessels * soft
-    change += (
-        look.vessels_lost * lung * np.clip(4 * lost, 0, 1) * (moved * np.clip(1 - 1.2 * lost, 0, 1) - vessels)
+    change = look.vessels_lost * _vessel_change(
+        _vessels(film[part], picture, field), found, corner, soft, lung
     )
-    from_lung = cv2.distanceTransform(1 - ((field > 0) & (space == 0)).astype(np.uint8), cv2.DIST_L2, 5)
-    thickness = 1 - np.exp(-from_lung / rng.uniform(2, 8))
-    if kind == "dark":  # without a border of its own, and it ends softly where the lung does
-        soft = cv2.GaussianBlur(soft, (0, 0), rng.uniform(8, 20)) * _soft(field > 0, 3)
-        thickness = np.ones_like(thickness)
-    change -= look.darkness * span * soft * (0.35 + 0.65 * thickness)
-    from_space = cv2.distanceTransform(1 - space, cv2.DIST_L2, 5)
-    change += look.denser * span * np.exp(-from_space / rng.uniform(6, 30)) * lung
+    change -= look.darkness * span * _darkness(soft, field, retracted, rng, kind)
+    change += look.denser * span * _nearness(space, rng) * lung
     change += look.line * span * _pleura(found, corner, field, rng)
     whole = np.zeros(film.shape, np.float32)
     whole[part] = change
     return whole
+
+
+def _vessel_change(
+    vessels: Picture, found: Collapse, corner: NDArray[np.float64], soft: Picture, lung: Picture
+) -> Picture:
+    """Grey levels by which vessels vanish from the space and, fewer of them, come to lie elsewhere in the lung."""
+    lost, moved = _moved(vessels, found, corner)
+    return -vessels * soft + lung * np.clip(4 * lost, 0, 1) * (
+        moved * np.clip(1 - 1.2 * lost, 0, 1) - vessels
+    )
+
+
+def _darkness(
+    soft: Picture,
+    field: NDArray[np.uint8],
+    retracted: NDArray[np.bool_],
+    rng: np.random.Generator,
+    kind: Kind,
+) -> Picture:
+    """How dark it is, 0..1: most where the air is thick; of a dark decoy a stain without a border, which ends with the lung."""
+    from_lung = cv2.distanceTransform(1 - retracted.astype(np.uint8), cv2.DIST_L2, 5)
+    thickness = 1 - np.exp(-from_lung / rng.uniform(2, 8))
+    if kind == "dark":
+        return cv2.GaussianBlur(soft, (0, 0), rng.uniform(8, 20)) * _soft(field > 0, 3)
+    return soft * (0.35 + 0.65 * thickness)
+
+
+def _nearness(space: NDArray[np.uint8], rng: np.random.Generator) -> Picture:
+    """1 at the space, falling with the distance from it."""
+    return np.exp(-cv2.distanceTransform(1 - space, cv2.DIST_L2, 5) / rng.uniform(6, 30))
 
 
 def _around(field: NDArray[np.uint8]) -> tuple[slice, slice]:
