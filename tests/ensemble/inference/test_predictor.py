@@ -177,7 +177,7 @@ def test_masks_have_the_images_own_size_or_the_one_asked_for(monkeypatch, folder
 
 
 def test_a_side_that_makes_no_sense_is_said(monkeypatch, folder) -> None:
-    with pytest.raises(ValueError, match=r"submit\.side"):
+    with pytest.raises(ValueError, match=r"^--side 3: "):
         run(monkeypatch, decision_of(Gate(cut=0.5, level=HALF)), folder, "--side", "3")
 
 
