@@ -86,14 +86,18 @@ def test_a_trial_goes_on_from_the_weights_of_another(finished: Path, network: st
         assert {int(v) for name, v in state.items() if name.endswith("num_batches_tracked")} == {batches}
 
 
+def run_more(finished: Path, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    """Run other methods or trials on the same studies, into the same folder."""
+    folders = f"--train {finished.parent / 'train'} --real {finished.parent / 'real'} --output {finished}"
+    monkeypatch.setattr(sys, "argv", f"f {folders} --seeds 1 --folds 3 --size 64 --no-report {words}".split())
+    field_trial.main()
+
+
 def test_a_recipe_that_averages_checkpoints_runs_and_goes_on_from_the_best(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first place's: four phases, the mean of three checkpoints' predictions."""
-    folders = f"--train {finished.parent / 'train'} --real {finished.parent / 'real'} --output {finished}"
-    argv = f"f {folders} --trials T3 --methods first-place --seeds 1 --folds 3 --images 64 --tune-images 16 --size 64"
-    monkeypatch.setattr(sys, "argv", [*argv.split(), "--no-report"])
-    field_trial.main()
+    run_more(finished, monkeypatch, "--trials T3 --methods first-place --images 64 --tune-images 16")
     for trial in ("T2", "T3"):
         folder = finished / "results" / f"{trial}-first-place-0"
         assert len(pd.read_csv(folder / "studies.csv")) == 30
@@ -104,10 +108,7 @@ def test_a_recipe_that_averages_checkpoints_runs_and_goes_on_from_the_best(
 def test_two_networks_are_trained_and_their_maps_averaged(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = f"--train {finished.parent / 'train'} --real {finished.parent / 'real'} --output {finished}"
-    argv = f"f {folders} --trials T2 --methods ours-two --seeds 1 --images 16 --size 64 --no-report"
-    monkeypatch.setattr(sys, "argv", argv.split())
-    field_trial.main()
+    run_more(finished, monkeypatch, "--trials T2 --methods ours-two --images 16")
     folder = finished / "results" / "T2-ours-two-0"
     assert read_json(folder / "facts.json")["images"] == 32
     name = "segmentation0.safetensors"
@@ -120,10 +121,7 @@ def test_two_networks_are_trained_and_their_maps_averaged(
 def test_the_exposure_alone_ranks_studies_and_draws_nothing(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = f"--train {finished.parent / 'train'} --real {finished.parent / 'real'} --output {finished}"
-    argv = f"f {folders} --trials T2 T3 --methods exposure --seeds 1 --folds 3 --size 64 --no-report"
-    monkeypatch.setattr(sys, "argv", argv.split())
-    field_trial.main()
+    run_more(finished, monkeypatch, "--trials T2 T3 --methods exposure")
     for trial in ("T2", "T3"):
         table = pd.read_csv(finished / "results" / f"{trial}-exposure-0" / "studies.csv")
         assert len(table) == 30

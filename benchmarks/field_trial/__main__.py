@@ -68,11 +68,12 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     reference = flops_of(ordinary.network(None), given.size)
     budget = Budget(images, reference)
     begun = time.perf_counter()
-    if method == EXPOSURE:
-        fit, judged, facts = _exposure(chosen, folder)
-        table, rule = decisions.decide(chosen, fit, judged, None, True)
-    elif planned is None:
-        fit, judged, facts = _ordinary(given, trial, chosen, budget, weights, seed, folder, start)
+    if planned is None:
+        fit, judged, facts = (
+            _exposure(chosen, folder)
+            if method == EXPOSURE
+            else _ordinary(given, trial, chosen, budget, weights, seed, folder, start)
+        )
         table, rule = decisions.decide(chosen, fit, judged, None, True)
     else:
         fit, judged, facts = _recipe(given, trial, planned, chosen, budget, seed, folder, start)
