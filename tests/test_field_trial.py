@@ -118,6 +118,24 @@ def test_two_networks_are_trained_and_their_maps_averaged(
     assert len(pd.read_csv(folder / "studies.csv")) == 30
 
 
+def test_a_changed_method_goes_on_from_the_networks_of_another(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_more(
+        finished,
+        monkeypatch,
+        "--trials T3 --methods ours --start-from ours --name slow --tune-images 16 --set segmentation.image_size=64 segmentation.lr=1e-5",
+    )
+    assert not (finished / "results" / "T2-slow-0").exists()
+    weights = [
+        load_file(finished / "results" / run / "segmentation0.safetensors")
+        for run in ("T2-ours-0", "T3-ours-0", "T3-slow-0")
+    ]
+    name = next(name for name in weights[0] if name.endswith("conv.weight") or name.endswith("0.weight"))
+    start, ours, slow = (one[name] for one in weights)
+    assert 0 < (slow - start).abs().max() < (ours - start).abs().max() / 10
+
+
 def test_the_exposure_alone_ranks_studies_and_draws_nothing(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +205,9 @@ WRONG = {
     "--name a/b": "--name 'a/b': a name without a slash",
     "--name ordinary": "--name 'ordinary': a name without a slash that no other method has",
     "--name x --methods ours siim-unet": "--name x: names one recipe, and --methods has 2",
+    "--start-from ours --trials T3 T2": "--start-from ours: T2 goes on from no other trial; --trials T1P or T3",
+    "--start-from ours --trials T3": "--start-from ours: ordinary is no recipe",
+    "--start-from ours --trials T3 --methods ours": "--start-from ours: field-trial/results/T2-ours-0 is no finished run",
     "--peer nobody": "--peer nobody: no such method; there are ordinary, ours",
 }  # fmt: skip
 

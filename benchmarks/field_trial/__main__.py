@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from benchmarks.field_trial import decisions, exposure, ordinary, recipes, report
-from benchmarks.field_trial.arguments import arguments, run_name
+from benchmarks.field_trial.arguments import arguments, run_name, start_folder
 from benchmarks.field_trial.budget import Budget, flops_of
 from benchmarks.field_trial.cohorts import REAL, STARTS, Cohort, cohort, prepared_data
 from benchmarks.field_trial.decisions import Predicted, cases_of
@@ -56,8 +56,9 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     train = given.phantoms if trial == "T0" else given.train
     start = None
     if trial in STARTS:
-        run(given, STARTS[trial], method, seed)
-        start = given.output / "results" / f"{STARTS[trial]}-{name}-{seed}"
+        if given.start_from is None:
+            run(given, STARTS[trial], method, seed)
+        start = start_folder(given, trial, method, seed)
     weights = given.weights if trial in ("T2", "T3", "T4") else None
     planned = None if method in PEERS else plan(method, weights, given.size, tuple(given.set), trial)
     side = given.size if planned is None else planned.side

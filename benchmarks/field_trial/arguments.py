@@ -36,6 +36,7 @@ def arguments() -> argparse.Namespace:
     _check_numbers(given)
     _check_folders(given)
     _check_methods(given)
+    _check_start(given)
     return given
 
 
@@ -44,6 +45,11 @@ def run_name(given: argparse.Namespace, method: str) -> str:
     if method in PEERS:
         return method
     return given.name or "+".join([method, *given.set]).replace("/", "_")
+
+
+def start_folder(given: argparse.Namespace, trial: str, method: str, seed: int) -> Path:
+    """Of the run whose networks a trial goes on from."""
+    return given.output / "results" / f"{STARTS[trial]}-{given.start_from or run_name(given, method)}-{seed}"
 
 
 def _check_numbers(given: argparse.Namespace) -> None:
@@ -100,6 +106,26 @@ def _check_methods(given: argparse.Namespace) -> None:
             raise ValueError(f"--peer {given.peer}: no such method; there are {', '.join(sorted(names))}")
 
 
+def _check_start(given: argparse.Namespace) -> None:
+    if given.start_from is None:
+        return
+    alone = sorted(set(given.trials) - set(STARTS))
+    if alone:
+        raise ValueError(
+            f"--start-from {given.start_from}: {alone[0]} goes on from no other trial; --trials {' or '.join(STARTS)}"
+        )
+    for method in given.methods:
+        if method in PEERS:
+            raise ValueError(f"--start-from {given.start_from}: {method} is no recipe; name one in --methods")
+        for trial in given.trials:
+            for seed in range(given.first_seed, given.first_seed + given.seeds):
+                folder = start_folder(given, trial, method, seed)
+                if not (folder / "facts.json").is_file():
+                    raise ValueError(
+                        f"--start-from {given.start_from}: {folder} is no finished run; train it first, without --start-from"
+                    )
+
+
 def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.field_trial",
@@ -141,6 +167,11 @@ def _parsed() -> argparse.Namespace:
         help="settings of the recipe changed, such as segmentation.ema=0.99",
     )
     add("--name", help="name of the changed method in the report (default: method and changes)")
+    add(
+        "--start-from",
+        metavar="NAME",
+        help="method whose networks of the earlier trial T3 and T1P go on from (default: the method's own)",
+    )
     _budget(parser)
     return parser.parse_args()
 
