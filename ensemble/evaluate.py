@@ -105,14 +105,15 @@ def measure_all(
     table = per_image(decision, cases, found, prepared)
     draws = PatientDraws(cases.patient, settings.draws, settings.seed)
     results = HoldoutResults(
-        measured=measure(table, draws, settings.bins) | shares_unknown(table, prepared),
+        measured=measure(table, draws, settings.bins)
+        | shares_unknown(table, prepared)
+        | over_exposure(table, exposure_alone(prepared, table), draws),
         rules=pd.DataFrame(),
         groups=subgroups.report(table, draws),
         points=clinical.operating_points(table, decision.operating_points, draws),
         table=table,
         decision=decision,
         warnings=evaluation_report.data_warnings(prepared, load_section("data", DataSettings).source),
-        exposure=over_exposure(table, exposure_alone(prepared, table), draws),
     )
     if not decision.masks.weights:
         called = table["prob"].to_numpy() >= decision.rule.least_prob()

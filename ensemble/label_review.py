@@ -53,7 +53,9 @@ def arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--first", type=int, default=100, help="images of the queue (default: %(default)s)")
+    parser.add_argument(
+        "--first", type=command.count, default=100, help="images of the queue (default: %(default)s)"
+    )
     parser.add_argument("--holdout", action="store_true", help="the hold-out in place of the training images")
     parser.add_argument("--apply", type=Path, metavar="QUEUE.csv", help="a reviewed queue")
     parser.add_argument(

@@ -14,7 +14,7 @@ from imaging.plotting import save
 def main() -> None:
     """Print the comparison; with --figure also draw it."""
     parser = argparse.ArgumentParser(prog="python -m ensemble.simulate", description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--images", type=command.count, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--figure", type=Path, help="PNG to write")
     options = parser.parse_args()

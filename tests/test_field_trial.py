@@ -124,14 +124,15 @@ def test_a_changed_method_goes_on_from_the_networks_of_another(
     run_more(
         finished,
         monkeypatch,
-        "--trials T3 --methods ours --start-from ours --name slow --tune-images 16 --set segmentation.image_size=64 segmentation.lr=1e-5",
+        "--trials T3 --methods ours --start-from ours --name slow --tune-images 16 "
+        "--set segmentation.image_size=64 segmentation.lr=1e-5",
     )
     assert not (finished / "results" / "T2-slow-0").exists()
     weights = [
         load_file(finished / "results" / run / "segmentation0.safetensors")
         for run in ("T2-ours-0", "T3-ours-0", "T3-slow-0")
     ]
-    name = next(name for name in weights[0] if name.endswith("conv.weight") or name.endswith("0.weight"))
+    name = next(name for name in weights[0] if name.endswith(("conv.weight", "0.weight")))
     start, ours, slow = (one[name] for one in weights)
     assert 0 < (slow - start).abs().max() < (ours - start).abs().max() / 10
 

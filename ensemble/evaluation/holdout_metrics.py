@@ -96,7 +96,8 @@ def over_exposure(table: pd.DataFrame, exposure: Floats, draws: PatientDraws) ->
     gap = metrics.auroc(label, prob) - metrics.auroc(label, exposure)
     samples = draws.rank_measures(label, prob)["auroc"] - draws.rank_measures(label, exposure)["auroc"]
     ends = intervals.plain_interval(gap, intervals.standard_error(samples, fewest), fewest)
-    return {"alone": ranking(label, exposure, draws)["auroc"], "more": as_measure(gap, *ends)}
+    alone = ranking(label, exposure, draws)["auroc"]
+    return {"exposure_auroc": alone, "auroc_over_exposure": as_measure(gap, *ends)}
 
 
 def dataset_level(table: pd.DataFrame, draws: PatientDraws) -> Measured:

@@ -67,8 +67,7 @@ class HoldoutResults:
     """What the report states.
 
     rules: all rules on the hold-out (without masks one row, the gate). groups: subgroups. points: operating points. table: one
-    row an image. warnings: quoted at the report's top. lesions: its section of lesions. exposure: what the exposure alone tells,
-    and how much more the networks do. openings: of the hold-out so far.
+    row an image. warnings: quoted at the report's top. lesions: its section of lesions. openings: of the hold-out so far.
     """
 
     measured: dict[str, dict[str, float | None]]
@@ -79,7 +78,6 @@ class HoldoutResults:
     decision: Decision
     warnings: list[str]
     lesions: list[str] = field(default_factory=list)
-    exposure: dict[str, dict[str, float | None]] = field(default_factory=dict)
     openings: int = 0
 
     @property
@@ -193,10 +191,10 @@ def images(names: Mapping[str, str]) -> list[str]:
 
 def _exposure(found: HoldoutResults) -> list[str]:
     """What the exposure alone tells about the label; nothing where there is no AUROC."""
-    more = found.exposure.get("more", {"value": None})
+    more = found.measured.get("auroc_over_exposure", {"value": None})
     if more["value"] is None:
         return []
-    alone = in_words(found.exposure["alone"])
+    alone = in_words(found.measured["exposure_auroc"])
     low, high = (math.nan if end is None else end for end in (more["low"], more["high"]))
     doubt = (
         ""

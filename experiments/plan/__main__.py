@@ -1,10 +1,11 @@
 """Plan a run before it starts: memory, batch, images, FLOP, hours and disk of every stage and phase.
 
     python -m experiments.plan [RECIPE] [--gpu-memory 24] [--tflops 40] [--json FILE]
+    python -m experiments.plan [RECIPE] --gpu-memory 16 24
     python -m experiments.plan --all --gpu-memory 16 24 48 80 141
 
-Without a recipe it plans params.yaml. Memory and FLOP come from a step on fake tensors (experiments/plan/cost.py); nothing is
-trained and no GPU is needed.
+Without a recipe it plans params.yaml; for several cards it prints one line a recipe. Memory and FLOP come from a step on
+fake tensors (experiments/plan/cost.py); nothing is trained and no GPU is needed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tqdm import tqdm
 from experiments.hardware import current
 from experiments.plan.report import ASSUMED, assumed_tflops, overview, refusal, summary, table
 from experiments.plan.work import card, data_size, plan
-from experiments.settings.params import Params, load
+from experiments.settings.params import PARAMS_FILE, Params, load
 from imaging.io import command
 from imaging.io.files import check_names_file, write_json
 
@@ -34,7 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("recipe", nargs="?", help="a recipe's name (default: params.yaml)")
     parser.add_argument("--all", action="store_true", help="one line a recipe, for each --gpu-memory")
     parser.add_argument(
-        "--gpu-memory", type=float, nargs="+", metavar="GB", help="plan for such a GPU (default: this one)"
+        "--gpu-memory", type=float, nargs="+", metavar="GB", help="plan for such GPUs (default: this one)"
     )
     parser.add_argument("--tflops", type=float, help="TFLOP/s that the card reaches")
     parser.add_argument("--images", type=int, help="labelled images (default: the source's)")
@@ -45,6 +46,12 @@ def arguments() -> argparse.Namespace:
         for value in values:
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{option} {value:g}: a number above 0")
+    several = given.all or len(given.gpu_memory or []) > 1
+    for option, value in (("--json", given.json), ("--tflops", given.tflops)):
+        if several and value is not None:
+            raise ValueError(f"{option} {value}: for one recipe and one --gpu-memory; leave it out")
+    if given.all and given.recipe:
+        raise ValueError(f"{given.recipe}: --all plans every recipe; leave one of the two out")
     if given.json:
         check_names_file(given.json)
     return given
@@ -54,9 +61,13 @@ def main() -> None:
     """Print the plan; exit status 1 when a phase cannot fit."""
     given = arguments()
     if given.all:
-        print(_all(given), flush=True)
+        print(_cards(given, sorted(RECIPES.glob("*.yaml"))), flush=True)
         return
-    params = load(_recipe(given.recipe)) if given.recipe else load()
+    path = _recipe(given.recipe) if given.recipe else Path(PARAMS_FILE)
+    if len(given.gpu_memory or []) > 1:
+        print(_cards(given, [path]), flush=True)
+        return
+    params = load(path)
     hardware = card(given.gpu_memory[0]) if given.gpu_memory else current()
     made = plan(params, *_size(given, params), hardware)
     print(f"{table(made)}\n\n{summary(made, hardware, given.tflops)}", flush=True)
@@ -66,14 +77,14 @@ def main() -> None:
         sys.exit(refusal(made))
 
 
-def _all(given: argparse.Namespace) -> str:
-    """The table of all recipes; those of other sources than SIIM-ACR with --images and --positives, or left out."""
+def _cards(given: argparse.Namespace, recipes: list[Path]) -> str:
+    """The table of recipes and cards; sources other than SIIM-ACR's need --images and --positives, or are left out."""
     memories = given.gpu_memory or list(ASSUMED)
     lines = [
         f"| recipe | px | PFLOP | disk | 95 % interval | {' | '.join(f'{m:g} GB' for m in memories)} |",
         "|---" * (5 + len(memories)) + "|",
     ]
-    for path in tqdm(sorted(RECIPES.glob("*.yaml")), "recipes", disable=None):
+    for path in tqdm(recipes, "recipes", disable=None):
         params = load(path)
         try:
             size = _size(given, params)

@@ -65,6 +65,17 @@ def share(text: str) -> float:
     return value
 
 
+def count(text: str) -> int:
+    """Type of an option: a whole number above 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number above 0")
+    return value
+
+
 def handle_signals() -> None:
     """Let SIGTERM and SIGHUP end the main thread by SystemExit(128 + number); a second one ends the process at once.
 

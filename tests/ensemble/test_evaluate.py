@@ -41,6 +41,7 @@ PROBABILITY = [
     "ece",
 ]
 ROWS = ["", "_classifier", "_calibrated"]
+EXPOSURE = ["exposure_auroc", "auroc_over_exposure"]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,9 @@ def here(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_figures_add_up() -> None:
     measured = json.loads(METRICS.read_text())
     lesions = list(LESION_NAMES)
-    assert sorted(measured) == sorted(MASKS + lesions + [key + row for key in PROBABILITY for row in ROWS])
+    assert sorted(measured) == sorted(
+        [*MASKS, *lesions, *EXPOSURE, *(key + row for key in PROBABILITY for row in ROWS)]
+    )
     for name, measure in measured.items():
         assert set(measure) == {"value", "low", "high"}
         if name.startswith("ece"):
@@ -223,11 +226,11 @@ def test_what_the_networks_tell_beyond_the_exposure() -> None:
     table = pd.DataFrame({"label": [1, 1, 0, 0], "prob": [0.9, 0.8, 0.2, 0.1]})
     draws = PatientDraws(np.array(list("abcd")), 200, 0)
     found = holdout_metrics.over_exposure(table, np.array([0.9, 0.1, 0.6, 0.4]), draws)
-    assert found["alone"]["value"] == 0.5
-    assert found["more"]["value"] == 0.5
-    assert found["more"]["low"] < 0.5 < found["more"]["high"]
+    assert found["exposure_auroc"]["value"] == 0.5
+    assert found["auroc_over_exposure"]["value"] == 0.5
+    assert found["auroc_over_exposure"]["low"] < 0.5 < found["auroc_over_exposure"]["high"]
     only = table.assign(label=1)
-    assert holdout_metrics.over_exposure(only, np.zeros(4), draws)["more"]["value"] is None
+    assert holdout_metrics.over_exposure(only, np.zeros(4), draws)["auroc_over_exposure"]["value"] is None
 
 
 def test_auroc_gap_of_a_group() -> None:

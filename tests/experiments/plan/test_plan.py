@@ -101,6 +101,31 @@ def test_the_default_is_planned(tmp_path: Path) -> None:
     assert "Card: GPU, 16.0 GB; " in done.stdout
 
 
+def test_several_cards_have_a_column_each() -> None:
+    done = run("siim", "--gpu-memory", "16", "24")
+    assert done.returncode == 0, done.stderr
+    head, _, line = done.stdout.strip().splitlines()
+    assert head.endswith("| 16 GB | 24 GB |")
+    assert line.startswith("| siim |")
+    assert line.count("|") == head.count("|")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--gpu-memory 16 24 --json plan.json", "--json plan.json: for one recipe and one --gpu-memory"),
+        ("--all --tflops 3", "--tflops 3.0: for one recipe and one --gpu-memory"),
+        ("siim --all", "siim: --all plans every recipe"),
+    ],
+)
+def test_what_one_line_a_recipe_cannot_have_is_refused(
+    words: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["plan", *words.split()])
+    with pytest.raises(ValueError, match=message):
+        plan_command.arguments()
+
+
 def test_what_cannot_fit_is_refused_with_the_setting() -> None:
     done = run("--gpu-memory", "0.8")
     assert done.returncode == 1

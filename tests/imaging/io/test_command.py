@@ -42,6 +42,13 @@ def test_a_share_is_between_0_and_1(text: str) -> None:
         command.share(text)
 
 
+@pytest.mark.parametrize("text", ["0", "-5", "2.5", "many", ""])
+def test_a_count_is_a_whole_number_above_0(text: str) -> None:
+    assert command.count("12") == 12
+    with pytest.raises(argparse.ArgumentTypeError, match=f"^'{text}': give a whole number above 0$"):
+        command.count(text)
+
+
 def run(tmp_path: Path, body: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, write(tmp_path, body), *arguments],
