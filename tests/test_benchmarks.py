@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import gpu, gpu_recipes, suite
+from benchmarks import gpu, gpu_recipes, gpu_steps, suite
 from benchmarks.gpu_cases import TINY, Case, flops
 from benchmarks.timing import Row, against, table
 from experiments.hardware import Hardware
@@ -75,7 +75,12 @@ def test_flops_of_a_network_by_hand() -> None:
 @pytest.mark.parametrize("case", TINY)
 def test_all_steps_run_on_a_processor(case: Case) -> None:
     row = gpu.measure(case, torch.device("cpu"), 0.0, peak=1.0)
-    assert set(row["training_images_s"]) == {gpu.PLAIN, gpu.PLAIN_BF16, gpu.STEP, gpu.WHOLE}
+    assert set(row["training_images_s"]) == {
+        gpu_steps.PLAIN,
+        gpu_steps.PLAIN_BF16,
+        gpu_steps.STEP,
+        gpu_steps.WHOLE,
+    }
     assert min(*row["training_images_s"].values(), *row["inference_images_s"].values()) > 0
     assert row["network"] in gpu.in_words(row)
 

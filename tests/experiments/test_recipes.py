@@ -227,7 +227,7 @@ def test_the_best_recipes_show_every_positive_in_every_epoch_and_twice_the_image
         seen = dict.fromkeys(shown, 0)
         for phase in phases_of(for_model(section, model)):
             for epoch in range(phase.epochs):
-                positive, negative = counts(*OF_TRAINING, phase.sampling, epoch, phase.epochs)
+                positive, negative = counts(*OF_TRAINING, phase.sampling, epoch, phase.epochs)  # type: ignore[call-arg]
                 assert positive == OF_TRAINING[0]
                 seen[phase.image_size] += positive + negative
         assert seen == pytest.approx(shown, rel=0.001)

@@ -97,7 +97,7 @@ def test_a_training_is_logged_and_outlives_the_server(
         with pytest.warns(UserWarning, match="MLflow cannot log .* the run continues"):
             done = fit(
                 network(),
-                Objective(settings),
+                Objective(settings, np.zeros(len(validation), np.int64)),
                 train,
                 validation,
                 settings,

@@ -41,7 +41,7 @@ def write_files(root: Path, number: int) -> Path:
         pixels = random.integers(0, 256, (64 + i % 7, 80), np.uint8)
         path = dicom_files.write(root / ("deeper" if i % 3 else ".") / f"{i:04}.dcm", pixels, **PLANTED)
     path.write_bytes(path.read_bytes()[:-2000])
-    (root / "README.txt").write_text("no picture")
+    (root / "text.dcm").write_text("no picture")
     return root
 
 

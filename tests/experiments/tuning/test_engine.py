@@ -52,7 +52,7 @@ def test_a_killed_study_repeats_its_trial_and_has_the_same_trials_in_the_end(
     uninterrupted: list[tuple], kind: str, tmp_path: Path
 ) -> None:
     place, log = place_of(kind, tmp_path), tmp_path / "log"
-    killed = studies.kill_in_trial(*studies.start(1, place, 12, 0.15, log), log, after=4)
+    killed = studies.kill_in_trial(*studies.start(1, place, 12, 0.15, log), log, after=4)  # type: ignore[call-arg]
     assert killed == 3
     studies.finish(*studies.start(1, place, 12, 0.0, log))
     trials = studies.trials_of(place)

@@ -51,7 +51,7 @@ def test_tiff_that_counts_from_white(tmp_path, pixels, mode):
     path = saved(tmp_path, Image.fromarray(pixels), "a.tif", tiffinfo={262: 0})
     stored = Image.open(path)
     assert stored.mode == mode
-    assert stored.tag_v2[262] == 0
+    assert stored.tag_v2[262] == 0  # type: ignore[attr-defined]
     raw = path.read_bytes()
     meaning = pixels if raw.find((~pixels).tobytes()) >= 0 else ~pixels  # whether the writer turned it round
     np.testing.assert_array_equal(reader.read(path).pixels, meaning)

@@ -27,7 +27,7 @@ def test_few_items_are_taken_ahead():
     results = ordered_map(lambda item: item, items(), threads=2)
     next(results)
     assert len(taken) <= 8
-    results.close()
+    results.close()  # type: ignore[attr-defined]
 
 
 def test_an_error_stops_the_work():
