@@ -33,6 +33,15 @@ LESION_NAMES = {
 }
 """Measures of lesions, in the report's order; ensemble.evaluation.lesions measures them."""
 
+OTHER_NAMES = {
+    "patients_unknown": "share of images whose patient is unknown",
+    "masks_missing": "share of positive images without a mask",
+    "box_hit_rate": BOX_HIT,
+    "exposure_auroc": "AUROC of the exposure alone (brightness, contrast, sharpness)",
+    "auroc_over_exposure": "AUROC minus that of the exposure alone",
+}
+"""Measures outside the report's tables."""
+
 PROBABILITY_NAMES = {
     "auroc": "AUROC",
     "average_precision": "average precision",
@@ -76,14 +85,9 @@ def displayed(measured: Mapping[str, Mapping[str, float | None]]) -> list[str]:
 
 def name_of(key: str, probabilities: Mapping[str, str] = PROBABILITIES) -> str:
     """A measure's name in words, with the probability that it measures."""
-    if key == "patients_unknown":
-        return "share of images whose patient is unknown"
-    if key == "masks_missing":
-        return "share of positive images without a mask"
-    if key == "box_hit_rate":
-        return BOX_HIT
-    if key in NAMES or key in LESION_NAMES:
-        return {**NAMES, **LESION_NAMES}[key]
+    known = {**NAMES, **LESION_NAMES, **OTHER_NAMES}
+    if key in known:
+        return known[key]
     suffix = (
         next(end for end in PROBABILITIES if end and key.endswith(end))
         if key not in PROBABILITY_NAMES
