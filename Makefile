@@ -60,8 +60,8 @@ lint: .venv/ready ## style, types, the arrows between packages
 	mypy
 	python .ci/audit.py
 
-app: .venv/ready ## the web page of the bundle that `make repro` made, http://127.0.0.1:7860 (BUNDLE=folder for another one)
-	python -m ensemble.app $(if $(BUNDLE),--bundle $(BUNDLE))
+app: .venv/ready ## the web page of the bundle that `make repro` made, http://127.0.0.1:7860 (BUNDLE=folder, PORT=number for others)
+	python -m ensemble.app $(if $(BUNDLE),--bundle $(BUNDLE)) $(if $(PORT),--port $(PORT))
 
 serve: .venv/ready ## register the bundle in MLflow and serve it, http://127.0.0.1:5001/invocations (BUNDLE=folder for another one)
 	python -m ensemble.serve $(if $(BUNDLE),--bundle $(BUNDLE))
@@ -74,9 +74,9 @@ docs: .venv/ready ## build the documentation site into site/; a broken link is a
 figures: .venv/ready ## redraw the figures of docs/ from the run that is here
 	python -m ensemble.gallery
 
-ui: .venv/ready ## compare the runs in MLflow, http://127.0.0.1:5000
-	@echo 'Open http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning (or choose "Model training", upper left)'
-	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port 5000
+ui: .venv/ready ## compare the runs in MLflow, http://127.0.0.1:5000 (PORT=number for another one)
+	@echo 'Open http://127.0.0.1:$(or $(PORT),5000)/#/experiments/1/runs?workflowType=machine_learning (or choose "Model training", upper left)'
+	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port $(or $(PORT),5000) --workers 1
 
 tune-worker: .venv/ready ## join the study of STAGE (segmentation or classification) that another process or machine has begun
 	@test -n "$(STAGE)" || { echo "say which study: make tune-worker STAGE=segmentation"; exit 1; }

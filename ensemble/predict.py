@@ -155,7 +155,7 @@ def summary(table: pd.DataFrame, out: Path, notes: Sequence[str] = ()) -> str:
     if masks:
         lines.append(f"Pictures: {out / 'overlays'}")
     if without := table["dicom"].str.startswith("none").sum():
-        lines.append(f"{without} studies have no DICOM objects; the column `dicom` says why.")
+        lines.append(f"Without DICOM objects: {without:,}; the column `dicom` says why.")
     if failed := table["dicom"].str.contains("not made", regex=False).sum():
         lines.append(
             f"{failed} studies lack a DICOM object that could not be made; the column `dicom` says which."

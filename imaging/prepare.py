@@ -58,7 +58,9 @@ def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:
     listing = list_studies(settings)
     is_test = listing.records["split"] == "test"
     train = listing.records[~is_test].sort_values("image_id")
-    _check_refused(listing.rejected, len(train), settings.refused_share, folder)
+    _check_refused(
+        listing.rejected, len(train), settings.refused_share, folder, "; no image has been read yet"
+    )
     _check_room(folder, train, settings.image_size)
 
     for leftover in folder.glob(".*.part.*"):  # gigabytes, when an earlier run was killed
@@ -121,8 +123,8 @@ def _record(index: pd.DataFrame, owners: patients.Patients) -> PatientRecord:
     return PatientRecord(owners.source, int(labelled.sum()), int((labelled & ~known).sum()))
 
 
-def _check_refused(rejected: pd.DataFrame, kept: int, allowed: float, folder: Path) -> None:
-    """ValueError when too many inputs were refused; rejected.csv lists all of them and is written first."""
+def _check_refused(rejected: pd.DataFrame, kept: int, allowed: float, folder: Path, so_far: str = "") -> None:
+    """ValueError when too many inputs were refused; rejected.csv lists them and is written first. so_far: what may follow."""
     share = len(rejected) / (len(rejected) + kept)
     if share <= allowed and kept:
         return
@@ -132,7 +134,7 @@ def _check_refused(rejected: pd.DataFrame, kept: int, allowed: float, folder: Pa
     raise ValueError(
         f"{len(rejected):,} of {len(rejected) + kept:,} training inputs refused,"
         f" {fix if kept else 'which leaves nothing to prepare; correct them'}."
-        f" {folder / 'rejected.csv'} lists all of them; the first:\n{examples}"
+        f" {folder / 'rejected.csv'} lists them{so_far}; the first:\n{examples}"
     )
 
 

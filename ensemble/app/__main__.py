@@ -10,6 +10,7 @@ rejects suspicious labels; it needs no bundle, and answers this machine alone.
 from __future__ import annotations
 
 import argparse
+import socket
 from pathlib import Path
 
 import uvicorn
@@ -32,6 +33,7 @@ CONNECTIONS = 128
 def main() -> None:
     """Serve the page for studies, or the one for labels, until the first signal."""
     given = arguments()
+    check_free(given)
     if given.review:
         serve_review(given)
     else:
@@ -67,6 +69,19 @@ def serve_studies(given: argparse.Namespace) -> None:
             f"{bundle.name}: http://{given.host}:{given.port}  (Ctrl-C stops it). Research use, not for diagnosis."
         )
         listen(app, given)
+
+
+def check_free(given: argparse.Namespace) -> None:
+    """ValueError where another program listens at the address, before a bundle is loaded."""
+    with socket.socket(socket.AF_INET6 if ":" in given.host else socket.AF_INET) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((given.host, given.port))
+        except OSError as error:
+            raise ValueError(
+                f"--host {given.host} --port {given.port}: {error.strerror}; give another port, such as "
+                f"--port {given.port % 65_535 + 1} (make app PORT={given.port % 65_535 + 1})"
+            ) from error
 
 
 def listen(app: Starlette, given: argparse.Namespace) -> None:

@@ -20,7 +20,9 @@ COUNT = Path("reports/evaluation/report/openings.json")
 
 
 def record(data: str, params: dict[str, Any], score: float, folder: str | Path = FOLDER) -> int:
-    """Append one opening (time, commit, digest of the params, score) and return how many there are of this data."""
+    """Append one opening (time, commit, digest of the params, score) and return how many there are of this data.
+
+    The last evaluation repeated, with the same decision, settings and score, shows nothing new and is not counted again."""
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": data,
@@ -28,19 +30,25 @@ def record(data: str, params: dict[str, Any], score: float, folder: str | Path =
         "params": fingerprint(params),
         "score": round(score, 6),
     }
+    known = _of(data, folder)
+    if known and all(known[-1][key] == entry[key] for key in ("params", "score")):
+        return len(known)
     with (Path(folder) / NAME).open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
-    return count(data, folder)
+    return len(known) + 1
 
 
 def count(data: str, folder: str | Path = FOLDER) -> int:
     """How often the hold-out of this data (fingerprint) has been opened."""
+    return len(_of(data, folder))
+
+
+def _of(data: str, folder: str | Path) -> list[dict[str, Any]]:
     path = Path(folder) / NAME
     if not path.exists():
-        return 0
-    return sum(
-        json.loads(line)["data"] == data for line in path.read_text(encoding="utf-8").splitlines() if line
-    )
+        return []
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [entry for entry in entries if entry["data"] == data]
 
 
 def write_count(openings: int) -> None:

@@ -46,6 +46,9 @@ def area_quarter(table: pd.DataFrame) -> pd.Series:
 
 SMALLEST = 10
 """Groups of fewer images are counted but not measured."""
+RANKED = ("auroc", "auroc_low", "auroc_high", "gap", "gap_low", "gap_high")
+MEASURED = ("score", "low", "high", "tnr", "dice_positive", *RANKED)
+"""Columns of the measures, which every table has."""
 
 
 def report(table: pd.DataFrame, draws: PatientDraws) -> pd.DataFrame:
@@ -61,9 +64,13 @@ def report(table: pd.DataFrame, draws: PatientDraws) -> pd.DataFrame:
 def _row(table: pd.DataFrame, inside: Bools, draws: PatientDraws) -> dict[str, float | None]:
     label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy(np.float64)
     dice, images, positives = table["dice"].to_numpy(), int(inside.sum()), int((label & inside).sum())
+    row: dict[str, float | None] = {
+        "images": images,
+        "positives": positives,
+        **dict.fromkeys(MEASURED, np.nan),
+    }
     if images < SMALLEST:
-        return {"images": images, "positives": positives}
-    row: dict[str, float | None] = {"images": images, "positives": positives}
+        return row
     masked = inside & ~np.isnan(dice)
     if masked.any():
         result, score = breakdown(dice[masked], label[masked]), mean_of(dice, masked, draws)
@@ -76,22 +83,19 @@ def _row(table: pd.DataFrame, inside: Bools, draws: PatientDraws) -> dict[str, f
         }
         if positives and not (masked & label).any():  # of the negatives alone: no score of the group
             row |= dict.fromkeys(("score", "low", "high"), np.nan)
-    else:
-        row |= dict.fromkeys(("score", "low", "high", "tnr", "dice_positive"), np.nan)
     return row | _ranking(label, prob, inside, draws)
 
 
 def _ranking(label: Bools, prob: Floats, inside: Bools, draws: PatientDraws) -> dict[str, float]:
     """AUROC of a group with its interval, and its gap to the other images; a patient may have images in both."""
     value, share = auroc_influence(label, prob, inside)
-    names = ("auroc", "auroc_low", "auroc_high", "gap", "gap_low", "gap_high")
     if np.isnan(value):
-        return dict.fromkeys(names, np.nan)
+        return {}
     fewest = min(draws.patients(inside & label), draws.patients(inside & ~label))
     ends = logit_interval(value, _error(share, draws, fewest), fewest)
     other, other_share = auroc_influence(label, prob, ~inside)
     gap_ends = plain_interval(value - other, _error(share - other_share, draws, fewest), fewest)
-    return dict(zip(names, (value, *ends, value - other, *gap_ends), strict=True))
+    return dict(zip(RANKED, (value, *ends, value - other, *gap_ends), strict=True))
 
 
 def _error(share: Floats, draws: PatientDraws, fewest: int) -> float:

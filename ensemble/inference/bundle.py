@@ -75,9 +75,7 @@ class Bundle:
         """Verify every checksum; a ValueError names the files that are missing, changed or not listed."""
         folder = Path(folder)
         if not (folder / INDEX).is_file():
-            raise ValueError(
-                f"{folder}: no {INDEX}, so this is no bundle; `python -m ensemble.export` makes one"
-            )
+            raise ValueError(f"{folder}: no {INDEX}, so this is no bundle; `make repro` ends with one")
         index = _read_index(folder / INDEX)
         faults = _faults(folder, index.files)
         if faults:

@@ -53,8 +53,8 @@ def find(source: Path, output: Path | None = None, option: str = "") -> Inputs:
     skipped = [entry for entry in entries if entry.skipped]
     if not files and not refused:
         raise ValueError(f"{named}: no images{_examples('; left out', skipped)}")
-    notes = [f"{len(skipped)} files are no images and were left out{_examples('', skipped)}."] * bool(skipped)
-    notes += [f"{len(ours)} files of earlier results were left out."] * bool(ours)
+    notes = [f"Left out, no images: {len(skipped):,}{_examples('', skipped)}."] * bool(skipped)
+    notes += [f"Left out, files of earlier results: {len(ours):,}."] * bool(ours)
     return Inputs(source, files, refused, notes)
 
 

@@ -19,6 +19,17 @@ LEVEL_NAMES = ("level", "top", "bottom")
 """Names under which rules have the levels that they cut at."""
 
 
+def compared(found: float, needed: float) -> str:
+    """`0.71, needed 0.60`: two digits, or as many as tell the two apart, up to six."""
+    for digits in range(2, 7):
+        words = f"{found:.{digits}f}", f"{needed:.{digits}f}"
+        if words[0] != words[1]:
+            break
+    else:
+        words = f"{found:.2f}", f"{needed:.2f}"
+    return f"{words[0]}, needed {words[1]}"
+
+
 class Rule(Settings):
     """Base of the rules. All are plain numbers in JSON, fitted by a class method and applied to any number
     of images."""

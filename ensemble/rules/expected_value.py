@@ -16,7 +16,7 @@ from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.evidence.features import MapSums, map_sums, mask_features
 from ensemble.evidence.histograms import NOTHING
 from ensemble.evidence.logistic import Logistic, fit
-from ensemble.rules.base import LEVEL_RADIUS, Rule, cut_where
+from ensemble.rules.base import LEVEL_RADIUS, Rule, compared, cut_where
 from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.search_surface import choose
 from imaging.map_levels import TOP, label
@@ -131,7 +131,7 @@ def least_prob(dice: Logistic) -> float:
 
 def reason(prob: float, dice: float) -> str:
     """The comparison in words."""
-    return f"{prob:.2f}, needed {1 / (1 + dice):.2f} for a mask expected to overlap {dice:.2f}"
+    return f"{compared(prob, 1 / (1 + dice))} for a mask expected to overlap {dice:.2f}"
 
 
 def _fit_dice(cases: Cases, dice: Floats, level: int, sums: MapSums) -> Logistic:

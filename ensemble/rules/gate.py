@@ -10,7 +10,7 @@ from sklearn.metrics import roc_curve
 
 from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.evidence.histograms import NOTHING
-from ensemble.rules.base import LEVEL_RADIUS, Rule, cut_where, mean_score
+from ensemble.rules.base import LEVEL_RADIUS, Rule, compared, cut_where, mean_score
 from experiments.statistics.arrays import Ints
 from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import gate_surface, quantile_cuts
@@ -53,7 +53,7 @@ class Gate(Rule):
         return self.cut
 
     def reason(self, evidence: Evidence) -> str:
-        return f"{evidence.prob[0]:.2f}, needed {self.cut:.2f}"
+        return compared(evidence.prob[0], self.cut)
 
 
 class Quota(Gate):
@@ -80,7 +80,7 @@ class Quota(Gate):
         return self.model_copy(update={"cut": float(np.sort(evidence.prob)[-count])})
 
     def reason(self, evidence: Evidence) -> str:
-        return f"{evidence.prob[0]:.2f}, needed {self.cut:.2f} to be among the highest {self.share:.0%}"
+        return f"{compared(evidence.prob[0], self.cut)} to be among the highest {self.share:.0%}"
 
 
 def _search(cases: Cases) -> tuple[float, int]:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ensemble.evidence.evidence import Cases, Evidence
-from ensemble.rules.base import LEVEL_RADIUS, Rule, cut_where, mean_score
+from ensemble.rules.base import LEVEL_RADIUS, Rule, compared, cut_where, mean_score
 from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.search_surface import choose
 from experiments.statistics.threshold_search import area_grid, quantile_cuts, triplet_surface, two_key_surface
@@ -104,7 +104,7 @@ class GatedTriplet(Triplet):
         return self.cut
 
     def reason(self, evidence: Evidence) -> str:
-        return f"{evidence.prob[0]:.2f}, needed {self.cut:.2f}; {super().reason(evidence)}"
+        return f"{compared(evidence.prob[0], self.cut)}; {super().reason(evidence)}"
 
 
 def scores(cases: Cases, reference: int, areas: Ints) -> Floats:

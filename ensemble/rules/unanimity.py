@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from ensemble.evidence.evidence import Cases, Evidence
-from ensemble.rules.base import Rule, cut_where, mean_score
+from ensemble.rules.base import Rule, compared, cut_where, mean_score
 from ensemble.rules.triplet import COARSE
 from experiments.statistics.arrays import Ints
 from experiments.statistics.search_surface import choose
@@ -70,4 +70,4 @@ class Unanimity(Rule):
     def reason(self, evidence: Evidence) -> str:
         least, area = evidence.members[0].min(), int(evidence.area(self.top, self.reference)[0])
         alone = f"or {self.area:,} pixels at {label(self.top)} ({area:,} found)" if self.area < NEVER else ""
-        return f"lowest raw probability {least:.2f}, needed {self.cut:.2f} {alone}".rstrip()
+        return f"lowest raw probability {compared(least, self.cut)} {alone}".rstrip()

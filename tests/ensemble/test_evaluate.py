@@ -221,6 +221,19 @@ def test_subgroups_by_hand() -> None:
     assert "–" in subgroups.to_markdown(report.reset_index())
 
 
+def test_groups_that_are_all_too_small_are_counted() -> None:
+    """Nine images: no group has ten, and none is measured."""
+    table = pd.DataFrame(
+        {
+            "label": [0, 1, 0] * 3, "prob": 0.5, "dice": 1.0, "sex": "F", "age": 40.0, "view": "PA", "true_share": 0.01,
+        }
+    )  # fmt: skip
+    found = subgroups.report(table, PatientDraws(np.arange(9).astype(str), 100, 0))
+    assert found.set_index(["kind", "group"]).loc[("sex", "F"), "images"] == 9
+    assert found[list(subgroups.MEASURED)].isna().all(axis=None)
+    assert "| sex | F | 9 | 3 | – | – | – | – | – |" in subgroups.to_markdown(found)
+
+
 def test_what_the_networks_tell_beyond_the_exposure() -> None:
     """Of four pairs the final probability orders all and the exposure two."""
     table = pd.DataFrame({"label": [1, 1, 0, 0], "prob": [0.9, 0.8, 0.2, 0.1]})

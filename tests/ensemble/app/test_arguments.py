@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from ensemble.app import __main__ as command
@@ -22,3 +24,13 @@ def test_a_port_that_no_server_can_have_is_one_line(
 def test_a_port_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["app", "--port", "8080"])
     assert command.arguments().port == 8080
+
+
+def test_a_port_in_use_is_refused_before_the_bundle_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        monkeypatch.setattr("sys.argv", ["app", "--port", str(taken), "--bundle", "nowhere"])
+        with pytest.raises(ValueError, match=rf"--port {taken}: Address already in use; give another port"):
+            command.main()

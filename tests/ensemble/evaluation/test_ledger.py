@@ -12,6 +12,7 @@ def test_openings_are_appended_and_counted_by_data(tmp_path) -> None:
     assert ledger.record("a", {"x": 1}, 0.9, tmp_path) == 1
     assert ledger.record("b", {"x": 1}, 0.8, tmp_path) == 1
     assert ledger.record("a", {"x": 2}, 0.7, tmp_path) == 2
+    assert ledger.record("a", {"x": 2}, 0.7, tmp_path) == 2  # the same once more
     lines = [json.loads(line) for line in (tmp_path / ledger.NAME).read_text().splitlines()]
     assert [line["score"] for line in lines] == [0.9, 0.8, 0.7]
     assert lines[0]["params"] == lines[1]["params"] != lines[2]["params"]

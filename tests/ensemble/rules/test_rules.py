@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ensemble.evidence.evidence import Evidence
 from ensemble.evidence.histograms import NOTHING, above, histogram
 from ensemble.rules import RULES
-from ensemble.rules.base import one_image
+from ensemble.rules.base import compared, one_image
 from ensemble.rules.expected_value import ExpectedValue, worth_it
 from ensemble.rules.gate import Gate, Quota
 from ensemble.rules.triplet import GatedTriplet, Triplet
@@ -64,7 +64,8 @@ def test_apply_is_the_threshold_and_nothing_passes_below_the_bound(kind, fitted,
     assert np.array_equal(mask, level.astype(int) >= cut)
     if prob < rule.least_prob():
         assert not mask.any()
-    assert f"{prob:.2f}" in rule.reason(one_image(prob, level)) or kind in ("triplet",)
+    said = rule.reason(one_image(prob, level))
+    assert any(f"{prob:.{digits}f}" in said for digits in range(2, 7)) or kind in ("triplet",)
     needed = rule.needed(one_image(prob, level))
     if (
         needed is not None and (level.astype(int) >= 252).any()
@@ -78,6 +79,19 @@ def test_gate_by_hand() -> None:
     assert gate.apply(0.6, level).tolist() == [[False, True, True]]
     assert not gate.apply(0.59, level).any()
     assert gate.reason(one_image(0.71, level)) == "0.71, needed 0.60"
+
+
+@pytest.mark.parametrize(
+    ("found", "needed", "words"),
+    [
+        (0.71, 0.6, "0.71, needed 0.60"),
+        (0.4355, 0.4391, "0.435, needed 0.439"),
+        (0.43551, 0.43552, "0.43551, needed 0.43552"),
+        (0.6, 0.6, "0.60, needed 0.60"),
+    ],
+)
+def test_two_numbers_that_differ_are_told_apart(found: float, needed: float, words: str) -> None:
+    assert compared(found, needed) == words
 
 
 def test_triplet_by_hand_and_at_another_resolution() -> None:
