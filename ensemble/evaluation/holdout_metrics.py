@@ -95,7 +95,9 @@ def over_exposure(table: pd.DataFrame, exposure: Floats, draws: PatientDraws) ->
     fewest = min(draws.patients(label), draws.patients(~label))
     gap = metrics.auroc(label, prob) - metrics.auroc(label, exposure)
     samples = draws.rank_measures(label, prob)["auroc"] - draws.rank_measures(label, exposure)["auroc"]
-    ends = intervals.plain_interval(gap, intervals.standard_error(samples, fewest), fewest)
+    ends = np.clip(
+        intervals.plain_interval(gap, intervals.standard_error(samples, fewest), fewest), -1.0, 1.0
+    )
     alone = ranking(label, exposure, draws)["auroc"]
     return {"exposure_auroc": alone, "auroc_over_exposure": as_measure(gap, *ends)}
 

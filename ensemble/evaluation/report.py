@@ -203,7 +203,7 @@ def _exposure(found: HoldoutResults) -> list[str]:
     )
     return [
         "**The exposure alone** (brightness, contrast and sharpness; logistic regression fitted on the images of the folds)"
-        f" has AUROC {alone} on these images; the final probability's minus it is {more['value']:+.3f}"
+        f" has AUROC {alone} on these images; that of the final probability differs from it by {more['value']:+.3f}"
         f" ({low:+.3f} to {high:+.3f}).{doubt}",
         "",
     ]
