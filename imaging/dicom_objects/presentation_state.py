@@ -42,15 +42,17 @@ def make(
     layer = GraphicLayer(
         "PNEUMOTHORAX", order=1, description="Outline", display_color=CIELabColor.from_string(COLOUR)
     )
-    image, note = plain(study), author.noted(note)
-    text = TextObject(f"{RESEARCH}  {note}".strip(), "DISPLAY", TEXT_BOX, text_justification="LEFT")
+    image = plain(study)
+    text = TextObject(
+        f"{RESEARCH}  {author.noted(note)}".strip(), "DISPLAY", TEXT_BOX, text_justification="LEFT"
+    )
     annotation = GraphicAnnotation(
         [image], layer, graphic_objects=[_closed(p) for p in polygons(mask)], text_objects=[text]
     )
     made = GrayscaleSoftcopyPresentationState(
         referenced_images=[image],
         content_label="PNEUMOTHORAX",
-        content_description=note[:64] or None,
+        content_description=author.described(note),
         graphic_layers=[layer],
         graphic_annotations=[annotation],
         presentation_lut_transformation=PresentationLUTTransformation(_polarity(study)),

@@ -65,6 +65,13 @@ class Author:
         """A note behind the warning."""
         return "   ".join(part for part in (self.warning, note) if part)
 
+    def described(self, note: str) -> str | None:
+        """The same as a ContentDescription: at most 64 characters (LO), cut between words; None without any."""
+        text = self.noted(note)
+        if not text:
+            return None
+        return text if len(text) <= 64 else text[:60].rsplit(" ", 1)[0].rstrip(" ,:") + " ..."
+
 
 def read(path: str | Path) -> Dataset:
     """The header of a DICOM file without its pixels, in valid form; NoReference says why no object can refer to it.

@@ -33,7 +33,7 @@ def make(study: Dataset, mask: NDArray[np.bool_], author: Author, note: str = ""
         segment_descriptions=[_segment(author)],
         omit_empty_frames=False,  # a mask may be empty
         pixel_measures=_measures(study),
-        content_description=author.noted(note)[:64] or None,
+        content_description=author.described(note),
         content_label="PNEUMOTHORAX",
         **numbered(SERIES, "Pneumothorax, segmentation", author),
     )

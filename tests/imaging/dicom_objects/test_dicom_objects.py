@@ -207,3 +207,17 @@ def test_one_that_fails_loses_no_other(study: Path, monkeypatch: pytest.MonkeyPa
     made = all_kinds.make(ALL, reference.read(study), lesion(SHAPE), grey, PREDICTION, AUTHOR, NOTE)
     assert list(made.objects) == ["seg", "sc", "sr"]
     assert made.failed == {"gsps": "KeyError"}  # without the text, which may name the patient
+
+
+@pytest.mark.parametrize(
+    ("note", "described"),
+    [
+        ("", None),
+        ("Warning: SPACING", "Warning: SPACING"),
+        ("x" * 64, "x" * 64),
+        ("x" * 65, "x" * 60 + " ..."),
+        (f"{'x' * 40}, SPACING, UNLIKE-LATERAL", f"{'x' * 40}, SPACING ..."),
+    ],
+)  # fmt: skip
+def test_a_long_description_is_cut_between_words(note: str, described: str | None) -> None:
+    assert reference.Author("model", "0" * 64).described(note) == described
