@@ -95,7 +95,7 @@ def test_a_damaged_index_is_refused(folder: Path, content: str, message: str) ->
 
 
 def test_a_folder_without_an_index_is_no_bundle(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no bundle\.json.*python -m ensemble\.export"):
+    with pytest.raises(ValueError, match=r"no bundle\.json.*`make repro` ends with one"):
         Bundle.load(tmp_path)
 
 

@@ -170,7 +170,7 @@ def test_results_inside_the_folder_are_not_read(tiny_bundle: Path, tmp_path: Pat
     for out in (folder / "out", folder / "second", tmp_path / "third"):
         table = predict.predict(find(folder, out), out, loaded, ())
         assert sorted(table["file"]) == ["0000.png", "0001.png"]
-    assert "earlier results were left out" in find(folder).notes[-1]
+    assert "files of earlier results" in find(folder).notes[-1]
 
 
 def test_one_file_can_be_named(tiny_bundle: Path, tmp_path: Path) -> None:
