@@ -137,6 +137,15 @@ def test_a_changed_method_goes_on_from_the_networks_of_another(
     assert 0 < (slow - start).abs().max() < (ours - start).abs().max() / 10
 
 
+@pytest.mark.parametrize(("method", "start", "number"), [("ours", "ordinary", 1), ("ours-two", "ours", 2)])
+def test_a_start_without_such_networks_is_refused(
+    method: str, start: str, number: int, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match=f"T2-{start}-0 has not the {number} networks that {method} goes"):
+        run_more(finished, monkeypatch, f"--trials T3 --methods {method} --start-from {start} --name other")
+    assert not (finished / "results" / f"T2-{start}-0" / "network1").exists()
+
+
 def test_the_exposure_alone_ranks_studies_and_draws_nothing(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

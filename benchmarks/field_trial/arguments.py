@@ -124,6 +124,11 @@ def _check_start(given: argparse.Namespace) -> None:
                     raise ValueError(
                         f"--start-from {given.start_from}: {folder} is no finished run; train it first, without --start-from"
                     )
+                last = METHODS[method].networks - 1
+                if not (folder / (f"network{last}" if last else "") / "segmentation0.safetensors").is_file():
+                    raise ValueError(
+                        f"--start-from {given.start_from}: {folder} has not the {last + 1} networks that {method} goes on from"
+                    )
 
 
 def _parsed() -> argparse.Namespace:
