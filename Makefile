@@ -14,6 +14,12 @@ $(error DATA, SET and SCALE change a recipe, and none is named: add RECIPE=siim,
 endif
 endif
 
+ifneq ($(filter predict,$(MAKECMDGOALS)),)
+ifeq ($(and $(strip $(IMAGES)),$(strip $(OUTPUT))),)
+$(error name what is read and where the results go: make predict IMAGES=folder OUTPUT=folder)
+endif
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help shell repro bundle predict tune-worker test test-slow lint app serve docs figures ui bench requirements clean
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
 from torch import Tensor, nn
 
-from experiments.monitoring.mlflow_model import Served, weights_in
 from experiments.networks import pretrained
 from experiments.networks.normalisation import from_channels, set_normalisation
 from experiments.networks.pretrained import is_vit
 from experiments.networks.weights import hub_error, load_facts, restore
 from experiments.settings.training import ClassificationSettings
 from imaging.io.config import validate
+
+if TYPE_CHECKING:
+    from experiments.monitoring.mlflow_model import Served
 
 # Sharpness r of the log-sum-exp pooling, between the mean (0) and the maximum (infinity); Wang 2017 (ChestX-ray8) found
 # values around 5 to 10 best for chest radiographs.
@@ -119,5 +121,10 @@ def _map_channels(net: nn.Module, settings: ClassificationSettings) -> int:
 
 
 def _load_pyfunc(folder: str) -> Served:
+    from experiments.monitoring.mlflow_model import (  # MLflow's server takes a second to import
+        Served,
+        weights_in,
+    )
+
     net, settings, _ = load(weights_in(folder))
     return Served(net, settings)

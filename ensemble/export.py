@@ -39,6 +39,9 @@ def export(
     hashed: with hashes of the training data's pictures and patients, for leak checks.
     models, decided: folder of the networks and file of the decision; those of a refit have no metrics.
     """
+    if not Path(decided).is_file():
+        maker = "`python -m ensemble.refit`" if models == REFIT else "`make repro`, or `dvc repro`"
+        raise ValueError(f"{decided}: missing; there is no finished run here to export: {maker} makes one")
     decision = Decision.load(decided)
     with atomic_folder(output, mark=INDEX) as folder:
         for source, name in parts(decision, models, decided):

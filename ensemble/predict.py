@@ -55,7 +55,13 @@ def main() -> None:
         warning = [f"Warning: {bundle.warning}."] * bool(bundle.warning)
         print(summary(table, given.output, [*inputs.notes, *warning]))
         refused = float((table["verdict"] == "refused").mean())
-    sys.exit(TOO_MANY_REFUSED if refused > given.refused else 0)
+    if refused > given.refused:
+        print(
+            f"Exit status {TOO_MANY_REFUSED}: {refused:.3g} of the files were refused, --refused allows {given.refused:g}; "
+            "their reasons stand with the results",
+            file=sys.stderr,
+        )
+        sys.exit(TOO_MANY_REFUSED)
 
 
 def predict(

@@ -38,7 +38,8 @@ def main() -> None:
             if not given.files:
                 check_paths(params)
         except ValueError as error:
-            sys.exit(f"{path}:\n{error}")
+            named = str(error).startswith(f"{path}: ")
+            sys.exit(str(error) if named else f"{path}:\n{error}")
         print(f"{path}: valid")
     if given.stamp:
         write_text(given.stamp, "valid\n")

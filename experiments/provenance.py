@@ -58,9 +58,9 @@ def _lines(client: MlflowClient, root: Path, start: float | None) -> Iterator[st
         earlier = [time for time in known if start is None or time < start]
         parts = [f"{len(known) - len(earlier)} by this run"] if len(known) > len(earlier) else []
         if earlier:
-            taken = "unchanged, or restored by DVC: " if start is not None else ""
+            before, kept = ("earlier ", " (kept, or restored by DVC)") if start is not None else ("", "")
             last = pd.Timestamp(max(earlier), unit="s").strftime("%Y-%m-%d %H:%M")
-            parts.append(f"{taken}{len(earlier)} by runs until {last} UTC")
+            parts.append(f"{len(earlier)} by {before}runs until {last} UTC{kept}")
         if len(known) < len(times):
             parts.append(
                 f"{len(times) - len(known)} without a run in this MLflow: restored by DVC, or made elsewhere"

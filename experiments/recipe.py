@@ -54,7 +54,8 @@ def text_of(choice: Choice) -> str:
         raise ValueError(f"no recipe {choice.name!r}; there are {', '.join(names())}")
     if choice.scale is not None and choice.data is not None:
         raise ValueError(
-            f"DATA={choice.data} and SCALE={choice.scale}: a reduced recipe runs on generated images; leave one out"
+            f"--data {choice.data} (DATA of make) and --scale {choice.scale} (SCALE): a reduced recipe runs on generated "
+            "images; leave one out"
         )
     text = (FOLDER / f"{choice.name}.yaml").read_text(encoding="utf-8")
     if choice == Choice(choice.name):
@@ -94,7 +95,7 @@ def _put_folder(content: Any, data: str) -> None:
     folder = Path(data).expanduser()
     if not folder.is_dir():
         fault = "a file; name the folder that holds it" if folder.is_file() else "no such folder"
-        raise ValueError(f"DATA={data}: {fault}")
+        raise ValueError(f"--data {data} (DATA of make): {fault}")
     old = content["data"]["folder"]
     for section, key in (path.split(".") for path in ("data.folder", *PATHS)):
         if content[section].get(key, old) == old:

@@ -154,14 +154,14 @@ def dice_by_area(share: Floats, dice: Floats, submitted: Bools) -> Figure:
     axes.scatter(
         share[submitted],
         dice[submitted],
-        s=12,
+        s=16,
         color=NEGATIVE,
-        alpha=0.55,
+        alpha=0.7,
         linewidths=0,
         label="mask submitted",
     )
     axes.scatter(
-        share[~submitted], dice[~submitted], s=12, color=UNLABELLED, linewidths=0, label="left empty"
+        share[~submitted], dice[~submitted], s=16, color=INK, marker="x", linewidths=0.8, label="left empty"
     )
     for rows in np.array_split(np.argsort(share), min(8, max(len(share) // 12, 1))):
         axes.hlines(

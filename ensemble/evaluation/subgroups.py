@@ -13,7 +13,7 @@ from experiments.statistics.influence import auroc_influence
 from experiments.statistics.intervals import logit_interval, plain_interval
 
 NO_LESION = "none"
-QUARTERS = {1: "1 smallest quarter", 2: "2 second", 3: "3 third", 4: "4 largest quarter"}
+QUARTERS = {1: "1st quarter (smallest)", 2: "2nd quarter", 3: "3rd quarter", 4: "4th quarter (largest)"}
 AGES = ((0, 40, "under 40"), (40, 60, "40 to 59"), (60, 200, "60 and over"))
 
 

@@ -43,15 +43,21 @@ figure.half {flex: 0 1 calc(50% - .6rem)}
 figure img {display: block; max-width: 100%; height: auto}
 figcaption {font-size: .82rem; color: var(--quiet)}
 mark {background: #fff176; padding: .05em .25em; border-radius: .2rem}
-@media (max-width: 60rem) {
-  figure.half {flex-basis: 100%} .page {display: block; padding: 0 .6rem} nav {display: none} main {padding: 1.2rem}}
-@media print {body {background: none; font-size: 10.5pt} nav {display: none} .page {display: block; padding: 0}
-  main {border: 0; padding: 0} figure, tr {break-inside: avoid} h2 {break-after: avoid} mark {print-color-adjust: exact}}
+.interval {white-space: nowrap}
+@media screen and (max-width: 80rem) {.page {display: block; padding: 0 .6rem} nav {display: none}}
+@media screen and (max-width: 60rem) {figure.half {flex-basis: 100%} main {padding: 1.2rem}}
+@page {margin: 14mm}
+@media print {body {background: none; font-size: 9.5pt; line-height: 1.45} nav {display: none} .page {display: block; padding: 0}
+  main {border: 0; padding: 0; margin: 0} p, blockquote {max-width: none} h2 {margin-top: 1.6rem; break-after: avoid}
+  .table {overflow: visible} table {font-size: 7.5pt; line-height: 1.3} .interval {white-space: normal}
+  td, th {padding-right: .4rem} .figures {display: block; margin: 0} figure {margin: .4rem 0 .8rem}
+  figure.half {display: inline-block; width: 48%; vertical-align: bottom} figure img {max-height: 11cm; width: auto}
+  figure, tr {break-inside: avoid} mark, blockquote {print-color-adjust: exact}}
 """
 WIDTH = slice(16, 20)
 """Where a PNG holds its width."""
 INTERVAL = re.compile(r"\([-+]?[\d.,]+ to [-+]?[\d.,]+\)")
-"""An interval, which is not broken over two lines."""
+"""An interval, which is not broken over two lines on a screen."""
 HALF = 720
 """Pictures up to this displayed width stand side by side."""
 
@@ -75,7 +81,7 @@ def page(*paths: Path) -> str:
 
 
 def _unbroken(found: re.Match[str]) -> str:
-    return found[0].replace(" ", "&nbsp;").replace("-", "&#8209;")
+    return f'<span class="interval">{found[0]}</span>'
 
 
 def _with_contents(body: str) -> tuple[str, str]:

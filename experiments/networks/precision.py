@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 
 from experiments.hardware import Hardware
-from experiments.networks.depthwise import DepthwiseInFloat32
 
 DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -27,21 +24,3 @@ def autocast(precision: str, hardware: Hardware) -> AbstractContextManager[objec
     """The context in which a network computes in `precision`."""
     dtype = DTYPES.get(precision)
     return nullcontext() if dtype is None else torch.autocast(hardware.device.type, dtype)
-
-
-def plugin(precision: str, hardware: Hardware) -> Precision:
-    """Lightning's precision plugin; fp16 with a gradient scaler, on a processor too (Lightning's own has none)."""
-    if precision == "32-true":
-        return Precision()
-    kind = _OnProcessor if hardware.kind == "cpu" else MixedPrecision
-    return kind(precision, hardware.device.type)  # type: ignore[arg-type]
-
-
-class _OnProcessor(MixedPrecision):
-    """Mixed precision with slow convolutions in float32."""
-
-    @contextmanager
-    def forward_context(self) -> Generator[None, None, None]:
-        """Lightning's, with DepthwiseInFloat32 around it."""
-        with super().forward_context(), DepthwiseInFloat32():
-            yield

@@ -12,7 +12,12 @@ from imaging.io.config import validate
 Architecture = Literal[
     "unet", "unetplusplus", "fpn", "deeplabv3plus", "plain", "unet_2015", "unet_s5", "double_unet"
 ]
-DECODER_OPTIONS_OF = ("unet", "unetplusplus")
+OPTIONS_OF = (
+    ("decoder_channels", None, ("unet", "unetplusplus")),
+    ("attention", "none", ("unet", "unetplusplus")),
+    ("drop_path", 0.0, ("unet", "unetplusplus", "fpn", "deeplabv3plus")),
+)
+"""Settings of a part that only some architectures have: key, the value that asks for nothing, and those architectures."""
 """Architectures that take `decoder_channels` and `attention`."""
 LossTerm = Literal[
     "cross_entropy", "focal", "dice", "log_dice", "tversky", "lovasz", "negative_area_dice", "batch_dice"
@@ -108,17 +113,18 @@ T = TypeVar("T", bound=TrainingSettings)
 
 
 def check_decoder(settings: TrainingSettings) -> None:
-    """ValueError for a decoder's settings with an architecture that has no such decoder.
+    """ValueError for settings of a decoder or encoder with an architecture that has no such part.
 
     Not a check of the settings themselves: networks that were trained before it was made may have them, without effect.
     """
-    if not isinstance(settings, SegmentationSettings) or settings.architecture in DECODER_OPTIONS_OF:
+    if not isinstance(settings, SegmentationSettings):
         return
-    for name, unset in (("decoder_channels", None), ("attention", "none")):
-        if (value := getattr(settings, name)) != unset:
+    name = settings.architecture
+    for key, unset, architectures in OPTIONS_OF:
+        if name not in architectures and (value := getattr(settings, key)) != unset:
             raise ValueError(
-                f"segmentation.{name} {value} has no effect with architecture {settings.architecture}; "
-                f"set it to {unset or 'null'}, or take {' or '.join(DECODER_OPTIONS_OF)}"
+                f"segmentation.{key} {value} has no effect with architecture {name}; "
+                f"set it to {'null' if unset is None else unset}, or take {' or '.join(architectures)}"
             )
 
 

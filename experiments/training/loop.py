@@ -11,7 +11,7 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.plugins.environments import TorchElasticEnvironment
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import nn
 from torch.utils.data import DataLoader
@@ -26,8 +27,9 @@ from torch.utils.data import DataLoader
 from experiments import ranks
 from experiments.hardware import Hardware, current
 from experiments.monitoring.epoch_log import EpochLog, Speed
+from experiments.networks.depthwise import DepthwiseInFloat32
 from experiments.networks.inference import loader_workers
-from experiments.networks.precision import choose_precision, plugin
+from experiments.networks.precision import choose_precision
 from experiments.settings.common import TrainingSettings
 from experiments.training import distributed
 from experiments.training.checkpoints import Trained, trained
@@ -165,6 +167,24 @@ def _trainer(settings: TrainingSettings, hardware: Hardware, callbacks: list[Cal
         deterministic="warn" if deterministic else False,
         benchmark=hardware.kind == "cuda" and not deterministic,
     )
+
+
+def plugin(precision: str, hardware: Hardware) -> Precision:
+    """Lightning's precision plugin; fp16 with a gradient scaler, on a processor too (Lightning's own has none)."""
+    if precision == "32-true":
+        return Precision()
+    kind = _OnProcessor if hardware.kind == "cpu" else MixedPrecision
+    return kind(precision, hardware.device.type)  # type: ignore[arg-type]
+
+
+class _OnProcessor(MixedPrecision):
+    """Mixed precision with slow convolutions in float32."""
+
+    @contextmanager
+    def forward_context(self) -> Generator[None, None, None]:
+        """Lightning's, with DepthwiseInFloat32 around it."""
+        with super().forward_context(), DepthwiseInFloat32():
+            yield
 
 
 def _strategy(settings: TrainingSettings) -> str | Strategy:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imaging import dicom
 from imaging.decoding import pillow
-from imaging.decoding.radiograph import Radiograph, load, naming, to_uint8
+from imaging.decoding.radiograph import Radiograph, RefusedFile, load, naming, to_uint8
 from imaging.dicom.parser import is_dicom
 from imaging.domain import plausibility
 from imaging.formats import nifti, pictures, remote
@@ -29,6 +29,8 @@ def read(path: str | Path, side: int | None = None) -> Radiograph:
 
 def decode(data: bytes, side: int | None = None) -> Radiograph:
     """As `read`, from a file's bytes, such as an upload."""
+    if not data:
+        raise RefusedFile("FILE-EMPTY", "the file is empty")
     return (
         pictures.decode(data, side) if _is_picture(data) else plausibility.checked(dicom.decode(data, side))
     )

@@ -60,27 +60,36 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def parse_yaml(text: str) -> Any:
-    """Parse YAML without objects; yaml.YAMLError on a syntax error or a duplicate key."""
-    return yaml.load(text, _Loader)
+def parse_yaml(text: str, name: str = "text") -> Any:
+    """Parse YAML without objects; yaml.YAMLError on a syntax error or a duplicate key, with the line and `name`."""
+    loader = _Loader(text)
+    loader.name = name
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def read_yaml(path: str | Path = PARAMS_FILE) -> dict[str, Any]:
     """Read a params file; ValueError names the file and the fault."""
     path = Path(path)
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such params file; run from the repository root") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(
-            f"{path}: expected sections such as `data:` and `segmentation:`, found {type(content).__name__}"
-        )
+        found = "the file is empty" if content is None else f"found {_shortened(content)}"
+        raise ValueError(f"{path}: expected sections such as `data:` and `segmentation:`; {found}")
     if _values(content, {}) > MAX_VALUES:
         raise ValueError(f"{path}: its aliases expand to more than {MAX_VALUES:,} values; write them out")
     return content
+
+
+def _shortened(content: Any) -> str:
+    text = repr(content)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _values(node: Any, seen: dict[int, int]) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segmentation_models_pytorch.encoders import get_preprocessing_params
 from torch import nn
 
-from experiments.monitoring.mlflow_model import Served, weights_in
 from experiments.networks import pretrained
 from experiments.networks.normalisation import Normalisation, from_channels, set_normalisation
 from experiments.networks.weights import hub_error, load_facts, restore
@@ -20,6 +19,9 @@ from segmentation.architectures.small_unet import PlainUNet
 from segmentation.architectures.smp_decoders import DECODERS, decoded
 from segmentation.architectures.unet_2015 import UNet2015
 from segmentation.architectures.unet_s5 import UNetS5
+
+if TYPE_CHECKING:
+    from experiments.monitoring.mlflow_model import Served
 
 SETTING = "segmentation.pretrained"
 STRIDE = 32  # five halvings: the encoders' coarsest map
@@ -89,5 +91,10 @@ def load(path: Path) -> tuple[nn.Module, SegmentationSettings, dict[str, Any]]:
 
 
 def _load_pyfunc(folder: str) -> Served:
+    from experiments.monitoring.mlflow_model import (  # MLflow's server takes a second to import
+        Served,
+        weights_in,
+    )
+
     net, settings, _ = load(weights_in(folder))
     return Served(net, settings)

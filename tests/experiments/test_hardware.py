@@ -7,8 +7,9 @@ import torch
 
 from experiments.hardware import Hardware, current
 from experiments.networks.inference import loader_workers
-from experiments.networks.precision import choose_precision, plugin
+from experiments.networks.precision import choose_precision
 from experiments.settings.training import ClassificationSettings
+from experiments.training.loop import plugin
 from experiments.training.optimisation import make_optimiser
 from tests.experiments.hardware_cases import AMX, CPU, FOUR_A100, H200, MACHINES, RTX_3090, T4
 

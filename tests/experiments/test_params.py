@@ -85,6 +85,11 @@ def test_the_small_params_are_valid() -> None:
             },
             "segmentation.attention scse has no effect with architecture plain",
         ),
+        (
+            "segmentation.variants",
+            {"u": {"architecture": "unet_2015", "drop_path": 0.1}},
+            "segmentation.drop_path 0.1 has no effect with architecture unet_2015; set it to 0.0, or take unet",
+        ),
         ("segmentation.loss", {"dice": -1.0, "focal": 1.0}, "`segmentation.loss.dice` is -1.0"),
         ("split.folds", 1, "`split.folds` is 1"),
         ("train_folds", [0, 2], r"train_folds \[0, 2\] must be different numbers from 0 to 1"),

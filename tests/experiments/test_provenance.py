@@ -26,9 +26,8 @@ def test_a_restored_file_is_told_from_one_just_made(
             between = time.time()
     monkeypatch.setattr(provenance, "start_time", lambda: between)
     line = provenance.describe().splitlines()[1]
-    assert line.startswith(
-        "  train_segmentation    1 by this run; unchanged, or restored by DVC: 1 by runs until 20"
-    )
+    assert line.startswith("  train_segmentation    1 by this run; 1 by earlier runs until 20")
+    assert " UTC (kept, or restored by DVC); " in line
     assert line.endswith("1 without a run in this MLflow: restored by DVC, or made elsewhere")
 
 

@@ -77,7 +77,7 @@ def test_data_that_is_no_folder_is_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("labels.csv").touch()
-    with pytest.raises(ValueError, match=f"^DATA={name}: {message}$"):
+    with pytest.raises(ValueError, match=rf"^--data {name} \(DATA of make\): {message}$"):
         text_of(Choice("siim", data=name))
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.networks.depthwise import DepthwiseInFloat32
-from experiments.networks.precision import plugin
+from experiments.training.loop import plugin
 from tests.experiments.hardware_cases import AMX
 
 
