@@ -24,13 +24,14 @@ def networks(
 ) -> Figure:
     """Classifier (if any) left, segmentation network right; a bar per feature map: its height is the side, its number the
     channels."""
-    figure, axes = sheet(11, 4.3)
+    left = 0.25 if classifier is None else 4.75
+    figure, axes = sheet(left + 6.25, 4.3)
     if classifier is None:
         _without_classifier(axes, draw)
     else:
         net, look = classifier
         _classifier(axes, shapes(net, look.image_size), look)
-    _unet(axes, shapes(unet, draw.image_size), draw)
+    _unet(axes, shapes(unet, draw.image_size), draw, left)
     return figure
 
 
@@ -91,13 +92,14 @@ def _classifier(axes: Axes, maps: list[Shape], settings: ClassificationSettings)
 
 
 def _without_classifier(axes: Axes, settings: SegmentationSettings) -> None:
-    title, text = "No classifier of its own", ""
+    """Where the image's probability comes from, in words below the encoder."""
+    title, text = "No classifier", ""
     if settings.image_head:
         title = "Image-level head"
-        text = "the mean over the coarsest map, one linear layer:\na probability that multiplies the map;\n"
-    words(axes, (0.25, 4.05), title, 11, ha="left", fontweight="bold", color=NEGATIVE)
-    text += "the highest 0.1 % of the map's pixels\ngive the image's probability"
-    words(axes, (0.25, 3.3), text, ha="left", color="#555555")
+        text = "mean of the coarsest map,\none linear layer: p, which\nmultiplies the map;\n"
+    text += "the map's highest 0.1 %\ngive the image's probability"
+    words(axes, (0.25, 1.38), title, 10, ha="left", fontweight="bold", color=NEGATIVE)
+    words(axes, (0.25, 1.22), text, 8, ha="left", va="top", color="#555555")
 
 
 def _cells(axes: Axes, low: tuple[float, float], count: int) -> None:
@@ -112,17 +114,17 @@ def _cells(axes: Axes, low: tuple[float, float], count: int) -> None:
         )
 
 
-def _unet(axes: Axes, maps: list[Shape], settings: SegmentationSettings) -> None:
+def _unet(axes: Axes, maps: list[Shape], settings: SegmentationSettings, left: float) -> None:
     title = (
         "U-Net of 2015"
         if settings.architecture == "plain"
         else f"{settings.architecture} on {settings.encoder}"
     )
-    words(axes, (4.75, 4.05), f"Segmentation: {title}", 11, ha="left", fontweight="bold", color=POSITIVE)
+    words(axes, (left, 4.05), f"Segmentation: {title}", 11, ha="left", fontweight="bold", color=POSITIVE)
     deepest = min(range(len(maps)), key=lambda i: maps[i][1])
     step = 5.6 / max(len(maps) - 1, 1)
     depth = 2.75 / max(deepest, 1)
-    places = [(4.95 + i * step, 3.35 - depth * min(i, _mirror(maps, i, deepest))) for i in range(len(maps))]
+    places = [(left + 0.2 + i * step, 3.35 - depth * min(i, _mirror(maps, i, deepest))) for i in range(len(maps))]
     for i, ((channels, side), (x, y)) in enumerate(zip(maps, places, strict=True)):
         width = 0.14 + 0.34 * (channels / max(c for c, _ in maps)) ** 0.5
         axes.add_patch(
@@ -156,7 +158,7 @@ def _unet(axes: Axes, maps: list[Shape], settings: SegmentationSettings) -> None
             arrow(axes, (x + 0.32, y), (u - 0.34, y), FAINT, linestyle=(0, (4, 3)))
     words(
         axes,
-        (10.75, places[-1][1] - 0.62),
+        (left + 6, places[-1][1] - 0.62),
         "map",
         10.5,
         color=POSITIVE,
@@ -164,8 +166,8 @@ def _unet(axes: Axes, maps: list[Shape], settings: SegmentationSettings) -> None
         style="italic",
         ha="right",
     )
-    words(axes, (7.75, 3.62), "skip connections", 9, color="#555555")
-    words(axes, (7.75, 0.16), "bold: channels   ·   grey: side in pixels", 9, color="#555555")
+    words(axes, (left + 3, 3.62), "skip connections", 9, color="#555555")
+    words(axes, (left + 3, 0.16), "bold: channels   ·   grey: side in pixels", 9, color="#555555")
 
 
 def _mirror(maps: list[Shape], i: int, deepest: int) -> int:

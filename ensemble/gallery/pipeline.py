@@ -61,26 +61,26 @@ def cascade(
 ) -> Figure:
     """One study, image and map (255: certain) uint8 and mask bool (S, S), through both stages, with its probability and the
     one needed. Without classifiers through the second stage alone."""
-    figure, axes = sheet(11, 3.7)
+    left = 2.4 if classifiers else 0.0  # what the first stage takes
+    figure, axes = sheet(left + 8.6, 3.7)
     y = 2.2
     _picture(axes, (0.2, y - 0.95), 1.9, image)
     words(axes, (1.15, y - 1.15), "radiograph")
     if classifiers:
         _first_stage(axes, y, prob)
-    box(
-        axes, (5.75, y), (1.7, 1.05), "U-Nets", "see the rest" if classifiers else "see every study", POSITIVE
-    )
-    _picture(axes, (6.95, y - 0.95), 1.9, seen, DENSITY)
-    words(axes, (7.9, y - 1.15), "probability map")
-    _picture(axes, (9.0, y - 0.95), 1.9, image, mask=mask)
-    words(axes, (9.95, y - 1.15), "prediction")
-    arrow(axes, (2.12, y), (2.48 if classifiers else 4.88, y))
-    arrow(axes, (6.62, y), (6.93, y), POSITIVE)
+    sees = "see the rest" if classifiers else "see every study"
+    box(axes, (left + 3.35, y), (1.7, 1.05), "U-Nets", sees, POSITIVE)
+    _picture(axes, (left + 4.55, y - 0.95), 1.9, seen, DENSITY)
+    words(axes, (left + 5.5, y - 1.15), "probability map")
+    _picture(axes, (left + 6.6, y - 0.95), 1.9, image, mask=mask)
+    words(axes, (left + 7.55, y - 1.15), "prediction")
+    arrow(axes, (2.12, y), (2.48, y))
+    arrow(axes, (left + 4.22, y), (left + 4.53, y), POSITIVE)
     needs = "" if needed is None else f",  needed {needed:.2f}"
     verdict = f"p = {prob:.2f}{needs}:  {'a mask' if mask.any() else 'no mask'}"
-    box(axes, (8.92, 0.45), (3.4, 0.52), verdict, "", RULE)
-    arrow(axes, (7.9, y - 1.3), (7.9, 0.72), POSITIVE)
-    arrow(axes, (9.95, 0.72), (9.95, y - 1.3), RULE)
+    box(axes, (left + 6.52, 0.45), (3.4, 0.52), verdict, "", RULE)
+    arrow(axes, (left + 5.5, y - 1.3), (left + 5.5, 0.72), POSITIVE)
+    arrow(axes, (left + 7.55, 0.72), (left + 7.55, y - 1.3), RULE)
     words(axes, (0.2, 3.48), "One study through the trained networks", 11, ha="left", fontweight="bold")
     return figure
 

@@ -76,6 +76,7 @@ def test_it_says_what_it_did(done: subprocess.CompletedProcess[str], folder: Pat
     assert "Left out, no images: 1 (README.txt)." in done.stdout
     assert "not for diagnosis" in done.stdout
     assert "Warning" not in done.stderr
+    assert "Exit status 3: 0.125 of the files were refused, --refused allows 0" in done.stderr
     assert not list(folder.parent.glob(".out*"))
 
 
@@ -251,3 +252,9 @@ def test_an_overlay_is_no_larger_than_needed() -> None:
     assert picture.shape == (1024 + BAR, 683, 3)
     rows = np.flatnonzero(np.ptp(picture[:1024].astype(int), axis=2).any(axis=1))
     assert (rows[0], rows[-1]) == pytest.approx((500 * 1024 / 3000, 900 * 1024 / 3000), abs=2)
+
+
+def test_prediction_imports_neither_the_training_loop_nor_mlflow() -> None:
+    code = "import sys, ensemble.predict; print([name for name in ('lightning', 'mlflow') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stdout + done.stderr

@@ -43,7 +43,8 @@ function row(entry, open) {
   tr.entry = entry;
   button.type = "button";
   button.title = entry.name;
-  button.append(span(entry.name.slice(0, -TAIL)), span(entry.name.slice(-TAIL)));
+  const shown = entry.name.replace(/\.dcm$/i, ""); // room for the part that tells files apart; the title has the whole name
+  button.append(span(shown.slice(0, -TAIL)), span(shown.slice(-TAIL)));
   tr.append(cell(""), cell("number", entry.study ? entry.study.prob.toFixed(2) : ""), cell(...result(entry)));
   tr.cells[0].append(button);
   tr.addEventListener("click", () => open(entry));

@@ -10,7 +10,7 @@ from segmentation.architectures import build
 
 
 @pytest.mark.parametrize(
-    ("head", "said"), [(0.0, "No classifier of its own"), (0.3, "Image-level head")], ids=["none", "head"]
+    ("head", "said"), [(0.0, "No classifier"), (0.3, "Image-level head")], ids=["none", "head"]
 )
 def test_a_network_without_a_classifier_is_drawn_with_its_head(head: float, said: str) -> None:
     settings = SegmentationSettings(
