@@ -28,10 +28,12 @@ help: ## list these targets
 
 .venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 …")'
+	@mkdir .installing 2> /dev/null || { echo 'Another make is installing the packages: wait for it. If none is, remove the folder .installing'; exit 1; }
 	@echo 'Installing the packages into .venv: some minutes, 7.4 GB'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@trap 'rmdir .installing' EXIT; trap 'exit 130' INT TERM HUP; set -ex; \
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt; \
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	touch $@
 
 repro: export EXPERIMENT := $(or $(NAME),$(RECIPE))
