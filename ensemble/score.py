@@ -25,6 +25,8 @@ from imaging.rle import RleError
 from imaging.runs import Runs
 
 SHAPE = (1024, 1024)
+REFUSED = "refused"
+"""In place of a code: the image's file could not be read."""
 LONGEST = 2**24
 """Characters of a code: a checkerboard of 1024 x 1024 pixels takes 2 million."""
 
@@ -57,6 +59,9 @@ def _table(lines: list[str], path: str | Path) -> pd.DataFrame:
     missing = [name for name in ("ImageId", "EncodedPixels") if name not in header]
     if missing:
         raise ValueError(f"{path}: column {missing[0]} is missing; found {', '.join(header)}")
+    for name in ("ImageId", "EncodedPixels"):
+        if header.count(name) > 1:
+            raise ValueError(f"{path}: column {name} is there {header.count(name)} times; leave one")
     places = [header.index("ImageId"), header.index("EncodedPixels")]
     found = []
     for number, cells in rows:
@@ -85,6 +90,11 @@ def united(table: pd.DataFrame, pixels: int, path: str | Path) -> dict[str, Runs
     """Runs of each image; an image with `-1` beside a code, or with a malformed code, is refused by name."""
     found: dict[str, Runs] = {}
     for image_id, codes in table.groupby("image_id", sort=False)["code"]:
+        if (codes == REFUSED).any():
+            raise ValueError(
+                f"{path}: image {image_id} is `{REFUSED}`: ensemble.submit could not read its file "
+                "(the table beside the submission has the reason); write -1 to score it as empty"
+            )
         try:
             parts = [runs.parse(code, pixels) for code in codes]
         except RleError as error:
@@ -123,6 +133,8 @@ def score(submission: str | Path, truth: str | Path, shape: tuple[int, int] = SH
     pixels = math.prod(shape)
     predicted, true = (united(read_codes(path), pixels, path) for path in (submission, truth))
     compare_ids(predicted, true, submission)
+    if not true:
+        raise ValueError(f"{truth}: no images, only a header")
     table = dice_table(predicted, true)
     return breakdown(table["dice"].to_numpy(), table["label"].to_numpy())
 

@@ -25,17 +25,17 @@ from ensemble.inference.inputs import by_id, find
 from ensemble.inference.names import inside
 from ensemble.inference.predictor import Predictor, with_quota
 from ensemble.rules.gate import Quota
+from ensemble.score import REFUSED
 from experiments.networks.refit import FOLDER as REFIT
 from experiments.settings.decision import SubmitSettings
 from imaging import rle
 from imaging.io import command
 from imaging.io.config import load_section, validate
-from imaging.io.files import atomic, write_png, write_text
+from imaging.io.files import atomic, check_apart, write_png, write_text
 from imaging.io.tables import read_csv
 from imaging.settings import DataSettings
 from imaging.sources import list_studies, siim
 
-REFUSED = "refused"
 STUDIES = Path("reports/submission/studies.csv")
 Files = dict[str, Path | None]
 """Path of each image id, in the order of the submission; None where there is no file."""
@@ -52,6 +52,7 @@ def main() -> None:
         settings = validate(SubmitSettings, values, "submit", {"side": "--side"})
     files, notes = _own(given.images, "--images") if given.images else test_files(settings)
     pictures = given.masks or (studies.parent / "masks" if settings.masks else None)
+    _check_spared(files, given.images, (made, studies), pictures)
     for path in (made, studies):
         output.check_file(path, len(files))
     if pictures:
@@ -67,6 +68,22 @@ def main() -> None:
         print(f"{load_section('data', DataSettings).folder}: no test studies, so the submission is empty.")
     print(f"{read} read, {refused} refused; {masks} with a mask. Written: {made}; reasons: {studies}")
     print("\n".join(notes), end="\n" if notes else "")
+
+
+def _check_spared(files: Files, images: Path | None, written: tuple[Path, Path], masks: Path | None) -> None:
+    """ValueError where a file to be written is one of the images, or their folder and that of the masks lie in each other."""
+    read = {path.resolve() for path in files.values() if path is not None}
+    for path in written:
+        if path.resolve() in read:
+            raise ValueError(
+                f"{path}: is one of the images, and would be overwritten; --output names another file"
+            )
+    if masks is None:
+        return
+    if images is not None and images.is_dir():
+        check_apart(masks, "--masks", {"the folder of the images": images})
+    if any(masks.resolve() in path.parents for path in read):
+        raise ValueError(f"--masks {masks}: holds images that are read; name another folder")
 
 
 def _predictor(refitted: bool) -> Predictor:

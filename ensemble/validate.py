@@ -55,10 +55,11 @@ from experiments.statistics.bootstrap import PatientDraws
 from imaging.identity import identities
 from imaging.io import command
 from imaging.io.config import load_section
-from imaging.io.files import atomic_folder, write_json, write_text
+from imaging.io.files import atomic_folder, check_apart, write_json, write_text
 from imaging.plotting import save
 
-MARK = "metrics.json"
+MARK = "VALIDATION.txt"
+"""The file by which an older report is known, which the next one replaces."""
 
 
 def main() -> None:
@@ -129,6 +130,7 @@ def run(given: argparse.Namespace, command_line: str) -> Results:
     """Read, predict, measure and write OUT atomically."""
     if given.refit_decision and not given.recalibrate:
         raise ValueError("--refit-decision has no effect without --recalibrate; give both")
+    check_apart(given.output, "--output", {"the bundle": given.bundle, **_read_folder(given.data)})
     bundle = Bundle.load(given.bundle)
     output.check_folder(given.output, mark=MARK)
     with tempfile.TemporaryDirectory(prefix="validate-", dir=_nearest(given.output)) as place:
@@ -141,8 +143,18 @@ def run(given: argparse.Namespace, command_line: str) -> Results:
         with atomic_folder(given.output, MARK) as out:
             made = measure(bundle, predictor.decision, external, found, given, command_line, out)
             write_report(made, out)
-            write_json(out / MARK, made.measured)
+            write_json(out / "metrics.json", made.measured)
+            write_text(
+                out / MARK,
+                "A report of `python -m ensemble.validate`; the next one into this folder replaces it.\n",
+            )
     return made
+
+
+def _read_folder(data: str) -> dict[str, str]:
+    """The folder that --data names, if it names one; a table's files may lie anywhere."""
+    folder = data if Path(data).is_dir() else data.partition(":")[2]
+    return {"the folder of --data": folder} if folder and Path(folder).is_dir() else {}
 
 
 def write_report(made: Results, out: Path) -> None:

@@ -61,8 +61,16 @@ def convert(weights: Path, output: Path) -> Path:
     return path
 
 
-def in_order(state: dict[str, Tensor], architecture: str, where: str) -> dict[str, Tensor]:
+def in_order(state: object, architecture: str, where: str) -> dict[str, Tensor]:
     """The tensors under timm's names: the i-th of the state is the i-th of the architecture; ValueError where shapes differ."""
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(
+            f"{where}: not a plain state of tensors by name, as `torch.save(net.state_dict(), FILE)` writes it"
+        )
+    if not timm.is_model(architecture):
+        raise ValueError(
+            f"{where}: timm has no {architecture}; the packages are those of efficientnet-lite0 to lite4"
+        )
     with torch.device("meta"):
         wanted = timm.create_model(architecture).state_dict()
     names = [name for name in wanted if COUNTER not in name]

@@ -1,6 +1,6 @@
 """Replace params.yaml by a recipe: `python -m experiments.recipe NAME [--data FOLDER] [--set KEY=VALUE] [--scale tiny]`.
 
-A recipe is a whole params file in experiments/recipes/. It is validated before it is put in place. A params.yaml with edits that
+A recipe is a whole params file in experiments/recipes/. It is validated before it is put in place. A params.yaml with values that
 neither git nor a recipe holds is never overwritten.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from experiments.environment import git
 from experiments.settings import params, seeds
@@ -54,7 +55,7 @@ def text_of(choice: Choice) -> str:
         raise ValueError(f"no recipe {choice.name!r}; there are {', '.join(names())}")
     if choice.scale is not None and choice.data is not None:
         raise ValueError(
-            f"--data {choice.data} (DATA of make) and --scale {choice.scale} (SCALE): a reduced recipe runs on generated "
+            f"--data {choice.data} and --scale {choice.scale}: a reduced recipe runs on generated "
             "images; leave one out"
         )
     text = (FOLDER / f"{choice.name}.yaml").read_text(encoding="utf-8")
@@ -95,7 +96,7 @@ def _put_folder(content: Any, data: str) -> None:
     folder = Path(data).expanduser()
     if not folder.is_dir():
         fault = "a file; name the folder that holds it" if folder.is_file() else "no such folder"
-        raise ValueError(f"--data {data} (DATA of make): {fault}")
+        raise ValueError(f"--data {data}: {fault}")
     old = content["data"]["folder"]
     for section, key in (path.split(".") for path in ("data.folder", *PATHS)):
         if content[section].get(key, old) == old:
@@ -105,23 +106,41 @@ def _put_folder(content: Any, data: str) -> None:
 def _put_override(content: Any, override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
-        raise ValueError(f"SET={override!r}: write section.key=value, e.g. segmentation.lr=0.001")
+        raise ValueError(f"--set {override!r}: write section.key=value, e.g. segmentation.lr=0.001")
     *sections, last = key.split(".")
     place = content
     for section in sections:
         place = place.setdefault(section, {}) if isinstance(place, dict) else None
     if not isinstance(place, dict):
-        raise ValueError(f"SET={override!r}: {'.'.join(sections)} holds a value, not a section")
+        raise ValueError(f"--set {override!r}: {'.'.join(sections)} holds a value, not a section")
     try:
         found = parse_yaml(value)
     except yaml.YAMLError as error:
-        raise ValueError(f"SET={override!r}: {value!r} is not valid YAML") from error
+        raise ValueError(
+            f"--set {override!r}: {value!r} is not valid YAML; a value with spaces needs quotes: SET='\"{key}={{a: 1, b: 2}}\"'"
+        ) from error
     if isinstance(found, dict) and any(":" in str(name) and found[name] is None for name in found):
         raise ValueError(
-            f"SET={override!r}: YAML needs a space after each colon, and quotes around it all: "
+            f"--set {override!r}: YAML needs a space after each colon, and quotes around it all: "
             f"SET='\"{key}={{a: 1, b: 2}}\"'"
         )
-    place[last] = found
+    place[last] = _quoted(found)
+
+
+def _quoted(value: Any) -> Any:
+    """Text in quotes where YAML would read it as something else without: the editor follows YAML 1.2, the reader 1.1 (`no`)."""
+    if isinstance(value, dict):
+        return {_quoted(key): _quoted(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_quoted(one) for one in value]
+    return DoubleQuotedScalarString(value) if isinstance(value, str) and not _is_text(value) else value
+
+
+def _is_text(value: str) -> bool:
+    try:
+        return isinstance(parse_yaml(value), str)
+    except yaml.YAMLError:
+        return False
 
 
 def changed_by_scale(choice: Choice) -> list[str]:
@@ -139,10 +158,8 @@ def changed_by_scale(choice: Choice) -> list[str]:
 
 def is_kept_elsewhere(path: Path) -> bool:
     """Whether the params file is that of the last commit, a recipe, or what this command wrote from one."""
-    if (
-        not path.exists()
-        or git("show", f"HEAD:./{path.name}", folder=path.parent) == path.read_text().strip()
-    ):
+    text = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+    if not text or git("show", f"HEAD:./{path.name}", folder=path.parent) == text:
         return True
     mine = read_yaml(path)
     head = path.read_text(encoding="utf-8").split("\n", 1)[0]
@@ -158,7 +175,11 @@ def is_kept_elsewhere(path: Path) -> bool:
 def put(choice: Choice, path: Path = Path(PARAMS_FILE)) -> None:
     """Write the recipe as params.yaml; ValueError when the recipe is not valid or own edits would be lost."""
     text = text_of(choice)
-    if not is_kept_elsewhere(path):
+    try:
+        kept = is_kept_elsewhere(path)
+    except ValueError as error:
+        raise ValueError(f"{error}\nRepair it, restore it by `git checkout {path}`, or delete it") from None
+    if not kept:
         raise ValueError(
             f"{path} has edits that neither git nor a recipe holds; commit them, or save them as "
             "experiments/recipes/<name>.yaml"
@@ -180,7 +201,7 @@ def main() -> None:
     try:
         overrides = tuple(shlex.split(given.set))
     except ValueError as error:  # a quote that is not closed
-        raise ValueError(f"SET={given.set!r}: {error}") from None
+        raise ValueError(f"--set {given.set!r}: {error}") from None
     seeds.recover()
     choice = Choice(given.name, given.data or None, overrides, given.scale)
     put(choice)

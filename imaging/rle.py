@@ -130,7 +130,8 @@ def counts(code: str) -> NDArray[np.int64]:
     if len(counts) % 2:
         raise RleError(f"a code has pairs of gap and length, this one has {len(counts)} numbers")
     if counts.max() > _MAX_PIXELS:
-        raise RleError(f"the number {counts.max()} is larger than any image")
+        largest = max(code.split(), key=lambda word: (len(word.lstrip("0")), word.lstrip("0")))
+        raise RleError(f"the number {largest} is larger than any image")
     if np.count_nonzero(counts[1::2]) < len(counts) // 2:
         raise RleError(f"run {int(np.argmin(counts[1::2])) + 1} has length 0; lengths are positive")
     return counts
@@ -143,5 +144,6 @@ def _strange_word(code: str) -> str:
     place, word = next((i, word) for i, word in enumerate(code.split()) if not re.fullmatch(r"[0-9]+", word))
     if re.fullmatch(r"-[0-9]+", word):
         kind = "length" if place % 2 else "gap"
-        return f"run {place // 2 + 1} has a negative {kind}, {word}: runs follow each other without overlap"
+        why = "must be positive" if place % 2 else "follows the run before without overlap"
+        return f"run {place // 2 + 1} has a negative {kind}, {word}: a {kind} {why}"
     return f"{word!r} at place {place + 1} is not a whole number"

@@ -175,10 +175,24 @@ def test_the_report_has_all_runs_and_the_pairs(finished: Path) -> None:
 def test_finished_runs_are_not_repeated(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = {path: path.stat().st_mtime_ns for path in finished.glob("results/*/facts.json")}
     train, real = finished.parent / "train", finished.parent / "real"
-    argv = f"f --train {train} --real {real} --trials T2 --seeds 1 --no-report --output {finished}"
-    monkeypatch.setattr(sys, "argv", argv.split())
+    argv = f"f --train {train} --real {real} --trials T2 --seeds 1 --no-report --output {finished} --size 64"
+    monkeypatch.setattr(sys, "argv", [*argv.split(), "--set", "segmentation.image_size=64"])
     field_trial.main()
     assert times == {path: path.stat().st_mtime_ns for path in finished.glob("results/*/facts.json")}
+
+
+def test_a_finished_run_with_other_settings_is_not_taken(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, real = finished.parent / "train", finished.parent / "real"
+    argv = f"f --train {train} --real {real} --trials T2 --seeds 1 --no-report --output {finished} --methods ours --name ours"
+    for more, said in {
+        "--set segmentation.ema=0.5": "with --set segmentation.image_size=64, and now it is segmentation.ema=0.5; give another --name",
+        "--size 96 --set segmentation.image_size=64": "with --size 64, not 96",
+    }.items():
+        monkeypatch.setattr(sys, "argv", [*argv.split(), *more.split()])
+        with pytest.raises(ValueError, match=said):
+            field_trial.main()
 
 
 def test_prepared_data_of_another_folder_are_not_taken(finished: Path) -> None:
@@ -190,6 +204,8 @@ def test_prepared_data_of_another_folder_are_not_taken(finished: Path) -> None:
 
 WRONG = {
     "--train nowhere": "--train nowhere: no such folder",
+    "--train a.csv": "--train a.csv: a file, not a folder",
+    "--methods ordinary --set segmentation.ema=0.9": "--set segmentation.ema=0.9: changes recipes, and --methods names none",
     "--train unlabelled": "--train unlabelled: holds neither stage_2_train.csv",
     "--real studies": "--train and --real are both studies",
     "--phantoms nowhere --trials T0": "--phantoms nowhere: no such folder",
@@ -208,7 +224,7 @@ WRONG = {
     "--draws 0": "--draws 0: at least 1",
     "--fitted 0": "--fitted 0: at least 1",
     "--mix 0": "--mix 0.0: a share above 0",
-    "--set segmentation.ema": "SET='segmentation.ema': write section.key=value",
+    "--set segmentation.ema": "--set 'segmentation.ema': write section.key=value",
     "--set segmentation.nosuch=1": "unknown key `segmentation.nosuch`",
     "--set share=half": "share=half: the classifier's share",
     "--set share": "share=: the classifier's share",

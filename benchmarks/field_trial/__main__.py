@@ -22,7 +22,7 @@ from benchmarks.field_trial.decisions import Predicted, cases_of
 from benchmarks.field_trial.methods import EXPOSURE, PEERS, Plan, plan
 from ensemble.evidence.evidence import Cases
 from imaging.io import command
-from imaging.io.files import write_json, write_text
+from imaging.io.files import read_json, write_json, write_text
 
 REAL_SHARE = 0.6
 """Of the images that T3 shows, in the ordinary loop."""
@@ -52,6 +52,7 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     name = run_name(given, method)
     folder = given.output / "results" / f"{trial}-{name}-{seed}"
     if (folder / "facts.json").exists():
+        _check_same(given, method, folder)
         return
     train = given.phantoms if trial == "T0" else given.train
     start = None
@@ -82,8 +83,8 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     table.to_csv(folder / "studies.csv", index=False, float_format="%.6f")
     np.savez_compressed(folder / "evidence.npz", above=np.concatenate([one.evidence.above for one in judged]))
     facts |= {
-        "trial": trial, "method": name, "seed": seed, "rule": rule, "set": given.set, "size": given.size,
-        "folds": len(chosen.folds), "wall": time.perf_counter() - begun, **report.measures(table),
+        "trial": trial, "method": name, "seed": seed, "rule": rule, "set": [] if planned is None else given.set,
+        "size": given.size, "folds": len(chosen.folds), "wall": time.perf_counter() - begun, **report.measures(table),
     }  # fmt: skip
     write_json(folder / "facts.json", facts)
     print(
@@ -91,6 +92,20 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
         {k: round(v, 3) if isinstance(v, float) else v for k, v in facts.items()},
         flush=True,
     )
+
+
+def _check_same(given: argparse.Namespace, method: str, folder: Path) -> None:
+    """ValueError where the finished run of this name has other settings than those asked for."""
+    facts = read_json(folder / "facts.json")
+    if method not in PEERS and sorted(facts["set"]) != sorted(given.set):
+        made, asked = (" ".join(one) or "(nothing)" for one in (facts["set"], given.set))
+        raise ValueError(
+            f"{folder}: is finished with --set {made}, and now it is {asked}; give another --name or --output"
+        )
+    if facts["size"] != given.size:
+        raise ValueError(
+            f"{folder}: is finished with --size {facts['size']}, not {given.size}; give another --output"
+        )
 
 
 def _recipe(

@@ -69,7 +69,8 @@ def _check_folders(given: argparse.Namespace) -> None:
         if folder is None:
             continue
         if not folder.is_dir():
-            raise ValueError(f"--{key} {folder}: no such folder; it holds studies in SIIM-ACR's form")
+            fault = "a file, not a folder" if folder.is_file() else "no such folder"
+            raise ValueError(f"--{key} {folder}: {fault}; it holds studies in SIIM-ACR's form")
         if first(folder, LABEL_FILES) is None:
             raise ValueError(
                 f"--{key} {folder}: holds neither {' nor '.join(LABEL_FILES)}, which has the labels"
@@ -96,6 +97,8 @@ def _check_methods(given: argparse.Namespace) -> None:
             raise ValueError(f"--name {given.name!r}: a name without a slash that no other method has")
         if len(chosen) != 1:
             raise ValueError(f"--name {given.name}: names one recipe, and --methods has {len(chosen)}")
+    if given.set and not chosen:
+        raise ValueError(f"--set {' '.join(given.set)}: changes recipes, and --methods names none")
     for method in chosen:
         for trial in given.trials:
             plan(method, given.weights, given.size, tuple(given.set), trial)

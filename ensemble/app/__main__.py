@@ -115,10 +115,10 @@ def arguments() -> argparse.Namespace:
         "--public-name", action="append", default=[], help="host name under which a proxy serves the page"
     )
     parser.add_argument(
-        "--max-mb", type=int, default=64, help="largest file taken, in MiB (default: %(default)s)"
+        "--max-mb", type=command.count, default=64, help="largest file taken, in MiB (default: %(default)s)"
     )
     parser.add_argument(
-        "--max-files", type=int, default=200, help="most files at once (default: %(default)s)"
+        "--max-files", type=command.count, default=200, help="most files at once (default: %(default)s)"
     )
     parser.add_argument("--review", type=Path, metavar="QUEUE.csv", help="review the labels of this queue")
     parser.add_argument(

@@ -124,7 +124,9 @@ def _unet(axes: Axes, maps: list[Shape], settings: SegmentationSettings, left: f
     deepest = min(range(len(maps)), key=lambda i: maps[i][1])
     step = 5.6 / max(len(maps) - 1, 1)
     depth = 2.75 / max(deepest, 1)
-    places = [(left + 0.2 + i * step, 3.35 - depth * min(i, _mirror(maps, i, deepest))) for i in range(len(maps))]
+    places = [
+        (left + 0.2 + i * step, 3.35 - depth * min(i, _mirror(maps, i, deepest))) for i in range(len(maps))
+    ]
     for i, ((channels, side), (x, y)) in enumerate(zip(maps, places, strict=True)):
         width = 0.14 + 0.34 * (channels / max(c for c, _ in maps)) ** 0.5
         axes.add_patch(

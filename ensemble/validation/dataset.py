@@ -32,6 +32,8 @@ SOURCES = get_args(DataSettings.model_fields["source"].annotation)
 DRAINS = "phantom:drains"
 DRAIN_FILE = "drains.csv"
 """Image id and 1 or 0: whether a chest tube is displayed. Optional, beside the images of any source."""
+DRAIN = {"1": 1.0, "1.0": 1.0, "True": 1.0, "0": 0.0, "0.0": 0.0, "False": 0.0}
+"""What the column may hold, as text or of another type."""
 
 
 @dataclass(frozen=True)
@@ -128,15 +130,24 @@ def drain_column(folder: Path, records: pd.DataFrame, ids: list[str]) -> NDArray
         table = read_csv(folder / DRAIN_FILE)
         if len(table.columns) != 2:
             raise ValueError(f"{folder / DRAIN_FILE}: expected two columns, image id and 1 or 0")
-        names = [name if name in set(ids) else image_id(name) for name in table.iloc[:, 0]]
+        known = set(ids)
+        names = [name if name in known else image_id(name) for name in table.iloc[:, 0]]
+        twice = pd.Series(names, dtype=str).duplicated()
+        if twice.any():
+            raise ValueError(
+                f"{folder / DRAIN_FILE}: image {names[int(twice.argmax())]} is there twice; leave one row"
+            )
         listed = dict(zip(names, table.iloc[:, 1], strict=True))
     else:
         return np.full(len(ids), np.nan)
     values = [listed.get(name) for name in ids]
-    found = np.array([np.nan if pd.isna(one) or one == "" else float(one) for one in values])
-    if not np.isin(found[~np.isnan(found)], (0, 1)).all():
-        raise ValueError(f"{folder}: the column `drain` must be 1, 0 or empty")
-    return found
+    found = [np.nan if pd.isna(one) or one == "" else DRAIN.get(str(one).strip()) for one in values]
+    if None in found:
+        place = found.index(None)
+        raise ValueError(
+            f"{folder}: `drain` of image {ids[place]} is {str(values[place])!r}; give 1, 0 or nothing"
+        )
+    return np.array(found, np.float64)
 
 
 def _check(rejected: pd.DataFrame, kept: int, allowed: float, unlabelled: int, description: str) -> None:

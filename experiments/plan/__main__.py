@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     for option, values in (("--gpu-memory", given.gpu_memory or []), ("--tflops", [given.tflops])):
         for value in values:
             if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{option} {value:g}: a number above 0")
+                raise ValueError(f"{option} {value:g}: give a number above 0")
     several = given.all or len(given.gpu_memory or []) > 1
     for option, value in (("--json", given.json), ("--tflops", given.tflops)):
         if several and value is not None:

@@ -51,6 +51,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: dict[Any, yaml.Node] = {}
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be one word", key.start_mark)
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 first = seen[key.value].start_mark.line + 1
                 raise yaml.constructor.ConstructorError(
@@ -60,12 +62,36 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _decimal(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    """A number; an error for YAML 1.1's octal 010 and base 60 1:30, which nobody means."""
+    text = str(node.value)
+    if ":" in text or re.match(r"[-+]?0[0-9_]", text):
+        raise yaml.constructor.ConstructorError(
+            None, None, f"{text} is no decimal number; write one, or text in quotes", node.start_mark
+        )
+    kind = loader.construct_yaml_int if node.tag.endswith(":int") else loader.construct_yaml_float
+    try:
+        return kind(node)
+    except ValueError:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"{text!r} is no number", node.start_mark
+        ) from None
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _decimal)
+
+
 def parse_yaml(text: str, name: str = "text") -> Any:
     """Parse YAML without objects; yaml.YAMLError on a syntax error or a duplicate key, with the line and `name`."""
     loader = _Loader(text)
     loader.name = name
     try:
         return loader.get_single_data()
+    except (ValueError, AttributeError, TypeError) as error:  # PyYAML's own, of a date such as 2020-13-01
+        raise yaml.constructor.ConstructorError(None, None, f"{error} (text needs quotes)", None) from error
+    except RecursionError as error:
+        raise yaml.constructor.ConstructorError(None, None, "nested too deeply", None) from error
     finally:
         loader.dispose()
 
@@ -123,7 +149,7 @@ def _by_key(error: ValidationError, values: Any) -> list[dict[str, Any]]:
         if loc in found:
             found[loc]["msg"] += f", or {fault['msg'].removeprefix('Input should be ')}"
         else:
-            found[loc] = {**fault, "loc": loc}
+            found[loc] = {**fault, "loc": loc, "of_key": fault["loc"][-1:] == ("[key]",)}
     return list(found.values())
 
 
@@ -155,7 +181,9 @@ def _fault(cls: type[BaseModel], where: str, fault: Any, options: Mapping[str, s
         return f"params: unknown key `{key}` (value {fault['input']!r}); {_suggestion(cls, fault['loc'])}"
     if fault["type"] == "missing":
         return f"params: `{key}` is missing"
-    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "literal_error" and fault["of_key"]:
+        return f"params: unknown key `{key}`; known here: {fault['ctx']['expected']}"
+    message = _in_words(fault)
     if message.startswith(
         "params: "
     ):  # of settings within settings, such as a model's variant: it names the whole key
@@ -164,6 +192,15 @@ def _fault(cls: type[BaseModel], where: str, fault: Any, options: Mapping[str, s
         # a contradiction between keys: the message names them itself
         return f"params: `{key}`: {message}" if key else f"params: {message}"
     return f"params: `{key}` is {fault['input']!r}: {message}"
+
+
+def _in_words(fault: Any) -> str:
+    """Pydantic's message, but for those that speak of Python's types."""
+    if fault["type"] == "model_type":
+        return "must be a section of `key: value` lines; leave it out for the defaults"
+    if fault["type"] == "too_short":
+        return f"must hold {fault['ctx']['min_length']} or more"
+    return fault["msg"].removeprefix("Value error, ")
 
 
 def _fault_of_option(cls: type[BaseModel], fault: Any, options: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,15 @@ def check_replaceable(path: str | Path, mark: str | None = None) -> None:
     ours = mark is not None and (path / mark).is_file()
     if path.exists() and not ours and not (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"{path}: exists already; choose another folder, or remove it yourself")
+
+
+def check_apart(path: str | Path, option: str, others: Mapping[str, str | Path]) -> None:
+    """ValueError when `path`, which `option` gives, is, holds or lies in one of the folders, by what each is called."""
+    own = Path(path).resolve()
+    for name, other in others.items():
+        folder = Path(other).resolve()
+        if own == folder or own in folder.parents or folder in own.parents:
+            raise ValueError(f"{option} {path}: is, holds or lies in {name} ({other}); name another folder")
 
 
 def check_names_file(path: str | Path) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from imaging.io import command
-from imaging.io.files import check_names_folder
+from imaging.io.files import check_apart, check_names_folder
 from imaging.painting.dataset import write
 
 
@@ -21,11 +21,7 @@ def main() -> None:
     check_names_folder(given.studies)
     if not given.studies.is_dir():
         raise ValueError(f"--studies {given.studies}: no such folder; it holds studies in SIIM-ACR's form")
-    studies, output = given.studies.resolve(), given.output.resolve()
-    if studies == output or studies in output.parents or output in studies.parents:
-        raise ValueError(
-            f"--output {given.output}: is, holds or lies in the folder of the studies; name another"
-        )
+    check_apart(given.output, "--output", {"the folder of the studies": given.studies})
     made = write(given.studies, given.output, given.number, given.decoys, given.seed, given.copy_studies)
     print(f"{given.output}: {made.painted:,} films with painted air, {made.decoys:,} decoys")
     if made.refused:
@@ -44,7 +40,7 @@ def _parsed() -> argparse.Namespace:
         "--studies",
         type=Path,
         required=True,
-        help="folder in SIIM-ACR's form; without patients.csv each film is its own patient",
+        help="folder in SIIM-ACR's form; without patients.csv SIIM-ACR's built-in map names the patients",
     )
     add("--output", type=Path, required=True, help="folder to write, in the same form")
     add("--number", type=int, default=1000, help="films with painted air (default: %(default)s)")

@@ -100,10 +100,11 @@ def write(
         raise ValueError(
             f"{studies}: no image is labelled negative (-1), so that there is nothing to paint on"
         )
-    if max(number, decoys) > MOST * len(films):
-        raise ValueError(
-            f"{max(number, decoys):,} paintings on {len(films):,} films: at most {MOST} of each, {MOST * len(films):,}"
-        )
+    for option, wanted in (("--number", number), ("--decoys", decoys)):
+        if wanted > MOST * len(films):
+            raise ValueError(
+                f"{option} {wanted}: {len(films):,} negative films allow {MOST * len(films):,}, {MOST} of each; give fewer"
+            )
     with atomic_folder(output, NOTE) as part:
         (part / TRAIN_FOLDER).mkdir()
         refused: dict[str, None] = {}

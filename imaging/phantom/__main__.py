@@ -6,8 +6,8 @@ from pathlib import Path
 
 from imaging.io import command
 from imaging.io.config import load_section
-from imaging.io.files import atomic_folder, write_text
-from imaging.phantom.dataset import NOTE, write
+from imaging.io.files import write_text
+from imaging.phantom.dataset import NOTE, replaced, write
 from imaging.phantom.head import dataset as head
 from imaging.settings import DataSettings, PhantomSettings
 
@@ -26,7 +26,7 @@ def main() -> None:
 
 def leave_note(folder: Path, data: DataSettings) -> None:
     """Write a folder with a note only: DVC requires the stage's output to exist."""
-    with atomic_folder(folder, NOTE) as part:
+    with replaced(folder) as part:
         write_text(
             part / NOTE,
             f"No phantoms: data.source is {data.source!r} and the images come from {data.folder}.\n",

@@ -13,6 +13,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +32,8 @@ Job = TypeVar("Job")
 Made = TypeVar("Made")
 NOTE = "README.txt"
 """A file that marks the folder as generated, so that it may be replaced."""
+GENERATED = ("Generated ", "No phantoms")
+"""How its text begins: any data set may have a README.txt."""
 
 TEXT = """Generated chest phantoms in the form of the SIIM-ACR Pneumothorax data. No patient is shown here.
 Made by `python -m imaging.phantom` from the section `phantom` of params.yaml; see docs/phantom.md.
@@ -43,12 +46,21 @@ def write(folder: str | Path, settings: PhantomSettings, workers: int | None = N
     ValueError if the folder holds anything but phantoms. `workers` defaults to the number of cores.
     """
     plan = cases(settings, settings.seed)
-    with atomic_folder(folder, NOTE) as part:
+    with replaced(folder) as part:
         codes = _render_all(part, settings, plan, workers)
         write_text(part / "train-rle.csv", label_table(plan, codes, settings.seed))
         write_text(part / "patients.csv", patient_table(plan, settings.seed))
         write_text(part / "sample_submission.csv", submission_table(plan, settings.seed))
         write_text(part / NOTE, TEXT)
+
+
+@contextmanager
+def replaced(folder: str | Path) -> Iterator[Path]:
+    """An empty folder that takes the name `folder`; ValueError where that holds anything but phantoms."""
+    note = Path(folder) / NOTE
+    ours = note.is_file() and note.read_text(encoding="utf-8", errors="replace").startswith(GENERATED)
+    with atomic_folder(folder, NOTE if ours else None) as part:
+        yield part
 
 
 def _render_all(

@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from imaging import rle
-from imaging.io.files import atomic_folder, write_text
+from imaging.io.files import write_text
 from imaging.phantom.chest.render import render
 from imaging.phantom.cohort import cases
-from imaging.phantom.dataset import NOTE, TEXT, in_order
+from imaging.phantom.dataset import NOTE, TEXT, in_order, replaced
 from imaging.phantom.dicom_writer import save
 from imaging.settings import PhantomSettings
 
@@ -25,7 +25,7 @@ NAMES = {True: "tube", False: "bare"}
 def write(folder: str | Path, settings: PhantomSettings = SETTINGS, workers: int | None = None) -> None:
     """Write two images of each labelled phantom in SIIM's form, with patients.csv and drains.csv (image id, 1 or 0)."""
     plan = [case for case in cases(settings, settings.seed) if case.split == "train" and case.labelled]
-    with atomic_folder(folder, NOTE) as part:
+    with replaced(folder) as part:
         jobs = [(part, settings, case.index, tube) for case in plan for tube in (False, True)]
         codes = list(in_order(_one, jobs, workers))
         labels, owners, tubes = ["ImageId,EncodedPixels"], ["image_id,patient"], ["image_id,drain"]

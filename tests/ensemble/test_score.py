@@ -56,6 +56,26 @@ def test_both_forms_and_several_rows(tmp_path: Path) -> None:
         (["a,0 x", "b,-1"], "ImageId,EncodedPixels", "image a: 'x' at place 2"),
         (["a,", "b,-1"], "ImageId,EncodedPixels", "image a: the code is empty"),
         ([",-1", "b,-1"], "ImageId,EncodedPixels", "row 2 has no image id"),
+        (
+            ["a,-1,-1", "b,-1,-1"],
+            "ImageId,EncodedPixels,EncodedPixels",
+            "column EncodedPixels is there 2 times",
+        ),
+        (
+            ["a,refused", "b,-1"],
+            "ImageId,EncodedPixels",
+            "image a is `refused`: ensemble.submit could not read",
+        ),
+        (
+            ["a,0 -4", "b,-1"],
+            "ImageId,EncodedPixels",
+            "run 1 has a negative length, -4: a length must be positive",
+        ),
+        (
+            ["a,0 99999999999999999999999", "b,-1"],
+            "ImageId,EncodedPixels",
+            "the number 99999999999999999999999 is",
+        ),
         (["a,-1", "b,-1"], "ImageId,Mask", "column EncodedPixels is missing; found ImageId, Mask"),
     ],
 )

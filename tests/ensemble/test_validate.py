@@ -265,6 +265,18 @@ def test_mistakes_of_the_command_line(more: list[str], trained: Path, folder: Pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("place", ["bundle", "data", "other"])
+def test_nothing_of_others_is_replaced(place: str, trained: Path, folder: Path, tmp_path: Path) -> None:
+    """The bundle, the data, and any folder that only looks like a report."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "metrics.json").write_text("{}")
+    out = {"bundle": trained, "data": folder / "report", "other": tmp_path / "other"}[place]
+    before = sorted(out.rglob("*"))
+    with pytest.raises(ValueError, match=r"lies in the bundle|lies in the folder of --data|exists already"):
+        run(trained, str(folder), out)
+    assert sorted(out.rglob("*")) == before
+
+
 def test_unknown_key_is_named(trained: Path, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="without_masks"):
         run(trained, str(folder), tmp_path / "out", "--set", "without_masks=negative")

@@ -60,6 +60,12 @@ def test_faults_name_the_file(tmp_path: Path) -> None:
         )
     with pytest.raises(ValueError, match=r"objects\.whl: .* is no plain state of tensors"):
         convert(wheel(tmp_path / "objects.whl", Path("/")), tmp_path / "out")
+    for name, content in (("list", [torch.ones(1)]), ("numbers", {"a": 1})):
+        with pytest.raises(ValueError, match=rf"{name}\.whl: not a plain state of tensors by name"):
+            convert(wheel(tmp_path / f"{name}.whl", content), tmp_path / "out")
+    torch.save(state, tmp_path / "efficientnet-lite7-x.pth")
+    with pytest.raises(ValueError, match=r"lite7-x\.pth: timm has no tf_efficientnet_lite7"):
+        convert(tmp_path / "efficientnet-lite7-x.pth", tmp_path / "out")
     (tmp_path / "bad.whl").write_text("no zip")
     with pytest.raises(ValueError, match=r"neither a wheel nor a \.pth file"):
         convert(tmp_path / "bad.whl", tmp_path / "out")

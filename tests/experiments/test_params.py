@@ -90,6 +90,13 @@ def test_the_small_params_are_valid() -> None:
             {"u": {"architecture": "unet_2015", "drop_path": 0.1}},
             "segmentation.drop_path 0.1 has no effect with architecture unet_2015; set it to 0.0, or take unet",
         ),
+        (
+            "segmentation.loss",
+            {"dice_batch": 1.0},
+            "unknown key `segmentation.loss.dice_batch`; known here: 'cross_entropy'",
+        ),
+        ("evaluation", None, "`evaluation` is None: must be a section of `key: value` lines"),
+        ("train_folds", [], r"`train_folds` is \[\]: must hold 1 or more"),
         ("segmentation.loss", {"dice": -1.0, "focal": 1.0}, "`segmentation.loss.dice` is -1.0"),
         ("split.folds", 1, "`split.folds` is 1"),
         ("train_folds", [0, 2], r"train_folds \[0, 2\] must be different numbers from 0 to 1"),
@@ -228,6 +235,30 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
         params.load(path)
     path.write_text("a: &a {x: 1}\nb: {<<: *a, x: 2}\n")  # a merge key may be overridden
     assert read_yaml(path)["b"] == {"x": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the file is empty"),
+        ("- 1", r"found \[1\]"),
+        ("a: 2020-13-01", r"month must be in 1\.\.12 \(text needs quotes\)"),
+        ("? [a, b]\n: 1", "a key must be one word"),
+        ("a: !!timestamp foo", "text needs quotes"),
+        ('a: !!int "x"', "'x' is no number"),
+        ("[" * 3000, "nested too deeply"),
+        ("a:\n  batch_size: 010", r"010 is no decimal number(.|\n)*params\.yaml\", line 2"),
+        ("a: 1:30", "1:30 is no decimal number"),
+        ("a: [1", r"in \".*params\.yaml\""),
+    ],
+)
+def test_a_file_that_is_no_settings_says_why(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"params\.yaml: .*(.|\n)*{said}"):
+        read_yaml(path)
+    path.write_text("a: [1, 1.5, -2, 0, 0.5, 1.0e-5, 1_000, .5]\n")
+    assert read_yaml(path)["a"] == [1, 1.5, -2, 0, 0.5, 1e-5, 1000, 0.5]
 
 
 def test_a_contradiction_between_keys_is_told_without_the_whole_section() -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from experiments.recipe import Choice, is_kept_elsewhere, main, put, text_of
 from experiments.settings.params import Params
-from imaging.io.config import validate
+from imaging.io.config import parse_yaml, validate
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,30 @@ def test_overrides_change_a_recipe_and_keep_its_comments() -> None:
     assert (found["segmentation"]["lr"], found["train_folds"], found["phantom"]["seed"]) == (0.001, [0, 1], 3)
     assert "the source has slices of one patient on both sides" in text
     for wrong in ("segmentation.lr", "train_folds.x=1", "split.seed=[1"):
-        with pytest.raises(ValueError, match="SET="):
+        with pytest.raises(ValueError, match="--set"):
             text_of(Choice("cranium", overrides=(wrong,)))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff", "not valid YAML"),
+        (b"- 1", r"found \[1\]"),
+        (b"a:\tb\n\tc", "not valid YAML"),
+    ],
+)
+def test_a_params_file_that_cannot_be_read_is_not_replaced(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"params\.yaml: .*{said}(.|\n)*git checkout .*, or delete it"):
+        put(Choice("phantom"), path)
+    assert path.read_bytes() == content
+
+
+def test_text_that_looks_like_something_else_stays_text() -> None:
+    text = text_of(Choice("siim", overrides=('data.patients="no"', 'data.columns={label: "010", path: a}')))
+    found = parse_yaml(text)["data"]
+    assert (found["patients"], found["columns"]) == ("no", {"label": "010", "path": "a"})
 
 
 def test_a_params_file_is_replaced_unless_it_has_own_edits(tmp_path: Path) -> None:
@@ -59,7 +81,7 @@ def test_a_params_file_is_replaced_unless_it_has_own_edits(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ('data.folder="a', r"^SET='data.folder=\"a': No closing quotation$"),
+        ('data.folder="a', r"^--set 'data.folder=\"a': No closing quotation$"),
         ("segmentation.loss={dice:1}", "YAML needs a space after each colon, and quotes around it all"),
     ],
 )
@@ -77,7 +99,7 @@ def test_data_that_is_no_folder_is_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("labels.csv").touch()
-    with pytest.raises(ValueError, match=rf"^--data {name} \(DATA of make\): {message}$"):
+    with pytest.raises(ValueError, match=f"^--data {name}: {message}$"):
         text_of(Choice("siim", data=name))
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from imaging.io.files import atomic_folder, write_text
-from imaging.phantom.dataset import NOTE, in_order
+from imaging.io.files import write_text
+from imaging.phantom.dataset import NOTE, in_order, replaced
 from imaging.phantom.head.haemorrhage import KINDS
 from imaging.phantom.head.slices import Case, cases, render
 from imaging.settings import PhantomSettings
@@ -37,7 +37,7 @@ def write(folder: str | Path, settings: PhantomSettings, workers: int | None = N
     ValueError if the folder holds anything but phantoms. `workers` defaults to the number of cores.
     """
     plan = cases(settings)
-    with atomic_folder(folder, NOTE) as part:
+    with replaced(folder) as part:
         jobs = [(part, settings, index) for index in range(len(plan))]
         made = tqdm(in_order(_one, jobs, workers), "phantoms", len(jobs), disable=None, unit="slice")
         write_text(part / "hemorrhage_diagnosis.csv", diagnosis_table(plan, list(made)))

@@ -161,7 +161,8 @@ def test_a_set_of_positives_alone_is_refused(studies: Path, tmp_path: Path) -> N
     [
         ("--number -1", "--number -1: a whole number, at least 0"),
         ("--seed -1", "--seed -1: a whole number, at least 0"),
-        ("--number 1000", r"1,000 paintings on 1\d films: at most 20 of each"),
+        ("--number 1000", r"--number 1000: 1\d negative films allow \d+, 20 of each"),
+        ("--number 1 --decoys 999", r"--decoys 999: 1\d negative films allow"),
         ("--number 0 --decoys 0", "nothing to paint"),
         ("--studies nowhere", "--studies nowhere: no such folder"),
         ("--output {studies}", "is, holds or lies in the folder of the studies"),

@@ -115,8 +115,10 @@ def test_writing_again_gives_the_same_bytes_whatever_the_workers(folder: Path, t
 
 def test_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.dcm").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"exists already"):
-        dataset.write(tmp_path, SETTINGS, workers=1)
+    for name in ("mine.dcm", "README.txt"):  # many data sets have such a text
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(ValueError, match=r"exists already"):
+            dataset.write(tmp_path, SETTINGS, workers=1)
     assert (tmp_path / "mine.dcm").exists()
 
 
