@@ -176,7 +176,8 @@ def test_finished_runs_are_not_repeated(finished: Path, monkeypatch: pytest.Monk
     times = {path: path.stat().st_mtime_ns for path in finished.glob("results/*/facts.json")}
     train, real = finished.parent / "train", finished.parent / "real"
     argv = f"f --train {train} --real {real} --trials T2 --seeds 1 --no-report --output {finished} --size 64"
-    monkeypatch.setattr(sys, "argv", [*argv.split(), "--set", "segmentation.image_size=64"])
+    more = ["--name", "ours", "--set", "segmentation.image_size=64"]
+    monkeypatch.setattr(sys, "argv", [*argv.split(), *more])
     field_trial.main()
     assert times == {path: path.stat().st_mtime_ns for path in finished.glob("results/*/facts.json")}
 
@@ -187,7 +188,7 @@ def test_a_finished_run_with_other_settings_is_not_taken(
     train, real = finished.parent / "train", finished.parent / "real"
     argv = f"f --train {train} --real {real} --trials T2 --seeds 1 --no-report --output {finished} --methods ours --name ours"
     for more, said in {
-        "--set segmentation.ema=0.5": "with --set segmentation.image_size=64, and now it is segmentation.ema=0.5; give another --name",
+        "--set segmentation.ema=0.5": "size=64, and now it is segmentation.ema=0.5; give another --name",
         "--size 96 --set segmentation.image_size=64": "with --size 64, not 96",
     }.items():
         monkeypatch.setattr(sys, "argv", [*argv.split(), *more.split()])
