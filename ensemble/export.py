@@ -41,7 +41,9 @@ def export(
     """
     if not Path(decided).is_file():
         maker = "`python -m ensemble.refit`" if models == REFIT else "`make repro`, or `dvc repro`"
-        raise ValueError(f"{decided}: missing; there is no finished run here to export: {maker} makes one")
+        raise ValueError(
+            f"{decided}: no such file; there is no finished run here to export: {maker} makes one"
+        )
     decision = Decision.load(decided)
     with atomic_folder(output, mark=INDEX) as folder:
         for source, name in parts(decision, models, decided):

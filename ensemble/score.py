@@ -21,12 +21,10 @@ from ensemble.metrics import Breakdown, breakdown, dice_of_counts
 from imaging import runs
 from imaging.io import command
 from imaging.io.tables import SEPARATORS
-from imaging.rle import RleError
+from imaging.rle import REFUSED, RleError
 from imaging.runs import Runs
 
 SHAPE = (1024, 1024)
-REFUSED = "refused"
-"""In place of a code: the image's file could not be read."""
 LONGEST = 2**24
 """Characters of a code: a checkerboard of 1024 x 1024 pixels takes 2 million."""
 

@@ -25,7 +25,6 @@ from ensemble.inference.inputs import by_id, find
 from ensemble.inference.names import inside
 from ensemble.inference.predictor import Predictor, with_quota
 from ensemble.rules.gate import Quota
-from ensemble.score import REFUSED
 from experiments.networks.refit import FOLDER as REFIT
 from experiments.settings.decision import SubmitSettings
 from imaging import rle
@@ -62,7 +61,7 @@ def main() -> None:
     write(table, made, studies)
     if pictures:
         write_masks(table, pictures)
-    read, refused = int((table["verdict"] == "read").sum()), int((table["verdict"] == REFUSED).sum())
+    read, refused = int((table["verdict"] == "read").sum()), int((table["verdict"] == rle.REFUSED).sum())
     masks = int((table["area_px"] > 0).sum())
     if table.empty:
         print(f"{load_section('data', DataSettings).folder}: no test studies, so the submission is empty.")
@@ -206,7 +205,7 @@ def check(path: Path, table: pd.DataFrame) -> None:
         raise ValueError(f"{path}: the ids read back are not those written, each once")
     for row, code in zip(table.to_dict("records"), found["EncodedPixels"], strict=True):
         if (
-            code != REFUSED
+            code != rle.REFUSED
             and np.count_nonzero(rle.decode(code, (row["height"], row["width"]))) != row["area_px"]
         ):
             raise ValueError(f"{path}: the code of {row['image_id']} does not give back its mask")
@@ -222,8 +221,8 @@ def _read(name: str, found: Prediction) -> dict[str, object]:
 
 def _refused(name: str, reason: str) -> dict[str, object]:
     return {
-        "image_id": name, "verdict": REFUSED, "reason": reason, "prob": float("nan"),
-        "area_px": 0, "height": 0, "width": 0, "code": REFUSED,
+        "image_id": name, "verdict": rle.REFUSED, "reason": reason, "prob": float("nan"),
+        "area_px": 0, "height": 0, "width": 0, "code": rle.REFUSED,
     }  # fmt: skip
 
 

@@ -3,9 +3,10 @@
     python -m ensemble.validate --data FOLDER --output OUT [--bundle DIR]
 
 --data names the images: a folder (its kind is found from what is in it), FILE.csv with labels, SOURCE:FOLDER with a source of
-docs/sources.md, or phantom:drains, generated phantoms with and without a chest tube. OUT is new, or holds an earlier report, which
-is replaced; it gets report.md, report.html, metrics.json, tables and pictures; with --recalibrate also bundle/, the bundle recalibrated to these data. Only the
-bundle is needed, not the data that it was trained on. docs/validation.md explains the report.
+docs/sources.md, or phantom:drains, generated phantoms with and without a chest tube. OUT is a new folder, or one with an earlier
+report, which is replaced. It gets report.md, report.html, metrics.json, tables and pictures; with --recalibrate also bundle/, the
+bundle recalibrated to these data. Only the bundle is needed, not the data that it was trained on. docs/validation.md explains the
+report.
 """
 
 from __future__ import annotations

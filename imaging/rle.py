@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 EMPTY = "-1"
+REFUSED = "refused"
+"""In a submission in place of a code: the image's file could not be read."""
 
 _PLAIN = b"0123456789 \t\r\n"
 _MAX_PIXELS = 2**31

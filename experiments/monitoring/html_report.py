@@ -71,7 +71,7 @@ def page(*paths: Path) -> str:
     body = "\n".join(_with_figures(render(path.read_text(encoding="utf-8")), path.parent) for path in paths)
     found = re.search(r"<h1>(.*?)</h1>", body)
     title = found[1] if found else html.escape(paths[0].stem)
-    body, contents = _with_contents(INTERVAL.sub(_unbroken, body))
+    body, contents = _with_contents(_with_intervals(body))
     body = body.replace("<table>", '<div class="table"><table>').replace("</table>", "</table></div>")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -80,8 +80,11 @@ def page(*paths: Path) -> str:
     )
 
 
-def _unbroken(found: re.Match[str]) -> str:
-    return f'<span class="interval">{found[0]}</span>'
+def _with_intervals(body: str) -> str:
+    """Mark the intervals in the text, not those in a tag, such as a picture's title."""
+    parts = re.split(r"(<[^>]*>)", body)
+    parts[::2] = [INTERVAL.sub(r'<span class="interval">\g<0></span>', text) for text in parts[::2]]
+    return "".join(parts)
 
 
 def _with_contents(body: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ def test_tables_and_figures_are_part_of_the_page(tmp_path: Path) -> None:
     found = page(tmp_path / "report.md", tmp_path / "claim.md")
     assert "<title>Evaluation</title>" in found
     assert "<td>2</td>" in found
-    assert "0.5 (&#8209;0.1&nbsp;to&nbsp;+1,200)" in found  # an interval stays on one line
+    assert '0.5 <span class="interval">(-0.1 to +1,200)</span>' in found  # an interval stays on one line
     assert '<a href="#s0">Scores</a><a href="#s1">CLAIM 2024</a>' in found
     assert '<h2 id="s1">CLAIM 2024</h2>' in found
     assert "<mark>Authors: aims</mark>" in found

@@ -140,7 +140,7 @@ def test_a_card_without_memory_or_speed_is_refused(
     option: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["plan", "siim", option, value])
-    with pytest.raises(ValueError, match=f"{option} {value}: a number above 0"):
+    with pytest.raises(ValueError, match=f"{option} {value}: give a number above 0"):
         plan_command.arguments()
 
 
