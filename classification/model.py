@@ -121,10 +121,8 @@ def _map_channels(net: nn.Module, settings: ClassificationSettings) -> int:
 
 
 def _load_pyfunc(folder: str) -> Served:
-    from experiments.monitoring.mlflow_model import (  # MLflow's server takes a second to import
-        Served,
-        weights_in,
-    )
+    # Here and not above: MLflow takes a second to import, and predictions do without it.
+    from experiments.monitoring.mlflow_model import Served, weights_in
 
     net, settings, _ = load(weights_in(folder))
     return Served(net, settings)

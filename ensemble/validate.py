@@ -131,7 +131,7 @@ def run(given: argparse.Namespace, command_line: str) -> Results:
     """Read, predict, measure and write OUT atomically."""
     if given.refit_decision and not given.recalibrate:
         raise ValueError("--refit-decision has no effect without --recalibrate; give both")
-    check_apart(given.output, "--output", {"the bundle": given.bundle, **_read_folder(given.data)})
+    check_apart(given.output, "--output", {"the bundle": given.bundle, **_data_folder(given.data)})
     bundle = Bundle.load(given.bundle)
     output.check_folder(given.output, mark=MARK)
     with tempfile.TemporaryDirectory(prefix="validate-", dir=_nearest(given.output)) as place:
@@ -152,7 +152,7 @@ def run(given: argparse.Namespace, command_line: str) -> Results:
     return made
 
 
-def _read_folder(data: str) -> dict[str, str]:
+def _data_folder(data: str) -> dict[str, str]:
     """The folder that --data names, if it names one; a table's files may lie anywhere."""
     folder = data if Path(data).is_dir() else data.partition(":")[2]
     return {"the folder of --data": folder} if folder and Path(folder).is_dir() else {}

@@ -52,7 +52,7 @@ class _Loader(yaml.SafeLoader):
         seen: dict[Any, yaml.Node] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be one word", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, "a key must be text", key.start_mark)
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 first = seen[key.value].start_mark.line + 1
                 raise yaml.constructor.ConstructorError(
