@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,8 +69,9 @@ def build(settings: ClassificationSettings, trained: bool = False) -> nn.Module:
     """
     name, wish = settings.architecture, "none" if trained else settings.pretrained
     if not timm.is_model(name):
-        close = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5]) or "timm.list_models() lists all"
-        raise ValueError(f"classification.architecture {name!r} is not a timm model; close to it: {close}")
+        close = ", ".join(get_close_matches(name, timm.list_models(), n=5))
+        fix = f"close to it: {close}" if close else "timm.list_models() lists all"
+        raise ValueError(f"classification.architecture {name!r} is not a timm model; {fix}")
     head: dict[str, Any] = {"num_classes": 1}
     if settings.head == "localising":
         head = {"num_classes": 0, "global_pool": ""}

@@ -55,7 +55,7 @@ from experiments.settings.decision import EvaluationSettings
 from experiments.statistics.bootstrap import PatientDraws
 from imaging.identity import identities
 from imaging.io import command
-from imaging.io.config import load_section
+from imaging.io.config import did_you_mean, load_section, parse_yaml
 from imaging.io.files import atomic_folder, check_apart, write_json, write_text
 from imaging.plotting import save
 
@@ -97,7 +97,7 @@ def arguments() -> argparse.ArgumentParser:
         default=[],
         metavar="KEY=VALUE",
         help="a key of the section data that reads them: without_mask=negative, patients=FILE, preset=nih, word=Pneumothorax, "
-        "'columns={path: file, label: ptx}'; may be repeated",
+        "columns.path=file; may be repeated",
     )
     parser.add_argument(
         "--refused",
@@ -117,14 +117,16 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    """KEY=VALUE, the value as YAML."""
+    """KEY=VALUE or KEY.KEY=VALUE, the value as YAML."""
     key, found, value = text.partition("=")
-    if not found or key in ("source", "folder", "table", "image_size", "refused_share"):
+    if not found or key in dataset.OWN_KEYS:
         raise argparse.ArgumentTypeError(f"{text!r}: give KEY=VALUE; --data sets source, folder and table")
+    if key.partition(".")[0] not in dataset.KEYS:
+        raise argparse.ArgumentTypeError(f"{text!r}: unknown key; {did_you_mean(key, dataset.KEYS)}")
     try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise argparse.ArgumentTypeError(f"{text!r}: the value is not valid YAML") from None
+        return key, parse_yaml(value)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: the value is not valid YAML: {error}") from None
 
 
 def run(given: argparse.Namespace, command_line: str) -> Results:
@@ -136,7 +138,7 @@ def run(given: argparse.Namespace, command_line: str) -> Results:
     output.check_folder(given.output, mark=MARK)
     with tempfile.TemporaryDirectory(prefix="validate-", dir=_nearest(given.output)) as place:
         scratch = Path(place)
-        settings = dataset.settings_of(given.data, dict(given.set), scratch)
+        settings = dataset.settings_of(given.data, given.set, scratch)
         predictor = bundle.predictor()
         external = dataset.read(settings, predictor.side, scratch / "prepared", given.refused, given.data)
         dataset.both_kinds(external)

@@ -1,4 +1,4 @@
-"""Validate params.yaml and the paths that it names, before anything runs: `python -m experiments.params [FILE …]`.
+"""Validate params.yaml, the paths that it names and its networks, before anything runs: `python -m experiments.params [FILE …]`.
 
 The stage `params` writes a stamp, a file of constant content: a valid change of a setting starts only the stages that use it. It
 lists the classifiers too, so that the folders of their weights and predictions exist where there are none.
@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from experiments.plan.stages import check_buildable
 from experiments.settings.params import load
 from experiments.settings.paths import check_paths
 from imaging.io import command
@@ -37,6 +38,7 @@ def main() -> None:
             params = load(path)
             if not given.files:
                 check_paths(params)
+            check_buildable(params)
         except ValueError as error:
             named = str(error).startswith(f"{path}: ")
             sys.exit(str(error) if named else f"{path}:\n{error}")

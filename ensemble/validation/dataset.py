@@ -8,7 +8,8 @@ phantom:drains    generated phantoms with and without a chest tube, imaging.phan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -29,6 +30,9 @@ from imaging.settings import DataSettings
 from imaging.sources import ct_ich, list_studies
 
 SOURCES = get_args(DataSettings.model_fields["source"].annotation)
+OWN_KEYS = ("source", "folder", "table", "image_size", "refused_share")
+"""Keys of the section `data` that --data, the bundle and --refused give."""
+KEYS = sorted(set(DataSettings.model_fields) - set(OWN_KEYS))
 DRAINS = "phantom:drains"
 DRAIN_FILE = "drains.csv"
 """Image id and 1 or 0: whether a chest tube is displayed. Optional, beside the images of any source."""
@@ -62,8 +66,9 @@ class External:
         return fingerprint(index["image_id"].tolist(), index["sha256"].tolist(), self.prepared.truth.tolist())
 
 
-def settings_of(data: str, more: Mapping[str, Any], scratch: Path) -> DataSettings:
-    """The settings of a description, with `more` keys of the section `data`; writes the phantoms where they are asked for."""
+def settings_of(data: str, more: Sequence[tuple[str, Any]], scratch: Path) -> DataSettings:
+    """The settings of a description, with `more` keys of the section `data`, such as `word` or `columns.path`; writes the
+    phantoms where they are asked for."""
     if data == DRAINS:
         drains.write(scratch / "phantoms")
         return DataSettings(source="phantom", folder=str(scratch / "phantoms"))
@@ -74,13 +79,28 @@ def settings_of(data: str, more: Mapping[str, Any], scratch: Path) -> DataSettin
     if place.is_file() and source in ("", "table"):
         given = {"source": "table", "folder": str(place.parent), "table": place.name}
     elif place.is_dir():
-        given = {"source": source or ("table" if "preset" in more else kind_of(place)), "folder": named}
+        given = {"source": source or ("table" if "preset" in dict(more) else kind_of(place)), "folder": named}
     else:
         known = ", ".join(f"{name}:FOLDER" for name in SOURCES)
         fault = f"{place} is a file, a folder is needed" if place.is_file() else "no such file or folder"
         raise ValueError(f"--data {data}: {fault}; give FOLDER, FILE.csv, {known} or {DRAINS}")
-    options = {"source": f"--data {data}", **{key: f"--set {key}" for key in more}}
-    return validate(DataSettings, {**more, **given}, "data", options)
+    chosen = _nested(more)
+    options = {"source": f"--data {data}", **{key: f"--set {key}" for key in chosen}}
+    return validate(DataSettings, {**chosen, **given}, "data", options)
+
+
+def _nested(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """`columns.path: x` as `columns: {path: x}`."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        name, _, inner = key.partition(".")
+        if not inner:
+            found[name] = value
+        elif isinstance(found.setdefault(name, {}), dict):
+            found[name] = {**found[name], inner: value}
+        else:
+            raise ValueError(f"--set {key}={value}: {name} is {found[name]!r}, a value and not a section")
+    return found
 
 
 def kind_of(folder: Path) -> str:
@@ -95,7 +115,11 @@ def kind_of(folder: Path) -> str:
 def read(settings: DataSettings, size: int, folder: Path, allowed: float, description: str) -> External:
     """Read every labelled study of a source into `folder` as squares of `size` px; ValueError when more than the share `allowed`
     of the inputs is refused, or nothing is left."""
-    listing = list_studies(settings)
+    try:
+        listing = list_studies(settings)
+    except ValueError as error:  # a source speaks of params.yaml, which a bundle's user may not have
+        text = re.sub(r"\bdata\.(folder|table|source)\b", "--data", str(error))
+        raise ValueError(re.sub(r"\bdata\.(?=[a-z])", "--set ", text)) from error
     records = listing.records[listing.records["split"] != "test"].sort_values("image_id")
     found = read_all(records, size, folder, "read", labelled_only=True)
     rejected = pd.concat([listing.rejected, found.rejected], ignore_index=True)

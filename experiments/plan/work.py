@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from experiments.hardware import CPU, Hardware
 from experiments.networks.precision import choose_precision
 from experiments.plan.batch import Fit, fit_batch
 from experiments.plan.cost import BACKWARD, StepCost, step_cost
+from experiments.plan.stages import STAGES, named
 from experiments.settings.common import TrainingSettings
 from experiments.settings.params import Params
 from experiments.settings.training import for_model, phases_of
@@ -21,11 +21,6 @@ from imaging.data.sampler import counts
 from imaging.io import map_archive
 from imaging.settings import DataSettings, PhantomSettings
 
-STAGES = {
-    "classification": ("classification.model:build", "classification.objective:Objective"),
-    "segmentation": ("segmentation.architectures:build", "segmentation.objective:Objective"),
-}
-"""How each stage builds its network and its loss, by name: this package lies below the stages and imports neither."""
 SIIM = (12_047, 2_669)
 """Labelled and positive images of SIIM-ACR."""
 SCHEDULE = {
@@ -197,7 +192,7 @@ def costs(stage: str, settings: TrainingSettings, hardware: Hardware) -> Callabl
     def cost(batch: int) -> StepCost:
         known = (stage, key, precision, batch)
         if known not in _measured:
-            build, objective = (_named(name) for name in STAGES[stage])
+            build, objective = (named(name) for name in STAGES[stage])
             loss = objective(settings, np.zeros(1, np.int64)).loss
             _measured[known] = step_cost(
                 build(settings, trained=True), loss, settings, precision, hardware, batch
@@ -205,8 +200,3 @@ def costs(stage: str, settings: TrainingSettings, hardware: Hardware) -> Callabl
         return _measured[known]
 
     return cost
-
-
-def _named(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -214,8 +214,12 @@ def _fault_of_option(cls: type[BaseModel], fault: Any, options: Mapping[str, str
 
 
 def _suggestion(cls: type[BaseModel], loc: tuple[Any, ...]) -> str:
-    known = _known(cls, loc)
-    close = get_close_matches(str(loc[-1]), known, n=1)
+    return did_you_mean(str(loc[-1]), _known(cls, loc))
+
+
+def did_you_mean(key: str, known: Sequence[str]) -> str:
+    """The known key that looks like an unknown one, in words, or all of them."""
+    close = get_close_matches(key, known, n=1)
     return f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(known)}"
 
 

@@ -277,6 +277,19 @@ def test_nothing_of_others_is_replaced(place: str, trained: Path, folder: Path, 
     assert sorted(out.rglob("*")) == before
 
 
-def test_unknown_key_is_named(trained: Path, folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="without_masks"):
-        run(trained, str(folder), tmp_path / "out", "--set", "without_masks=negative")
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("without_masks=negative", "unknown key; did you mean `without_mask`"),
+        ("foo=1", "unknown key; known here: blank, box_form, columns"),
+        ("folder=x", "--data sets source, folder and table"),
+        ("word", "give KEY=VALUE"),
+        ("blank=010", "010 is no decimal number"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(
+    setting: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        validate.arguments().parse_args(["--data", "x", "--output", "y", "--set", setting])
+    assert said in capsys.readouterr().err

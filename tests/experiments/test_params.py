@@ -322,3 +322,21 @@ def test_the_stage_lists_the_classifiers(tmp_path: Path, monkeypatch: pytest.Mon
     command.main()
     for path in ("models/classification/models.json", "predictions/classification/models.json"):
         assert json.loads(Path(path).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("segmentation.encoder", "tu-resnet19", "encoder 'tu-resnet19' cannot be built: Unknown model"),
+        ("segmentation.encoder", "resnet19", "encoder 'resnet19' is not an encoder of smp"),
+        ("classification.architecture", "resnet19", "'resnet19' is not a timm model; close to it: resnet18"),
+    ],
+)
+def test_the_command_finds_networks_that_cannot_be_built(
+    key: str, value: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(changed(key, value)))
+    monkeypatch.setattr(sys, "argv", ["params", str(path)])
+    with pytest.raises(SystemExit, match=re.escape(said)):
+        command.main()

@@ -38,7 +38,7 @@ def read(settings: DataSettings, tmp_path: Path) -> dataset.External:
 
 
 def test_unlabelled_images_are_left_out_and_counted(folder: Path, tmp_path: Path) -> None:
-    found = read(dataset.settings_of(str(folder), {}, tmp_path), tmp_path)
+    found = read(dataset.settings_of(str(folder), [], tmp_path), tmp_path)
     assert found.prepared.index["image_id"].tolist() == ["i0", "i1", "i2"]
     assert found.prepared.index["label"].tolist() == [1, 1, 0]
     assert found.prepared.truth["i2"] == "-1"
@@ -47,7 +47,7 @@ def test_unlabelled_images_are_left_out_and_counted(folder: Path, tmp_path: Path
 
 
 def test_settings_reach_the_source(folder: Path, tmp_path: Path) -> None:
-    found = read(dataset.settings_of(str(folder), {"without_mask": "negative"}, tmp_path), tmp_path)
+    found = read(dataset.settings_of(str(folder), [("without_mask", "negative")], tmp_path), tmp_path)
     assert found.prepared.index["label"].tolist() == [1, 1, 0, 0, 0, 0]
 
 
@@ -64,7 +64,7 @@ def csv(folder: Path) -> Path:
 
 
 def test_a_table_has_labels_without_masks(csv: Path, tmp_path: Path) -> None:
-    settings = dataset.settings_of(str(csv), {}, tmp_path)
+    settings = dataset.settings_of(str(csv), [], tmp_path)
     assert (settings.source, settings.table) == ("table", "labels.csv")
     found = read(settings, tmp_path)
     assert found.prepared.index["label"].tolist() == [1, 0] * 3
@@ -72,9 +72,18 @@ def test_a_table_has_labels_without_masks(csv: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.drain, [1, 0, np.nan, 1, np.nan, np.nan])
 
 
+def test_columns_may_have_other_names(csv: Path, tmp_path: Path) -> None:
+    pd.read_csv(csv).rename(columns={"path": "file", "label": "ptx"}).to_csv(csv, index=False)
+    with pytest.raises(ValueError, match=r"no column 'path'; name it in --set columns\.path\. "):
+        read(dataset.settings_of(str(csv), [], tmp_path), tmp_path)
+    named = [("columns.path", "file"), ("columns.label", "ptx")]
+    found = read(dataset.settings_of(str(csv), named, tmp_path), tmp_path)
+    assert found.prepared.index["label"].tolist() == [1, 0] * 3
+
+
 def test_tubes_may_stand_in_a_file_of_their_own(folder: Path, tmp_path: Path) -> None:
     (folder / dataset.DRAIN_FILE).write_text("image,drain\ni0.png,1\ni2,0\n")
-    found = read(dataset.settings_of(str(folder), {}, tmp_path), tmp_path)
+    found = read(dataset.settings_of(str(folder), [], tmp_path), tmp_path)
     np.testing.assert_array_equal(found.drain, [1, np.nan, 0])
 
 
@@ -82,7 +91,7 @@ def test_tubes_may_stand_in_a_file_of_their_own(folder: Path, tmp_path: Path) ->
 def test_odd_tables_of_tubes_are_refused(content: str, folder: Path, tmp_path: Path) -> None:
     (folder / dataset.DRAIN_FILE).write_text(content)
     with pytest.raises(ValueError, match="drain"):
-        read(dataset.settings_of(str(folder), {}, tmp_path), tmp_path)
+        read(dataset.settings_of(str(folder), [], tmp_path), tmp_path)
 
 
 def test_kinds_of_folders(tmp_path: Path) -> None:
@@ -96,7 +105,7 @@ def test_kinds_of_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", ["nowhere", "siim:nowhere", "phantom:tubes", "table:nowhere.csv"])
 def test_what_is_not_there_is_named(data: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no such file or folder; give FOLDER, .*phantom:drains"):
-        dataset.settings_of(data, {}, tmp_path)
+        dataset.settings_of(data, [], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +119,12 @@ def test_what_is_not_there_is_named(data: str, tmp_path: Path) -> None:
         ("labels.csv", {"preset": "nihh"}, "--set preset 'nihh': Input should be 'nih'"),
         ("labels.csv", {"presets": "nih"}, "--set presets: unknown key; did you mean `preset`"),
         ("labels.csv", {"columns": {"path": 3}}, r"--set columns\.path 3: Input should be a valid string"),
+        ("labels.csv", {"columns.path": 3}, r"--set columns\.path 3: Input should be a valid string"),
+        (
+            "labels.csv",
+            {"word": "x", "word.y": 3},
+            r"--set word\.y=3: word is 'x', a value and not a section",
+        ),
         (
             "folder:.",
             {"word": "x"},
@@ -123,12 +138,12 @@ def test_a_wrong_option_is_named_as_it_was_given(
 ) -> None:
     monkeypatch.chdir(csv.parent)
     with pytest.raises(ValueError, match=f"^{message}"):
-        dataset.settings_of(data, more, csv.parent / "scratch")
+        dataset.settings_of(data, list(more.items()), csv.parent / "scratch")
 
 
 def test_refused_files_stop_it_unless_allowed(csv: Path, tmp_path: Path) -> None:
     (csv.parent / "images" / "i0.png").write_bytes(b"damaged")
-    settings = dataset.settings_of(str(csv), {}, tmp_path)
+    settings = dataset.settings_of(str(csv), [], tmp_path)
     with pytest.raises(ValueError, match="1 of 6 images refused"):
         read(settings, tmp_path)
     found = dataset.read(settings, 32, tmp_path / "scratch", 0.2, "x")
@@ -139,4 +154,4 @@ def test_refused_files_stop_it_unless_allowed(csv: Path, tmp_path: Path) -> None
 def test_one_kind_alone_is_refused(csv: Path, tmp_path: Path) -> None:
     pd.read_csv(csv).assign(label=0).to_csv(csv, index=False)
     with pytest.raises(ValueError, match="6 images, 0 positive; both kinds are needed"):
-        dataset.both_kinds(read(dataset.settings_of(str(csv), {}, tmp_path), tmp_path))
+        dataset.both_kinds(read(dataset.settings_of(str(csv), [], tmp_path), tmp_path))
