@@ -1,6 +1,7 @@
 """Mask probabilities of one model, out of fold and on the hold-out: `python -m segmentation.predict MODEL`.
 
-They are kept as levels of 8 bits (imaging.map_levels): a threshold is one of 256, so that searches can be exact.
+They are kept as levels of 8 bits (imaging.map_levels): a threshold is one of 256, so that searches can be exact. The image's
+probability is pooled before that (segmentation.pooled).
 """
 
 from __future__ import annotations
@@ -22,36 +23,39 @@ from imaging.io.files import atomic, write_json
 from imaging.prepared import Prepared
 from segmentation.architectures import load
 from segmentation.metrics import counts, summary
+from segmentation.pooled import pooled_probability
 
 Tasks = list[tuple[int, Path, NDArray[np.int64]]]
 
 
-def batches(tasks: Tasks, prepared: Prepared) -> Iterator[NDArray[np.uint8]]:
-    """Levels (B, s, s) of the mask probabilities of every network's rows, in order."""
+def batches(tasks: Tasks, prepared: Prepared, pooled: list[float]) -> Iterator[NDArray[np.uint8]]:
+    """Levels (B, s, s) of the mask probabilities of every network's rows, in order; the images' probabilities go to `pooled`."""
     for _, path, rows in tasks:
         net, settings, facts = load(path)
         fold_predictions.check_same_data(facts, prepared, path)
         images = Images(prepared, rows, settings.image_size, None, seed=0, masks=False)
         for prob in inference.over(net, images, settings):
+            pooled += pooled_probability(prob).tolist()
             yield map_levels.encode(prob[:, 0].numpy())
 
 
 def predict(model: str, part: str, prepared: Prepared) -> Path:
-    """Write maps.zip (M maps uint8 (s, s)) and ids.parquet (image_id, fold), a row for each image and its network."""
+    """Write maps.zip (M maps uint8 (s, s)) and ids.parquet (image_id, fold, prob), a row for each image and its network."""
     tasks = list(fold_predictions.tasks("segmentation", model, part, prepared))
     names = prepared.index["image_id"].to_numpy()
     ids = pd.concat(
         [pd.DataFrame({"image_id": names[rows], "fold": fold}) for fold, _, rows in tasks], ignore_index=True
     )
     folder = fold_predictions.folder_of("segmentation", model, part)
+    pooled: list[float] = []
     with (
         atomic(folder / "maps.zip") as temporary,
         tqdm(total=len(ids), desc=f"{model} {part}", disable=None) as bar,
     ):
-        levels = counted(batches(tasks, prepared), bar)
+        levels = counted(batches(tasks, prepared, pooled), bar)
         map_archive.write(temporary, levels, len(ids), map_levels.ENCODING)
     with atomic(folder / "ids.parquet") as temporary:
-        ids.to_parquet(temporary, index=False)
+        ids.assign(prob=np.array(pooled, np.float64)).to_parquet(temporary, index=False)
     return folder
 
 

@@ -15,7 +15,6 @@ from ensemble.evidence.evidence import Cases, Evidence, concatenate
 from ensemble.evidence.gather import counts
 from ensemble.evidence.histograms import NOTHING, resized
 from ensemble.evidence.mask_average import MaskEnsemble
-from ensemble.evidence.pooled import mask_evidence
 from experiments.settings.decision import EnsembleSettings
 from experiments.statistics.arrays import Floats, Ints
 from experiments.statistics.nested_score import patient_groups
@@ -36,28 +35,22 @@ class Predicted:
     """Outputs of one fold's networks for some rows."""
 
     rows: NDArray[np.int64]
-    prob: Floats | None
-    """None without a classifier."""
+    prob: Floats
+    """Of the image; without a classifier pooled from the map (segmentation.pooled)."""
     maps: NDArray[np.uint8]
 
 
 def cases_of(prepared: Prepared, fold: int, found: Predicted) -> Cases:
-    """The evidence of the images at their original resolution, with their truth. Without a classifier the pooled mask evidence is
-    the image's probability."""
+    """The evidence of the images at their original resolution, with their truth."""
     index = prepared.index.iloc[found.rows]
     ids = index["image_id"].astype(str).to_numpy(object)
     totals, hits = np.zeros((2, len(ids), NOTHING + 1), np.int32)
     shapes = zip(index["height"].astype(int), index["width"].astype(int), strict=True)
     for i, (image_id, level, shape) in enumerate(zip(ids, found.maps, shapes, strict=True)):
         totals[i], hits[i] = counts(resized(level, shape), prepared.truth.get(image_id, rle.EMPTY))
-    agreement = np.ones(len(ids))
-    if found.prob is None:
-        evidence = mask_evidence(totals, agreement)
-    else:
-        prob = np.asarray(found.prob, np.float64)
-        evidence = Evidence(prob=prob, raw=prob, members=prob[:, None], above=totals, agreement=agreement)
+    prob, agreement = np.asarray(found.prob, np.float64), np.ones(len(ids))
     return Cases(
-        evidence=evidence,
+        evidence=Evidence(prob=prob, raw=prob, members=prob[:, None], above=totals, agreement=agreement),
         hit=hits,
         fold=np.full(len(ids), fold),
         patient=index["patient_id"].astype(str).to_numpy(object),

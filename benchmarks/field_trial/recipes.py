@@ -18,6 +18,7 @@ from benchmarks.field_trial.cohorts import SIMULATED, Cohort
 from benchmarks.field_trial.methods import Plan
 from classification import model as classification
 from classification.objective import Objective as ClassificationObjective
+from ensemble.evidence.probability import ensemble_probability
 from experiments.networks import checkpoint_mean, inference, weights
 from experiments.networks.normalisation import normalisation_of, set_normalisation
 from experiments.settings.common import TrainingSettings
@@ -30,6 +31,7 @@ from imaging.io.config import validate
 from segmentation import architectures as segmentation
 from segmentation.architectures import encoder_weights
 from segmentation.objective import Objective as SegmentationObjective
+from segmentation.pooled import pooled_probability
 
 VALIDATED = 24
 """Images that `keep: last` is validated on, which decides nothing."""
@@ -37,9 +39,9 @@ VALIDATED = 24
 
 @dataclass
 class Outputs:
-    """What one fold's networks give: the image's probability (N,), None without a classifier, and mask maps uint8 (N, s, s)."""
+    """What one fold's networks give: the image's probability (N,) and mask maps uint8 (N, s, s)."""
 
-    prob: NDArray[np.float64] | None
+    prob: NDArray[np.float64]
     maps: NDArray[np.uint8]
 
 
@@ -178,20 +180,22 @@ def predict(
 ) -> Outputs:
     """Outputs for some rows."""
     classifier, segmenter = nets
-    maps = np.concatenate(
-        [map_levels.encode(one[:, 0].numpy()) for one in _over(segmenter, plan.segmentation, cohort, rows)]
-    )
-    if classifier is None:
-        return Outputs(None, maps)
-    prob = np.concatenate([one[:, 0].numpy() for one in _over(classifier, plan.classification, cohort, rows)])
-    return Outputs(prob.astype(np.float64), maps)
+    maps, probs = [], []
+    for one in _over(segmenter, plan.segmentation, cohort, rows):
+        maps.append(map_levels.encode(one[:, 0].numpy()))
+        probs.append(pooled_probability(one).numpy())
+    if classifier is not None:
+        probs = [one[:, 0].numpy() for one in _over(classifier, plan.classification, cohort, rows)]
+    return Outputs(np.concatenate(probs).astype(np.float64), np.concatenate(maps))
 
 
 def averaged(outputs: list[Outputs]) -> Outputs:
-    """The mean of several networks' outputs: of the probability, and of the maps' logits, to half a level."""
-    prob = [one.prob for one in outputs if one.prob is not None]
+    """The mean logit of several networks' outputs; of the maps, to half a level."""
+    prob = ensemble_probability(
+        np.stack([one.prob for one in outputs], axis=1), np.full(len(outputs), 1 / len(outputs))
+    )
     maps = np.mean([one.maps for one in outputs], axis=0, dtype=np.float32)
-    return Outputs(np.mean(prob, axis=0) if prob else None, maps.round().astype(np.uint8))
+    return Outputs(prob, maps.round().astype(np.uint8))
 
 
 def _over(

@@ -71,7 +71,7 @@ def fit(
     names: the classifiers, in the order of the columns of `cases.evidence.members`, [] without any. Probabilities are
     fitted to all labels, rules to the images whose mask is known. Without mask models every rule is a gate fitted to the labels.
     """
-    weights = _classifier_weights(cases, settings)
+    weights = _weights(cases, settings) if names else np.array(list(masks.weights.values()))
     cases = reweighted(cases, weights, settings.classifier_average)
     group = probability.groups(cases)
     model, prob, losses = probability.fit(cases, group, settings, classifiers=bool(names))
@@ -122,7 +122,7 @@ def skipped(decision: Decision, cases: Cases) -> Bools:
 def as_batch(decision: Decision, cases: Cases) -> tuple[Decision, Evidence]:
     """The decision for this very batch, and what it sees of it."""
     evidence = decision.seen(
-        reweighted(cases, decision.classifier_weights, decision.classifier_average).evidence
+        reweighted(cases, decision.probability_weights, decision.classifier_average).evidence
     )
     return decision.for_batch(evidence), evidence
 
@@ -180,7 +180,7 @@ def _predicted(decisions: dict[str, Decision], cases: Cases) -> Nested:
     )
 
 
-def _classifier_weights(cases: Cases, settings: EnsembleSettings) -> Floats:
+def _weights(cases: Cases, settings: EnsembleSettings) -> Floats:
     count = cases.evidence.members.shape[1]
     if settings.weights == "equal":
         return np.full(count, 1 / count)

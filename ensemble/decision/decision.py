@@ -20,9 +20,8 @@ from ensemble.decision.operating_points import OperatingPoint
 from ensemble.decision.postprocess import PostProcessing
 from ensemble.evidence.calibration import Calibrator
 from ensemble.evidence.evidence import Evidence
-from ensemble.evidence.histograms import NOTHING, above, histogram, resized
+from ensemble.evidence.histograms import NOTHING, resized
 from ensemble.evidence.mask_average import Maps, MaskEnsemble
-from ensemble.evidence.pooled import mask_evidence
 from ensemble.evidence.probability import Probability, ensemble_probability, fold_mean
 from ensemble.rules import AnyRule
 from ensemble.rules.base import one_image
@@ -61,13 +60,13 @@ class Prediction:
 class Decision(Settings):
     """The fitted decision."""
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     """Of this file's form."""
     encoding: str = ENCODING
     """Of the maps that the levels belong to: imaging.map_levels."""
     classifiers: dict[str, float]
     """Weight of each classifier in the ensemble; they add up to 1. None: the mask networks see every image, and the raw
-    probability is the pooled mask evidence."""
+    probability is the pooled mask evidence, the mean of theirs with the weights of `masks`."""
     classifier_average: Space = "logit"
     """Where classifiers, and the fold models of each, are averaged."""
     masks: MaskEnsemble
@@ -117,11 +116,11 @@ class Decision(Settings):
     def load(cls, path: str | Path = PATH) -> Self:
         """Read and check a decision file; ValueError names the file and the key at fault."""
         content = read_json(path)
-        if not isinstance(content, dict) or content.get("version") != 2:
+        if not isinstance(content, dict) or content.get("version") != 3:
             found = content.get("version") if isinstance(content, dict) else type(content).__name__
             raise ValueError(
-                f"{path}: this program reads decisions of version 2, found {found!r}; version 1 has levels of another encoding. "
-                "Run `dvc repro` again"
+                f"{path}: this program reads decisions of version 3, found {found!r}; earlier ones have levels of another "
+                "encoding, or probabilities pooled from rounded maps. Run `dvc repro` again"
             )
         stated = content.pop(PROBABILITIES, None)
         try:
@@ -139,9 +138,14 @@ class Decision(Settings):
         write_json(path, {**self.model_dump(mode="json"), PROBABILITIES: self.rule.probabilities()})
 
     @property
-    def classifier_weights(self) -> Floats:
-        """Weights (M,) of the classifiers, in this decision's order; 1 of the pooled mask evidence without them."""
-        return np.array(list(self.classifiers.values()) or [1.0], np.float64)
+    def probability_models(self) -> dict[str, float]:
+        """Weight of each model whose probability of the image counts: the classifiers, or without them the mask models."""
+        return self.classifiers or self.masks.weights
+
+    @property
+    def probability_weights(self) -> Floats:
+        """The same weights (M,), in this decision's order."""
+        return np.array(list(self.probability_models.values()), np.float64)
 
     def lower_bound(self) -> float:
         """Raw classifier probability below which no image gets a mask, whatever its map shows: the map need
@@ -162,22 +166,22 @@ class Decision(Settings):
         return max(known, low - 1e-9)
 
     def members(self, probs: Mapping[str, Sequence[float]]) -> Floats:
-        """Each classifier's probability (M,), the mean over its fold models, in this decision's order."""
-        missing = sorted(set(self.classifiers) - set(probs))
+        """Each such model's probability (M,), the mean over its fold models, in this decision's order."""
+        missing = sorted(set(self.probability_models) - set(probs))
         if missing:
             raise ValueError(
-                f"no probability of {', '.join(missing)}; the decision was fitted with {', '.join(self.classifiers)}"
+                f"no probability of {', '.join(missing)}; the decision was fitted with {', '.join(self.probability_models)}"
             )
         return np.array(
-            [fold_mean(np.asarray(probs[name]), self.classifier_average) for name in self.classifiers]
+            [fold_mean(np.asarray(probs[name]), self.classifier_average) for name in self.probability_models]
         )
 
     def raw(self, probs: Mapping[str, Sequence[float]]) -> float:
-        """The classifier ensemble's probability of one image, from each model's fold probabilities."""
+        """The ensemble's probability of one image, from each model's fold probabilities."""
         return float(
-            ensemble_probability(self.members(probs)[None], self.classifier_weights, self.classifier_average)[
-                0
-            ]
+            ensemble_probability(
+                self.members(probs)[None], self.probability_weights, self.classifier_average
+            )[0]
         )
 
     def skipped(self, probs: Mapping[str, Sequence[float]], shape: tuple[int, int]) -> Prediction:
@@ -189,10 +193,7 @@ class Decision(Settings):
 
     def predict(self, probs: Mapping[str, Sequence[float]], maps: Maps, shape: tuple[int, int]) -> Prediction:
         """Predict one image from its probabilities and mask maps (each by model, over folds) and its
-        (height, width)."""
-        if not self.classifiers:
-            level, agreement = self.masks.combine(maps)
-            return self.predict_from_map_alone(resized(level, shape), agreement)
+        (height, width). probs: of the classifiers, or without them the mask models' pooled ones."""
         raw = self.raw(probs)
         ruled_out = raw < self.lower_bound()
         if ruled_out and not maps:
@@ -207,20 +208,12 @@ class Decision(Settings):
         self, members: Floats, raw: float, level: NDArray[np.uint8], agreement: float
     ) -> Prediction:
         """The same from the ensemble's map uint8 (H, W), already at the original resolution."""
-        return self._decided(one_image(raw, level, raw, members, agreement), level)
-
-    def predict_from_map_alone(self, level: NDArray[np.uint8], agreement: float) -> Prediction:
-        """The same without classifiers: the raw probability is the map's pooled evidence."""
-        return self._decided(mask_evidence(above(histogram(level))[None], np.array([agreement])), level)
-
-    def _decided(self, evidence: Evidence, level: NDArray[np.uint8]) -> Prediction:
-        """The prediction from the evidence of one image and its map uint8 (H, W)."""
+        evidence = one_image(raw, level, raw, members, agreement)
         evidence = evidence.with_prob(self.probability(evidence))
         cut = int(self.thresholds(evidence)[0])
         mask = self.post_processing(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
         reason, needed = self.rule.reason(evidence), self.rule.needed(evidence)
-        prob, raw = float(evidence.prob[0]), float(evidence.raw[0])
-        return Prediction(mask, prob, raw, cut, False, reason, level, needed)
+        return Prediction(mask, float(evidence.prob[0]), raw, cut, False, reason, level, needed)
 
     def seen(self, evidence: Evidence) -> Evidence:
         """Evidence (N) with the probability that the rule sees in place of what it held."""

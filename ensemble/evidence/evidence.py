@@ -29,7 +29,7 @@ class Evidence:
     prob: (N,) calibrated probability of a pneumothorax; raw: (N,) the classifier ensemble's own, not
     calibrated; members: (N, M) each classifier's own; above: (N, 257) pixels of the mask map at or above
     each level, at the original resolution; agreement: (N,) soft overlap in [0, 1] of the mask models.
-    Without classifiers raw is the pooled mask evidence, and the one member too (ensemble.evidence.pooled)."""
+    Without classifiers the mask models' pooled probabilities take their place (segmentation.pooled)."""
 
     prob: Floats
     raw: Floats

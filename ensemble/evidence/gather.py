@@ -11,7 +11,6 @@ from tqdm import tqdm
 from ensemble.evidence.evidence import Cases, Evidence
 from ensemble.evidence.histograms import LEVELS, Counts, Levels, above, histogram, resized
 from ensemble.evidence.mask_average import Maps, MaskEnsemble
-from ensemble.evidence.pooled import mask_evidence
 from ensemble.evidence.predictions import Predictions
 from ensemble.evidence.probability import ensemble_probability, fold_mean
 from experiments.settings.decision import Space
@@ -21,11 +20,11 @@ from imaging.io.threads import cores, ordered_map
 from imaging.prepared import Prepared
 
 
-def member_probabilities(predictions: Predictions, names: list[str], space: Space) -> Floats:
-    """Each classifier's probability (N, M) of the sorted images, in the order of `names`."""
+def member_probabilities(tables: list[pd.DataFrame], space: Space) -> Floats:
+    """Each model's probability (N, M) of the sorted images, from its table (image_id, fold, prob)."""
     columns = []
-    for name in names:
-        by_image = predictions.classification[name].groupby("image_id", sort=True)["prob"]
+    for table in tables:
+        by_image = table.groupby("image_id", sort=True)["prob"]
         columns.append(by_image.apply(lambda prob: fold_mean(prob.to_numpy(), space)).to_numpy(np.float64))
     return np.stack(columns, axis=1)
 
@@ -72,8 +71,9 @@ def gather(
 ) -> Cases:
     """Cases of all predicted images, sorted by id; `prob` is still the raw ensemble probability.
 
-    classifiers: weight of each classifier, {} without any; space: where they are averaged. `fold` is the fold model that
-    predicted the image, or -1 where several did."""
+    classifiers: weight of each classifier; {} without any, then the mask models' pooled probabilities take their place, with the
+    weights of their maps. space: where they are averaged. `fold` is the fold model that predicted the image, or -1 where several
+    did."""
     ids = predictions.ids
     totals, hits = np.zeros((2, len(ids), LEVELS), np.int32)  # no image has 2**31 pixels
     agreement = np.ones(len(ids))
@@ -87,12 +87,14 @@ def gather(
     counted = ordered_map(count, maps_of_images(predictions), cores())
     for i, (found, agreed) in enumerate(tqdm(counted, what, len(ids), disable=None)):
         (totals[i], hits[i]), agreement[i] = found, agreed
-    if classifiers:
-        members = member_probabilities(predictions, list(classifiers), space)
-        raw = ensemble_probability(members, np.array(list(classifiers.values())), space)
-        evidence = Evidence(prob=raw, raw=raw, members=members, above=totals, agreement=agreement)
-    else:
-        evidence = mask_evidence(totals, agreement)
+    weights = classifiers or masks.weights
+    tables = [
+        predictions.classification[name] if classifiers else predictions.segmentation[name].table
+        for name in weights
+    ]
+    members = member_probabilities(tables, space)
+    raw = ensemble_probability(members, np.array(list(weights.values())), space)
+    evidence = Evidence(prob=raw, raw=raw, members=members, above=totals, agreement=agreement)
     places = prepared.rows(ids)
     rows, known = prepared.index.iloc[places], prepared.has_mask[places]
     return Cases(

@@ -1,8 +1,8 @@
 """The two stages' predictions as they lie on the disk: checked, and opened without being read whole.
 
 predictions/classification/<model>/<part>/predictions.parquet: image_id, fold, prob.
-predictions/segmentation/<model>/<part>/: ids.parquet (image_id, fold), whose row j belongs to map j of
-maps.zip, uint8 (s, s), in the levels of imaging.map_levels."""
+predictions/segmentation/<model>/<part>/: ids.parquet (image_id, fold, prob: the image's probability, segmentation.pooled), whose
+row j belongs to map j of maps.zip, uint8 (s, s), in the levels of imaging.map_levels."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from imaging.io.map_archive import MapArchive
 
 FOLDER = "predictions"
 STAGES = ("classification", "segmentation")
+COLUMNS = ["image_id", "fold", "prob"]
+"""Of both stages' tables."""
 
 
 @dataclass(frozen=True)
 class MaskMaps:
-    """Mask probabilities of one model: table (image_id, fold) and maps uint8 (n, s, s), read where they are
+    """Mask probabilities of one model: table (image_id, fold, prob) and maps uint8 (n, s, s), read where they are
     asked for."""
 
     table: pd.DataFrame
@@ -82,21 +84,13 @@ def read(
 def read_images(folder: Path) -> pd.DataFrame:
     """Read one classifier's probabilities."""
     path = folder / "predictions.parquet"
-    table = _table(path, ["image_id", "fold", "prob"])
-    prob = table["prob"].to_numpy(np.float64)
-    bad = ~((prob >= 0) & (prob <= 1))
-    if bad.any():
-        row = int(bad.argmax())
-        raise ValueError(
-            f"{path}: probability {prob[row]} of image {table['image_id'][row]} is not between 0 and 1"
-        )
-    return table.assign(prob=prob)
+    return _table(path)
 
 
 def read_maps(folder: Path) -> MaskMaps:
     """Open one segmentation model's maps."""
     path = folder / "maps.zip"
-    table = _table(folder / "ids.parquet", ["image_id", "fold"])
+    table = _table(folder / "ids.parquet")
     try:
         maps = MapArchive(path, map_levels.ENCODING)
     except FileNotFoundError as error:
@@ -106,19 +100,26 @@ def read_maps(folder: Path) -> MaskMaps:
     return MaskMaps(table, maps)
 
 
-def _table(path: Path, columns: list[str]) -> pd.DataFrame:
+def _table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file; run `dvc repro` for the predict stages") from error
-    missing = [name for name in columns if name not in table.columns]
+    missing = [name for name in COLUMNS if name not in table.columns]
     if missing or not len(table):
         raise ValueError(f"{path}: " + (f"column {missing[0]} is missing" if missing else "no rows"))
     twice = table.duplicated(["image_id", "fold"])
     if twice.any():
-        row = table[twice].iloc[0]
-        raise ValueError(f"{path}: image {row['image_id']} is predicted twice by fold {row['fold']}")
-    return table[columns].reset_index(drop=True)
+        again = table[twice].iloc[0]
+        raise ValueError(f"{path}: image {again['image_id']} is predicted twice by fold {again['fold']}")
+    prob = table["prob"].to_numpy(np.float64)
+    bad = ~((prob >= 0) & (prob <= 1))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(
+            f"{path}: probability {prob[row]} of image {table['image_id'][row]} is not between 0 and 1"
+        )
+    return table[COLUMNS].assign(prob=prob).reset_index(drop=True)
 
 
 def _check_same(tables: dict[str, pd.DataFrame], root: Path) -> None:

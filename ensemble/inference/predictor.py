@@ -33,6 +33,7 @@ from imaging.domain.limits import Domain
 from imaging.formats import reader
 from imaging.io.threads import cores, ordered_map
 from imaging.resize import resize_image
+from segmentation.pooled import pooled_probability
 
 BATCH = 16  # enough for a GPU to be busy, small enough for 24 networks' maps of 1024² to fit anywhere
 
@@ -117,10 +118,10 @@ class Predictor:
         return resize_image(pixels, self.side)
 
     def outputs(self, square: NDArray[np.uint8]) -> tuple[dict[str, list[float]], Maps]:
-        """Each classifier's probabilities and each mask model's maps of one prepared square, for `Decision.predict`."""
+        """The probabilities and the mask models' maps of one prepared square, for `Decision.predict`."""
         probs = self._by_name([(member, member([square])[:, 0]) for member in self.classifiers], 1)
-        maps = self._by_name([(member, _levels(member([square]))) for member in self.masks], 1)
-        return _values(probs[0]), _arrays(maps[0])
+        pooled, maps = self._segment([square])
+        return _values((probs if self.classifiers else pooled)[0]), _arrays(maps[0])
 
     def predict(
         self, squares: Sequence[NDArray[np.uint8]], shapes: Sequence[tuple[int, int]], cascade: bool = True
@@ -140,11 +141,22 @@ class Predictor:
             found[i] = self.decision.skipped(_values(probs[i]), shapes[i])
         if open_:
             chosen = [squares[i] for i in open_]
-            maps = self._by_name([(member, _levels(member(chosen))) for member in self.masks], len(chosen))
-            for i, level in zip(open_, maps, strict=True):
-                found[i] = self.decision.predict(_values(probs[i]), _arrays(level), shapes[i])
+            for i, pooled, level in zip(open_, *self._segment(chosen), strict=True):
+                seen = probs[i] if self.classifiers else pooled
+                found[i] = self.decision.predict(_values(seen), _arrays(level), shapes[i])
         self.segmented += len(open_)
         return [prediction for prediction in found if prediction is not None]
+
+    def _segment(
+        self, squares: Sequence[NDArray[np.uint8]]
+    ) -> tuple[list[dict[str, dict[int, Tensor]]], list[dict[str, dict[int, Tensor]]]]:
+        """The mask networks' pooled probabilities and levels of each square."""
+        pooled, levels = [], []
+        for member in self.masks:
+            prob = member(squares)
+            pooled.append((member, pooled_probability(prob)))
+            levels.append((member, _levels(prob)))
+        return self._by_name(pooled, len(squares)), self._by_name(levels, len(squares))
 
     def files(self, paths: Iterable[Path], cascade: bool = True, side: int | None = None) -> Iterator[Scored]:
         """Predictions or refusals for files, in their order; decoding runs ahead in threads, memory holds a few batches.

@@ -1,6 +1,6 @@
 """The ninth place's rule: every classifier's probability is high, or the mask is large and certain by itself.
 
-Without classifiers the pooled mask evidence takes their place."""
+Without classifiers the mask models' pooled probabilities take their place."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 from ensemble.evidence.predictions import MaskMaps, Predictions
@@ -15,6 +16,7 @@ from ensemble.inference.predictor import BATCH, Member, Predictor
 from imaging import map_levels
 from imaging.io import map_archive
 from imaging.prepared import Prepared
+from segmentation.pooled import pooled_probability
 
 
 def predict(predictor: Predictor, prepared: Prepared, folder: Path) -> Predictions:
@@ -22,7 +24,7 @@ def predict(predictor: Predictor, prepared: Prepared, folder: Path) -> Predictio
     ids = prepared.index["image_id"].astype(object).to_numpy()
     tables: dict[str, list[pd.DataFrame]] = {}
     for member in predictor.classifiers:
-        prob = np.concatenate([output[:, 0] for output in _outputs(member, prepared)])
+        prob = np.concatenate([output[:, 0].numpy() for output in _outputs(member, prepared)])
         tables.setdefault(member.name, []).append(
             pd.DataFrame({"image_id": ids, "fold": member.fold, "prob": prob.astype(np.float64)})
         )
@@ -41,16 +43,22 @@ def _maps(members: list[Member], prepared: Prepared, folder: Path, ids: NDArray[
         [pd.DataFrame({"image_id": ids, "fold": one.fold}) for one in members], ignore_index=True
     )
     path = folder / f"{members[0].name}.zip"
-    outputs = (output for member in members for output in _outputs(member, prepared))
-    levels = (map_levels.encode(output[:, 0]) for output in outputs)
+    pooled: list[float] = []
+    levels = (level for member in members for level in _levels(member, prepared, pooled))
     map_archive.write(path, levels, len(table), map_levels.ENCODING)
-    return MaskMaps(table, map_archive.MapArchive(path, map_levels.ENCODING))
+    return MaskMaps(table.assign(prob=pooled), map_archive.MapArchive(path, map_levels.ENCODING))
 
 
-def _outputs(member: Member, prepared: Prepared) -> Iterator[NDArray]:
+def _levels(member: Member, prepared: Prepared, pooled: list[float]) -> Iterator[NDArray[np.uint8]]:
+    """Levels (B, s, s) of all images in batches; the images' probabilities go to `pooled`."""
+    for output in _outputs(member, prepared):
+        pooled += pooled_probability(output).tolist()
+        yield map_levels.encode(output[:, 0].numpy())
+
+
+def _outputs(member: Member, prepared: Prepared) -> Iterator[Tensor]:
     """A network's outputs of all images in batches."""
     count = len(prepared.index)
     starts = range(0, count, BATCH)
     for start in tqdm(starts, f"{member.name} fold {member.fold}", disable=None, unit="batch"):
-        output = member([np.asarray(prepared.images[row]) for row in range(start, min(start + BATCH, count))])
-        yield output.numpy()
+        yield member([np.asarray(prepared.images[row]) for row in range(start, min(start + BATCH, count))])

@@ -137,7 +137,7 @@ def _line(prob: Floats, label: Bools) -> Sigmoid:
 
 
 def _raw(decision: Decision, cases: Cases) -> Floats:
-    return crossfit.reweighted(cases, decision.classifier_weights, decision.classifier_average).evidence.raw
+    return crossfit.reweighted(cases, decision.probability_weights, decision.classifier_average).evidence.raw
 
 
 def _prob(decision: Decision, cases: Cases) -> Floats:

@@ -27,6 +27,7 @@ from experiments.settings.training import ClassificationSettings, SegmentationSe
 from imaging import map_levels, rle
 from imaging.io import map_archive
 from imaging.io.files import sha256, write_json
+from segmentation.pooled import pooled_probability
 
 
 def predict_command(folder: Path, out: Path, bundle: Path, *more: str) -> list[str]:
@@ -124,13 +125,10 @@ class World:
             for name in segmenters:
                 folder = self.root / "predictions" / "segmentation" / name / part
                 folder.mkdir(parents=True)
-                self.ids(pairs).to_parquet(folder / "ids.parquet", index=False)
-                map_archive.write(
-                    folder / "maps.zip",
-                    [np.stack([self.map(row) for _, row, _ in pairs])],
-                    len(pairs),
-                    map_levels.ENCODING,
-                )
+                maps = np.stack([self.map(row) for _, row, _ in pairs])
+                pooled = pooled_probability(torch.from_numpy(map_levels.PROBABILITY[maps])[:, None].float())
+                self.ids(pairs).assign(prob=pooled.numpy()).to_parquet(folder / "ids.parquet", index=False)
+                map_archive.write(folder / "maps.zip", [maps], len(pairs), map_levels.ENCODING)
 
         for folder in sorted((self.root / "predictions").glob("*/*")):
             files = {

@@ -69,8 +69,12 @@ def test_prediction_has_the_bits_of_the_evaluation() -> None:
     assert len(raw) == 40
     assert len(set(raw.values())) > 30
     for image_id, maps in maps_of_images(found):
-        answer = decision.predict({}, maps, (64, 64))
-        assert answer.raw == raw[image_id]
+        probs = {
+            name: one.table.loc[one.table["image_id"] == image_id, "prob"].tolist()
+            for name, one in found.segmentation.items()
+        }
+        answer = decision.predict(probs, maps, (64, 64))
+        assert answer.raw == pytest.approx(raw[image_id], abs=1e-15)
         assert answer.prob == pytest.approx(prob[image_id], abs=1e-12)
         assert not answer.skipped
 

@@ -99,7 +99,9 @@ def test_resume_state_is_never_unpickled(tmp_path: Path, mark: Path) -> None:
 @pytest.mark.parametrize("dtype", ["|O", "|u1"])
 def test_arrays_are_never_unpickled(tmp_path: Path, mark: Path, dtype: str) -> None:
     pd.DataFrame({"image_id": ["a", "b"], "mask_row": [-1, -1]}).to_parquet(tmp_path / "index.parquet")
-    pd.DataFrame({"image_id": ["a", "b"], "fold": [0, 0]}).to_parquet(tmp_path / "ids.parquet")
+    pd.DataFrame({"image_id": ["a", "b"], "fold": [0, 0], "prob": [0.5, 0.5]}).to_parquet(
+        tmp_path / "ids.parquet"
+    )
     for name in ("images.npy", "maps.zip"):
         (tmp_path / name).write_bytes(npy_with(Payload(mark), dtype))
     with pytest.raises(ValueError, match=r"maps\.zip: not a zip file"):

@@ -84,7 +84,7 @@ def test_bound_is_tight_for_a_calibrated_gate(random_cases) -> None:
     settings = EnsembleSettings(image_score="classifier", calibration="platt", cascade=False)
     gate = crossfit.fit(cases, ["a", "b"], ["gate"], MASKS, settings)[0]["gate"]
     level, _ = crossfit.apply(gate, cases)
-    raw = crossfit.reweighted(cases, gate.classifier_weights).evidence.raw
+    raw = crossfit.reweighted(cases, gate.probability_weights).evidence.raw
     assert raw[level < NOTHING].min() - gate.lower_bound() < 0.1
     above = gate.lower_bound() + 1e-6
     full = np.full((8, 8), 255, np.uint8)
@@ -128,7 +128,7 @@ def test_answer_from_probabilities_and_maps(decisions) -> None:
 def test_vector_and_single_answers_agree(cases, score, space) -> None:
     settings = EnsembleSettings(image_score=score, classifier_average=space)
     decision = crossfit.fit(cases, ["a", "b"], ["expected_value"], MASKS, settings)[0]["expected_value"]
-    seen = crossfit.reweighted(cases, decision.classifier_weights, space)
+    seen = crossfit.reweighted(cases, decision.probability_weights, space)
     level, prob = crossfit.apply(decision, cases)
     unseen = crossfit.skipped(decision, cases)
     assert 0 < unseen.sum() < len(cases)
@@ -148,7 +148,10 @@ def test_vector_and_single_answers_agree(cases, score, space) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 1}, "reads decisions of version 2, found 1; version 1 has levels of another encoding"),
+        (
+            {"version": 1},
+            "reads decisions of version 3, found 1; earlier ones have levels of another encoding",
+        ),
         ({"encoding": "prob"}, r"`encoding` .*which this release reads"),
         ({"rule": {"kind": "oracle"}}, "rule"),
         ({"rule": {"kind": "gate", "cut": 1.5, "level": 9}}, r"`rule\.cut` is 1\.5"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +11,6 @@ from sklearn.linear_model import LogisticRegression
 
 from ensemble.evidence import calibration, logistic, probability
 from ensemble.evidence.features import logit
-from ensemble.evidence.pooled import mask_evidence
 from ensemble.evidence.probability import fold_mean
 from ensemble.metrics import expected_calibration_error, log_loss
 from experiments.settings.decision import EnsembleSettings
@@ -139,12 +136,11 @@ def test_stacking_is_chosen_where_masks_know_more(random_cases) -> None:
 
 
 def test_without_classifiers_the_highest_level_is_not_stacked(random_cases) -> None:
-    """It is nearly the pooled evidence itself; the other features are."""
+    """It is nearly the raw probability itself; the other features are."""
     cases = random_cases(images=120, seed=4)
-    alone = replace(cases, evidence=mask_evidence(cases.evidence.above, cases.evidence.agreement))
     settings_ = EnsembleSettings(image_score="stacked")
     features = {
-        classifiers: probability.fit(alone, alone.fold, settings_, classifiers)[0].regression.features
+        classifiers: probability.fit(cases, cases.fold, settings_, classifiers)[0].regression.features
         for classifiers in (True, False)
     }
     assert [name for name in features[True] if name != "mask_top"] == features[False]

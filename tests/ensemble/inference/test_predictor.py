@@ -16,9 +16,7 @@ from torch import Tensor, nn
 from ensemble import submit
 from ensemble.decision import crossfit
 from ensemble.decision.decision import Decision
-from ensemble.evidence.histograms import above, histogram
 from ensemble.evidence.mask_average import MaskEnsemble
-from ensemble.evidence.pooled import mask_evidence, pooled_evidence
 from ensemble.inference.predictor import Member, Predictor, Scored
 from ensemble.rules import RULES
 from ensemble.rules.gate import Gate, Quota
@@ -29,6 +27,7 @@ from imaging import rle
 from imaging.decoding.radiograph import Facts
 from imaging.domain.limits import Domain
 from imaging.map_levels import HALF
+from segmentation.pooled import pooled_probability
 
 SIDE = 32
 SETTINGS = TrainingSettings(models=["x"], image_size=SIDE, flip_tta=False, precision="32-true")
@@ -120,7 +119,7 @@ def decision_of(rule, floor: float = 0.0) -> Decision:
 @pytest.mark.parametrize("kind", list(RULES))
 def test_without_classifiers_every_image_goes_through_the_mask_networks(random_cases, kind) -> None:
     cases = random_cases(images=150, seed=6)
-    alone = replace(cases, evidence=mask_evidence(cases.evidence.above, cases.evidence.agreement))
+    alone = replace(cases, evidence=replace(cases.evidence, members=cases.evidence.members[:, :1]))
     masks = MaskEnsemble(weights={"u": 1.0})
     decision = crossfit.fit(alone, [], [kind], masks, EnsembleSettings(cascade_cost=0.02))[0][kind]
     assert (decision.classifiers, decision.floor, decision.lower_bound()) == ({}, 0.0, 0.0)
@@ -131,9 +130,11 @@ def test_without_classifiers_every_image_goes_through_the_mask_networks(random_c
     for one, other in zip(fast, slow, strict=True):
         assert one.map is not None
         assert (one.raw, one.prob, one.level, one.skipped) == (other.raw, other.prob, other.level, False)
-        assert one.raw == pooled_evidence(above(histogram(one.map))[None])[0]
+    pooled = [float(pooled_probability(member(batch[:1]))) for member in made.masks]
+    assert len(pooled) == 2
+    assert fast[0].raw == pytest.approx(pooled[0])  # both folds have the same weights here
     outputs = made.outputs(batch[0])
-    assert outputs[0] == {}
+    assert outputs[0] == {"u": pooled}
     assert decision.predict(*outputs, shapes[0]).prob == fast[0].prob
 
 
