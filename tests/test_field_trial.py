@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from benchmarks import pooled_share
 from benchmarks.field_trial import __main__ as field_trial
 from benchmarks.field_trial import report
 from benchmarks.field_trial.arguments import run_name
@@ -27,6 +28,7 @@ from experiments.settings.training import SegmentationSettings, phases_of
 from imaging.io.files import read_json
 from imaging.phantom.dataset import write
 from imaging.settings import PhantomSettings
+from segmentation import pooled
 
 
 def studies(folder: Path, seed: int) -> Path:
@@ -162,6 +164,18 @@ def test_an_average_by_hand() -> None:
     found = averaged([Outputs(np.array([0.2]), maps[0]), Outputs(np.array([0.6]), maps[1])])
     assert found.maps.tolist() == [[[100, 0, 128]]]  # halves to the even level
     assert found.prob == pytest.approx([0.3798], abs=1e-4)  # odds 1/4 and 3/2; the root of 3/8 is .6124
+
+
+def test_scores_of_a_finished_run_by_the_share_that_is_pooled(finished: Path) -> None:
+    """The share that is used has the bits of the run itself."""
+    folders = (finished.parent / "train", finished.parent / "real")
+    label, scores = pooled_share.scored(finished, "T3-ours-0", *folders, None)
+    table = pd.read_csv(finished / "results" / "T3-ours-0" / "studies.csv")
+    assert (label.sum(), scores.shape) == (15, (30, 7))
+    used = scores[:, pooled_share.SHARES.index(pooled.SHARE)]
+    assert np.sort(1 / (1 + np.exp(-used))) == pytest.approx(np.sort(table["raw"]), abs=1e-6)
+    assert (np.diff(scores[:, :-1], axis=1) <= 0).all()  # a larger pool has lower pixels
+    assert np.abs(scores[:, 0] - scores[:, -1]).max() < 0.04  # rounded: within half a level, where no level ends
 
 
 def test_the_report_has_all_runs_and_the_pairs(finished: Path) -> None:

@@ -44,7 +44,7 @@ def measures(studies: pd.DataFrame) -> dict[str, float]:
     dice = studies["dice"].to_numpy()
     return {
         **{name: auroc(label, studies[name].to_numpy()) for name in ("raw", "calibrated", "prob")},
-        "sensitivity": sensitivity_at_specificity(label, studies["prob"].to_numpy()),
+        "sensitivity": sensitivity_at_specificity(label, studies["raw"].to_numpy()),
         "kaggle": float(dice.mean()),
         "dice_positive": float(dice[label].mean()) if label.any() else math.nan,
         "tnr": float(dice[~label].mean()) if not label.all() else math.nan,
@@ -83,7 +83,7 @@ def _drawn(studies: pd.DataFrame, bootstrap: PatientDraws) -> dict[str, Floats]:
     }
     return {
         **{name: one["auroc"] for name, one in ranks.items()},
-        "sensitivity": ranks["prob"]["sensitivity_at_95_specificity"],
+        "sensitivity": ranks["raw"]["sensitivity_at_95_specificity"],
         "kaggle": bootstrap.mean(dice),
         "dice_positive": bootstrap.ratio(dice * label, label),
         "tnr": bootstrap.ratio(dice * ~label, ~label),

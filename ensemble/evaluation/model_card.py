@@ -34,8 +34,8 @@ WITH_MASKS = """\
 An ensemble of classifiers estimates the probability of a pneumothorax, an ensemble of U-Nets its outline; a fitted decision
 decides whether to draw it."""
 MASKS_ALONE = """\
-An ensemble of segmentation networks outlines a pneumothorax. Its probability is pooled from their map (the mean logit of the
-highest 0.1 % of the pixels); there is no classifier. A fitted decision decides whether to draw the outline."""
+An ensemble of segmentation networks outlines a pneumothorax. Its probability is pooled from their maps (the mean logit of the
+highest 0.5 % of each map's pixels); there is no classifier. A fitted decision decides whether to draw the outline."""
 WITHOUT_MASKS = """\
 An ensemble of classifiers estimates the probability of a pneumothorax, and a fitted gate thresholds it. **No masks: it
 was trained on image-level labels, draws no mask and cannot locate a pneumothorax.**"""

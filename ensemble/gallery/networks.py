@@ -97,7 +97,7 @@ def _without_classifier(axes: Axes, settings: SegmentationSettings) -> None:
     if settings.image_head:
         title = "Image-level head"
         text = "mean of the coarsest map,\none linear layer: p, which\nmultiplies the map;\n"
-    text += "the map's highest 0.1 %\ngive the image's probability"
+    text += "the map's highest 0.5 %\ngive the image's probability"
     words(axes, (0.25, 1.38), title, 10, ha="left", fontweight="bold", color=NEGATIVE)
     words(axes, (0.25, 1.22), text, 8, ha="left", va="top", color="#555555")
 
