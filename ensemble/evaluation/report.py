@@ -263,7 +263,7 @@ def _images_of(key: str, table: pd.DataFrame) -> int:
 def _which(decision: Decision) -> str:
     """What the three probabilities are, and how much the raw one counts in the last."""
     names, raw = POOLED, "pooled mask evidence"
-    words = "the sigmoid of the mean logit of the highest 0.5 % of a network's map, averaged over networks; there is no classifier"
+    words = "the sigmoid of the mean logit of the highest 0.5 % of each map, averaged over networks; there is no classifier"
     if decision.classifiers:
         names, raw, words = PROBABILITIES, "classifier", "the classifier ensemble's own output"
     lines = (

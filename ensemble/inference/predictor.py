@@ -35,6 +35,8 @@ from imaging.io.threads import cores, ordered_map
 from imaging.resize import resize_image
 from segmentation.pooled import pooled_probability
 
+ByModel = dict[str, dict[int, Tensor]]
+"""Outputs for one image by model and fold."""
 BATCH = 16  # enough for a GPU to be busy, small enough for 24 networks' maps of 1024² to fit anywhere
 
 
@@ -121,7 +123,7 @@ class Predictor:
         """The probabilities and the mask models' maps of one prepared square, for `Decision.predict`."""
         probs = self._by_name([(member, member([square])[:, 0]) for member in self.classifiers], 1)
         pooled, maps = self._segment([square])
-        return _values((probs if self.classifiers else pooled)[0]), _arrays(maps[0])
+        return _values((pooled or probs)[0]), _arrays(maps[0])
 
     def predict(
         self, squares: Sequence[NDArray[np.uint8]], shapes: Sequence[tuple[int, int]], cascade: bool = True
@@ -141,22 +143,21 @@ class Predictor:
             found[i] = self.decision.skipped(_values(probs[i]), shapes[i])
         if open_:
             chosen = [squares[i] for i in open_]
-            for i, pooled, level in zip(open_, *self._segment(chosen), strict=True):
-                seen = probs[i] if self.classifiers else pooled
+            pooled, maps = self._segment(chosen)
+            for i, seen, level in zip(open_, pooled or [probs[i] for i in open_], maps, strict=True):
                 found[i] = self.decision.predict(_values(seen), _arrays(level), shapes[i])
         self.segmented += len(open_)
         return [prediction for prediction in found if prediction is not None]
 
-    def _segment(
-        self, squares: Sequence[NDArray[np.uint8]]
-    ) -> tuple[list[dict[str, dict[int, Tensor]]], list[dict[str, dict[int, Tensor]]]]:
-        """The mask networks' pooled probabilities and levels of each square."""
+    def _segment(self, squares: Sequence[NDArray[np.uint8]]) -> tuple[list[ByModel], list[ByModel]]:
+        """The mask networks' pooled probabilities, [] where classifiers give the probability, and levels of each square."""
         pooled, levels = [], []
         for member in self.masks:
             prob = member(squares)
-            pooled.append((member, pooled_probability(prob)))
             levels.append((member, _levels(prob)))
-        return self._by_name(pooled, len(squares)), self._by_name(levels, len(squares))
+            if not self.classifiers:
+                pooled.append((member, pooled_probability(prob)))
+        return self._by_name(pooled, len(squares)) if pooled else [], self._by_name(levels, len(squares))
 
     def files(self, paths: Iterable[Path], cascade: bool = True, side: int | None = None) -> Iterator[Scored]:
         """Predictions or refusals for files, in their order; decoding runs ahead in threads, memory holds a few batches.
@@ -207,9 +208,9 @@ class Predictor:
                 yield replace(file, facts=facts, prediction=replace(prediction, mask=mask))
 
     @staticmethod
-    def _by_name(outputs: list[tuple[Member, Tensor]], count: int) -> list[dict[str, dict[int, Tensor]]]:
+    def _by_name(outputs: list[tuple[Member, Tensor]], count: int) -> list[ByModel]:
         """Outputs (B, …) of many members as, for each image, model -> fold -> output."""
-        images: list[dict[str, dict[int, Tensor]]] = [{} for _ in range(count)]
+        images: list[ByModel] = [{} for _ in range(count)]
         for member, output in outputs:
             for image, value in zip(images, output, strict=True):
                 image.setdefault(member.name, {})[member.fold] = value
