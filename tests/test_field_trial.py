@@ -175,7 +175,9 @@ def test_scores_of_a_finished_run_by_the_share_that_is_pooled(finished: Path) ->
     used = scores[:, pooled_share.SHARES.index(pooled.SHARE)]
     assert np.sort(1 / (1 + np.exp(-used))) == pytest.approx(np.sort(table["raw"]), abs=1e-6)
     assert (np.diff(scores[:, :-1], axis=1) <= 0).all()  # a larger pool has lower pixels
-    assert np.abs(scores[:, 0] - scores[:, -1]).max() < 0.04  # rounded: within half a level, where no level ends
+    assert (
+        np.abs(scores[:, 0] - scores[:, -1]).max() < 0.04
+    )  # rounded: within half a level, where no level ends
 
 
 def test_the_report_has_all_runs_and_the_pairs(finished: Path) -> None:
