@@ -24,6 +24,7 @@ from imaging.data.dataset import Images
 from imaging.io import command
 from imaging.io.files import read_json
 from segmentation import architectures
+from segmentation.pooled import LOGIT_RANGE
 
 SHARES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1)
 ROUNDED = 0.001
@@ -81,7 +82,7 @@ def _of_fold(path: Path, chosen: Plan, images: Images) -> np.ndarray:
 
 def _scores(prob: Tensor) -> np.ndarray:
     """Scores (B, 7) of probability maps (B, 1, s, s)."""
-    logits = torch.logit(prob.flatten(1).double().clamp(1e-30, 1 - 2**-24))
+    logits = torch.logit(prob.flatten(1).double().clamp(*LOGIT_RANGE))
     levels = torch.from_numpy(map_levels.LOGIT[map_levels.encode(prob.flatten(1).numpy())])
     pools = [_mean_of_highest(logits, share) for share in SHARES]
     return torch.stack([*pools, _mean_of_highest(levels, ROUNDED)], dim=1).numpy()

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 SHARE = 0.005
-"""Share of the pixels that are pooled: 5,243 of a 1024² radiograph. The median lesion of SIIM-ACR has .84 % of them. Other
+"""Share of the pixels that are pooled: 5,243 of a 1024² radiograph. The median lesion of SIIM-ACR has .8 % of them. Other
 shares: docs/field-trial.md, "What the score is pooled from"."""
-_EDGES = 1e-30, 1 - 2**-24
-"""Between these lie the probabilities whose logit float32 can hold."""
+LOGIT_RANGE = 1e-30, 1 - 2**-24
+"""Probabilities are kept between these, so that their logits are finite; the upper one is the last below 1 in float32."""
 
 
 def pooled_probability(prob: Tensor) -> Tensor:
@@ -24,4 +24,4 @@ def pooled_probability(prob: Tensor) -> Tensor:
     """
     pixels = prob.flatten(1)
     highest = pixels.topk(max(1, round(SHARE * pixels.shape[1])), dim=1, sorted=False).values
-    return torch.logit(highest.double().clamp(*_EDGES)).mean(dim=1).sigmoid()
+    return torch.logit(highest.double().clamp(*LOGIT_RANGE)).mean(dim=1).sigmoid()

@@ -19,7 +19,7 @@ from benchmarks.field_trial import report
 from benchmarks.field_trial.arguments import run_name
 from benchmarks.field_trial.budget import Budget, budgeted, shown_by
 from benchmarks.field_trial.cohorts import Cohort, prepared_data
-from benchmarks.field_trial.decisions import decide, pixel_auroc
+from benchmarks.field_trial.decisions import decide, pixel_aurocs
 from benchmarks.field_trial.methods import METHODS, plan
 from benchmarks.field_trial.recipes import Outputs, averaged
 from ensemble.evidence.evidence import Cases, Evidence
@@ -160,9 +160,9 @@ def test_the_exposure_alone_ranks_studies_and_draws_nothing(
 
 
 def test_an_average_by_hand() -> None:
-    maps = [np.array([[[80, 0, 255]]], np.uint8), np.array([[[120, 1, 0]]], np.uint8)]
+    maps = [np.array([[[0.5, 0.2, 0.0]]], np.float32), np.array([[[0.5, 0.6, 0.3]]], np.float32)]
     found = averaged([Outputs(np.array([0.2]), maps[0]), Outputs(np.array([0.6]), maps[1])])
-    assert found.maps.tolist() == [[[100, 0, 128]]]  # halves to the even level
+    assert found.maps[0, 0] == pytest.approx([0.5, 0.3798, 0], abs=1e-4)
     assert found.prob == pytest.approx([0.3798], abs=1e-4)  # odds 1/4 and 3/2; the root of 3/8 is .6124
 
 
@@ -343,18 +343,16 @@ def test_the_ordinary_grid_finds_a_plain_threshold() -> None:
     assert rule == "grid"
     assert (table["submitted"] == (table["label"] == 1)).all()
     assert (table["dice"] == 1).all()
-    assert (table.loc[label, "pixels"] == 1).all()
-    assert table.loc[~label, "pixels"].isna().all()
 
 
-def test_the_pixel_auroc_by_hand() -> None:
-    """Mask pixels at levels 3 and 1, others at 2, 1 and 0: of six pairs four are in order and one is a tie."""
-    above, hit = np.zeros((2, 2, 257), np.int32)
-    above[0, :4], hit[0, :4] = [5, 4, 2, 1], [2, 2, 1, 1]
-    above[1, 0] = 5
-    prob, names = np.ones(2), np.array(["a", "b"], object)
-    evidence = Evidence(prob=prob, raw=prob, members=prob[:, None], above=above, agreement=prob)
-    cases = Cases(evidence=evidence, hit=hit, fold=np.zeros(2, np.int64), patient=names, image_id=names)
-    found = pixel_auroc(cases)
-    assert found[0] == pytest.approx(4.5 / 6)
-    assert np.isnan(found[1])
+def test_the_pixel_auroc_by_hand(finished: Path) -> None:
+    """A map that is higher inside the mask, one that is lower, one alike everywhere: so faint that all round to level 0."""
+    base = prepared_data(finished.parent / "train", finished.parent / "real", finished / "data-64", 64)
+    rows = np.flatnonzero(base.index["label"].eq(1).fillna(False))[:3]
+    masks = base.masks(rows).astype(np.float32)
+    signs = np.array([1, -1, 0], np.float32)[:, None, None]
+    found = pixel_aurocs(base, rows, 0.001 + 0.0005 * signs * masks)
+    assert list(found) == base.index["image_id"].iloc[rows].tolist()
+    assert list(found.values()) == [1, 0, 0.5]
+    negative = np.flatnonzero(base.index["label"].eq(0).fillna(False))[:1]
+    assert pixel_aurocs(base, negative, np.zeros((1, 64, 64), np.float32)) == {}

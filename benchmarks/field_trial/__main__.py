@@ -21,6 +21,7 @@ from benchmarks.field_trial.cohorts import REAL, STARTS, Cohort, cohort, prepare
 from benchmarks.field_trial.decisions import Predicted, cases_of
 from benchmarks.field_trial.methods import EXPOSURE, PEERS, Plan, plan
 from ensemble.evidence.evidence import Cases
+from imaging import map_levels
 from imaging.io import command
 from imaging.io.files import read_json, write_json, write_text
 
@@ -70,18 +71,22 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     reference = flops_of(ordinary.network(None), given.size)
     budget = Budget(images, reference)
     begun = time.perf_counter()
+    seen = Seen(chosen, folder)
     if planned is None:
-        fit, judged, facts = (
-            _exposure(chosen, folder)
+        facts = (
+            _exposure(seen)
             if method == EXPOSURE
-            else _ordinary(given, trial, chosen, budget, weights, seed, folder, start)
+            else _ordinary(given, trial, seen, budget, weights, seed, start)
         )
-        table, rule = decisions.decide(chosen, fit, judged, None, True)
+        table, rule = decisions.decide(chosen, seen.fit, seen.judged, None, True)
     else:
-        fit, judged, facts = _recipe(given, trial, planned, chosen, budget, seed, folder, start)
-        table, rule = decisions.decide(chosen, fit, judged, planned.ensemble, planned.share > 0)
+        facts = _recipe(given, trial, planned, seen, budget, seed, start)
+        table, rule = decisions.decide(chosen, seen.fit, seen.judged, planned.ensemble, planned.share > 0)
+    table["pixels"] = table["image_id"].map(seen.pixels).astype(float)
     table.to_csv(folder / "studies.csv", index=False, float_format="%.6f")
-    np.savez_compressed(folder / "evidence.npz", above=np.concatenate([one.evidence.above for one in judged]))
+    np.savez_compressed(
+        folder / "evidence.npz", above=np.concatenate([one.evidence.above for one in seen.judged])
+    )
     facts |= {
         "trial": trial, "method": name, "seed": seed, "rule": rule, "set": [] if planned is None else given.set,
         "size": given.size, "folds": len(chosen.folds), "wall": time.perf_counter() - begun, **report.measures(table),
@@ -108,38 +113,68 @@ def _check_same(given: argparse.Namespace, method: str, folder: Path) -> None:
         )
 
 
+class Seen:
+    """What the networks of one run gave: the cases that the decision is fitted on, and those that are judged.
+
+    pixels: see decisions.pixel_aurocs, of the judged images.
+    """
+
+    def __init__(self, cohort: Cohort, folder: Path) -> None:
+        """folder: where the maps go, as levels."""
+        self.cohort, self.folder = cohort, folder
+        self.fit: list[Cases] = []
+        self.judged: list[Cases] = []
+        self.pixels: dict[str, float] = {}
+
+    def add(self, fold: int, predict: Callable[[NDArray[np.int64]], recipes.Outputs]) -> None:
+        """Predict what a fold's networks predict; in T3 and T4 both are the same, predicted once."""
+        if self.cohort.fit is not self.cohort.judged:
+            self.fit.append(self._cases(fold, self.cohort.fit[fold], predict, "f")[0])
+        cases, found = self._cases(fold, self.cohort.judged[fold], predict, "")
+        self.judged.append(cases)
+        if self.cohort.fit is self.cohort.judged:
+            self.fit.append(cases)
+        self.pixels |= decisions.pixel_aurocs(self.cohort.prepared, self.cohort.judged[fold], found.maps)
+
+    def _cases(
+        self, fold: int, rows: NDArray[np.int64], predict: Callable[[Any], recipes.Outputs], mark: str
+    ) -> tuple[Cases, recipes.Outputs]:
+        found = predict(rows)
+        levels = map_levels.encode(found.maps)
+        np.savez_compressed(self.folder / f"maps{fold}{mark}.npz", rows=rows, maps=levels, prob=found.prob)
+        return cases_of(self.cohort.prepared, fold, Predicted(rows, found.prob, levels)), found
+
+
 def _recipe(
-    given: argparse.Namespace, trial: str, planned: Plan, chosen: Cohort, budget: Budget, seed: int, folder: Path,
+    given: argparse.Namespace,
+    trial: str,
+    planned: Plan,
+    seen: Seen,
+    budget: Budget,
+    seed: int,
     start: Path | None,
-) -> tuple[Any, ...]:  # fmt: skip
+) -> dict[str, Any]:
     cost = recipes.Cost({})
-    fit: list[Cases] = []
-    judged: list[Cases] = []
-    for fold in chosen.folds:
+    for fold in seen.cohort.folds:
         mix = given.mix if trial == "T3" else None
         lengths = (given.images, given.tune_images) if trial == "T4" else ()
         members = [
-            recipes.train(planned, chosen, fold, budget, seed + MEMBER * k, _of_member(folder, k), start and _of_member(start, k),
-                          cost, mix, lengths)
+            recipes.train(planned, seen.cohort, fold, budget, seed + MEMBER * k, _of_member(seen.folder, k),
+                          start and _of_member(start, k), cost, mix, lengths)
             for k in range(planned.networks)
         ]  # fmt: skip
-        _predict(
-            lambda rows, members=members: recipes.averaged(
-                [recipes.predict(nets, planned, chosen, rows) for nets in members]
-            ),
-            chosen,
+        seen.add(
             fold,
-            folder,
-            fit,
-            judged,
+            lambda rows, members=members: recipes.averaged(
+                [recipes.predict(nets, planned, seen.cohort, rows) for nets in members]
+            ),
         )
-    facts = {
+    return {
         "images": sum(cost.images.values()),
         "shown": cost.images,
         "flop": cost.flop,
         "seconds": cost.seconds,
     }
-    return fit, judged, facts
 
 
 def _of_member(folder: Path, number: int) -> Path:
@@ -150,17 +185,20 @@ def _of_member(folder: Path, number: int) -> Path:
 
 
 def _ordinary(
-    given: argparse.Namespace, trial: str, chosen: Cohort, budget: Budget, weights: Path | None, seed: int, folder: Path,
+    given: argparse.Namespace,
+    trial: str,
+    seen: Seen,
+    budget: Budget,
+    weights: Path | None,
+    seed: int,
     start: Path | None,
-) -> tuple[Any, ...]:  # fmt: skip
-    fit: list[Cases] = []
-    judged: list[Cases] = []
-    seconds = 0.0
+) -> dict[str, Any]:
+    chosen, seconds = seen.cohort, 0.0
     source = (chosen.prepared.index["source"] == REAL).to_numpy(bool)
     for fold in chosen.folds:
         begun = time.perf_counter()
         rows = recipes.train_fold.training_rows(chosen.prepared, fold, masks=True)
-        path = folder / f"network{fold}.safetensors"
+        path = seen.folder / f"network{fold}.safetensors"
         torch.manual_seed(seed)
         net = ordinary.network(None if weights is None or start is not None else str(weights))
         if start is not None:
@@ -174,52 +212,17 @@ def _ordinary(
             ordinary.train(net, data, budget.images, seed, rate, share)
             save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
         seconds += time.perf_counter() - begun
-        _predict(
-            lambda rows, net=net: _ordinary_maps(net, chosen, rows, given.size),
-            chosen,
-            fold,
-            folder,
-            fit,
-            judged,
-        )
+        seen.add(fold, lambda rows, net=net: _ordinary_maps(net, chosen, rows, given.size))
     shown = budget.images // ordinary.BATCH * ordinary.BATCH * len(chosen.folds)
-    return fit, judged, {"images": shown, "flop": 3 * budget.reference * shown, "seconds": seconds}
+    return {"images": shown, "flop": 3 * budget.reference * shown, "seconds": seconds}
 
 
-def _exposure(chosen: Cohort, folder: Path) -> tuple[Any, ...]:
-    fit: list[Cases] = []
-    judged: list[Cases] = []
-    begun = time.perf_counter()
-    for fold in chosen.folds:
-        known = recipes.train_fold.training_rows(chosen.prepared, fold, masks=False)
-        _predict(
-            lambda rows, known=known: exposure.outputs(chosen.prepared, known, rows),
-            chosen,
-            fold,
-            folder,
-            fit,
-            judged,
-        )
-    return fit, judged, {"images": 0, "flop": 0.0, "seconds": time.perf_counter() - begun}
-
-
-def _predict(
-    predict: Callable[[Any], recipes.Outputs],
-    chosen: Cohort,
-    fold: int,
-    folder: Path,
-    fit: list[Cases],
-    judged: list[Cases],
-) -> None:
-    """Add the cases that the decision is fitted on and those that are judged; the same in T3 and T4, predicted once."""
-    for rows, into, mark in ((chosen.fit[fold], fit, "f"), (chosen.judged[fold], judged, "")):
-        if into is judged and chosen.fit is chosen.judged:
-            judged.append(fit[-1])
-            continue
-        found = predict(rows)
-        into.append(cases_of(chosen.prepared, fold, Predicted(rows, found.prob, found.maps)))
-        prob = into[-1].evidence.raw
-        np.savez_compressed(folder / f"maps{fold}{mark}.npz", rows=rows, maps=found.maps, prob=prob)
+def _exposure(seen: Seen) -> dict[str, Any]:
+    prepared, begun = seen.cohort.prepared, time.perf_counter()
+    for fold in seen.cohort.folds:
+        known = recipes.train_fold.training_rows(prepared, fold, masks=False)
+        seen.add(fold, lambda rows, known=known: exposure.outputs(prepared, known, rows))
+    return {"images": 0, "flop": 0.0, "seconds": time.perf_counter() - begun}
 
 
 def _ordinary_maps(net: nn.Module, chosen: Cohort, rows: Any, size: int) -> recipes.Outputs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 
+import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from ensemble.evidence.evidence import Cases, Evidence, concatenate
 from ensemble.evidence.gather import counts
 from ensemble.evidence.histograms import NOTHING, resized
 from ensemble.evidence.mask_average import MaskEnsemble
+from ensemble.metrics import auroc
 from experiments.settings.decision import EnsembleSettings
 from experiments.statistics.arrays import Floats, Ints
 from experiments.statistics.nested_score import patient_groups
@@ -38,6 +40,7 @@ class Predicted:
     prob: Floats
     """Of the image; without a classifier pooled from the map (segmentation.pooled)."""
     maps: NDArray[np.uint8]
+    """Levels."""
 
 
 def cases_of(prepared: Prepared, fold: int, found: Predicted) -> Cases:
@@ -96,19 +99,24 @@ def decide(
         }
     )  # fmt: skip
     table["any_dice"] = seen.dice[:, 128]  # of the map cut at one half, without a gate
-    table["pixels"] = pixel_auroc(seen)
     return table.sort_values("image_id").reset_index(drop=True), name
 
 
-def pixel_auroc(cases: Cases) -> Floats:
-    """AUROC (N,) of the map's levels over the pixels of each image, inside its mask against outside; NaN without a mask.
+def pixel_aurocs(prepared: Prepared, rows: NDArray[np.int64], maps: NDArray[np.float32]) -> dict[str, float]:
+    """By image: the AUROC of its map (s, s) over its pixels, inside its mask against outside, at the map's size. Images without a
+    mask are left out.
 
-    It does not depend on how images rank among each other, which the exposure alone may explain in part."""
-    inside, outside = cases.hit.astype(float), (cases.evidence.above - cases.hit).astype(float)
-    with np.errstate(invalid="ignore"):
-        inside, outside = inside / inside[:, :1], outside / outside[:, :1]
-    steps, heights = outside[:, :-1] - outside[:, 1:], (inside[:, :-1] + inside[:, 1:]) / 2
-    return np.asarray((steps * heights).sum(axis=1), np.float64)
+    It does not depend on how images rank among each other, which the exposure alone may explain in part. Maps are not rounded:
+    below the lowest level all pixels would be alike."""
+    found = {}
+    for row, one in zip(rows, maps, strict=True):
+        mask = (
+            cv2.resize(prepared.mask(int(row)) * np.uint8(255), one.shape, interpolation=cv2.INTER_AREA)
+            >= 128
+        )
+        if mask.any() and not mask.all():
+            found[str(prepared.index["image_id"].iloc[row])] = auroc(mask.ravel(), one.ravel())
+    return found
 
 
 def _kinds(settings: EnsembleSettings) -> list[str]:

@@ -23,4 +23,4 @@ def outputs(prepared: Prepared, known: NDArray[np.int64], rows: NDArray[np.int64
     prob = exposure.probability(
         exposure.features(prepared.images[known]), label, exposure.features(prepared.images[rows])
     )
-    return Outputs(prob, np.zeros((len(rows), MAP_SIDE, MAP_SIDE), np.uint8))
+    return Outputs(prob, np.zeros((len(rows), MAP_SIDE, MAP_SIDE), np.float32))

@@ -39,7 +39,7 @@ class Method:
     together: str | None = None
     """Its recipe in T4, of two phases."""
     networks: int = 1
-    """So many are trained, with different seeds, and their maps averaged."""
+    """So many are trained, with different seeds, and their scores and maps averaged."""
 
 
 OURS = Method("radiographs-cpu", 0.0, own_network=True, same_images=True, together="radiographs-simulated")

@@ -22,7 +22,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from experiments.hardware import current
 from experiments.networks import pretrained
 from experiments.networks.depthwise import DepthwiseInFloat32
-from imaging import map_levels
 from imaging.prepared import Prepared
 
 BATCH, RATE, TUNED_RATE, ENCODER = 16, 1e-3, 4e-4, 1 / 3
@@ -135,8 +134,8 @@ def _normalised(images: NDArray[np.uint8]) -> Tensor:
 
 
 @torch.inference_mode()
-def predict(net: nn.Module, data: Pictures) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Score (N,) in 0..1 and levels of the mask uint8 (N, s, s); the mean over the image and its mirror image."""
+def predict(net: nn.Module, data: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Score (N,) in 0..1 and map of probabilities float32 (N, s, s); the mean over the image and its mirror image."""
     net.eval()
     scores, maps = [], []
     for start in range(0, len(data.images), BATCH):
@@ -146,5 +145,5 @@ def predict(net: nn.Module, data: Pictures) -> tuple[NDArray[np.float64], NDArra
             logit = (logit + net(image.flip(-1)).float().flip(-1)) / 2
         top = logit.flatten(1).topk(max(1, round(TOP * logit[0].numel())), dim=1).values.mean(dim=1)
         scores.append(top.sigmoid().double().numpy())
-        maps.append(map_levels.encode(logit[:, 0].sigmoid().numpy()))
+        maps.append(logit[:, 0].sigmoid().numpy())
     return np.concatenate(scores), np.concatenate(maps)

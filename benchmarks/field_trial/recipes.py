@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 from torch import Tensor, nn
 
 from benchmarks.field_trial.budget import Budget, budgeted, flops_of, shown_by
@@ -24,14 +25,13 @@ from experiments.networks.normalisation import normalisation_of, set_normalisati
 from experiments.settings.common import TrainingSettings
 from experiments.settings.training import ClassificationSettings, phases_of
 from experiments.training import phases, train_fold
-from imaging import map_levels
 from imaging.data import augment
 from imaging.data.dataset import Images
 from imaging.io.config import validate
 from segmentation import architectures as segmentation
 from segmentation.architectures import encoder_weights
 from segmentation.objective import Objective as SegmentationObjective
-from segmentation.pooled import pooled_probability
+from segmentation.pooled import LOGIT_RANGE, pooled_probability
 
 VALIDATED = 24
 """Images that `keep: last` is validated on, which decides nothing."""
@@ -39,10 +39,10 @@ VALIDATED = 24
 
 @dataclass
 class Outputs:
-    """What one fold's networks give: the image's probability (N,) and mask maps uint8 (N, s, s)."""
+    """What one fold's networks give: the image's probability (N,) and maps of probabilities float32 (N, s, s), not rounded."""
 
     prob: NDArray[np.float64]
-    maps: NDArray[np.uint8]
+    maps: NDArray[np.float32]
 
 
 @dataclass
@@ -182,7 +182,7 @@ def predict(
     classifier, segmenter = nets
     maps, probs = [], []
     for one in _over(segmenter, plan.segmentation, cohort, rows):
-        maps.append(map_levels.encode(one[:, 0].numpy()))
+        maps.append(one[:, 0].numpy())
         probs.append(pooled_probability(one).numpy())
     if classifier is not None:
         probs = [one[:, 0].numpy() for one in _over(classifier, plan.classification, cohort, rows)]
@@ -190,12 +190,12 @@ def predict(
 
 
 def averaged(outputs: list[Outputs]) -> Outputs:
-    """The mean logit of several networks' outputs; of the maps, to half a level."""
+    """The mean logit of several networks' outputs."""
     prob = ensemble_probability(
         np.stack([one.prob for one in outputs], axis=1), np.full(len(outputs), 1 / len(outputs))
     )
-    maps = np.mean([one.maps for one in outputs], axis=0, dtype=np.float32)
-    return Outputs(prob, maps.round().astype(np.uint8))
+    logits = [logit(np.clip(one.maps, *LOGIT_RANGE, dtype=np.float64)) for one in outputs]
+    return Outputs(prob, expit(np.mean(logits, axis=0)).astype(np.float32))
 
 
 def _over(

@@ -38,7 +38,7 @@ class Outputs:
     """The networks' outputs for one image."""
 
     probs: dict[str, list[float]]
-    """Of each classifier, the probability of every fold's network; empty without classifiers."""
+    """Of each classifier, or without them of each mask model, the probability of every fold's network."""
     maps: Maps
     """Of each mask model and fold, the map uint8 (s, s)."""
 

@@ -58,7 +58,7 @@ class Nested:
 
 
 def reweighted(cases: Cases, weights: Floats, space: Space = "logit") -> Cases:
-    """The same images under another classifier ensemble."""
+    """The same images under other weights of the models that give the probability."""
     raw = ensemble_probability(cases.evidence.members, weights, space)
     return replace(cases, evidence=replace(cases.evidence, raw=raw, prob=raw))
 

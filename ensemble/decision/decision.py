@@ -120,7 +120,7 @@ class Decision(Settings):
             found = content.get("version") if isinstance(content, dict) else type(content).__name__
             raise ValueError(
                 f"{path}: this program reads decisions of version 3, found {found!r}; earlier ones have levels of another "
-                "encoding, or probabilities pooled from rounded maps. Run `dvc repro` again"
+                "encoding, or probabilities pooled from rounded maps. Run `dvc repro` again, or get a bundle made since"
             )
         stated = content.pop(PROBABILITIES, None)
         try:

@@ -96,7 +96,7 @@ def on_simplex(loss: object, count: int) -> Floats:
 
 
 NEARLY_POOLED = "mask_top"
-"""The highest level: without classifiers the raw probability is the mean of the highest ones already."""
+"""The highest level: without classifiers the raw probability follows from nearly the same pixels."""
 
 
 def fit_one(name: str, cases: Cases, classifiers: bool = True) -> Calibrated | Stacked:

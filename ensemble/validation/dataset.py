@@ -89,17 +89,24 @@ def settings_of(data: str, more: Sequence[tuple[str, Any]], scratch: Path) -> Da
     return validate(DataSettings, {**chosen, **given}, "data", options)
 
 
+def _in_the_commands_words(text: str) -> str:
+    """A source's message with the options in place of the keys of params.yaml, which a bundle's user may not have."""
+    for keys, option in ((("folder", "table", "source"), "--data"), (KEYS, r"--set \1")):
+        text = re.sub(rf"(?<![\w./-])data\.({'|'.join(keys)})(?![\w/-])", option, text)
+    return text
+
+
 def _nested(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """`columns.path: x` as `columns: {path: x}`."""
     found: dict[str, Any] = {}
     for key, value in pairs:
-        name, _, inner = key.partition(".")
-        if not inner:
-            found[name] = value
-        elif isinstance(found.setdefault(name, {}), dict):
-            found[name] = {**found[name], inner: value}
-        else:
-            raise ValueError(f"--set {key}={value}: {name} is {found[name]!r}, a value and not a section")
+        name, dot, inner = key.partition(".")
+        given, known = ({inner: value} if dot else value), found.get(name)
+        if dot and not inner:
+            raise ValueError(f"--set {key}={value}: a key is missing after the dot")
+        if dot and known is not None and not isinstance(known, dict):
+            raise ValueError(f"--set {key}={value}: {name} is {known!r}, a value and not a section")
+        found[name] = {**known, **given} if isinstance(known, dict) and isinstance(given, dict) else given
     return found
 
 
@@ -117,9 +124,8 @@ def read(settings: DataSettings, size: int, folder: Path, allowed: float, descri
     of the inputs is refused, or nothing is left."""
     try:
         listing = list_studies(settings)
-    except ValueError as error:  # a source speaks of params.yaml, which a bundle's user may not have
-        text = re.sub(r"\bdata\.(folder|table|source)\b", "--data", str(error))
-        raise ValueError(re.sub(r"\bdata\.(?=[a-z])", "--set ", text)) from error
+    except ValueError as error:
+        raise ValueError(_in_the_commands_words(str(error))) from error
     records = listing.records[listing.records["split"] != "test"].sort_values("image_id")
     found = read_all(records, size, folder, "read", labelled_only=True)
     rejected = pd.concat([listing.rejected, found.rejected], ignore_index=True)

@@ -69,12 +69,13 @@ class EnsembleSettings(Settings):
     weights: Literal["equal", "learned"] = "learned"
     """Weights of the models in an ensemble: all equal, or learned on out-of-fold predictions."""
     mask_weights: dict[str, Annotated[float, Field(ge=0)]] | None = None
-    """Fixed weights of the segmentation models by name, which add up to 1, such as a published blend; null: by `weights`."""
+    """Fixed weights of the segmentation models by name, which add up to 1, such as a published blend; null: by `weights`. Without
+    classifiers they weigh the image's probability too."""
     shrinkage: float = Field(default=0.1, ge=0)
     """Pull of the learned weights towards equal ones, relative to the loss of equal weights; 0 trusts the
     data alone."""
     classifier_average: Space = "logit"
-    """How classifiers, and the fold models of each, are averaged."""
+    """How classifiers, and the fold models of each, are averaged; without them the pooled probabilities of the mask models."""
     average: Literal["probability", "logit", "centred"] = "probability"
     """How masks of fold models are averaged. `centred`: after each fold's own best threshold is
     subtracted."""

@@ -30,7 +30,7 @@ class ClassificationSettings(TrainingSettings):
     section: ClassVar[str] = "classification"
     models: list[str]
     """Names of the ensemble's members; []: no classifier. Then the image's probability is the pooled mask evidence, the mean
-    logit of the highest 0.5 % of the map's pixels, and the segmentation networks see every image."""
+    logit of the highest 0.5 % of each network's map, and the segmentation networks see every image."""
     architecture: str = "resnet18"
     """Any timm model name."""
     head: Literal["plain", "localising"] = "plain"

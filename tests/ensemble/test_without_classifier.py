@@ -61,7 +61,7 @@ def test_the_decision_has_no_classifier_and_skips_nothing() -> None:
     assert roc_auc_score(oof["label"], oof["raw"]) > 0.75  # positives of this world have higher maps
 
 
-def test_prediction_has_the_bits_of_the_evaluation() -> None:
+def test_prediction_has_the_numbers_of_the_evaluation() -> None:
     decision, prepared, found = Decision.load(), Prepared(), read("holdout", [], ["u", "v"])
     cases = gather(found, {}, decision.masks, prepared, "masks")
     raw = dict(zip(cases.image_id, cases.evidence.raw, strict=True))

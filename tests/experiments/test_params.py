@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from experiments import params as command
+from experiments.plan.stages import check_buildable
 from experiments.recipe import FOLDER, names
 from experiments.settings import params
 from experiments.settings.params import Params
@@ -340,3 +341,7 @@ def test_the_command_finds_networks_that_cannot_be_built(
     monkeypatch.setattr(sys, "argv", ["params", str(path)])
     with pytest.raises(SystemExit, match=re.escape(said)):
         command.main()
+
+
+def test_an_encoder_that_needs_memory_to_be_built_is_valid() -> None:
+    check_buildable(validate(Params, changed("segmentation.encoder", "mit_b0"), ""))

@@ -81,6 +81,20 @@ def test_columns_may_have_other_names(csv: Path, tmp_path: Path) -> None:
     assert found.prepared.index["label"].tolist() == [1, 0] * 3
 
 
+def test_a_path_is_not_taken_for_a_key(csv: Path, tmp_path: Path) -> None:
+    csv = csv.rename(csv.with_name("data.csv"))
+    pd.read_csv(csv).rename(columns={"path": "file"}).to_csv(csv, index=False)
+    with pytest.raises(ValueError, match=r"data\.csv: no column 'path'; name it in --set columns\.path"):
+        read(dataset.settings_of(str(csv), [], tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_section_and_its_keys_add_up(turned: bool, csv: Path, tmp_path: Path) -> None:
+    pairs = [("columns.path", "file"), ("columns", {"label": "ptx"})][:: -1 if turned else 1]
+    columns = dataset.settings_of(str(csv), pairs, tmp_path).columns
+    assert (columns["path"], columns["label"]) == ("file", "ptx")
+
+
 def test_tubes_may_stand_in_a_file_of_their_own(folder: Path, tmp_path: Path) -> None:
     (folder / dataset.DRAIN_FILE).write_text("image,drain\ni0.png,1\ni2,0\n")
     found = read(dataset.settings_of(str(folder), [], tmp_path), tmp_path)
