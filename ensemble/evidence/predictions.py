@@ -107,14 +107,8 @@ def _table(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path}: no such file; run `dvc repro` for the predict stages") from error
     missing = [name for name in COLUMNS if name not in table.columns]
     if missing or not len(table):
-        raise ValueError(
-            f"{path}: "
-            + (
-                f"column {missing[0]} is missing; run `dvc repro` for the predict stages"
-                if missing
-                else "no rows"
-            )
-        )
+        fault = f"column {missing[0]} is missing" if missing else "no rows"
+        raise ValueError(f"{path}: {fault}; run `dvc repro` for the predict stages")
     twice = table.duplicated(["image_id", "fold"])
     if twice.any():
         again = table[twice].iloc[0]
