@@ -163,6 +163,8 @@ def test_an_average_by_hand() -> None:
     maps = [np.array([[[0.5, 0.2, 0.0]]], np.float32), np.array([[[0.5, 0.6, 0.3]]], np.float32)]
     found = averaged([Outputs(np.array([0.2]), maps[0]), Outputs(np.array([0.6]), maps[1])])
     assert found.maps[0, 0] == pytest.approx([0.5, 0.3798, 0], abs=1e-4)
+    alone = Outputs(np.array([0.2]), maps[0])
+    assert averaged([alone]) is alone
     assert found.prob == pytest.approx([0.3798], abs=1e-4)  # odds 1/4 and 3/2; the root of 3/8 is .6124
 
 

@@ -190,7 +190,9 @@ def predict(
 
 
 def averaged(outputs: list[Outputs]) -> Outputs:
-    """The mean logit of several networks' outputs."""
+    """The mean logit of several networks' outputs; of one network, its own exactly."""
+    if len(outputs) == 1:
+        return outputs[0]
     prob = ensemble_probability(
         np.stack([one.prob for one in outputs], axis=1), np.full(len(outputs), 1 / len(outputs))
     )
