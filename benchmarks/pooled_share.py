@@ -9,12 +9,15 @@ in `rounded` that of the highest thousandth after maps were rounded to 256 level
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
+from benchmarks.field_trial import ordinary
 from benchmarks.field_trial.cohorts import cohort, prepared_data
 from benchmarks.field_trial.methods import Plan, plan
 from ensemble.metrics import auroc
@@ -23,6 +26,7 @@ from imaging import map_levels
 from imaging.data.dataset import Images
 from imaging.io import command
 from imaging.io.files import read_json
+from imaging.prepared import Prepared
 from segmentation import architectures
 from segmentation.pooled import LOGIT_RANGE
 
@@ -42,7 +46,9 @@ def main() -> None:
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--real", type=Path, required=True)
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--runs", nargs="+", required=True, help="names of result folders of `ours`")
+    parser.add_argument(
+        "--runs", nargs="+", required=True, help="names of result folders of `ours` and `ordinary`"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     columns = [*(f"{share:.1%}" for share in SHARES), "rounded", "lowest alike"]
@@ -61,27 +67,44 @@ def scored(
     """Labels bool (N,) of the judged studies and their scores (N, 7), a column a share and one of rounded maps."""
     folder = output / "results" / name
     facts = read_json(folder / "facts.json")
+    by_peer = facts["method"] == "ordinary"
     chosen = plan("ours", pretrained, facts["size"], tuple(facts["set"]), facts["trial"])
-    base = prepared_data(train, real, output / f"data-{chosen.side}", chosen.side)
+    side = facts["size"] if by_peer else chosen.side
+    base = prepared_data(train, real, output / f"data-{side}", side)
     trial = cohort(base, facts["trial"], facts["folds"], facts["seed"], 0)
-    rows = [trial.judged[fold] for fold in trial.folds]
-    scores = [
-        _of_fold(folder / f"segmentation{fold}.safetensors", chosen, Images(
-            trial.prepared, trial.judged[fold], chosen.segmentation.image_size, None, seed=0, masks=False
-        ))
-        for fold in trial.folds
-    ]  # fmt: skip
-    label = trial.prepared.index["label"].to_numpy(float)[np.concatenate(rows)] == 1
-    return label, np.concatenate(scores)
+    label = trial.prepared.index["label"].to_numpy(float) == 1
+    labels, scores = [], []
+    for fold in trial.folds:
+        rows = trial.judged[fold]
+        labels.append(label[rows])
+        if by_peer:
+            scores.append(
+                _scores(_maps_of_peer(folder / f"network{fold}.safetensors", trial.prepared, rows, side))
+            )
+        else:
+            scores += [
+                _scores(prob)
+                for prob in _maps(folder / f"segmentation{fold}.safetensors", chosen, trial.prepared, rows)
+            ]
+    return np.concatenate(labels), np.concatenate(scores)
 
 
-def _of_fold(path: Path, chosen: Plan, images: Images) -> np.ndarray:
-    net = weights.restore(architectures.build(chosen.segmentation, trained=True), path)
-    return np.concatenate([_scores(prob) for prob in inference.over(net, images, chosen.segmentation)])
+def _maps(path: Path, chosen: Plan, prepared: Prepared, rows: np.ndarray) -> Iterator[Tensor]:
+    settings = chosen.segmentation
+    net = weights.restore(architectures.build(settings, trained=True), path)
+    return inference.over(
+        net, Images(prepared, rows, settings.image_size, None, seed=0, masks=False), settings
+    )
+
+
+def _maps_of_peer(path: Path, prepared: Prepared, rows: np.ndarray, side: int) -> Tensor:
+    net = ordinary.network(None)
+    net.load_state_dict(load_file(path))
+    return torch.from_numpy(ordinary.predict(net, ordinary.Pictures.of(prepared, rows, side))[1])
 
 
 def _scores(prob: Tensor) -> np.ndarray:
-    """Scores (B, 7) of probability maps (B, 1, s, s)."""
+    """Scores (B, 7) of maps of probabilities (B, …)."""
     logits = torch.logit(prob.flatten(1).double().clamp(*LOGIT_RANGE))
     levels = torch.from_numpy(map_levels.LOGIT[map_levels.encode(prob.flatten(1).numpy())])
     pools = [_mean_of_highest(logits, share) for share in SHARES]

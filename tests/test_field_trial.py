@@ -157,6 +157,7 @@ def test_the_exposure_alone_ranks_studies_and_draws_nothing(
         assert len(table) == 30
         assert not table["submitted"].any()
         assert table["raw"].nunique() > 15
+        assert table["pixels"].mean() > 0.6  # where lesions lie in other studies
 
 
 def test_an_average_by_hand() -> None:
@@ -180,6 +181,14 @@ def test_scores_of_a_finished_run_by_the_share_that_is_pooled(finished: Path) ->
     assert (
         np.abs(scores[:, 0] - scores[:, -1]).max() < 0.04
     )  # rounded: within half a level, where no level ends
+
+
+def test_scores_of_the_ordinary_loop_are_the_runs_own(finished: Path) -> None:
+    folders = (finished.parent / "train", finished.parent / "real")
+    _, scores = pooled_share.scored(finished, "T3-ordinary-0", *folders, None)
+    table = pd.read_csv(finished / "results" / "T3-ordinary-0" / "studies.csv")
+    used = scores[:, pooled_share.SHARES.index(pooled.SHARE)]
+    assert np.sort(1 / (1 + np.exp(-used))) == pytest.approx(np.sort(table["raw"]), abs=1e-5)
 
 
 def test_the_report_has_all_runs_and_the_pairs(finished: Path) -> None:

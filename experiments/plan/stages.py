@@ -37,7 +37,6 @@ def check_buildable(params: Params) -> None:
                 try:
                     with torch.device("meta"):
                         named(build)(settings, trained=True)
-                except (
-                    ValueError
-                ):  # also of smp's mit_b0, which reads a number out of a tensor while it is built
+                except ValueError:
+                    # smp's mit_b0 reads a number out of a tensor while it is built, which the meta device has not
                     named(build)(settings, trained=True)
