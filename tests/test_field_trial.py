@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -229,6 +230,39 @@ def test_prepared_data_of_another_folder_are_not_taken(finished: Path) -> None:
         prepared_data(finished.parent / "elsewhere", finished.parent / "real", finished / "data-64", 64)
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    {
+        "copied": r"--train .*: 30 studies are of patients of --real .*, such as ",
+        "all negative": r"--real .*: all 15 studies are negative; AUROC needs both kinds",
+        "few patients": r"--real .*: 3 patients; intervals need at least 10",
+        "many folds": r"--folds: 20 parts each need a patient with a positive and one with a negative study, and there are 15",
+    }.items(),
+)
+def test_unfit_studies_are_refused_before_anything_is_trained(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, said: str
+) -> None:
+    train, real = finished.parent / "train", tmp_path / "real"
+    shutil.copytree(train if fault == "copied" else finished.parent / "real", real)
+    patients = pd.read_csv(real / "patients.csv", dtype=str)
+    if fault == "few patients":
+        patients[patients.columns[1]] = [f"few-{number % 3}" for number in range(len(patients))]
+    elif fault == "copied":
+        patients[patients.columns[1]] = [f"other-{number}" for number in range(len(patients))]
+    patients.to_csv(real / "patients.csv", index=False)
+    if fault == "all negative":
+        rows = pd.read_csv(real / "train-rle.csv", dtype=str)
+        rows[rows.iloc[:, 1].str.strip() == "-1"].to_csv(real / "train-rle.csv", index=False)
+    folders = f"--train {train} --real {real} --output {tmp_path / 'out'}"
+    folds = 20 if fault == "many folds" else 3
+    monkeypatch.setattr(
+        sys, "argv", f"f {folders} --trials T3 --methods ordinary --folds {folds} --size 64".split()
+    )
+    with pytest.raises(ValueError, match=said):
+        field_trial.main()
+    assert not (tmp_path / "out" / "results").exists()
+
+
 WRONG = {
     "--train nowhere": "--train nowhere: no such folder",
     "--train a.csv": "--train a.csv: a file, not a folder",
@@ -243,6 +277,9 @@ WRONG = {
     "--size 250": "--size 250: a multiple of 32 up to 2048, such as 256",
     "--size 0": "--size 0: a multiple of 32 up to 2048, such as 32",
     "--folds 2": "--folds 2: at least 3",
+    "--folds 21": "--folds 21: at most 20",
+    "--output studies/out": "--output studies/out: is or lies in --train studies",
+    "--output real": "--output real: is or lies in --real real",
     "--seeds 0": "--seeds 0: at least 1",
     "--first-seed -1": "--first-seed -1: at least 0",
     "--images 0": "--images 0: at least 16",

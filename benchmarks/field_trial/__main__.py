@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,11 @@ def main() -> None:
     """Run what is missing and write the report."""
     given = arguments()
     torch.set_num_threads(given.threads)
-    for seed in range(given.first_seed, given.first_seed + given.seeds):
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
+    for trial, method, seed in product(given.trials, given.methods, seeds):
+        if not (_folder(given, trial, method, seed) / "facts.json").exists():
+            _cohort(given, trial, method, seed)  # faults of the data are found before hours of training
+    for seed in seeds:
         for trial in given.trials:
             for method in given.methods:
                 run(given, trial, method, seed)
@@ -50,22 +55,17 @@ def main() -> None:
 
 def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     """One method in one trial with one seed, unless its result is there."""
-    name = run_name(given, method)
-    folder = given.output / "results" / f"{trial}-{name}-{seed}"
+    name, folder = run_name(given, method), _folder(given, trial, method, seed)
     if (folder / "facts.json").exists():
         _check_same(given, method, folder)
         return
-    train = given.phantoms if trial == "T0" else given.train
     start = None
     if trial in STARTS:
         if given.start_from is None:
             run(given, STARTS[trial], method, seed)
         start = start_folder(given, trial, method, seed)
-    weights = given.weights if trial in ("T2", "T3", "T4") else None
-    planned = None if method in PEERS else plan(method, weights, given.size, tuple(given.set), trial)
-    side = given.size if planned is None else planned.side
-    data = given.output / f"{'phantoms' if trial == 'T0' else 'data'}-{side}"
-    chosen = cohort(prepared_data(train, given.real, data, side), trial, given.folds, seed, given.fitted)
+    weights, planned = _weights(given, trial), _planned(given, trial, method)
+    chosen = _cohort(given, trial, method, seed)
     images = {"T3": given.tune_images, "T4": given.images + given.tune_images}.get(trial, given.images)
     folder.mkdir(parents=True, exist_ok=True)
     reference = flops_of(ordinary.network(None), given.size)
@@ -97,6 +97,30 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
         {k: round(v, 3) if isinstance(v, float) else v for k, v in facts.items()},
         flush=True,
     )
+
+
+def _folder(given: argparse.Namespace, trial: str, method: str, seed: int) -> Path:
+    return given.output / "results" / f"{trial}-{run_name(given, method)}-{seed}"
+
+
+def _weights(given: argparse.Namespace, trial: str) -> Path | None:
+    return given.weights if trial in ("T2", "T3", "T4") else None
+
+
+def _planned(given: argparse.Namespace, trial: str, method: str) -> Plan | None:
+    """The settings of a recipe; None for a peer."""
+    if method in PEERS:
+        return None
+    return plan(method, _weights(given, trial), given.size, tuple(given.set), trial)
+
+
+def _cohort(given: argparse.Namespace, trial: str, method: str, seed: int) -> Cohort:
+    """The images of a run, prepared at its size where they are not yet."""
+    planned = _planned(given, trial, method)
+    side = given.size if planned is None else planned.side
+    train, name = (given.phantoms, "phantoms") if trial == "T0" else (given.train, "data")
+    prepared = prepared_data(train, given.real, given.output / f"{name}-{side}", side)
+    return cohort(prepared, trial, given.folds, seed, given.fitted)
 
 
 def _check_same(given: argparse.Namespace, method: str, folder: Path) -> None:

@@ -17,6 +17,7 @@ from imaging.sources.siim import LABEL_FILES
 
 STRIDE, LARGEST = 32, 2048
 """The side of the images is a multiple of the first, up to the second."""
+MOST_FOLDS = 20
 LEAST = {
     "seeds": 1,
     "first_seed": 0,
@@ -56,6 +57,8 @@ def _check_numbers(given: argparse.Namespace) -> None:
     for key, least in LEAST.items():
         if getattr(given, key) < least:
             raise ValueError(f"--{key.replace('_', '-')} {getattr(given, key)}: at least {least}")
+    if given.folds > MOST_FOLDS:
+        raise ValueError(f"--folds {given.folds}: at most {MOST_FOLDS}")
     if given.size % STRIDE or not STRIDE <= given.size <= LARGEST:
         near = min(max(round(given.size / STRIDE) * STRIDE, STRIDE), LARGEST)
         raise ValueError(f"--size {given.size}: a multiple of {STRIDE} up to {LARGEST}, such as {near}")
@@ -88,6 +91,11 @@ def _check_folders(given: argparse.Namespace) -> None:
         pretrained.find(str(given.weights), "--weights")
     if given.output.exists() and not given.output.is_dir():
         raise ValueError(f"--output {given.output}: is a file; name a folder")
+    own = given.output.resolve()
+    for key in ("train", "real", "phantoms"):
+        folder = getattr(given, key)
+        if folder is not None and folder.resolve() in (own, *own.parents):
+            raise ValueError(f"--output {given.output}: is or lies in --{key} {folder}; name another folder")
 
 
 def _check_methods(given: argparse.Namespace) -> None:

@@ -40,6 +40,8 @@ CROSS_FITTED = ("T3", "T4")
 STARTS = {"T1P": "T0", "T3": "T2"}
 """Trials that go on from the weights of another, of the same method and seed."""
 FIFTHS = 5
+LEAST_PATIENTS = 10
+"""Among the judged studies: an interval over fewer says nothing."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,35 @@ def prepared_data(train: Path, real: Path, folder: Path, size: int) -> Prepared:
         settings = DataSettings(
             source="several", folder=str(both), image_size=size, overlaps="keep", sources=sources
         )
-        prepare.run(settings, folder / "prepared", folder / "report")
-    return Prepared(folder / "prepared")
+        try:
+            prepare.run(settings, folder / "prepared", folder / "report")
+        except ValueError as error:  # about the link, which the user does not know
+            said = str(error)
+            for name, path in ((SIMULATED, train), (REAL, real)):
+                said = said.replace(str(both / name), str(path))
+            raise ValueError(said) from error
+    made = Prepared(folder / "prepared")
+    _check(made.index[made.index["label"].notna()], train, real)
+    return made
+
+
+def _check(index: pd.DataFrame, train: Path, real: Path) -> None:
+    """ValueError where the judged studies cannot be judged on, or networks would have seen their patients."""
+    judged = index[index["source"] == REAL]
+    patients = judged["patient_id"].nunique()
+    if patients < LEAST_PATIENTS:
+        raise ValueError(f"--real {real}: {patients} patients; intervals need at least {LEAST_PATIENTS}")
+    if judged["label"].nunique() < 2:
+        kind = "positive" if judged["label"].iloc[0] else "negative"
+        raise ValueError(f"--real {real}: all {len(judged)} studies are {kind}; AUROC needs both kinds")
+    # Preparation gives one patient to equal pictures, to films that were painted on, and to films of one NIH patient.
+    learned = index[index["source"] != REAL]
+    shared = learned[learned["patient_id"].isin(judged["patient_id"])]
+    if len(shared):
+        raise ValueError(
+            f"--train {train}: {len(shared)} studies are of patients of --real {real}, such as {shared['image_id'].iloc[0]};"
+            " networks would be judged on what they learned; remove them from one of the two"
+        )
 
 
 def cohort(base: Prepared, trial: str, folds: int, seed: int, fitted: int) -> Cohort:
@@ -82,11 +111,11 @@ def cohort(base: Prepared, trial: str, folds: int, seed: int, fitted: int) -> Co
     index = base.index[base.index["label"].notna()].reset_index(drop=True)
     real = (index["source"] == REAL).to_numpy(bool)
     fold = np.full(len(index), EXTERNAL, object)
-    fold[~real] = _divided(index[~real], FIFTHS, seed)
+    fold[~real] = _divided(index[~real], FIFTHS, seed, "the studies to learn from")
     if trial in CROSS_FITTED:
         fold[~real & (fold == "0")] = str(FIFTHS)  # nothing is held back of the simulated ones
         fold[~real] = [f"{SIMULATED}{number}" for number in fold[~real]]
-        fold[real] = _divided(index[real], folds, seed)
+        fold[real] = _divided(index[real], folds, seed, "--folds")
     prepared = _with_folds(base, f"{trial}-{folds}-{seed}", index.assign(fold=fold))
     if trial in CROSS_FITTED:
         rows = {number: prepared.fold_rows(number) for number in range(folds)}
@@ -95,10 +124,18 @@ def cohort(base: Prepared, trial: str, folds: int, seed: int, fitted: int) -> Co
     return Cohort(prepared, [0], {0: np.sort(held_back)}, {0: prepared.fold_rows(EXTERNAL)})
 
 
-def _divided(labelled: pd.DataFrame, parts: int, seed: int) -> list[str]:
-    """Parts '0', '1', … of equal size, by patient, stratified by label and area."""
+def _divided(labelled: pd.DataFrame, parts: int, seed: int, what: str) -> list[str]:
+    """Parts '0', '1', … of equal size, by patient, stratified by label and area. what: is divided, for messages."""
     table = labelled.reset_index(drop=True).drop(columns=["role"])
-    found = assign_folds(table, SplitSettings(folds=parts - 1, holdout=1 / parts, seed=seed))["fold"]
+    settings = SplitSettings(folds=parts - 1, holdout=1 / parts, seed=seed)
+    try:
+        found = assign_folds(table, settings)["fold"]
+    except ValueError:
+        of = [table.loc[table["label"] == label, "patient_id"].nunique() for label in (1, 0)]
+        raise ValueError(
+            f"{what}: {parts} parts each need a patient with a positive and one with a negative study, and there are"
+            f" {of[0]} and {of[1]} such patients"
+        ) from None
     return ["0" if name == HOLDOUT else str(int(name) + 1) for name in found]
 
 
