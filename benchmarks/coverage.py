@@ -1,9 +1,9 @@
-"""How often do the 95 % intervals of the evaluation hold the true value?
+"""How often do the 95 % intervals of the evaluation contain the true value?
 
 `python -m benchmarks.coverage [--repeats 1000] [--draws 400] [--sizes 200 2400] [--of lesions]` draws hold-outs of known truth,
-one image or several alike images a patient, measures each with the evaluation's own functions and prints the share of intervals
-that hold the value of the whole population (300,000 images) as a Markdown table: measures of images and paired differences, or
-of lesions. The standard error of a share of 95 % in 1,000 repeats is 0.7 percentage points.
+one image or several correlated images per patient, measures each with the evaluation's own functions and prints the share of
+intervals that contain the value of the whole population (300,000 images) as a Markdown table: measures of images and paired
+differences, or of lesions. The standard error of a share of 95 % in 1,000 repeats is 0.7 percentage points.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SKIPPED = ("ece",)
 
 
 def hold_out(random: np.random.Generator, images: int, clustered: bool) -> pd.DataFrame:
-    """A table as the evaluation's per_image; calibrated probabilities, alike in a patient where clustered."""
+    """A table as the evaluation's per_image; calibrated probabilities, correlated within a patient where clustered."""
     patient = np.arange(images)
     if clustered:  # half of the patients have one image, the others up to six, as in SIIM-ACR
         size = random.choice([1, 1, 1, 2, 3, 6], images)
@@ -71,7 +71,7 @@ def hold_out(random: np.random.Generator, images: int, clustered: bool) -> pd.Da
 
 
 def trait_to_uniform(value: np.ndarray) -> np.ndarray:
-    """Standard normal values as uniform ones, so that a patient's images share their chance too."""
+    """Standard normal values as uniform ones, so that a patient's images share their random draws too."""
     return np.asarray(norm.cdf(value))
 
 
@@ -127,7 +127,7 @@ def truth(of: str, random: np.random.Generator, clustered: bool) -> dict[str, fl
 def coverage(
     of: str, size: int, clustered: bool, true: dict[str, float], repeats: int, draws: int
 ) -> dict[str, float]:
-    """Share of the intervals that hold the true value, by name; repeats in which a measure does not exist are left out."""
+    """Share of the intervals that contain the true value, by name; repeats in which a measure is undefined are left out."""
     random, hits, seen = np.random.default_rng(size + clustered), Counter[str](), Counter[str]()
     make, measured = SETS[of]
     for _ in range(repeats):

@@ -1,7 +1,7 @@
 """Reading 1024 x 1024 JPEG DICOM files in one thread: ours, pydicom with two of its plugins, bare OpenCV.
 
 `python benchmarks/decode.py` generates its files; `--folder` takes real ones. What is timed ends with grey pixels as
-uint8, from an open file cache. Bare OpenCV decodes frames that were found beforehand: the floor.
+uint8, from a warm file cache. Bare OpenCV decodes frames that were found beforehand: the floor.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def frame_of(path: Path) -> np.ndarray:
 
 
 def timed(paths: list[Path], rounds: int) -> dict[str, float]:
-    """Seconds a file of each way, on one thread."""
+    """Seconds per file for each way, on one thread."""
     cv2.setNumThreads(1)
     frames = [frame_of(path) for path in paths]
     cases: dict[str, timing.Case] = {
@@ -109,8 +109,8 @@ def rows() -> list[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, help="DICOM files to read, in any depth")
-    parser.add_argument("--files", type=int, default=24, help="how many at most")
+    parser.add_argument("--folder", type=Path, help="folder of DICOM files to read, at any depth")
+    parser.add_argument("--files", type=int, default=24, help="maximum number of files")
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

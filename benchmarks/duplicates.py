@@ -1,10 +1,10 @@
 """Precision, recall, time and memory of the search for duplicates. `python benchmarks/duplicates.py [--images 100000]`
 
-First table: each of 200 generated chest phantoms of different patients gets one changed copy of every kind; recall is the
-share of copies paired with their original, false pairs are of different patients. With `--folder` the same of your own
-images, of which nothing is written. Second table: synthetic miniatures, as alike as the phantoms are (Gaussian, with the
-mean and the covariance of theirs), and a twentieth of them changed copies, in one process; the images lie in a
-memory-mapped file. `--all-pairs` compares every hash with every other for the time that the index saves.
+First table: each of 200 generated chest phantoms of different patients gets one changed copy of every kind; recall is the share
+of copies paired with their original, false pairs are of different patients. With `--folder` the same for your own images, of
+which nothing is written. Second table: synthetic miniatures, as alike as the phantoms are (Gaussian, with the mean and the
+covariance of theirs), and a twentieth of them changed copies, in one process; the images lie in a memory-mapped file.
+`--all-pairs` compares every hash with every other for the time that the index saves.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the search for duplicates.")
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--phantoms", type=int, default=200)
-    parser.add_argument("--folder", type=Path, help="images of different patients, in place of phantoms")
+    parser.add_argument("--folder", type=Path, help="images of different patients, instead of phantoms")
     parser.add_argument("--all-pairs", action="store_true")
     given = parser.parse_args()
     originals = list(_files(given.folder) if given.folder else _phantoms(given.phantoms))
@@ -101,7 +101,7 @@ def jpeg(image: Image, quality: int) -> Image:
 
 
 def gamma(image: Image, power: float) -> Image:
-    """Greys 0..255 to a power."""
+    """Apply a gamma to greys 0..255."""
     return (255 * (image / 255.0) ** power).round().astype(np.uint8)
 
 

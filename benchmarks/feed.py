@@ -1,4 +1,4 @@
-"""Training samples a second on one core, ours from the memory maps against a cache of PNG files. `python -m benchmarks.feed`
+"""Training samples per second on one core: ours from the memory maps, against a cache of PNG files. `python -m benchmarks.feed`
 
 The cache is what most public solutions train from: 1024² PNG files of image and mask, read by OpenCV, brought to 512² and changed
 by albumentations. Both sides make the same changes with the same probability and end with uint8 images and masks of 512².
@@ -72,7 +72,7 @@ OURS = {
     "albumentations": AugmentSettings(),
     "raw": AugmentSettings(preset="none"),
 }
-"""Ways that give whole batches."""
+"""Ways that yield whole batches."""
 
 
 def rate(seconds: float) -> str:
@@ -118,14 +118,14 @@ def from_png(files: tuple[Path, Path], change: A.Compose) -> dict[str, Any]:
 
 
 def way(prepared: Prepared, settings: AugmentSettings) -> Callable[[list[int]], Any]:
-    """A batch as training takes it."""
+    """A batch as training receives it."""
     images = Images(prepared, np.arange(len(prepared.index)), SIZE, augment.build(settings, SIZE))
     return lambda places: augment_batch.changed(images.__getitems__(places))
 
 
 def monai_loader() -> Callable[[Path], Any] | None:
     """MONAI's own way from a DICOM file to a changed image; None where it is not installed."""
-    warnings.filterwarnings("ignore", module="monai")  # of tags that a radiograph does not have
+    warnings.filterwarnings("ignore", module="monai")  # about tags that a radiograph does not have
     try:
         from monai import transforms as T
     except ImportError:

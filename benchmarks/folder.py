@@ -2,7 +2,7 @@
 
 22 % of the studies pass the classifier, as many as have a pneumothorax in the competition's data. The plain loop is pydicom, a
 U-Net in eager float32 on every image, and the copied run-length code. Both networks are the same untrained U-Net ResNet-34 at
-512²; our classifier is a ResNet-18 at 256², its cut set so that just these pass. No test-time augmentation on either side.
+512²; our classifier is a ResNet-18 at 256², its cut set so that exactly these pass. No test-time augmentation on either side.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Training speed on a GPU: every recipe's networks at their real sizes for a few steps, in under four minutes.
 
-    python -m benchmarks.gpu [--output reports/gpu.json]        writes reports/gpu.json and reports/gpu.md; without a GPU nothing
-    python -m benchmarks.gpu --networks                         then five networks in detail, some minutes more
-    python -m benchmarks.gpu --device cpu --tiny                the same steps on a processor, to see that they run
+    python -m benchmarks.gpu [--output reports/gpu.json]        writes reports/gpu.json and reports/gpu.md; nothing without a
+    GPU python -m benchmarks.gpu --networks                         then five networks in detail, some minutes more python -m
+    benchmarks.gpu --device cpu --tiny                the same steps on a CPU, to check that they run
 
-For each network and size, in interleaved rounds of one run: segmentation-models-pytorch as it comes (float32, NCHW), the same in
-bf16 and channels last, our step on a batch that lies in the GPU's memory already, and our whole training with its data,
-augmentation and logs. Goal: whole training reaches 95 % of the step alone. Shares of the matrix peak count the multiplications
-of PyTorch's FLOP counter against a bf16 product of 8192² matrices in the same run.
+For each network and size, in interleaved rounds of one run: segmentation-models-pytorch as it comes (float32, NCHW), the same
+in bf16 and channels last, our step on a batch already in the GPU's memory, and our whole training with its data, augmentation
+and logs. Goal: whole training reaches 95 % of the step alone. Shares of the matrix peak count the multiplications of PyTorch's
+FLOP counter against a bf16 product of 8192² matrices in the same run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from imaging.io.files import write_json, write_text
 
 
 def main() -> None:
-    """Measure the recipes, then with --networks the networks in detail; print a table, write JSON and Markdown."""
+    """Measure the recipes, then, with --networks, the networks in detail; print a table, write JSON and Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.split("\n")[0])
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--tiny", action="store_true", help="small networks, one step each, no recipes")
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def measure_recipes(found: dict[str, Any], seconds: float, output: Path) -> None:
-    """Every network of every recipe within `seconds`; what there is no time for is listed as such."""
+    """Every network of every recipe within `seconds`; those for which there is no time are listed as such."""
     end, cases = time.monotonic() + seconds, gpu_recipes.cases()
     for number, case in enumerate(cases):
         share = (end - time.monotonic()) / (len(cases) - number)
@@ -87,7 +87,7 @@ def measure_recipes(found: dict[str, Any], seconds: float, output: Path) -> None
             case, hardware.current(), found["limits"]["matrix_tflops"], max(1.0, share / 2)
         )
         found["recipes"].append(row)
-        write_json(output, found)  # after each, should a later one fail
+        write_json(output, found)  # after each, in case a later one fails
         if time.monotonic() > end:
             found["no_time_for"] = [f"{one.recipe} {one.name}" for one in cases[number + 1 :]]
             break
@@ -136,8 +136,8 @@ def limits(device: torch.device, side: int) -> dict[str, float]:
 
 
 def measure(case: Case, device: torch.device, seconds: float, peak: float) -> dict[str, Any]:
-    """Images a second of all steps, shares of the peak, and the share that the whole training reaches."""
-    torch.use_deterministic_algorithms(False)  # Lightning has left it on after the case before
+    """Images per second of all steps, shares of the peak, and the share that the whole training reaches."""
+    torch.use_deterministic_algorithms(False)  # Lightning left it on after the previous case
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = False, True
     batch = in_memory(case, device)
     train = seconds_each(training_steps(case, batch, device), device, seconds)
@@ -158,7 +158,7 @@ def measure(case: Case, device: torch.device, seconds: float, peak: float) -> di
 
 
 def whole(case: Case, device: torch.device) -> float:
-    """Images a second of `experiments.training.loop.fit` in its last epoch, with data, augmentation and logs."""
+    """Images per second of `experiments.training.loop.fit` in its last epoch, with data, augmentation and logs."""
     settings = case.settings(precision(device), epochs=3)
     rows: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:

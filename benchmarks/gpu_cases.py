@@ -55,7 +55,7 @@ class Case:
         return build(self.settings(precision))  # type: ignore[arg-type]
 
     def plain(self) -> nn.Module:
-        """As it comes; untrained, one channel in and one out."""
+        """The library's network unchanged; untrained, one channel in and one out."""
         torch.manual_seed(0)
         if self.classifier:
             return timm.create_model(self.encoder, in_chans=1, num_classes=1)

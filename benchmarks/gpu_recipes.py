@@ -69,7 +69,7 @@ class RecipeCase:
 
 
 def cases() -> list[RecipeCase]:
-    """Every network of every recipe at each of its sizes and batches, alike ones once; nothing is fetched."""
+    """Every network of every recipe at each of its sizes and batches, equal ones once; nothing is fetched."""
     found: dict[str, RecipeCase] = {}
     for recipe in names():
         params = validate(Params, yaml.safe_load((FOLDER / f"{recipe}.yaml").read_text()), recipe)
@@ -121,7 +121,7 @@ def measure(case: RecipeCase, hardware: Hardware, peak_tflops: float, seconds: f
 def _ours(
     case: RecipeCase, prepared: Prepared, hardware: Hardware, peak: float, seconds: float
 ) -> dict[str, float]:
-    """Images a second of our step on a batch in memory, and what share of it remains with the device-resident feed."""
+    """Images per second of our step on a batch in memory, and the share that remains with the device-resident feed."""
     build, objective = STAGES[case.stage]
     settings = case.settings
     torch.manual_seed(0)
@@ -165,7 +165,7 @@ def _ours(
 
 
 def _plain(case: RecipeCase, hardware: Hardware, dtype: torch.dtype | None, seconds: float) -> float:
-    """Images a second of plain public code: float32 as it comes, or bf16 in channels-last."""
+    """Images per second of plain public code: unchanged in float32, or bf16 in channels-last."""
     order = torch.contiguous_format if dtype is None else torch.channels_last
     net: Any = case.plain().to(hardware.device).to(memory_format=order).train()
     optimiser = torch.optim.AdamW(net.parameters(), 1e-4)
@@ -189,7 +189,7 @@ def _on(batch: dict[str, Tensor], hardware: Hardware) -> dict[str, Tensor]:
 
 
 def _rate(step: Callable[[int], None], images: int, hardware: Hardware, seconds: float) -> float:
-    """Images a second, after warm-up steps; at least one step, at most `seconds`."""
+    """Images per second, after warm-up steps; at least one step, at most `seconds`."""
     for number in range(WARM if seconds else 1):
         step(number)
     hardware.synchronise()
@@ -197,7 +197,7 @@ def _rate(step: Callable[[int], None], images: int, hardware: Hardware, seconds:
     while steps == 0 or time.perf_counter() - start < seconds:
         step(steps)
         steps += 1
-        if steps % 4 == 0:  # or the queue would grow
+        if steps % 4 == 0:  # otherwise the queue would grow
             hardware.synchronise()
     hardware.synchronise()
     return steps * images / (time.perf_counter() - start)
@@ -213,7 +213,8 @@ def _flops(net: nn.Module, side: int, hardware: Hardware) -> float:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: images a second of our step, share left with the feed, memory, share of the matrix peak, plain code's rates."""
+    """Markdown: images per second of our step, share left with the feed, memory, share of the matrix peak, plain code's
+    rates."""
     lines = [
         "| recipe | network | side | batch | images/s | with feed | GiB | of peak | plain fp32 | plain bf16 |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",

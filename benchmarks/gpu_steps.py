@@ -135,5 +135,5 @@ def plain_inference(
 
 
 def precision(device: torch.device) -> str:
-    """Of our steps: bf16 on a GPU, float32 where the steps are only tried."""
+    """Precision of our steps: bf16 on a GPU, float32 where the steps are only tried."""
     return "bf16-mixed" if device.type == "cuda" else "32-true"

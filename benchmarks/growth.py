@@ -1,11 +1,11 @@
 """Time and memory of every stage that reads images, as their number grows. `python benchmarks/growth.py --run RUN`
 
-RUN is a folder where `dvc repro` has been through: its params.yaml, its bundle and its networks are used, the networks told
-that the studies made here are those they were trained on (what they answer means nothing; the work is the same). The
-studies are small generated DICOM files, all different. Each stage runs as its users run it, in a process of its own, which is
-watched from outside: resident memory, open files, processes left behind. `predict` and `submit` read the files themselves,
-`folds` runs the networks over prepared images, `fit` and `evaluate` read those predictions. Sizes are 1, 4 and 16 times 1,250
-(`--images`); `--figure` draws memory over time at the largest.
+RUN is a folder in which `dvc repro` has finished: its params.yaml, its bundle and its networks are used, with the networks
+marked as trained on the studies made here (their answers are meaningless; the work is the same). The studies are small
+generated DICOM files, all different. Each stage runs as its users run it, in its own process, which is monitored from outside:
+resident memory, open files, processes left behind. `predict` and `submit` read the files themselves, `folds` runs the networks
+over prepared images, `fit` and `evaluate` read those predictions. Sizes are 1, 4 and 16 times 1,250 (`--images`); `--figure`
+draws memory over time at the largest.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Watched:
     memory: list[float] = field(default_factory=list)
     """Resident megabytes of the process and its children, without pages of mapped files."""
     files: int = 0
-    """Most files open at once."""
+    """Maximum number of files open at once."""
     left: int = 0
     """Children that outlived it."""
 
@@ -108,7 +108,7 @@ def adopt(root: Path, run: Path) -> None:
 
 
 def watch(root: Path, command: list[str], seen: Watched) -> None:
-    """Run a command and look at it five times a second."""
+    """Run a command and sample it five times per second."""
     start = time.perf_counter() - seen.seconds
     process = subprocess.Popen(
         [sys.executable, *command], cwd=root, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -136,7 +136,7 @@ def watch(root: Path, command: list[str], seen: Watched) -> None:
 
 
 def _session(leader: int) -> list[int]:
-    """Living processes of a session."""
+    """Live processes of a session."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -165,7 +165,7 @@ def _open_files(pid: int) -> int:
 
 
 def draw(runs: dict[str, Watched], path: Path, count: int) -> None:
-    """Memory of each stage over its time."""
+    """Memory of each stage over time."""
     columns = (len(runs) + 1) // 2
     figure, axes = plotting.new_figure(3.2 * columns, 5.2, 2, columns)
     for axis in axes[len(runs) :]:

@@ -1,9 +1,9 @@
 """How often the warnings of docs/warnings.md are given: `python -m benchmarks.input_warnings [--prepared DIR] [--files DIR …]`.
 
-First table: limits of pictures (imaging.domain.limits) from the training images of a finished run, or with `--train` from two of
-three files of a folder, and how many pictures of each kind they warn about: the hold-out, as it is and changed, generated head CT
-slices, and the files of each `--files` folder. Second table: the body's width and how often the pixel spacing is warned about, in
-`--phantoms` and in each `--files` folder. Of the files nothing is written.
+First table: limits of pictures (imaging.domain.limits) from the training images of a finished run, or with `--train` from two
+thirds of the files of a folder, and how many pictures of each kind they warn about: the hold-out, as it is and changed,
+generated head CT slices, and the files of each `--files` folder. Second table: the body's width and how often the pixel spacing
+is warned about, in `--phantoms` and in each `--files` folder. Nothing of the files is written.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from imaging.settings import PhantomSettings
 Image = NDArray[np.uint8]
 SIDE = 160
 MOST = 200
-"""Files of a folder that are read, evenly over all."""
+"""Number of files read from a folder, spread evenly over all."""
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--prepared", type=Path, default=Path("data/prepared"))
     parser.add_argument("--phantoms", type=Path, default=Path("data/phantom"), help="their DICOM files")
     parser.add_argument("--files", type=Path, nargs="*", default=[], help="folders of radiographs")
-    parser.add_argument("--train", type=Path, help="a folder of radiographs, in place of --prepared")
+    parser.add_argument("--train", type=Path, help="a folder of radiographs, instead of --prepared")
     given = parser.parse_args()
     print("| pictures | warned |\n|---|---:|")
     record, holdout = of_folder(given.train) if given.train else of_run(given.prepared)
@@ -68,7 +68,7 @@ def of_run(prepared: Path) -> tuple[InputLimits, list[Image]]:
 
 
 def of_folder(folder: Path) -> tuple[InputLimits, list[Image]]:
-    """The limits of two of three files of a folder, prepared at SIDE px, and the others."""
+    """The limits from two thirds of the files of a folder, prepared at SIDE px, and the other third."""
     found = list(read(folder, 1000))
     images = np.stack([resize_image(to_uint8(pixels), SIDE) for pixels, _ in found])
     facts = [{"view": one.view, "sex": one.sex, "age": one.age} for _, one in found]
@@ -79,13 +79,13 @@ def of_folder(folder: Path) -> tuple[InputLimits, list[Image]]:
 
 
 def row(record: InputLimits, name: str, pictures: list[Image]) -> str:
-    """How many of the pictures are warned about."""
+    """Number of pictures that get a warning."""
     warned = sum(bool(record.unlike(np.ascontiguousarray(one))) for one in pictures)
     return f"| {name} | {warned} of {len(pictures)} ({warned / max(1, len(pictures)):.1%}) |"
 
 
 def part(image: Image, top: float, left: float, height: float, width: float) -> Image:
-    """A part of a square, in shares of its side, stretched to the whole."""
+    """A part of a square, in fractions of its side, stretched to the whole."""
     side = len(image)
     cut = image[
         round(top * side) : round((top + height) * side), round(left * side) : round((left + width) * side)
@@ -100,7 +100,7 @@ def noisy(image: Image) -> Image:
 
 
 def gamma(image: Image, power: float) -> Image:
-    """Greys 0..255 to a power."""
+    """Apply a gamma to greys 0..255."""
     return np.asarray(255 * (image / 255) ** power, np.uint8)
 
 

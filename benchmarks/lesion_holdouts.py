@@ -12,7 +12,7 @@ from experiments.statistics.bootstrap import PatientDraws
 
 
 def hold_out(random: np.random.Generator, images: int, clustered: bool) -> pd.DataFrame:
-    """One row an image; every fifth has one or two lesions. The images of a patient are alike where clustered."""
+    """One row per image; every fifth has one or two lesions. The images of a patient are correlated where clustered."""
     patient = np.arange(images)
     if clustered:
         patient = np.repeat(np.arange(images), random.choice([1, 1, 1, 2, 3, 6], images))[:images]

@@ -1,7 +1,7 @@
 """Memory and time that the worst DICOM and JPEG files take: `python -m benchmarks.limits_of_input [--checkout FOLDER]`.
 
-Each file is read in a process of its own; measured are its peak memory above that of an idle reader, with its
-decoder process, and the seconds. `--checkout` reads with the code of another folder, for a comparison.
+Each file is read in its own process; measured are its peak memory above that of an idle reader, including its decoder process,
+and its time in seconds. `--checkout` reads with the code of another folder, for a comparison.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def header(side: int, stored: int, declared: int, syntax: str = "1.2.840.10008.1
 
 
 def grey_corner() -> bytes:
-    """A sound JPEG that ends in mid grey, as a cut one does."""
+    """An intact JPEG that ends in mid grey, as a truncated one does."""
     noise = np.random.default_rng(0).integers(0, 256, (4000, 4000), dtype=np.uint8)
     noise[-8:, -8:] = 128
     return cv2.imencode(".jpg", noise, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
@@ -82,7 +82,7 @@ def deflated(body: bytes) -> bytes:
 
 
 def largest() -> bytes:
-    """The largest picture, 16 bits: what an honest file may take."""
+    """The largest picture, 16 bits: what a benign file may take."""
     return header(12_000, 12, 2 * 12_000**2) + bytes(2 * 12_000**2)
 
 

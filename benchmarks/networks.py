@@ -45,7 +45,7 @@ def rows() -> list[Row]:
 
 
 def plain() -> nn.Module:
-    """The network as it comes."""
+    """The library's network unchanged."""
     torch.manual_seed(0)
     return smp.Unet("resnet34", encoder_weights=None, in_channels=1)
 

@@ -1,7 +1,8 @@
 """The web page under attack: good uploads beside slow files. `python -m benchmarks.page_under_load [--bundle DIR]`
 
-Starts the page on a free port of this machine, sends 50 good uploads at once, first with nothing else, then with five slow files
-in flight all the time: each is sent again as soon as it is answered. Right: the slowest good upload takes at most twice as long.
+Starts the page on a free port of this machine, sends 50 good uploads at once, first with nothing else, then with five slow
+files in flight all the time: each is sent again as soon as it is answered. Goal: the slowest good upload takes at most twice as
+long.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python -m benchmarks.pooled_share OUTPUT --train FOLDER --real FOLDER [--weights DIR] --runs T3-ours-0 T3-ours-1
 
-Predicts again with the finished runs' networks. A row a run: AUROC of the mean logit of the highest pixels, for each share, and
-in `rounded` that of the highest thousandth after maps were rounded to 256 levels, with the studies that share the lowest score.
+Predicts again with the finished runs' networks. One row per run: AUROC of the mean logit of the highest pixels, for each share,
+and in `rounded` that of the highest thousandth after maps were rounded to 256 levels, with the studies that share the lowest
+score.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from segmentation.pooled import LOGIT_RANGE
 
 SHARES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1)
 ROUNDED = 0.001
-"""What the score was pooled from, of rounded maps, until 2026-11-30."""
+"""The share of rounded maps that the score was pooled from until 2026-11-30."""
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def main() -> None:
 def scored(
     output: Path, name: str, train: Path, real: Path, pretrained: Path | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Labels bool (N,) of the judged studies and their scores (N, 7), a column a share and one of rounded maps."""
+    """Labels bool (N,) of the judged studies and their scores (N, 7), one column per share and one for rounded maps."""
     folder = output / "results" / name
     facts = read_json(folder / "facts.json")
     by_peer = facts["method"] == "ordinary"

@@ -1,4 +1,4 @@
-"""Preparation, image after image on one core: ours against a plain loop, and against decoding alone. `python
+"""Preparation, image by image on one core: ours against a plain loop, and against decoding alone. `python
 benchmarks/prepare.py`
 
 On generated chest phantoms, or with SIIM_SAMPLE_DIR set on real files in SIIM's folders. Ours reads the
@@ -83,7 +83,7 @@ def records(folder: str) -> list[dict[str, Any]]:
 
 
 def compare(folder: str, size: int, rounds: int) -> None:
-    """Print images a second on one core and the ratios."""
+    """Print images per second on one core and the ratios."""
     studies = records(folder)
     frames = [frame_of(study["path"]) for study in studies]
     with (

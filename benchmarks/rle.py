@@ -24,7 +24,7 @@ SIDE = 1024
 def copied_encode(columns: np.ndarray) -> str:
     """The organisers' mask2rle in its usual form: a loop over the pixels of a transposed 0/255 mask.
 
-    Its two faults are kept: it loses a run that reaches the last pixel and takes only 255 for inside.
+    Its two faults are kept: it loses a run that reaches the last pixel, and counts only 255 as inside.
     """
     numbers = []
     last_value, place, run_start, run_length = 0, 0, -1, 0
@@ -83,7 +83,7 @@ def labelled_masks(labels: Path, count: int) -> list[np.ndarray]:
 
 
 def timed(masks: list[np.ndarray], codes: list[str], rounds: int) -> dict[str, float]:
-    """Seconds a mask of each function, after all have given the same."""
+    """Seconds per mask for each function, after checking that all give the same result."""
     for mask, code in zip(masks, codes, strict=True):
         assert copied_encode(mask.T) == code
         for order in ("C", "F"):

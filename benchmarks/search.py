@@ -1,7 +1,7 @@
 """Threshold search: all triplets from histograms against trying them on the masks. `python benchmarks/search.py`
 
 Three ways to score triplets (top level, least area, bottom level) on the same generated uint8 maps: trying each on the pixels;
-the same with every level's area and Dice computed once an image ("hoisted"); and histograms with an exact search.
+the same with every level's area and Dice computed once per image ("hoisted"); and histograms with an exact search.
 All give the same whole-number totals, which is asserted.
 """
 
@@ -121,7 +121,7 @@ def compare(name: str, maps: Maps, grid: Grid, sample: int, rounds: int) -> dict
 
 
 def published(count: int) -> tuple[Maps, Grid]:
-    """So many maps of 512², each several times to spare memory, and 960 triplets, as in the first place's search."""
+    """This many maps of 512², each repeated several times to save memory, and 960 triplets, as in the first place's search."""
     areas = np.unique(np.geomspace(1, 4000, 20).astype(np.int64))
     maps = (generated(200, 512) * (count // 200 + 1))[:count]
     return maps, (np.arange(60, 252, 16), areas[4:12], np.arange(20, 220, 20))
@@ -144,7 +144,7 @@ def rows() -> list[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--maps", type=int, default=2400, help="how many in the second comparison")
+    parser.add_argument("--maps", type=int, default=2400, help="number of maps in the second comparison")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sample", type=int, default=8, help="triplets tried on the pixels")
     options = parser.parse_args()

@@ -1,8 +1,9 @@
-"""How often do the 95 % intervals over seeds and patients hold the true value?
+"""How often do the 95 % intervals over seeds and patients contain the true value?
 
 `python -m benchmarks.seed_coverage [--repeats 600]` draws scores of patients under several trainings of known mean, and prints
-the share of intervals that hold it, as a Markdown table: of the mean over seeds by experiments.compare, by a crossed bootstrap
-(seeds and patients resampled, percentiles) and over patients alone; and of the difference of two recipes that are equally good.
+the share of intervals that contain it, as a Markdown table: of the mean over seeds by experiments.compare, by a crossed
+bootstrap (seeds and patients resampled, percentiles) and over patients alone; and of the difference of two recipes that are
+equally good.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def crossed_bootstrap(score: Floats, random: np.random.Generator) -> tuple[float
 
 
 def held(random: np.random.Generator, patients: int, seeds: int, spread: float) -> list[bool]:
-    """Whether the four intervals of one repeat hold the true value."""
+    """Whether the four intervals of one repeat contain the true value."""
     common = random.normal(0, COMMON, patients)
     one, other = (scores(random, patients, seeds, spread, common) for _ in range(2))
     of = measured(one)

@@ -3,7 +3,7 @@
     python -m benchmarks.siim_patients TABLE.csv
 
 TABLE.csv has a header and the columns image id and NIH image name (`00028864_007.png`, whose first part is the patient).
-Written are, sorted, twelve hex digits of each id's SHA-256 and the patient's number.
+The output has, sorted, twelve hex digits of each id's SHA-256 and the patient's number.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Every comparison with a named peer, in one run: `make bench`, or `python -m benchmarks.suite [--only decode rle]`.
 
-Prints a Markdown table of ratios with the machine's facts and writes reports/bench.json. What a row compares, and how, stands in
-the module of its name. Rounds are interleaved and medians compared, so a machine that slows down slows both sides.
+Prints a Markdown table of ratios with the machine's facts and writes reports/bench.json. What a row compares, and how, is
+documented in the module of its name. Rounds are interleaved and medians compared, so a machine that slows down slows both
+sides.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ REPORT = Path("reports/bench.json")
 
 
 def main() -> None:
-    """The table, and what the machine could do at most."""
+    """Print the table, and the physical limits of the machine."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.suite", description=__doc__.split("\n")[0])
     parser.add_argument("--only", nargs="+", choices=MODULES, default=list(MODULES), metavar="NAME")
     parser.add_argument("--output", type=Path, default=REPORT, help="default: %(default)s")

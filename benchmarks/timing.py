@@ -1,4 +1,4 @@
-"""Compare functions in one run: interleaved rounds, medians, rows of ratios; and what the machine itself can do at most."""
+"""Compare functions in one run: interleaved rounds, medians, rows of ratios; and the physical limits of the machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Case = tuple[Callable[[Any], Any], Sequence[Any]]
 
 
 def medians(cases: dict[str, Case], rounds: int) -> dict[str, float]:
-    """Return the median seconds an input takes, for each function and its inputs.
+    """Return the median seconds per input, for each function and its inputs.
 
     Each round runs every function once over all its inputs, so that a machine that slows down slows all of them.
     """
@@ -95,7 +95,7 @@ MATRIX = 3072
 
 
 def processor() -> str:
-    """Describe the processor and its load in one line; ratios hold better than rates."""
+    """Describe the processor and its load in one line; ratios are more stable than rates."""
     model = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo", encoding="utf-8") as lines:

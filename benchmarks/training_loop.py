@@ -1,9 +1,9 @@
 """Speed of the training loop on a processor against a plain PyTorch loop. `python -m benchmarks.training_loop`
 
-Both train the same U-Net (EfficientNet-Lite0 encoder) on the same prepared images with the same batch, precision, memory format,
-loss, augmentation (albumentations, the same changes) and number of loader workers; in turns, so that a busy machine slows both.
-Our loop logs, clips gradients, checks for NaN and validates two images; the plain one does none of it. The
-ratio of processor times is printed beside that of the clock, since only the former means anything beside other programs.
+Both train the same U-Net (EfficientNet-Lite0 encoder) on the same prepared images with the same batch, precision, memory
+format, loss, augmentation (albumentations, the same changes) and number of loader workers; alternating, so that a busy machine
+slows both. Our loop logs, clips gradients, checks for NaN and validates two images; the plain one does none of it. The ratio of
+processor times is printed beside that of the clock, since only the former is meaningful while other programs run.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def rows(workers: int, steps: int = STEPS, rounds: int = ROUNDS) -> list[Row]:
 
 
 def measured(run: Callable[[], None]) -> tuple[float, float]:
-    """Seconds of processor time of this process and its children, and of the clock."""
+    """Seconds of processor time of this process and its children, and wall-clock seconds."""
     begun, clock = _processor(), time.perf_counter()
     run()
     return _processor() - begun, time.perf_counter() - clock

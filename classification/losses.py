@@ -19,7 +19,7 @@ def mixed(logit: Tensor, label: Tensor, alpha: float, gamma: float) -> Tensor:
 
 
 def where(cells: Tensor, mask: Tensor) -> Tensor:
-    """Loss of each image (B,) of the cells' logits (B, 1, h, w) against the mask 0/1 (B, 1, H, W).
+    """Loss of each image (B,) from the cells' logits (B, 1, h, w) and the mask 0/1 (B, 1, H, W).
 
     A cell is positive when the mask touches it; cross-entropy alone would drown the few positive cells, so -log(dice)
     is added.

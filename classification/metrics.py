@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 def summary(prob: ArrayLike, label: ArrayLike) -> dict[str, float]:
     """AUROC, average precision, Brier score and log loss of probabilities (N,) against labels 0/1 (N,).
 
-    With one class alone AUROC and average precision do not exist and are left out.
+    With a single class, AUROC and average precision are undefined and left out.
     """
     p, y = np.asarray(prob, np.float64), np.asarray(label, np.int64)
     values = {"brier": float(brier_score_loss(y, p)), "log_loss": float(log_loss(y, p, labels=[0, 1]))}

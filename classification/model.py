@@ -63,7 +63,7 @@ class Localising(nn.Module):
 def build(settings: ClassificationSettings, trained: bool = False) -> nn.Module:
     """A network from float (B, 1, H, W) to logits (B, 1).
 
-    `trained`: the weights come from a trained file next, so that no pretrained ones are fetched. timm sums the three colour
+    `trained`: weights of a trained file will be loaded next, so no pretrained ones are fetched. timm sums the three colour
     filters of a pretrained stem into one. Raises ValueError for an unknown architecture, an unreachable hub, or a file of
     weights that does not fit.
     """
@@ -110,20 +110,20 @@ def load(path: Path) -> tuple[nn.Module, ClassificationSettings, dict[str, Any]]
 
 @torch.no_grad()
 def _map_channels(net: nn.Module, settings: ClassificationSettings) -> int:
-    """Channels of the last map; a ValueError when the architecture gives tokens and not a (B, C, h, w) map."""
+    """Channels of the last map; a ValueError when the architecture outputs tokens instead of a (B, C, h, w) map."""
     side = settings.image_size
     shape = net.eval()(torch.zeros(1, 1, side, side)).shape
     net.train()
     if len(shape) != 4 or shape[2] != shape[3] or shape[2] < 2:
         raise ValueError(
-            f"classification.head localising needs a map of at least 2 x 2 cells, {settings.architecture} at "
-            f"image_size {side} gives {tuple(shape)}; take a convolutional architecture, larger images, or head: plain"
+            f"classification.head localising needs a map of at least 2 x 2 cells, but {settings.architecture} at "
+            f"image_size {side} gives {tuple(shape)}; use a convolutional architecture, larger images, or head: plain"
         )
     return shape[1]
 
 
 def _load_pyfunc(folder: str) -> Served:
-    # Here and not above: MLflow takes a second to import, and predictions do without it.
+    # Imported here: MLflow takes a second to import, and predictions do not need it.
     from experiments.monitoring.mlflow_model import Served, weights_in
 
     net, settings, _ = load(weights_in(folder))

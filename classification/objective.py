@@ -54,7 +54,7 @@ class Objective:
         return {"score": graded(kaggle, values.get("average_precision", 0.0)), "kaggle": kaggle, **values}
 
     def maps(self, net: nn.Module, image: Tensor) -> Tensor | None:
-        """Probabilities (B, h, w) of a localising head for normalised images; None of another head."""
+        """Probabilities (B, h, w) of a localising head for normalised images; None for another head."""
         return net.where(image)[:, 0].sigmoid() if isinstance(net, Localising) else None
 
 

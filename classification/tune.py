@@ -19,7 +19,7 @@ def main() -> None:
     study = load_section("tune_classification", TuneSettings)
     if study.trials == 0:
         return tuned_params.pass_through("classification")
-    # Imported here: without trials the ten seconds of importing torch are saved.
+    # Imported here: without trials, the ten seconds for importing torch are saved.
     from classification.model import build
     from classification.objective import Objective
     from experiments.tuning import study as tuning

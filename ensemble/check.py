@@ -1,4 +1,4 @@
-"""Stage `check`: every network is built and takes one real batch, before the first study or training begins.
+"""Stage `check`: build every network and run one real batch through it, before the first study or training begins.
 
 `reports/check.txt` always holds the same words, so that a check which passes makes nothing after it run again.
 """
@@ -40,7 +40,7 @@ def check(
 ) -> None:
     """Check all models of a stage, and print the number of parameters of each. hardware: this machine's; tests describe another.
 
-    ValueError names the setting to change, among others where a step does not fit into the GPU's memory (`experiments.plan`).
+    ValueError names the setting to change, for example where a step does not fit into the GPU's memory (`experiments.plan`).
     """
     for model in section.models:
         count = check_model(stage, model, section, build, objective, prepared, fold, hardware)

@@ -47,7 +47,7 @@ from imaging.settings import DataSettings, SplitSettings
 
 PART = "holdout"
 IDENTITIES = ("per_image.csv", "external_per_image.csv", "dice_by_area.csv", "lesions.csv")
-"""Tables with the ids of images or patients, which do not go to MLflow."""
+"""Tables with ids of images or patients, which are not logged to MLflow."""
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def log_files(tracked: tracking.Run) -> None:
-    """Log the report as one page, the metrics, the decision and the tables; of the images only pseudonyms."""
+    """Log the report as one page, the metrics, the decision and the tables; images only under pseudonyms."""
     for path in [METRICS, Path(PATH), *sorted(REPORT.glob("*.csv"))]:
         if path.name not in IDENTITIES:
             tracked.file(path)
@@ -130,7 +130,7 @@ def measure_all(
 
 
 def exposure_alone(prepared: Prepared, table: pd.DataFrame) -> Floats:
-    """The probability (N,) of the hold-out's images by their exposure alone, fitted on those of the folds."""
+    """The probability (N,) of the hold-out images from their exposure alone, fitted on the images of the folds."""
     known = prepared.rows(prepared.folds.index[prepared.folds != PART])
     label = prepared.index["label"].to_numpy(float)[known] == 1
     asked = prepared.rows(table["image_id"])
@@ -210,7 +210,7 @@ def check_same_data(decision: Decision, prepared: Prepared, scheme: str) -> None
 
 
 def rules_on_holdout(decision: Decision, cases: Cases, draws: PatientDraws) -> pd.DataFrame:
-    """All rules that were fitted with the chosen one, on the hold-out, with paired differences to it."""
+    """All rules that were fitted with the chosen one, on the hold-out, with paired differences from it."""
     others = {path.stem: Decision.load(path) for path in sorted(Path(DECISIONS).glob("rules/*.json"))}
     others[decision.rule.kind] = decision
     levels = {kind: crossfit.apply(other, cases)[0] for kind, other in others.items()}

@@ -36,13 +36,13 @@ def export(
 ) -> Bundle:
     """Write the bundle of the run in the working folder, and load it once; it appears complete or not at all.
 
-    hashed: with hashes of the training data's pictures and patients, for leak checks.
+    hashed: include hashes of the training data's pictures and patients, for leak checks.
     models, decided: folder of the networks and file of the decision; those of a refit have no metrics.
     """
     if not Path(decided).is_file():
         maker = "`python -m ensemble.refit`" if models == REFIT else "`make repro`, or `dvc repro`"
         raise ValueError(
-            f"{decided}: no such file; there is no finished run here to export: {maker} makes one"
+            f"{decided}: no such file; there is no finished run here to export; {maker} makes one"
         )
     decision = Decision.load(decided)
     with atomic_folder(output, mark=INDEX) as folder:
@@ -92,11 +92,13 @@ def main() -> None:
     parser.add_argument(
         "--no-identities",
         action="store_true",
-        help="leave the hashes of the training data's pictures and patients out: `ensemble.validate`, and a training that starts"
+        help="leave out the hashes of the training data's pictures and patients; `ensemble.validate`, and a training that starts"
         " from the bundle, then cannot check for leaks",
     )
     parser.add_argument(
-        "--refit", action="store_true", help="the networks of `ensemble.refit`, into models/refit/bundle"
+        "--refit",
+        action="store_true",
+        help="export the networks of `ensemble.refit`, into models/refit/bundle",
     )
     given = parser.parse_args()
     if given.refit:

@@ -1,7 +1,7 @@
 """Stage `fit_ensemble`: learn from out-of-fold predictions how the two stages are combined, and write decision.json.
 
 python -m ensemble.fit
-Reads the out-of-fold predictions of all models and the prepared tables; never the locked part's predictions.
+Reads the out-of-fold predictions of all models and the prepared tables; never the predictions of the hold-out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REPORTS = Path("reports/ensemble")
 
 
 GATE = "gate"
-LEAST = 2  # images of a kind: with fewer, nothing can be held back to check what is fitted
+LEAST = 2  # images of each kind: with fewer, none can be held back to check the fit
 
 
 def main() -> None:
@@ -175,7 +175,7 @@ def check_both_kinds(cases: Cases, kind: str = "") -> None:
     if min(positives, len(cases) - positives) < LEAST:
         raise ValueError(
             f"{len(cases)} out-of-fold images, {kind}{positives} with a pneumothorax: "
-            f"at least {LEAST} of each are needed to fit a decision"
+            f"at least {LEAST} with and {LEAST} without one are needed to fit a decision"
         )
 
 
@@ -186,7 +186,7 @@ def table_of_rules(
     chosen: str,
     draws: PatientDraws,
 ) -> pd.DataFrame:
-    """Nested score of every rule, and beside it the in-sample one; their difference is the optimism of the latter."""
+    """Nested score of every rule, and its in-sample score; their difference is the optimism of the latter."""
     dice = {kind: nested.cases.dice_at(level) for kind, level in nested.levels.items()}
     submitted = {kind: submitted_at(level, nested.cases) for kind, level in nested.levels.items()}
     table = compare(dice, submitted, nested.skipped, cases, chosen, draws)
@@ -196,9 +196,10 @@ def table_of_rules(
 
 
 def out_of_fold(nested: crossfit.Nested, chosen: str, has_masks: bool = True) -> pd.DataFrame:
-    """One row an image, predicted by a decision that was fitted without it: label, fold, probabilities, mask or none, Dice.
+    """One row per image, predicted by a decision that was fitted without it: label, fold, probabilities, mask or none, Dice.
 
-    The Dice is NaN of a positive whose mask is not known, and of all without segmentation networks (`has_masks` false).
+    The Dice is NaN for a positive whose mask is not known, and for all images without segmentation networks (`has_masks`
+    false).
     """
     cases, level = nested.cases, nested.levels[chosen]
     dice = np.where(cases.has_mask & has_masks, cases.dice_at(level), np.nan)
@@ -220,7 +221,7 @@ def out_of_fold(nested: crossfit.Nested, chosen: str, has_masks: bool = True) ->
 def nested_points(
     nested: crossfit.Nested, chosen: str, settings: EnsembleSettings
 ) -> list[operating_points.OperatingPoint]:
-    """Operating points on the nested probabilities; as in prediction, a skipped image has its classifiers' one."""
+    """Operating points on the nested probabilities; as in prediction, a skipped image has that of its classifiers."""
     prob = np.where(nested.skipped[chosen], nested.calibrated, nested.prob)
     submitted = submitted_at(nested.levels[chosen], nested.cases)
     return operating_points.fit(nested.cases.label, prob, submitted, settings.operating_points)

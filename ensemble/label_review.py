@@ -30,7 +30,7 @@ OUT_OF_FOLD, HOLDOUT = TABLES.values()
 OUTPUT = Path("reports/label_review")
 COLUMNS = 5
 SEEDS = 20
-"""Draws of planted errors."""
+"""Number of draws of planted errors."""
 
 
 def main() -> None:
@@ -54,10 +54,15 @@ def arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--first", type=command.count, default=100, help="images of the queue (default: %(default)s)"
+        "--first",
+        type=command.count,
+        default=100,
+        help="number of images in the queue (default: %(default)s)",
     )
-    parser.add_argument("--holdout", action="store_true", help="the hold-out in place of the training images")
-    parser.add_argument("--apply", type=Path, metavar="QUEUE.csv", help="a reviewed queue")
+    parser.add_argument(
+        "--holdout", action="store_true", help="review the hold-out instead of the training images"
+    )
+    parser.add_argument("--apply", type=Path, metavar="QUEUE.csv", help="apply this reviewed queue")
     parser.add_argument(
         "--output",
         type=Path,
@@ -87,7 +92,7 @@ def write_queue(table: pd.DataFrame, first: int, prepared: Prepared) -> str:
 
 
 def sheet(rows: pd.DataFrame, prepared: Prepared) -> overlay_sheets.Figure:
-    """Pictures of images of the queue, with the annotated outline."""
+    """Pictures of images in the queue, with the annotated outline."""
     pictures, captions = {}, {}
     for row in rows.itertuples():
         place = int(prepared.rows([row.image_id])[0])
@@ -104,7 +109,8 @@ def plant(table: pd.DataFrame, share: float, first: int) -> str:
     found = [errors.planted(table, share, seed, first) for seed in range(SEEDS)]
     hits = np.array([one[0] for one in found])
     return (
-        f"{found[0][1]} of {len(table)} labels flipped: {hits.mean():.1f} ({hits.min()} to {hits.max()}, {SEEDS} draws) among "
+        f"{found[0][1]} of {len(table)} labels flipped: {hits.mean():.1f} ({hits.min()} to {hits.max()}, {SEEDS} draws) "
+        "among "
         f"the first {first} of the queue, {found[0][2]:.1f} expected at random"
     )
 

@@ -32,7 +32,7 @@ def kaggle_dice(predicted: NDArray[Any], truth: NDArray[Any]) -> float:
     """
     if predicted.shape != truth.shape:
         raise ValueError(
-            f"masks of one image have one size; the prediction is {predicted.shape}, the truth {truth.shape}"
+            f"the masks of one image must have the same size; the prediction is {predicted.shape}, the truth {truth.shape}"
         )
     a, b = predicted != 0, truth != 0
     return dice_of_counts(*(int(np.count_nonzero(mask)) for mask in (a & b, a, b)))
@@ -50,7 +50,7 @@ def iou_of_dice(dice: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """The competition's score and what it is made of: score = (1−π)·TNR + π·D⁺.
+    """The competition's score and its parts: score = (1−π)·TNR + π·D⁺.
 
     `prevalence` π; `tnr` the share of empty images left empty; `dice_positive` D⁺ the mean Dice of the
     positive images; `all_empty` = 1−π, what submitting nothing earns. NaN where there is no such image."""
@@ -65,7 +65,7 @@ class Breakdown:
 
 
 def breakdown(dice: Floats, label: Bools) -> Breakdown:
-    """Take the score apart; sums are exact (`fsum`), so that a perfect submission scores 1 and not
+    """Decompose the score; sums are exact (`fsum`), so that a perfect submission scores 1 and not
     0.9999…."""
     n, positives = len(dice), int(np.count_nonzero(label))
     if n == 0:
@@ -131,8 +131,7 @@ def brier(label: Bools, prob: Floats) -> float:
 
 
 def log_loss(label: NDArray[Any], prob: Floats) -> float:
-    """Mean negative log-likelihood; probabilities are kept 1e-6 from 0 and 1, so that one certain error is
-    not infinite."""
+    """Mean negative log-likelihood; probabilities are kept 1e-6 from 0 and 1, so that one confident error is not infinite."""
     p = np.clip(prob, 1e-6, 1 - 1e-6)
     return float(-np.mean(label * np.log(p) + (1 - label) * np.log1p(-p)))
 

@@ -103,7 +103,7 @@ def export(source: Path, output: Path, int8: bool = False, openvino: bool = Fals
         }
         index = Index(bundle=loaded.sha256, opset=OPSET, files=files)
         write_json(folder / INDEX, index.model_dump(mode="json"))
-        # float32 in ONNX Runtime repeats PyTorch's float32; a bundle of another precision must be compared.
+        # float32 in ONNX Runtime reproduces PyTorch's float32; a bundle of another precision must be compared.
         plain: list[tuple[Engine, Precision]] = [("onnx", "fp32")] if predictor.precision != "32-true" else []
         for engine, precision in [*plain, *combinations(int8, openvino)]:
             data = loaded.index.fingerprints["data"]
@@ -128,7 +128,9 @@ def write(member: Member, stage: str, path: Path) -> File:
     path.parent.mkdir(parents=True, exist_ok=True)
     network, example = EndToEnd(member).eval(), torch.zeros(2, 1, side, side, dtype=torch.uint8)
     batch = {"image": {0: "batch"}, "probability": {0: "batch"}}
-    with warnings.catch_warnings():  # of Python numbers that are constant here, and of the tracer's age
+    with (
+        warnings.catch_warnings()
+    ):  # about Python numbers that are constant here, and about the deprecated tracer
         warnings.simplefilter("ignore")
         # The tracer (dynamo=False) needs no further package, and shares the weights between an image and its mirror image.
         torch.onnx.export(
@@ -139,8 +141,10 @@ def write(member: Member, stage: str, path: Path) -> File:
     difference, levels = parity(network, path, side)
     if difference > TOLERANCE or levels > 1:
         raise ValueError(
-            f"{path.name} of {stage}/{member.name}: probabilities differ from PyTorch's by {difference:.2g}, maps by {levels} "
-            f"levels; {TOLERANCE:g} and 1 are allowed. This architecture does not export faithfully with this release of PyTorch"
+            f"{path.name} of {stage}/{member.name}: probabilities differ from PyTorch's by {difference:.2g}, maps by "
+            f"{levels} "
+            f"levels; {TOLERANCE:g} and 1 are allowed. This architecture does not export faithfully with this release of "
+            "PyTorch"
         )
     return File(sha256=sha256(path), weights_sha256=member.sha256, difference=difference)
 

@@ -57,8 +57,9 @@ def main() -> None:
         refused = float((table["verdict"] == "refused").mean())
     if refused > given.refused:
         print(
-            f"Exit status {TOO_MANY_REFUSED}: {refused:.3g} of the files were refused, --refused allows {given.refused:g}; "
-            "their reasons stand with the results",
+            f"Exit status {TOO_MANY_REFUSED}: {refused:.3g} of the files were refused, but --refused allows "
+            f"{given.refused:g}; "
+            "the reasons are in the results",
             file=sys.stderr,
         )
         sys.exit(TOO_MANY_REFUSED)
@@ -73,10 +74,10 @@ def predict(
     predictor: Predictor | None = None,
     engine: str = "torch",
 ) -> pd.DataFrame:
-    """Write OUT atomically and return its table. Memory holds a few batches of images and one row a file.
+    """Write OUT atomically and return its table. Memory holds a few batches of images and one row per file.
 
     predictor: the bundle's networks in another engine, which `engine` names; None: in PyTorch. Studies that a killed run of the
-    same bundle and settings finished are not done again.
+    same bundle and settings finished are not redone.
     """
     if dicom and bundle.no_objects:
         raise ValueError(f"{bundle.no_objects}; give --dicom none")
@@ -118,7 +119,7 @@ def _on_ray(bundle: Bundle, given: argparse.Namespace) -> float:
     from ensemble.cluster import ray_engine  # an extra, which takes seconds to import
 
     if given.dicom:
-        raise ValueError("--engine ray writes tables alone; leave --dicom out, or take --engine local")
+        raise ValueError("--engine ray writes only tables; leave out --dicom, or use --engine local")
     exported = given.onnx or given.openvino
     runtime = "onnx" if given.onnx else "openvino"
     archive = ray_engine.predict(
@@ -139,7 +140,7 @@ def _on_ray(bundle: Bundle, given: argparse.Namespace) -> float:
 
 
 def _predictor(bundle: Bundle, given: argparse.Namespace) -> tuple[Predictor, str]:
-    """In the engine that the command line asks for, and that engine's name."""
+    """The predictor in the engine that the command line requests, and that engine's name."""
     if given.onnx is not None:
         made = onnx_runtime.use(bundle.predictor(), given.onnx, given.precision)
         return made, f"onnx {given.precision}"
@@ -152,7 +153,7 @@ def _predictor(bundle: Bundle, given: argparse.Namespace) -> tuple[Predictor, st
 
 
 def summary(table: pd.DataFrame, out: Path, notes: Sequence[str] = ()) -> str:
-    """The counts, and where the results lie."""
+    """The counts, and where the results are."""
     refused, masks = (table["verdict"] == "refused").sum(), (table["decision"] == "mask").sum()
     lines = [
         f"{len(table) - refused} read, {refused} refused, {masks} with a mask. Results: {out / triage.FILE}",
@@ -179,7 +180,7 @@ def _arguments() -> argparse.Namespace:
         "folder",
         metavar="FOLDER",
         help="a file, or a folder of DICOM, PNG, JPEG, TIFF or BMP files at any depth; for --engine ray also "
-        "the URL of a folder, or a text file with a path or URL a line",
+        "the URL of a folder, or a text file with one path or URL per line",
     )
     parser.add_argument(
         "--output",
@@ -194,7 +195,7 @@ def _arguments() -> argparse.Namespace:
         "--no-cascade",
         dest="cascade",
         action="store_false",
-        help="mask networks see every image; same results",
+        help="run the mask networks on every image; the results are the same",
     )
     exported = parser.add_mutually_exclusive_group()
     for option, runtime in (("--onnx", "ONNX Runtime"), ("--openvino", "OpenVINO")):
@@ -210,7 +211,7 @@ def _arguments() -> argparse.Namespace:
         "--precision",
         choices=get_args(onnx_runtime.Precision),
         default="fp32",
-        help="of --onnx or --openvino, where the export has accepted it (default: %(default)s)",
+        help="precision for --onnx or --openvino, if the export accepted it (default: %(default)s)",
     )
     parser.add_argument(
         "--refused",

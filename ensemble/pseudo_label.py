@@ -43,11 +43,12 @@ def main() -> None:
     check_folder(given.output, mark=ORIGIN)
     prepared, predictor = Prepared(), Predictor.load()
     if predictor.decision.fitted["data_fingerprint"] != prepared.fingerprint:
-        raise ValueError(f"{PATH}: fitted on other data than data/prepared holds now; run `dvc repro` first")
+        raise ValueError(f"{PATH}: not fitted on the data now in data/prepared; run `dvc repro` first")
     table, counts = label(find(given.folder, given.output), predictor, settings)
     if table.empty:
         raise ValueError(
-            f"{given.folder}: no study is certain ({counts['uncertain']} lie between pseudo_label.negative {settings.negative} "
+            f"{given.folder}: no study is certain ({counts['uncertain']} lie between pseudo_label.negative "
+            f"{settings.negative} "
             f"and positive {settings.positive}, {counts['refused']} were refused); nothing was written"
         )
     with atomic_folder(given.output, mark=ORIGIN) as folder:
@@ -114,7 +115,7 @@ def certain(prediction: Prediction, settings: PseudoLabelSettings, has_masks: bo
 
 
 def fold_of(image_id: str, decision: Decision) -> int:
-    """The fold whose networks label an image and which it may train: by its id, so that a second call agrees."""
+    """The fold whose networks label an image and which it may train: chosen by its id, so that a second call agrees."""
     folds = decision.fitted["folds"]
     return int(folds[int(hashlib.sha256(image_id.encode()).hexdigest(), 16) % len(folds)])
 
@@ -133,7 +134,7 @@ def by_fold(predictor: Predictor) -> dict[int, Predictor]:
 
 
 def origin(counts: Counter[str], decision: Decision, settings: PseudoLabelSettings) -> dict[str, object]:
-    """Where the labels are from, for ORIGIN."""
+    """The provenance of the labels, for ORIGIN."""
     return {
         "decision_sha256": sha256(PATH),
         "data_fingerprint": decision.fitted["data_fingerprint"],

@@ -3,9 +3,9 @@
     python -m ensemble.refit
 
 Repeats every training of the finished run with the hold-out among its training images, applies the decision that was fitted out
-of fold, and writes models/refit/ (networks, decision, bundle) and submission-refit.csv. The evaluated run's files stay as they
-are. **No hold-out result exists for these networks**: quote the evaluated run's. A killed command resumes; networks that are
-done are not trained again.
+of fold, and writes models/refit/ (networks, decision, bundle) and submission-refit.csv. The evaluated run's files are not
+changed. **No hold-out result exists for these networks**: quote the evaluated run's. A killed command resumes; networks that
+are done are not trained again.
 """
 
 from __future__ import annotations
@@ -55,12 +55,13 @@ def run(module: str, *arguments: str) -> None:
 
 
 def describe(networks: list[tuple[str, str, int]]) -> str:
-    """Report in Markdown: the validation score of each network before and after, of the same images."""
+    """Report in Markdown: the validation score of each network before and after, on the same images."""
     lines = [
         "# Refit on all labelled images",
         "",
-        f"**{refit.NO_HOLDOUT}** The scores below are of each network's validation fold, on the same images before and after,"
-        " as the training saw them: they show whether a training went wrong, and measure nothing.",
+        f"**{refit.NO_HOLDOUT}** The scores below are those of each network's validation fold during training, on the "
+        "same images before and after:"
+        " they show whether a training went wrong, and are no measure of performance.",
         "",
         "| stage | model | fold | evaluated run | refit |",
         "|---|---|---:|---:|---:|",

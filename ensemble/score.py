@@ -1,8 +1,8 @@
 """Score any submission file against any label file: `python -m ensemble.score SUBMISSION TRUTH [--json]`.
 
-Both files are tables of image id and run-length code, in Kaggle's first or second form: several rows of an image are united;
-blanks in the header and before `-1`, semicolons or tabs as separators, and empty columns at the end are allowed. Dice is counted
-on the runs; 12,047 images take seconds.
+Both files are tables of image id and run-length code, in Kaggle's first or second form: several rows of an image are combined;
+blanks in the header and before `-1`, semicolons or tabs as separators, and empty columns at the end are allowed. Dice is
+counted on the runs; 12,047 images take seconds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LONGEST = 2**24
 
 
 def read_codes(path: str | Path) -> pd.DataFrame:
-    """Read a table of codes as (image_id, code), one row a code; ValueError names the file and its fault."""
+    """Read a table of codes as (image_id, code), one row per code; ValueError names the file and its fault."""
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as handle:
             table = _table(handle.read().splitlines(), path)
@@ -59,7 +59,7 @@ def _table(lines: list[str], path: str | Path) -> pd.DataFrame:
         raise ValueError(f"{path}: column {missing[0]} is missing; found {', '.join(header)}")
     for name in ("ImageId", "EncodedPixels"):
         if header.count(name) > 1:
-            raise ValueError(f"{path}: column {name} is there {header.count(name)} times; leave one")
+            raise ValueError(f"{path}: column {name} appears {header.count(name)} times; keep one")
     places = [header.index("ImageId"), header.index("EncodedPixels")]
     found = []
     for number, cells in rows:
@@ -98,7 +98,7 @@ def united(table: pd.DataFrame, pixels: int, path: str | Path) -> dict[str, Runs
         except RleError as error:
             raise ValueError(f"{path}: image {image_id}: {error}") from error
         if len(parts) > 1 and any(len(part) == 0 for part in parts):
-            raise ValueError(f"{path}: image {image_id} has -1 beside a mask in its {len(parts)} rows")
+            raise ValueError(f"{path}: image {image_id} has both -1 and a mask in its {len(parts)} rows")
         found[str(image_id)] = runs.union(parts)
     return found
 
@@ -113,7 +113,7 @@ def compare_ids(submission: dict[str, Runs], truth: dict[str, Runs], path: str |
 
 
 def dice_table(submission: dict[str, Runs], truth: dict[str, Runs]) -> pd.DataFrame:
-    """One row an image of the truth: image_id, label, submitted (a mask, not -1), dice."""
+    """One row per image of the truth: image_id, label, submitted (a mask, not -1), dice."""
     rows = [
         (image_id, len(true) > 0, len(predicted) > 0, _dice(predicted, true))
         for image_id, true in truth.items()

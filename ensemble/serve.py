@@ -27,7 +27,7 @@ def main() -> None:
     given = parser.parse_args()
     number = register(given.bundle, given.name, given.alias)
     print(
-        f"models:/{given.name}@{given.alias} is version {number}, of {given.bundle}. Serve it by `make serve`."
+        f"models:/{given.name}@{given.alias} is version {number}, of {given.bundle}. Serve it with `make serve`."
     )
 
 

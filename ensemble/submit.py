@@ -2,11 +2,11 @@
 
     python -m ensemble.submit                                 the configured test set, into submission.csv
     python -m ensemble.submit --images FOLDER --output FILE   any folder of DICOM, PNG, JPEG, TIFF or BMP files
-    python -m ensemble.submit --refit                         by the networks of ensemble.refit, into submission-refit.csv
+    python -m ensemble.submit --refit                         with the networks of ensemble.refit, into submission-refit.csv
 
-A submission has one row an image, `ImageId,EncodedPixels`, the mask as a run-length code in the image's own size or that of
-`--side`, `-1` for none. The id is the file's name without an image's ending. A file that cannot be read is written as `refused`,
-never as empty; reports/submission/studies.csv gives the reason.
+A submission has one row per image, `ImageId,EncodedPixels`, the mask as a run-length code in the image's own size or that of
+`--side`, `-1` for none. The id is the file's name without an image extension. A file that cannot be read is written as
+`refused`, never as empty; reports/submission/studies.csv gives the reason.
 """
 
 from __future__ import annotations
@@ -70,19 +70,19 @@ def main() -> None:
 
 
 def _check_spared(files: Files, images: Path | None, written: tuple[Path, Path], masks: Path | None) -> None:
-    """ValueError where a file to be written is one of the images, or their folder and that of the masks lie in each other."""
+    """ValueError where a file to be written is one of the images, or the folders of images and masks are nested."""
     read = {path.resolve() for path in files.values() if path is not None}
     for path in written:
         if path.resolve() in read:
             raise ValueError(
-                f"{path}: is one of the images, and would be overwritten; --output names another file"
+                f"{path}: is one of the images and would be overwritten; name another file with --output"
             )
     if masks is None:
         return
     if images is not None and images.is_dir():
         check_apart(masks, "--masks", {"the folder of the images": images})
     if any(masks.resolve() in path.parents for path in read):
-        raise ValueError(f"--masks {masks}: holds images that are read; name another folder")
+        raise ValueError(f"--masks {masks}: contains images that are read; name another folder")
 
 
 def _predictor(refitted: bool) -> Predictor:
@@ -106,14 +106,16 @@ def _arguments() -> argparse.Namespace:
         help="a file, or a folder of images at any depth (default: the configured test set)",
     )
     parser.add_argument("--output", type=Path, help="the file to write (default: submission.csv)")
-    parser.add_argument("--refit", action="store_true", help="by the networks of `ensemble.refit`")
+    parser.add_argument("--refit", action="store_true", help="use the networks of `ensemble.refit`")
     parser.add_argument(
         "--side",
         type=int,
-        help="masks as squares of this side, 1024 on Kaggle (default: each image's own size)",
+        help="encode masks as squares of this side, 1024 on Kaggle (default: each image's own size)",
     )
     parser.add_argument(
-        "--masks", type=Path, help="folder for each mask as a picture, 0 and 255 (default: none)"
+        "--masks",
+        type=Path,
+        help="folder in which to write each mask as a picture, 0 and 255 (default: none)",
     )
     return parser.parse_args()
 
@@ -163,7 +165,7 @@ def sample_ids(path: str) -> list[str]:
 
 
 def score(predictor: Predictor, files: Files, side: int | None = None) -> pd.DataFrame:
-    """One row an id: image_id, verdict (read or refused), reason, prob, area_px, height, width (of the mask: `side`, or
+    """One row per id: image_id, verdict (read or refused), reason, prob, area_px, height, width (of the mask: `side`, or
     the image's own), code.
     """
     present = {path: name for name, path in files.items() if path is not None}

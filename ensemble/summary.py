@@ -90,7 +90,7 @@ def registered(parent: str) -> str:
 
 
 def main() -> None:
-    """The DVC stage summary; `--show` prints the summary that is there."""
+    """The DVC stage summary; `--show` prints the existing summary."""
     parser = argparse.ArgumentParser(
         prog="python -m ensemble.summary", description="Summarise the finished run."
     )
@@ -112,7 +112,7 @@ def main() -> None:
         group.end("FINISHED")
         run_id = group.run_id
         group.attempt(lambda _: print(f"Model:      {registered(run_id)}", flush=True))
-    # Printed and not written: which files came from DVC's cache concerns this run, not the result.
+    # Printed but not written: which files came from DVC's cache concerns this run, not the result.
     print(f"\n{text}\n{provenance.describe()}", flush=True)
 
 

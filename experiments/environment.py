@@ -16,7 +16,7 @@ GIB = 2**30
 
 
 RESULTS = ("dvc.lock", "reports")
-"""Tracked files that runs write: a change of them is no change of what made a run."""
+"""Tracked files that runs write: changing them does not change what produced a run."""
 
 
 def names() -> dict[str, str]:

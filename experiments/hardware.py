@@ -19,9 +19,9 @@ class Hardware:
     """Facts about the hardware. Choices that follow (precision, optimiser, data loading) are made where they are used."""
 
     kind: Literal["cpu", "cuda"]
-    """`cuda`: trained on a GPU, and by a GPU's choices."""
+    """`cuda`: train on a GPU, with the choices made for GPUs."""
     name: str
-    """The GPU's or the processor's."""
+    """Name of the GPU or of the processor."""
     memory: int
     """Bytes of one GPU, or of the machine without one."""
     bf16: bool
@@ -35,7 +35,7 @@ class Hardware:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether tensors really lie on a GPU."""
+        """Whether tensors are really on a GPU."""
         return self.device.type == "cuda"
 
     def free_memory(self) -> int:
@@ -43,7 +43,7 @@ class Hardware:
         return torch.cuda.mem_get_info(self.device)[0] if self.on_gpu else self.memory
 
     def peak_memory(self) -> int:
-        """Bytes of the GPU's memory held by tensors at most, since `reset_peak_memory`; 0 without one."""
+        """Peak bytes of GPU memory held by tensors since `reset_peak_memory`; 0 without a GPU."""
         return torch.cuda.max_memory_allocated(self.device) if self.on_gpu else 0
 
     def reset_peak_memory(self) -> None:

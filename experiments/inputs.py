@@ -1,9 +1,9 @@
 """Stage `inputs`: list the input files that params.yaml names, with their checksums: `python -m experiments.inputs`.
 
-Weights that `pretrained` names by a file, a folder or an earlier run are listed too. The stage runs each time, since only it can
-detect a changed file; a later stage reruns when its list changes. Each list is a CSV of path and SHA-256 (or why
-there is none). A key that names the data folder itself has an empty list: the folder's own covers it. Checksums are remembered in
-data/.checksums.json, so that unchanged files are not read again.
+Weights that `pretrained` names by a file, a folder or an earlier run are listed too. The stage runs each time, since only it
+can detect a changed file; a later stage reruns when its list changes. Each list is a CSV of path and SHA-256 (or why there is
+none). A key that names the data folder itself gets an empty list, since the folder's own list covers it. Checksums are
+remembered in data/.checksums.json, so that unchanged files are not read again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def main() -> None:
 
 
 def listing(key: str, paths: Iterable[Path], checksums: Checksums) -> pd.DataFrame:
-    """Path and SHA-256 of every file of the paths that a key names; ValueError names the key where one is gone or unreadable."""
+    """Path and SHA-256 of every file of the paths that a key names; ValueError names the key where a file is missing or
+    unreadable."""
     rows: list[tuple[str, str]] = []
     for path in paths:
         try:

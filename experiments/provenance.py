@@ -41,7 +41,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def describe(root: Path = Path()) -> str:
-    """One line a stage: how many of its files were made by this run, by earlier ones, or by none that this MLflow has."""
+    """One line a stage: how many of its files were made by this run, by earlier ones, or by none that this MLflow knows."""
     try:
         lines = list(_lines(MlflowClient(tracking_uri=tracking.tracking_uri()), root, start_time()))
     except Exception as error:  # database drivers raise classes of their own

@@ -1,4 +1,4 @@
-"""Replace params.yaml by a recipe: `python -m experiments.recipe NAME [--data FOLDER] [--set KEY=VALUE] [--scale tiny]`.
+"""Replace params.yaml with a recipe: `python -m experiments.recipe NAME [--data FOLDER] [--set KEY=VALUE] [--scale tiny]`.
 
 A recipe is a whole params file in experiments/recipes/. It is validated before it is put in place. A params.yaml with values that
 neither git nor a recipe holds is never overwritten.
@@ -39,7 +39,7 @@ class Choice:
     data: str | None = None
     """The source's folder, in place of the recipe's."""
     overrides: tuple[str, ...] = ()
-    """`section.key=value`, with the value in YAML, as if it stood in the recipe: a scale reduces the networks' settings."""
+    """`section.key=value`, with the value in YAML, as if written in the recipe: a scale reduces the networks' settings."""
     scale: str | None = None
     """A key of SCALES: reduced, on generated images."""
 
@@ -52,11 +52,11 @@ def names() -> list[str]:
 def text_of(choice: Choice) -> str:
     """The content of params.yaml for a choice, with the recipe's comments; ValueError for an invalid choice."""
     if choice.name not in names():
-        raise ValueError(f"no recipe {choice.name!r}; there are {', '.join(names())}")
+        raise ValueError(f"no recipe {choice.name!r}; known: {', '.join(names())}")
     if choice.scale is not None and choice.data is not None:
         raise ValueError(
             f"--data {choice.data} and --scale {choice.scale}: a reduced recipe runs on generated "
-            "images; leave one out"
+            "images; give only one of the two"
         )
     text = (FOLDER / f"{choice.name}.yaml").read_text(encoding="utf-8")
     if choice == Choice(choice.name):
@@ -117,18 +117,20 @@ def _put_override(content: Any, override: str) -> None:
         found = parse_yaml(value)
     except yaml.YAMLError as error:
         raise ValueError(
-            f"--set {override!r}: {value!r} is not valid YAML; a value with spaces needs quotes: SET='\"{key}={{a: 1, b: 2}}\"'"
+            f"--set {override!r}: {value!r} is not valid YAML; a value with spaces needs quotes: "
+            f"SET='\"{key}={{a: 1, b: 2}}\"'"
         ) from error
     if isinstance(found, dict) and any(":" in str(name) and found[name] is None for name in found):
         raise ValueError(
-            f"--set {override!r}: YAML needs a space after each colon, and quotes around it all: "
+            f"--set {override!r}: YAML needs a space after each colon, and quotes around the whole setting: "
             f"SET='\"{key}={{a: 1, b: 2}}\"'"
         )
     place[last] = _quoted(found)
 
 
 def _quoted(value: Any) -> Any:
-    """Text in quotes where YAML would read it as something else without: the editor follows YAML 1.2, the reader 1.1 (`no`)."""
+    """Text, in quotes where YAML would otherwise read it as something else: the editor follows YAML 1.2, the reader 1.1
+    (`no`)."""
     if isinstance(value, dict):
         return {_quoted(key): _quoted(one) for key, one in value.items()}
     if isinstance(value, list):
@@ -144,7 +146,7 @@ def _is_text(value: str) -> bool:
 
 
 def changed_by_scale(choice: Choice) -> list[str]:
-    """The keys of the overrides that have another value at the choice's scale, each with that value."""
+    """The overrides that have another value at the choice's scale, in words."""
     final, changed = parse_yaml(text_of(choice)), []
     for override in choice.overrides:
         key, _, value = override.partition("=")
@@ -167,18 +169,18 @@ def is_kept_elsewhere(path: Path) -> bool:
         try:
             made = json.loads(head.removeprefix(HEADER))
             return parse_yaml(text_of(Choice(**{**made, "overrides": tuple(made["overrides"])}))) == mine
-        except (ValueError, TypeError, KeyError):  # an edited header, or a folder that is gone
+        except (ValueError, TypeError, KeyError):  # an edited header, or a folder that no longer exists
             return False
     return any(read_yaml(FOLDER / f"{name}.yaml") == mine for name in names())
 
 
 def put(choice: Choice, path: Path = Path(PARAMS_FILE)) -> None:
-    """Write the recipe as params.yaml; ValueError when the recipe is not valid or own edits would be lost."""
+    """Write the recipe as params.yaml; ValueError when the recipe is invalid or the user's edits would be lost."""
     text = text_of(choice)
     try:
         kept = is_kept_elsewhere(path)
     except ValueError as error:
-        raise ValueError(f"{error}\nRepair it, restore it by `git checkout {path}`, or delete it") from None
+        raise ValueError(f"{error}\nRepair it, restore it with `git checkout {path}`, or delete it") from None
     if not kept:
         raise ValueError(
             f"{path} has edits that neither git nor a recipe holds; commit them, or save them as "

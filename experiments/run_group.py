@@ -1,7 +1,7 @@
 """MLflow's experiment page and the parent run of each pipeline run: all params, the recipe, the data, the final metrics.
 
-A parent run is found again by its tags: name of the experiment, commit and params. A stage that DVC takes from its cache is not
-run and has no child.
+A parent run is found again by its tags: name of the experiment, commit and params. A stage that DVC restores from its cache
+does not run and has no child.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from imaging.io.files import fingerprint, read_json
 
 EXPERIMENT = "pneumothorax"
 TAGS = {
-    # Else MLflow guesses, and opens its page for language models.
+    # Otherwise MLflow guesses, and opens its page for language models.
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": (
-        "Pneumothorax on chest radiographs: one parent run for each pipeline run, with all params and the hold-out's metrics; "
+        "Pneumothorax on chest radiographs: one parent run for each pipeline run, with all params and the hold-out's "
+        "metrics; "
         "its children are the stages and the trials of the studies. For research, not for diagnosis."
     ),
 }
@@ -99,7 +100,7 @@ def identity(params: dict[str, Any]) -> dict[str, str]:
 
 
 def _end_others(client: MlflowClient, experiment_id: str, run_id: str) -> None:
-    """End parent runs of this workspace that were killed before they could end themselves: all running ones but `run_id`."""
+    """End parent runs of this workspace that were killed before they could end themselves: all running ones except `run_id`."""
     query = (
         f"tags.stage = '{STAGE}' and tags.{WORKSPACE} = '{_workspace()}' and attributes.status = 'RUNNING'"
     )

@@ -2,9 +2,9 @@
 
     python -m experiments.seeds COUNT       (or: make repro SEEDS=COUNT)
 
-Runs `dvc repro` once for each seed, number 0 last, with the seeds of params.yaml changed for the time of the run: the folder ends
-with the results of params.yaml. What was trained before is taken from DVC's cache. Each seed's results are kept in
-reports/seeds/seed<n>/; reports/seeds/report.html has the mean over seeds with its interval. docs/seeds.md explains it.
+Runs `dvc repro` once for each seed, number 0 last, with the seeds of params.yaml changed for the duration of the run: the
+folder ends with the results of params.yaml. What was trained before is restored from DVC's cache. Each seed's results are kept
+in reports/seeds/seed<n>/; reports/seeds/report.html has the mean over seeds with its interval. docs/seeds.md explains it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
     seeds.recover()
     os.environ["EXPERIMENT"] = environment.names()[
         "experiment"
-    ]  # before params.yaml differs from the commit's
+    ]  # before params.yaml differs from the committed one
     train(given.count)
     print(report(given.count), flush=True)
 
@@ -55,7 +55,7 @@ def train(count: int) -> None:
             done = subprocess.run([sys.executable, "-m", "dvc", "repro"], check=False)
             if done.returncode:
                 raise ValueError(
-                    f"`dvc repro` of seed {number} ended with status {done.returncode}; see above"
+                    f"`dvc repro` for seed {number} ended with status {done.returncode}; see the messages above"
                 )
             seed_runs.keep(number)
 

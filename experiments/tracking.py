@@ -101,7 +101,7 @@ class Run:
         self.attempt(lambda c: c.log_image(self.run_id, pixels, key=key, step=step))
 
     def made(self, output: str | Path) -> None:
-        """Tag the run with the SHA-256 of its main output, so that a file on the disk leads to the run that made it."""
+        """Tag the run with the SHA-256 of its main output, so that a file on disk can be traced to the run that made it."""
         self.tags({"output": Path(output).as_posix(), "output_sha256": sha256(output)})
 
     def end(self, status: str) -> None:
@@ -109,7 +109,7 @@ class Run:
         self.attempt(lambda c: c.set_terminated(self.run_id, status))
 
     def attempt(self, call: Callable[[MlflowClient], object]) -> None:
-        """Call the client; an error of MLflow, its server or its storage loses the log entry only."""
+        """Call the client; an error of MLflow, its server or its storage loses only the log entry."""
         if self.client is None:
             return
         try:
@@ -119,7 +119,7 @@ class Run:
             lines = str(error).splitlines() or [""]
             warnings.warn(
                 f"MLflow cannot log ({type(error).__name__}: {without_passwords(lines[0])[:300]}); the run continues, "
-                "this run is not logged further",
+                "but nothing more is logged for it",
                 stacklevel=3,
             )
 
@@ -134,7 +134,7 @@ def start(
 ) -> Iterator[Run]:
     """Open a run called `name`, found again when a killed stage is started once more.
 
-    In a folder with params.yaml it is a child of the pipeline's run, and has that one's name in brackets behind its own;
+    In a folder with params.yaml it is a child of the pipeline's run, and has that run's name in brackets after its own;
     a failure ends that run too, and the next stage opens it again.
 
     memory: a small file that remembers the run; the caller removes it once the result is safe. Without one, a run that

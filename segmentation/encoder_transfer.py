@@ -1,8 +1,8 @@
-"""Stage `encoder_transfer`: which segmentation networks there are, and whose trained encoders they begin with, if any.
+"""Stage `encoder_transfer`: which segmentation networks there are, and whose trained encoders they start from, if any.
 
-`segmentation.encoder_from` may name a classifier. This stage writes down the SHA-256 of its weights, so that training depends
-on them then, and on no classifier otherwise. Training loads them by `encoder_weights.transfer`. The list of models stands in
-predictions/segmentation too, so that this folder exists where there are none.
+`segmentation.encoder_from` may name a classifier. This stage records the SHA-256 of its weights, so that training depends on
+them in that case, and otherwise on no classifier. Training loads them by `encoder_weights.transfer`. The list of models is also
+written to predictions/segmentation, so that this folder exists even without any.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MODELS = "predictions/segmentation/models.json"
 
 
 def chosen(settings: SegmentationSettings, folds: list[int]) -> dict[str, dict[str, str]]:
-    """SHA-256 of the classifiers' weights by model and fold, {} when no model begins with any."""
+    """SHA-256 of the classifiers' weights by model and fold, {} when no model starts from any."""
     names = {for_model(settings, model).encoder_from for model in settings.models} - {None}
     return {
         str(name): {

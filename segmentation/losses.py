@@ -1,4 +1,4 @@
-"""The loss that the settings ask for: a weighted sum of terms, over all masks that a network gives."""
+"""The configured loss: a weighted sum of terms, over all masks that a network outputs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def each(logit: Tensor, mask: Tensor, settings: SegmentationSettings) -> Tensor:
 def total(outputs: Outputs, mask: Tensor, settings: SegmentationSettings) -> Tensor:
     """Scalar loss of a batch: all masks by their shares, and the image-level head's cross-entropy by its weight.
 
-    The head's truth is whether the mask as it came out of the augmentation holds a pixel, not the image's label: a crop
+    The head's target is whether the augmented mask has any pixel, not the image's label: a crop
     may have lost the lesion.
     """
     truth = mask.float()
@@ -65,9 +65,9 @@ def dice(logit: Tensor, mask: Tensor) -> Tensor:
 def batch_dice(logit: Tensor, mask: Tensor) -> Tensor:
     """1 - soft Dice of the whole batch as one image, the same for each image (B,); logits and masks 0/1 (B, 1, H, W).
 
-    Unlike `dice` it does not score empty images by themselves: only pixels that the batch's lesions do not cover. Large lesions
-    weigh more than small ones, and its value depends on the batch's size; in return its gradient does not tell a network that has
-    learned nothing yet to empty every image (docs/field-trial.md).
+    Unlike `dice` it does not score empty images on their own: it scores only pixels that the batch's lesions do not cover.
+    Large lesions weigh more than small ones, and its value depends on the batch's size; in return its gradient does not tell a
+    network that has learned nothing yet to empty every image (docs/field-trial.md).
     """
     prob = logit.sigmoid()
     dice = (2 * (prob * mask).sum() + 1) / (prob.sum() + mask.sum() + 1)
@@ -77,7 +77,7 @@ def batch_dice(logit: Tensor, mask: Tensor) -> Tensor:
 def tversky(logit: Tensor, mask: Tensor, missed: float) -> Tensor:
     """1 - Tversky index of each image (B,): both / (both + missed * fn + (1 - missed) * fp); Salehi 2017.
 
-    With missed = .5 this is the Dice loss. One pixel is added above and below, as in log_dice.
+    With missed = .5 this is the Dice loss. One pixel is added to numerator and denominator, as in log_dice.
     """
     prob, pixels = logit.sigmoid(), mask[0].numel()
     both, true = (prob * mask).sum(dim=(1, 2, 3)), mask.sum(dim=(1, 2, 3))
@@ -90,7 +90,7 @@ def tversky(logit: Tensor, mask: Tensor, missed: float) -> Tensor:
 def lovasz(logit: Tensor, mask: Tensor) -> Tensor:
     """Lovász hinge of each image (B,), a convex bound of 1 - IoU (Berman 2018); smp's.
 
-    Of an empty image it is the hinge 1 + logit of its most wrong pixel alone.
+    For an empty image it is the hinge 1 + logit of its most wrong pixel alone.
     """
     hinge = LovaszLoss(mode="binary")
     return torch.stack([hinge(one[None], other[None]) for one, other in zip(logit, mask, strict=True)])
@@ -101,7 +101,7 @@ def negative_area_dice(logit: Tensor, mask: Tensor) -> Tensor:
 
     Prediction and truth become w (2p - 1) and w (2m - 1) with w = .85 in the lesion and .15 outside, so that leaving the
     background empty is rewarded too; 1 - 2 sum(ab) / (sum a^2 + sum b^2). Nothing is added to the sums, since that of the
-    truth is never 0, and an empty image needs no rule. The paper is known to us by its abstract and public copies only.
+    truth is never 0, and an empty image needs no rule. We know the paper only from its abstract and public copies of its code.
     """
     weight = BACKGROUND + (LESION - BACKGROUND) * mask
     found, true = weight * (2 * logit.sigmoid() - 1), weight * (2 * mask - 1)
@@ -112,7 +112,7 @@ def negative_area_dice(logit: Tensor, mask: Tensor) -> Tensor:
 def cross_entropy(logit: Tensor, mask: Tensor) -> Tensor:
     """Mean cross-entropy of each image (B,) from logits and masks 0/1 (B, 1, H, W).
 
-    Of a two-class head, whose logits arrive as their difference, this is the softmax's cross-entropy.
+    For a two-class head, whose logits arrive as their difference, this is the softmax's cross-entropy.
     """
     return binary_cross_entropy_with_logits(logit, mask, reduction="none").mean(dim=(1, 2, 3))
 

@@ -1,4 +1,4 @@
-"""Overlap of masks, image by image and over the whole data set, at the size they are given in."""
+"""Overlap of masks, image by image and over the whole data set, at the size in which they are given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def counts(prob: Tensor, mask: Tensor, threshold: float = 0.5) -> Tensor:
 def summary(count: Tensor) -> dict[str, float]:
     """From counts (N, 4): mean Dice and IoU of the positive images, the share of empty images left empty, and `pooled`.
 
-    What does not exist, since no image is positive or none is empty, is left out.
+    What is undefined, since no image is positive or none is empty, is left out.
     """
     both, predicted, true, _ = count.double().unbind(dim=1)
     values: dict[str, float] = {}
@@ -34,7 +34,7 @@ def pooled(count: Tensor) -> dict[str, float]:
 
     mIoU and mDice are the two classes' mean as in mmsegmentation's IoUMetric; `_weighted` is their mean by true pixels, of
     which the background has nearly all. Neither is the mean over images: a large finding outweighs many small ones. A class
-    that is neither there nor predicted is left out.
+    that is neither present nor predicted is left out.
     """
     both, predicted, true, pixels = count.double().sum(dim=0)
     shared = torch.stack([pixels - predicted - true + both, both])

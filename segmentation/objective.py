@@ -21,14 +21,14 @@ STEP = 8
 BINS = 256 // STEP
 AREAS = 16
 NEVER = 2**40
-"""An area that no image has: submitting nothing is a rule too."""
+"""An area that no image reaches: submitting nothing is a rule too."""
 LARGEST = 0.04
 """Share of the image: the largest area tried, about SIIM's 95 % quantile (45,772 of 1024² pixels)."""
 
 
 class Objective:
-    """The loss of the settings; scored by the competition's metric under a nested rule of the first place's form: submit iff
-    enough pixels reach a top level, and cut the mask at a lower one."""
+    """The loss of the settings; scored by the competition's metric under a nested rule of the winning solution's form: submit
+    iff enough pixels reach a top level, and cut the mask at a lower one."""
 
     def __init__(self, settings: SegmentationSettings, groups: NDArray[np.int64]) -> None:
         """groups: (N,) patient groups of the validation images, in their order."""

@@ -1,9 +1,9 @@
 """The image's probability where there is no classifier: pooled from the mask map of one network.
 
-The highest pixels tell whether anything was found; their mean is steadier than the single highest one. It is taken of the
+The highest pixels tell whether anything was found; their mean is steadier than the single highest one. It is taken from the
 network's own output: the eight bits in which maps are kept (imaging.map_levels) end at a probability of .004, below which the
-maps of many negatives lie as a whole, and there all of them would rank alike. A network with an image-level head multiplies its
-map by the head's probability, so the pool holds that too."""
+whole map of many a negative lies, so that all of these would tie. A network with an image-level head multiplies its map by the
+head's probability, so the pool holds that too."""
 
 from __future__ import annotations
 

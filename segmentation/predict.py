@@ -1,6 +1,6 @@
 """Mask probabilities of one model, out of fold and on the hold-out: `python -m segmentation.predict MODEL`.
 
-They are kept as levels of 8 bits (imaging.map_levels): a threshold is one of 256, so that searches can be exact. The image's
+They are stored as 8-bit levels (imaging.map_levels): a threshold is one of 256, so that searches can be exact. The image's
 probability is pooled before that (segmentation.pooled).
 """
 
@@ -60,7 +60,7 @@ def predict(model: str, part: str, prepared: Prepared) -> Path:
 
 
 def counted(arrays: Iterator[NDArray[np.uint8]], bar: tqdm) -> Iterator[NDArray[np.uint8]]:
-    """The same batches, shown on the progress bar."""
+    """The same batches, with a progress bar."""
     for batch in arrays:
         yield batch
         bar.update(len(batch))

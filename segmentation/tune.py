@@ -1,7 +1,7 @@
 """The study of the segmentation settings: `python -m segmentation.tune`; `--join` adds this process to a running study.
 
-Space, trials and proxy are the params section `tune_segmentation`. A trial's score is what the one network's masks would earn
-in the competition (docs/decisions/tuning-objective.md).
+Space, trials and proxy are the params section `tune_segmentation`. A trial's score is what this network's masks alone would
+earn in the competition (docs/decisions/tuning-objective.md).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main() -> None:
     study = load_section("tune_segmentation", TuneSettings)
     if study.trials == 0:
         return tuned_params.pass_through("segmentation")
-    # Imported here: without trials the ten seconds of importing torch are saved.
+    # Imported here: without trials, the ten seconds for importing torch are saved.
     from experiments.tuning import study as tuning
     from segmentation.architectures import build
     from segmentation.objective import Objective

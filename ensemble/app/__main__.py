@@ -4,7 +4,7 @@
     python -m ensemble.app --review reports/label_review/queue.csv [--labels LABELS.csv]
 
 Uploaded files are deleted with their request, and nothing is logged about them. With --review it is the page that accepts or
-rejects suspicious labels; it needs no bundle, and answers this machine alone.
+rejects suspicious labels; it needs no bundle, and answers only this machine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from imaging.prepared import FOLDER, Prepared
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONNECTIONS = 128
-"""At the same time; the next one is answered 503. Each may hold an upload on the disk."""
+"""Concurrent requests; any further one is answered with 503. Each may hold an upload on disk."""
 
 
 def main() -> None:
@@ -44,7 +44,8 @@ def serve_review(given: argparse.Namespace) -> None:
     """The page that reviews the labels of a queue."""
     if given.host not in LOOPBACK:
         raise ValueError(
-            f"--host {given.host}: a review changes files and has no log-in; it answers this machine alone"
+            f"--host {given.host}: a review changes files and has no log-in, so it answers only this machine; leave "
+            "--host out"
         )
     check_names_file(given.labels)
     app = review.build(review.Review(given.review, given.labels, Prepared(FOLDER)), hosts(given))
@@ -63,7 +64,7 @@ def serve_studies(given: argparse.Namespace) -> None:
         app = build(bundle, predictor, examples(), limits, hosts(given), uploads)
         if given.host not in LOOPBACK:
             print(
-                f"WARNING: {given.host} can be reached from other machines, and this page has no log-in: docs/app.md"
+                f"WARNING: {given.host} can be reached from other machines, and this page has no log-in; see docs/app.md"
             )
         print(
             f"{bundle.name}: http://{given.host}:{given.port}  (Ctrl-C stops it). Research use, not for diagnosis."
@@ -72,7 +73,7 @@ def serve_studies(given: argparse.Namespace) -> None:
 
 
 def check_free(given: argparse.Namespace) -> None:
-    """ValueError where another program listens at the address, before a bundle is loaded."""
+    """ValueError where another program listens on the address, before a bundle is loaded."""
     with socket.socket(socket.AF_INET6 if ":" in given.host else socket.AF_INET) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -102,20 +103,23 @@ def listen(app: Starlette, given: argparse.Namespace) -> None:
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m ensemble.app", description="The web page, on this machine alone."
+        prog="python -m ensemble.app", description="Serve the web page on this machine."
     )
     parser.add_argument(
         "--bundle", type=Path, default=Path(PATH), help="the exported bundle (default: %(default)s)"
     )
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine alone)"
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
     )
     parser.add_argument("--port", type=port, default=7860, help="default: %(default)s")
     parser.add_argument(
         "--public-name", action="append", default=[], help="host name under which a proxy serves the page"
     )
     parser.add_argument(
-        "--max-mb", type=command.count, default=64, help="largest file taken, in MiB (default: %(default)s)"
+        "--max-mb",
+        type=command.count,
+        default=64,
+        help="largest file accepted, in MiB (default: %(default)s)",
     )
     parser.add_argument(
         "--max-files", type=command.count, default=200, help="most files at once (default: %(default)s)"
@@ -131,14 +135,14 @@ def arguments() -> argparse.Namespace:
 
 
 def port(text: str) -> int:
-    """The number of a port that a server may listen at."""
+    """The number of a port that a server may listen on."""
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a number from 1 to 65535")
     return int(text)
 
 
 def hosts(given: argparse.Namespace) -> list[str]:
-    """Host names that a request may carry: any other is that of a page elsewhere whose name points here (DNS rebinding)."""
+    """Host names that a request may carry: any other belongs to a page elsewhere whose name points here (DNS rebinding)."""
     return [*LOOPBACK, "[::1]", given.host, *given.public_name]
 
 

@@ -1,4 +1,4 @@
-"""Pictures as the page takes them: PNG in base64, outlines as SVG paths."""
+"""Pictures in the form that the page takes: PNG in base64, outlines as SVG paths."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from imaging.decoding.radiograph import Pixels
 from imaging.outline import polygons
 
 MAX_SIDE = 2048
-"""Most pixels a side that the page draws; areas and masks are of the original."""
+"""Longest side in pixels that the page draws; areas and masks are those of the original."""
 
 
 def png(pixels: NDArray[np.uint8]) -> str:
@@ -25,7 +25,7 @@ def png(pixels: NDArray[np.uint8]) -> str:
 def displayed(pixels: Pixels) -> dict[str, Any]:
     """A radiograph (H, W) as `picture` and its `depth`, 8 or 16 bits.
 
-    A browser decodes 8 bits a channel at most: 16 bits travel as high byte in red and low byte in green, so that a
+    A browser decodes at most 8 bits per channel: 16 bits travel as high byte in red and low byte in green, so that a
     narrow window still has all its greys.
     """
     largest = max(pixels.shape)

@@ -1,4 +1,4 @@
-"""Generated phantoms to try the page with: made when it starts, never a file of the project."""
+"""Generated phantoms to try the page with: made when it starts, never stored in the project."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Example:
 
 
 def examples() -> list[Example]:
-    """The chosen phantoms, in about a second each and core."""
+    """The chosen phantoms, made in about a second each per core."""
     made = ordered_map(lambda index: render(SEED, index, SETTINGS), CHOSEN, cores())
     return [_example(title, phantom) for title, phantom in zip(CHOSEN.values(), made, strict=True)]
 

@@ -1,7 +1,7 @@
 """Worker processes with limits: a slow or hostile file costs its own request and delays no other.
 
 Each request gets a process of its own, forked from a template that has everything imported. `fast` requests are worked on at
-once. One that uses more than `GRACE` seconds of CPU time gives its place to the next and goes on at the lowest priority;
+once. One that uses more than `GRACE` seconds of CPU time gives its place to the next and continues at the lowest priority;
 at most `SLOW` do so. It is killed at `CPU_SECONDS`, and its memory is limited from the start.
 """
 
@@ -86,7 +86,7 @@ class Job:
         return time.monotonic() - self._started
 
     def yield_processor(self) -> None:
-        """Go on at the lowest priority."""
+        """Continue at the lowest priority."""
         self.slow = True
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self._process.pid)

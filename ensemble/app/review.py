@@ -41,14 +41,14 @@ SHOWN = ("rank", "image_id", "label", "prob", "likely_error", "decision")
 
 
 class Review:
-    """A queue under review; every decision is on the disk before it is answered."""
+    """A queue under review; every decision is on disk before it is answered."""
 
     def __init__(self, path: Path, output: Path, prepared: Prepared) -> None:
         self.path, self.output, self.prepared = path, output, prepared
         self.queue = queues.read(path).set_index("rank", drop=False)
         strangers = set(self.queue["image_id"]) - set(prepared.index["image_id"])
         if strangers:
-            raise ValueError(f"{path}: {min(strangers)} is not in the prepared data; make the queue again")
+            raise ValueError(f"{path}: {min(strangers)} is not in the prepared data; write the queue again")
         self._lock = asyncio.Lock()
 
     def rows(self) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ class Review:
         return json.loads(self.queue[list(SHOWN)].to_json(orient="records"))
 
     def picture(self, rank: int, outline: bool) -> bytes:
-        """An image as PNG, the annotated outline on it where it is asked for and known."""
+        """An image as PNG, with the annotated outline where it is requested and known."""
         row = int(self.prepared.rows([self._row(rank)["image_id"]])[0])
         mask = self.prepared.mask(row).astype(np.bool_) & outline
         picture = overlay_sheets.draw(self.prepared.images[row], mask, np.zeros_like(mask))
@@ -149,7 +149,7 @@ async def _object(request: Request) -> dict[str, Any]:
     try:
         given = json.loads(body)
     except ValueError:
-        raise Declined(400, "this is no JSON") from None
+        raise Declined(400, "this is not JSON") from None
     if not isinstance(given, dict):
         raise Declined(400, "send a JSON object")
     return given

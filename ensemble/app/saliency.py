@@ -30,7 +30,7 @@ SIDE = 512
 def heat(predictor: Predictor, square: NDArray[np.uint8]) -> dict[str, Any]:
     """Of a prepared square (S, S): `picture`, a PNG with transparency (SIDE, SIDE), and `words` on what it displays.
 
-    Declined without classifiers, and for a network without a last convolution.
+    Declined without classifiers, and for a network that does not end in a convolution.
     """
     if not predictor.classifiers:
         raise Declined(

@@ -26,7 +26,7 @@ from imaging.formats import reader
 
 
 class Geometry(BaseModel):
-    """The facts that area and side follow from; the page hands it back with a map, since the server keeps nothing."""
+    """The facts that area and side are computed from; the page returns it with a map, since the server keeps nothing."""
 
     spacing_mm: tuple[PositiveFloat, PositiveFloat] | None
     view: str | None
@@ -52,7 +52,7 @@ class Outputs:
         return header, b"".join(level.tobytes() for _, _, level in levels)
 
     def turned(self, turns: int) -> Outputs:
-        """With the maps turned by so many counter-clockwise quarter turns."""
+        """With the maps turned by this number of counter-clockwise quarter turns."""
         maps = {
             name: {fold: np.ascontiguousarray(np.rot90(level, turns)) for fold, level in folds.items()}
             for name, folds in self.maps.items()
@@ -82,7 +82,7 @@ def read(
     `picture`, `depth`: see encoding.displayed. `map`: the mask ensemble's levels as a grey PNG of the original's size. `level`:
     where the rule cuts this map, or would. `finding`: the rule's mask, see `finding`. `region`: the map cut at `level` whatever
     the rule decides. `warnings`: why the prediction may not hold; `warning`: the same in one text, behind the bundle's.
-    `no_object`: why there can be no DICOM Segmentation. Nothing of the patient is in it.
+    `no_object`: why there can be no DICOM Segmentation. It holds nothing about the patient.
     """
     prediction, levels = _predicted(decision, facts, outputs)
     at = level(decision, prediction, levels)

@@ -1,4 +1,4 @@
-"""A file sent to the server: into a folder of its own, under limits, without its name; and what killed servers left."""
+"""A file sent to the server: stored in its own folder, under limits, without its name; and what killed servers left."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Limits:
-    """What the page takes."""
+    """What the page accepts."""
 
     bytes: int = 64 * 2**20
     """Largest file; a flat detector of 4,300 x 3,500 pixels with 16 bits has 29 MiB."""
@@ -44,7 +44,7 @@ async def receive(request: Request, path: Path, limit: int) -> None:
     """Write the request's body to a file; Declined as soon as it is known to be larger than `limit` bytes, or takes too long."""
     if request.headers.get("content-type") != TYPE:
         raise Declined(415, f"send the file itself, as {TYPE}")
-    too_large = Declined(413, f"larger than {limit / 2**20:.0f} MiB, the most that this page takes")
+    too_large = Declined(413, f"larger than {limit / 2**20:.0f} MiB, the limit of this page")
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > limit:
         raise too_large

@@ -42,7 +42,7 @@ class Config:
     objects: str
     """Why this bundle writes no DICOM objects; empty where it does."""
     domain: Domain = field(default_factory=Domain)
-    """Limits that studies are compared with."""
+    """Limits that studies are checked against."""
 
 
 def serve(pipe: Connection, config: Config, memory: int, seconds: int) -> None:
@@ -121,7 +121,7 @@ def answered(worker: Worker, header: dict[str, Any], body: bytes) -> Reply:
 
 
 def _failed(error: Exception) -> dict[str, Any]:
-    """A bug: where it is, without its message, which could quote the file."""
+    """The reply to a bug: where it is, without its message, which could quote the file."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     kind = type(error).__name__
     return {

@@ -2,10 +2,10 @@
 
     archive.json              the inputs, the bundle and the settings that all files were made from
     inputs.parquet            every file's name, a row group for each of the files below
-    shards/part-0000000.parquet …   one row a file of the inputs, in their order: `SCHEMA`
+    shards/part-0000000.parquet …   one row per input file, in their order: `SCHEMA`
 
-A shard is written atomically, so a run that was killed resumes with the missing ones. A folder of other inputs or
-another bundle is refused.
+A shard is written atomically, so a run that was killed resumes with the missing ones. A folder with other inputs or another
+bundle is refused.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Archive:
         return -(-self.files // self.shard)
 
     def rows(self, number: int) -> int:
-        """How many files a shard has."""
+        """Number of files in a shard."""
         return min(self.shard, self.files - number * self.shard)
 
     def path(self, number: int) -> Path:
@@ -98,12 +98,12 @@ class Archive:
 def opened(folder: Path, inventory: Inventory, settings: dict[str, Any], shard: int) -> Iterator[Archive]:
     """Make or resume the archive of these inputs and settings; ValueError when the folder holds something else.
 
-    settings: what else the predictions depend on, plain values such as the bundle's checksum.
+    settings: whatever else the predictions depend on, as plain values such as the bundle's checksum.
     """
     ours = (folder / NOTE).exists() or not folder.exists()
     if not ours and any(path.name != INPUTS and not path.name.startswith(".") for path in folder.iterdir()):
         raise ValueError(
-            f"{folder}: exists already and is no archive; choose another folder, or remove it yourself"
+            f"{folder}: exists already and is not an archive; choose another folder, or remove it yourself"
         )
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
@@ -125,14 +125,14 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{folder}: another run is writing there; wait for it, or end it") from None
+            raise ValueError(f"{folder}: another run is writing there; wait for it, or stop it") from None
         yield
 
 
 def _list_inputs(inventory: Inventory, path: Path, shard: int) -> dict[str, Any]:
     """Write the inputs' names in row groups of `shard`; returns their number and digest. ValueError when one is listed twice.
 
-    Memory holds the names of one shard and 8 bytes a file.
+    Memory holds the names of one shard and 8 bytes per file.
     """
     digest, marks, names = hashlib.sha256(), array("Q"), list[bytes]()
     schema = pa.schema([("name", pa.binary())])
@@ -166,6 +166,6 @@ def _same(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     if changed:
         differences = "; ".join(f"{key}: {before.get(key)} before, {now.get(key)} now" for key in changed)
         raise ValueError(
-            f"{folder}: holds predictions of other inputs or settings ({differences}). Choose another folder, or remove "
+            f"{folder}: has predictions for other inputs or settings ({differences}). Choose another folder, or remove "
             "it yourself"
         )

@@ -16,7 +16,7 @@ class Inventory:
     """A folder, a URL or a list of files."""
 
     source: str
-    """As given: a folder, a URL of one, or a text file with a path or URL a line."""
+    """As given: a folder, a URL of one, or a text file with one path or URL per line."""
 
     @property
     def is_list(self) -> bool:

@@ -52,14 +52,16 @@ def predict(
     """Predict on a folder, URL or list (ensemble.cluster.inventory) and return the archive.
 
     exported: folder, precision and engine of exported networks; None: in PyTorch. address: of a running cluster; None: one on
-    this machine alone, for as long as this takes. shard: files a Parquet file and a decoding task; 1,024 images of 512² take
-    256 MiB.
+    this machine only, for the duration of the run. shard: files per Parquet file and per decoding task; 1,024 images of 512²
+    take 256 MiB.
     """
     predictor = bundle.predictor()
     if isinstance(predictor.decision.rule, Quota):
         raise ValueError("the rule `quota` needs all studies before the first decision; use --engine local")
     if shard < 1 or shard % ray_tasks.BATCH:
-        raise ValueError(f"--shard {shard} must be a multiple of {ray_tasks.BATCH}, the files in a batch")
+        raise ValueError(
+            f"--shard {shard} must be a multiple of {ray_tasks.BATCH}, the number of files in a batch"
+        )
     inventory = Inventory(source)
     engine = "torch fp32" if exported is None else f"{exported[2]} {exported[1]}"
     settings = {"bundle": bundle.name, "bundle_sha256": bundle.sha256, "cascade": cascade, "engine": engine}

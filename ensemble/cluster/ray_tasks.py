@@ -21,7 +21,7 @@ from imaging.io.config import without_passwords
 from imaging.io.walk import printable
 from imaging.resize import resize_image
 
-BATCH = 16  # ensemble.inference.predictor.BATCH, which would bring torch
+BATCH = 16  # ensemble.inference.predictor.BATCH, whose import would load torch
 KEPT = ("height", "width", "spacing_mm", "age", "view", "body_part", "orientation", "sop_class", "warnings")
 """The facts of an image that are passed on: nothing that names a patient leaves the task."""
 Row = dict[str, Any]
@@ -30,7 +30,7 @@ PLACED = pa.schema([("shard", pa.int64()), ("place", pa.int64()), *SCHEMA])
 
 
 def table(number: int, names: Sequence[str], addresses: Sequence[str]) -> pa.Table:
-    """A shard's files, one row a batch: shard, place of the batch's first file, printable names, addresses."""
+    """A shard's files, one row per batch: shard, place of the batch's first file, printable names, addresses."""
     places = range(0, len(names), BATCH)
     return pa.table(
         {
@@ -73,14 +73,14 @@ class Scorer:
         bundle = Bundle.load(folder)
         if bundle.sha256 != sha256:
             raise ValueError(
-                f"{folder}: this node has another bundle than the one that started the run; copy it to all nodes"
+                f"{folder}: this node's bundle differs from the one that the run was started with; copy that one to all nodes"
             )
         self.cascade, self.predictor, self.warning = cascade, bundle.predictor(), bundle.warning
         if exported is not None:
             self.predictor = onnx_runtime.use(self.predictor, *exported)
 
     def __call__(self, rows: dict[str, Any]) -> pa.Table:
-        """Predict on a batch of rows: one row a file, with its shard and place."""
+        """Predict on a batch of rows: one row per file, with its shard and place."""
         predicted: list[Row] = []
         for shard, first, names, squares, found in zip(
             *(rows[key] for key in ("shard", "first", "names", "squares", "found")), strict=True

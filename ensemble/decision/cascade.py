@@ -1,6 +1,6 @@
 """The cascade's floor: the raw classifier probability below which no mask is submitted, at a cost fixed by cross-fitting.
 
-A floor costs more on new images than on those that it was chosen on. So the cost is measured on groups of
+A floor costs more on new images than on those it was chosen on. So the cost is measured on groups of
 patients that the floor was not fitted to, and the budget is lowered until that cost is the one requested.
 """
 
@@ -28,7 +28,7 @@ def fit_floor(cases: Cases, level: Ints, group: Ints, cost: float) -> float:
 
 
 def cross_fitted_floor(raw: Floats, gain: Ints, group: Ints, cost: float) -> float:
-    """The same from raw probabilities (N,) and what each mask earns over leaving its image empty (N,), in whole units."""
+    """The same from raw probabilities (N,) and what each mask gains over leaving its image empty (N,), in whole units."""
     for share in BUDGETS:
         if paid(raw, gain, group, share * cost) <= cost:
             return floor_of(raw, gain, share * cost)

@@ -37,7 +37,7 @@ def compare(
     chosen: str,
     draws: PatientDraws,
 ) -> pd.DataFrame:
-    """One row a rule and one for empty masks, with the paired difference to the chosen rule; best first."""
+    """One row per rule and one for empty masks, with the paired difference from the chosen rule; best first."""
     empty = np.where(cases.label, 0.0, 1.0)
     rows = []
     for name, values in {**dice, "(all empty)": empty}.items():

@@ -26,15 +26,16 @@ from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.nested_score import patient_groups
 
 FittedOn = Callable[[Bools], tuple[MaskEnsemble, Cases]]
-"""Training rows (N,) -> the ensemble of mask models fitted to them alone, and all N cases as it shows them."""
+"""Training rows (N,) -> the ensemble of mask models fitted to them alone, and all N cases as this ensemble sees them."""
 
 
 @dataclass(frozen=True)
 class Nested:
-    """Predictions for N images by decisions that were fitted without them, and the images as their own ensemble shows them.
+    """Predictions for N images by decisions that were fitted without them, and the images as the ensembles of these decisions
+    see them.
 
     levels, skipped: (N,) by kind of rule; raw, calibrated, prob: (N,) the classifier ensemble (without one, the pooled mask
-    evidence) as it is, calibrated, and what the rules saw (another number only where it is stacked)."""
+    evidence) as it is, calibrated, and as the rules saw it (which differs only where it is stacked)."""
 
     cases: Cases
     levels: dict[str, Ints]
@@ -97,7 +98,7 @@ def fit(
 
 
 def _fitted_rule(kind: str, cases: Cases, settings: EnsembleSettings) -> Any:
-    """The rule fitted to the cases, or the triplet of the settings where they give one."""
+    """The rule fitted to the cases, or the triplet given in the settings."""
     fixed = settings.triplet
     if kind == "triplet" and fixed is not None:
         return Triplet.of_probabilities(fixed.top, fixed.area, fixed.bottom, settings.reference_pixels)
@@ -120,7 +121,7 @@ def skipped(decision: Decision, cases: Cases) -> Bools:
 
 
 def as_batch(decision: Decision, cases: Cases) -> tuple[Decision, Evidence]:
-    """The decision for this very batch, and what it sees of it."""
+    """The decision for exactly this batch, and the evidence as it sees it."""
     evidence = decision.seen(
         reweighted(cases, decision.probability_weights, decision.classifier_average).evidence
     )
@@ -128,15 +129,15 @@ def as_batch(decision: Decision, cases: Cases) -> tuple[Decision, Evidence]:
 
 
 def groups(cases: Cases, settings: EnsembleSettings) -> Ints:
-    """Groups (N,) for nesting: as `probability.groups`, but a fold's own level is learned on images of that very
-    fold, so that `centred` needs some of each fold on both sides."""
+    """Groups (N,) for nesting: as `probability.groups`, but a fold's own level is learned on images of that same fold, so
+    `centred` needs some of each fold on both sides."""
     return patient_groups(cases.patient) if settings.average == "centred" else probability.groups(cases)
 
 
 def nested(
     cases: Cases, names: list[str], kinds: list[str], fitted_on: FittedOn, settings: EnsembleSettings
 ) -> Nested:
-    """Predictions of decisions that were fitted without an image's group; for the images in their order."""
+    """Predictions of decisions that were fitted without an image's group; in the order of the images."""
     group = groups(cases, settings)
     parts, order = [], []
     for g in np.unique(group):
@@ -190,7 +191,7 @@ def _weights(cases: Cases, settings: EnsembleSettings) -> Floats:
 def _calibrator(
     cases: Cases, model: probability.Calibrated | probability.Stacked
 ) -> calibration.Sigmoid | calibration.Steps:
-    """Of the raw probability alone: the probability's own, or Platt's beside a stacked one."""
+    """Calibrator of the raw probability alone: the probability's own, or Platt's where the probability is stacked."""
     if isinstance(model, probability.Calibrated):
         return model.calibrator
     return calibration.fit("platt", cases.evidence.raw, cases.label)

@@ -2,7 +2,7 @@
 and checked.
 
 Ensemble weights, calibration, rule, thresholds, post-processing, and the resolution in which areas are
-counted. It is written by `ensemble.fit`, and applied alike by the evaluation, the submission, the command
+counted. It is written by `ensemble.fit`, and applied in the same way by the evaluation, the submission, the command
 line and the web page."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from imaging.map_levels import ENCODING
 FOLDER = "models/ensemble"
 PATH = f"{FOLDER}/decision.json"
 PROBABILITIES = "level_probabilities"
-"""Key of the file under which the rule's levels stand as probabilities, for people."""
+"""Key of the file under which the rule's levels are repeated as probabilities, for human readers."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Decision(Settings):
     """The fitted decision."""
 
     version: Literal[3] = 3
-    """Of this file's form."""
+    """Version of this file's format."""
     encoding: str = ENCODING
-    """Of the maps that the levels belong to: imaging.map_levels."""
+    """Encoding of the maps that the levels belong to: imaging.map_levels."""
     classifiers: dict[str, float]
     """Weight of each classifier in the ensemble; they add up to 1. None: the mask networks see every image, and the raw
     probability is the pooled mask evidence, the mean of theirs with the weights of `masks`."""
@@ -74,17 +74,17 @@ class Decision(Settings):
     probability: Probability
     """From evidence to the calibrated probability that the rule sees."""
     calibrator: Calibrator
-    """Of the raw probability alone: the probability of images that are skipped."""
+    """Calibrator of the raw probability alone, for images that are skipped."""
     rule: AnyRule
     """Whether to submit a mask, and at which level to cut it."""
     floor: float = Field(default=0.0, ge=0, le=1)
-    """No mask below this raw classifier probability, by decision: out of fold, masks below it earned next to nothing."""
+    """No mask is submitted below this raw classifier probability: out of fold, masks below it earned next to nothing."""
     post_processing: PostProcessing = PostProcessing()
     """Applied to a mask after it is cut."""
     operating_points: list[OperatingPoint] = Field(default_factory=list)
     """Thresholds on the probability, fixed out of fold; the first is the fitted rule's own."""
     fitted: dict[str, Any] = Field(default_factory=dict)
-    """On what: images, patients, data fingerprint, nested score."""
+    """What it was fitted on: images, patients, data fingerprint, nested score."""
 
     @field_validator("encoding")
     @classmethod
@@ -108,7 +108,7 @@ class Decision(Settings):
             raise ValueError("neither `classifiers` nor `masks.weights` names a network")
         if self.floor:
             raise ValueError(
-                f"floor {self.floor} is a probability of classifiers, and there are none; set it to 0"
+                f"floor {self.floor} is a classifier probability, but there are no classifiers; set it to 0"
             )
         return self
 
@@ -119,8 +119,9 @@ class Decision(Settings):
         if not isinstance(content, dict) or content.get("version") != 3:
             found = content.get("version") if isinstance(content, dict) else type(content).__name__
             raise ValueError(
-                f"{path}: this program reads decisions of version 3, found {found!r}; earlier ones have levels of another "
-                "encoding, or probabilities pooled from rounded maps. Run `dvc repro` again, or get a bundle made since"
+                f"{path}: this program reads decisions of version 3, found {found!r}; earlier versions encode levels "
+                "differently "
+                "or pool probabilities from rounded maps. Run `dvc repro` again, or get a newer bundle"
             )
         stated = content.pop(PROBABILITIES, None)
         try:
@@ -129,7 +130,8 @@ class Decision(Settings):
             raise ValueError(f"{path}: {error}") from None
         if stated is not None and stated != made.rule.probabilities():
             raise ValueError(
-                f"{path}: `{PROBABILITIES}` is {stated}, but the rule's levels are {made.rule.probabilities()}; correct either"
+                f"{path}: `{PROBABILITIES}` is {stated}, but the rule's levels are {made.rule.probabilities()}; correct "
+                "one of them"
             )
         return made
 
@@ -148,11 +150,11 @@ class Decision(Settings):
         return np.array(list(self.probability_models.values()), np.float64)
 
     def lower_bound(self) -> float:
-        """Raw classifier probability below which no image gets a mask, whatever its map shows: the map need
+        """Raw classifier probability below which no image gets a mask, whatever its map shows, so that the map need
         not be computed.
 
-        The larger of the floor and of what follows from rule and calibration: a probability never falls in
-        its raw one, and a stacked one is taken at the worst that a map could do for it. Found by bisection,
+        The larger of the floor and the bound that follows from rule and calibration: a probability never falls as
+        its raw one rises, and a stacked one is taken at its largest over all possible maps. Found by bisection,
         slightly low, so that skipping changes no prediction. 0 without classifiers: every map is computed."""
         if not self.classifiers:
             return 0.0
@@ -216,7 +218,7 @@ class Decision(Settings):
         return Prediction(mask, float(evidence.prob[0]), raw, cut, False, reason, level, needed)
 
     def seen(self, evidence: Evidence) -> Evidence:
-        """Evidence (N) with the probability that the rule sees in place of what it held."""
+        """Evidence (N) with its probability replaced by the one that the rule sees."""
         return evidence.with_prob(evidence.by_blocks(self.probability))
 
     def thresholds(self, evidence: Evidence) -> Ints:

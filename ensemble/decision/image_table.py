@@ -18,10 +18,10 @@ from imaging.prepared import Prepared
 
 
 def per_image(decision: Decision, cases: Cases, found: Predictions, prepared: Prepared) -> pd.DataFrame:
-    """One row an image: its facts, its probabilities, what was submitted, and its Dice.
+    """One row per image: its facts, its probabilities, what was submitted, and its Dice.
 
-    `dice`, `iou`, `true_area` and `true_share` are NaN where they do not exist: of a positive whose mask is not known, and of all
-    images without segmentation networks. `box_hit`, where there are boxes: whether the map's highest pixel lies in one.
+    `dice`, `iou`, `true_area` and `true_share` are NaN where they are undefined: for a positive whose mask is not known, and
+    for all images without segmentation networks. `box_hit`, where there are boxes: whether the map's highest pixel lies in one.
     """
     level, prob = crossfit.apply(decision, cases)
     rows = prepared.index.iloc[prepared.rows(cases.image_id)].reset_index(drop=True)

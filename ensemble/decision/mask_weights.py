@@ -28,7 +28,7 @@ from imaging.prepared import Prepared
 
 @dataclass(frozen=True)
 class MapStatistics:
-    """One positive image's statistics of M models: its part of w·A·w − 2·b·w + 1, the squared error of the weighted
+    """Statistics of one positive image for M models: its part of w·A·w − 2·b·w + 1, the squared error of the weighted
     mean over the lesion's area; and the Dice (257,) at every level of each model and fold."""
 
     image_id: str
@@ -116,7 +116,7 @@ def learn_weights(a: Floats, b: Floats, c: float, shrinkage: float) -> Floats:
 def best_levels(statistics: list[MapStatistics], folds: dict[str, list[int]]) -> dict[str, dict[int, int]]:
     """For each model and fold the level of highest mean Dice over its positive images, from the smoothed search surface.
 
-    A fold without one takes the level of all folds of its model together."""
+    A fold without a positive image takes the level fitted to all folds of its model together."""
     return {name: {fold: _best_level(statistics, name, fold) for fold in of} for name, of in folds.items()}
 
 

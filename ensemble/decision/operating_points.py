@@ -28,7 +28,7 @@ class OperatingPoint(Settings):
     """One operating point with its out-of-fold sensitivity and specificity."""
 
     name: str
-    """As in reports and on the web page."""
+    """Name in reports and on the web page."""
     threshold: float | None = Field(ge=0, le=1)
     """Flag an image whose probability is at least this; None: flag an image that gets a mask (the fitted rule)."""
     sensitivity: float = Field(ge=0, le=1)
@@ -53,7 +53,7 @@ def fit(
 
 
 def threshold_for(wanted: OperatingPointSettings, label: Bools, prob: Floats) -> float:
-    """The threshold that reaches what is asked for and gives most of the other measure."""
+    """The threshold that reaches the requested value and gives the highest other measure."""
     if wanted.threshold is not None:
         return wanted.threshold
     fpr, tpr, value = roc_curve(label, prob, drop_intermediate=False)

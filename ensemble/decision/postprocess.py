@@ -17,9 +17,9 @@ class PostProcessing(Settings):
     """Post-processing after a mask is cut; none by default."""
 
     min_component: int = Field(default=0, ge=0)
-    """Connected parts (8 neighbours) of fewer reference pixels are removed."""
+    """Connected components (8 neighbours) of fewer reference pixels are removed."""
     fill_holes: bool = False
-    """Fill what is enclosed."""
+    """Fill enclosed holes."""
     dilate: int = Field(default=0, ge=0)
     """Grow by a disk of this radius in reference pixels."""
     reference: int = Field(default=1024**2, ge=1)

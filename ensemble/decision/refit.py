@@ -1,6 +1,6 @@
 """The decision of an evaluated run for networks that were trained once more, on the hold-out as well (ensemble.refit).
 
-Nothing is fitted: thresholds, calibration and weights are those fitted out of fold. Only the lineage changes, and says that no
+Nothing is fitted: thresholds, calibration and weights are those fitted out of fold. Only the lineage changes; it states that no
 hold-out result exists.
 """
 
@@ -37,11 +37,11 @@ def applied(decision: Decision) -> Decision:
         wanted = decision.fitted["lineage"][f"{stage}/{model}"]["weights"][str(fold)]
         if facts.get(REPEATS) != wanted:
             raise ValueError(
-                f"{path}: repeats other weights than the decision was fitted with; run `python -m ensemble.refit`"
+                f"{path}: does not repeat the weights that the decision was fitted with; run `python -m ensemble.refit`"
             )
         lineage[f"{stage}/{model}"]["weights"][str(fold)] = facts["weights_sha256"]
     for facts in lineage.values():
-        facts.pop("files", None)  # of predictions, of which these networks have made none
+        facts.pop("files", None)  # checksums of predictions, since these networks have made none
         facts["holdout"] = NO_HOLDOUT
     refitted = {"holdout": NO_HOLDOUT, "decision_sha256": sha256(Path(EVALUATED))}
     return decision.model_copy(update={"fitted": {**decision.fitted, "lineage": lineage, "refit": refitted}})

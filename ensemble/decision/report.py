@@ -70,7 +70,7 @@ def _probability(
         "|---|---|",
         *rows,
         "",
-        f"Chosen: {chosen}. What that does, nested:",
+        f"Chosen: {chosen}. Its effect, nested:",
         "",
         f"| {raw} | expected calibration error | log loss |",
         "|---|---|---|",
@@ -98,7 +98,9 @@ def _decision(decision: Decision, cases: Cases) -> list[str]:
             if isinstance(decision.rule, ExpectedValue)
             else "where their expected Dice is largest"
         )
-        lines.append(f"- masks are cut {where}; the expected Dice follows (standardised weights) {terms}")
+        lines.append(
+            f"- masks are cut {where}; the expected Dice is computed from (standardised weights) {terms}"
+        )
     else:
         numbers = {
             key: value for key, value in decision.rule.model_dump().items() if isinstance(value, int | float)

@@ -24,7 +24,7 @@ THRESHOLDS = np.round(np.arange(0.01, 0.81, 0.01), 2)
 def operating_points(
     table: pd.DataFrame, points: Sequence[OperatingPoint], draws: PatientDraws
 ) -> pd.DataFrame:
-    """One row a point: threshold, counts (tp, fn, fp, tn), rates and images flagged for one true positive, with intervals.
+    """One row per point: threshold, counts (tp, fn, fp, tn), rates and images flagged for one true positive, with intervals.
 
     table: per_image with label, prob, submitted.
     """
@@ -83,7 +83,7 @@ def by_prevalence(points: pd.DataFrame) -> pd.DataFrame:
 def net_benefit(label: Bools, prob: Floats, thresholds: Floats = THRESHOLDS) -> pd.DataFrame:
     """Decision curve (Vickers & Elkin 2006): net benefit of flagging at each threshold, of flagging all, of flagging none.
 
-    Net benefit: true positives an image, less false positives an image weighted by the odds of the threshold.
+    Net benefit: true positives per image, minus false positives per image weighted by the odds of the threshold.
     """
     odds = thresholds / (1 - thresholds)
     flagged = prob[None] >= thresholds[:, None]

@@ -23,7 +23,7 @@ def measure(decision: Decision, prepared: Prepared, settings: EvaluationSettings
     strangers = set(found.ids) ^ set(prepared.index["image_id"].iloc[prepared.fold_rows(EXTERNAL)])
     if strangers:
         raise ValueError(
-            f"predictions: {len(strangers)} images, {min(strangers)} among them, are not those of the external sources;"
+            f"predictions: {len(strangers)} images, {min(strangers)} among them, do not belong to the external sources;"
             " predict again"
         )
     cases = gather(
@@ -45,7 +45,7 @@ def section(tables: dict[str, pd.DataFrame]) -> str:
             "## External sources",
             "",
             f"{len(images):,} images of {images['patient_id'].nunique():,} patients, neither trained on nor in the hold-out,"
-            " under the same decision. They count in no figure above.",
+            " under the same decision. They do not count in any figure above.",
             "",
             subgroups.to_markdown(tables["external"]),
             "",

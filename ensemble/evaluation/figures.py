@@ -26,7 +26,7 @@ TICKS = (0.01, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 def search_surface(cases: Cases, rule: Rule) -> Figure:
     """Score over a triplet's top and bottom level at its area; the peak and the chosen setting are marked."""
     if not isinstance(rule, Triplet):
-        raise ValueError(f"the search surface is drawn for a triplet, not of {type(rule).__name__}")
+        raise ValueError(f"the search surface is drawn for a triplet, not for {type(rule).__name__}")
     surface = scores(cases, rule.reference, np.array([rule.area]))[:, 0, :]
     surface = np.where(ORDERED[:, 0, :], surface, np.nan)
     best, empty, chosen = np.nanmax(surface), float(np.mean(~cases.label)), surface[rule.top, rule.bottom]
@@ -61,7 +61,7 @@ def search_surface(cases: Cases, rule: Rule) -> Figure:
 
 
 LEAST = 5
-"""Images of a bin that has a point."""
+"""Minimum number of images of a bin that gets a point."""
 
 
 def rate_interval(rate: float, images: int) -> tuple[float, float]:

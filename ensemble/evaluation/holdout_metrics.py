@@ -1,6 +1,7 @@
 """The hold-out's measures with 95 % intervals over patients: reports/evaluation/metrics.json.
 
-Measures of a probability come three times: of the final probability under their plain name, and with the suffixes of ROWS.
+Measures of a probability are given three times: for the final probability under their plain name, and with the suffixes of
+ROWS.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ evidence), calibrated, and the final one."""
 def measure(table: pd.DataFrame, draws: PatientDraws, bins: int, rows: Mapping[str, str] = ROWS) -> Measured:
     """All measures from the table of images; `rows`: of which probabilities.
 
-    Measures of masks are of the images that have a `dice`, those whose mask is known; of the others it is NaN.
+    Measures of masks cover the images that have a `dice`, those whose mask is known; for the others it is NaN.
     """
     label, everything = table["label"].to_numpy(bool), np.ones(len(table), bool)
     dice, iou = table["dice"].to_numpy(np.float64), table["iou"].to_numpy(np.float64)
@@ -52,7 +53,7 @@ def measure(table: pd.DataFrame, draws: PatientDraws, bins: int, rows: Mapping[s
         calibrated = calibration_metrics.measure(label, prob, patient, draws)
         ece = metrics.expected_calibration_error(label, prob, bins)
         parts = {**ranked, **{name: as_measure(*of) for name, of in calibrated.items()}}
-        # Biased upwards in small samples: a percentile interval of it need not hold even its own value.
+        # Biased upwards in small samples: a percentile interval need not contain even the estimate itself.
         parts["ece"] = as_measure(ece, math.nan, math.nan)
         measured |= {f"{name}{suffix}": part for name, part in parts.items()}
     return measured
@@ -70,7 +71,7 @@ def mean_of(values: Floats, inside: Bools, draws: PatientDraws) -> Measure:
 
 
 def ranking(label: Bools, prob: Floats, draws: PatientDraws) -> Measured:
-    """AUROC, average precision and sensitivity at 95 % specificity; the patients that count are those of the rarer class."""
+    """AUROC, average precision and sensitivity at 95 % specificity; the number of patients is that of the rarer class."""
     samples = draws.rank_measures(label, prob)
     positive, fewest = draws.patients(label), min(draws.patients(label), draws.patients(~label))
     value = {
@@ -89,8 +90,7 @@ def ranking(label: Bools, prob: Floats, draws: PatientDraws) -> Measured:
 
 
 def over_exposure(table: pd.DataFrame, exposure: Floats, draws: PatientDraws) -> Measured:
-    """AUROC of the exposure alone (N,), imaging.domain.exposure, and how much higher that of the final probability is, in
-    pairs."""
+    """AUROC of the exposure alone (N,), imaging.domain.exposure, and the paired difference of the final probability from it."""
     label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy(np.float64)
     fewest = min(draws.patients(label), draws.patients(~label))
     gap = metrics.auroc(label, prob) - metrics.auroc(label, exposure)
@@ -129,6 +129,6 @@ def dataset_level(table: pd.DataFrame, draws: PatientDraws) -> Measured:
 
 
 def as_measure(value: float, low: float, high: float) -> Measure:
-    """`{"value", "low", "high"}`; None (null in JSON) for what does not exist."""
+    """`{"value", "low", "high"}`; None (null in JSON) for what is undefined."""
     ends = {"value": value, "low": low, "high": high}
     return {name: None if math.isnan(number) else float(number) for name, number in ends.items()}

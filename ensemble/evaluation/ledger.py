@@ -1,6 +1,7 @@
-"""The ledger of hold-out openings: one line for each evaluation, appended and never rewritten, beside the data's fingerprint.
+"""The ledger of hold-out openings: one line for each evaluation, appended and never rewritten, with the data's fingerprint.
 
-A hold-out whose score decided what was tried next is no longer independent. The ledger counts how often that could have happened.
+A hold-out whose score influenced what was tried next is no longer independent. The ledger counts how often that could have
+happened.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ COUNT = Path("reports/evaluation/report/openings.json")
 
 
 def record(data: str, params: dict[str, Any], score: float, folder: str | Path = FOLDER) -> int:
-    """Append one opening (time, commit, digest of the params, score) and return how many there are of this data.
+    """Append one opening (time, commit, digest of the params, score) and return how many there are for this data.
 
     The last evaluation repeated, with the same decision, settings and score, shows nothing new and is not counted again."""
     entry = {
@@ -72,6 +73,6 @@ def sentence(openings: int) -> str:
     """The count in words, for reports."""
     times = "once" if openings == 1 else f"{openings} times"
     return (
-        f"The hold-out of this data has been opened {times} (data/prepared/{NAME}). A choice between experiments belongs "
-        "to the out-of-fold scores."
+        f"The hold-out of this data has been opened {times} (data/prepared/{NAME}). Choose between experiments "
+        "by their out-of-fold scores."
     )

@@ -26,19 +26,19 @@ Measures = Mapping[str, Mapping[str, float | None]]
 
 ABOUT = {
     "phantom": """**Trained on generated chest phantoms: drawings, not patients.** It shows that the pipeline works, and nothing
-else; its predictions for a real radiograph mean nothing.""",
+else; its predictions for a real radiograph are meaningless.""",
     "siim": """Trained on SIIM-ACR Pneumothorax: frontal chest radiographs of one American hospital (NIH ChestX-ray14), 8 bits,
-outlined by radiologists of SIIM, ACR and STR. The data's own terms hold for what is made of it.""",
+outlined by radiologists of SIIM, ACR and STR. The data's own terms apply to anything made from it.""",
 }
 WITH_MASKS = """\
-An ensemble of classifiers estimates the probability of a pneumothorax, an ensemble of U-Nets its outline; a fitted decision
-decides whether to draw it."""
+An ensemble of classifiers estimates the probability of a pneumothorax, an ensemble of U-Nets its outline; a fitted
+decision rule determines whether to draw it."""
 MASKS_ALONE = """\
 An ensemble of segmentation networks outlines a pneumothorax. Its probability is pooled from their maps (the mean logit of the
-highest 0.5 % of each map's pixels); there is no classifier. A fitted decision decides whether to draw the outline."""
+highest 0.5 % of each map's pixels); there is no classifier. A fitted decision rule determines whether to draw the outline."""
 WITHOUT_MASKS = """\
 An ensemble of classifiers estimates the probability of a pneumothorax, and a fitted gate thresholds it. **No masks: it
-was trained on image-level labels, draws no mask and cannot locate a pneumothorax.**"""
+was trained on image-level labels, draws no mask and cannot localise a pneumothorax.**"""
 UNMEASURED = f"""\
 **{NO_HOLDOUT}**
 The scores below are those of the run whose trainings were repeated, with the same settings and the same decision, before the
@@ -83,7 +83,7 @@ FOLDER holds DICOM, PNG or JPEG files; OUT gets a table for triage, outlines and
 
 ### Folds
 
-Split scheme `{scheme}`, folds {folds}; one network of each model a fold. Prepared data: fingerprint `{fingerprint}`.
+Split scheme `{scheme}`, folds {folds}; one network per model and fold. Prepared data: fingerprint `{fingerprint}`.
 {leaks}
 ## Networks
 
@@ -92,7 +92,7 @@ Split scheme `{scheme}`, folds {folds}; one network of each model a fold. Prepar
 ## Scores
 
 {unmeasured}
-{holdout} images of {holdout_patients} patients that were locked away, {holdout_positives} with a pneumothorax; 95 % intervals
+{holdout} images of {holdout_patients} patients that were held out, {holdout_positives} with a pneumothorax; 95 % intervals
 over patients.
 
 {scores}
@@ -107,18 +107,18 @@ Rule `{rule}`, fitted on {images} out-of-fold images of {fitted_patients} patien
 
 ## Limits
 
-- Frontal chest radiographs alone. Other views, other parts of the body and photographs of screens get a prediction too, and it
-  means nothing.
+- Frontal chest radiographs only. Other views, other parts of the body and photographs of screens get a prediction too, but it is
+  meaningless.
 - Measured on data of the same source as the training data; at another hospital, on another machine or with another share of
   positive studies, scores and calibration differ. Measure there first.
 - Small lesions are missed more often than large ones: see the subgroups.
-- A chest drain is itself a sign of a treated pneumothorax; a network may have learned the drain. An empty mask does not rule a
-  pneumothorax out.
-- The decision is fitted to the Kaggle Dice, which pays for empty masks on negative images; it is no clinical utility.
+- A chest drain is itself a sign of a treated pneumothorax; a network may have learned the drain. An empty mask does not rule
+  out a pneumothorax.
+- The decision is fitted to the Kaggle Dice, which rewards empty masks on negative images; it does not measure clinical utility.
 
 ## Licence
 
-See LICENSE. It covers this project's own work; the terms of the data stand beside it.
+See LICENSE. It covers this project's own work; the terms of the data apply as well.
 """
 
 
@@ -170,7 +170,7 @@ def _warnings(report: str) -> str:
 
 
 def section(markdown: str, title: str) -> str:
-    """What stands under a heading `## title`, without pictures, which a bundle does not hold."""
+    """The text under a heading `## title`, without pictures, which a bundle does not contain."""
     found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", markdown, re.MULTILINE | re.DOTALL)
     if found is None:
         raise ValueError(f"the run's reports have no section `{title}`; run `dvc repro` again")
@@ -196,7 +196,7 @@ def _front_matter(source: str, measured: Measures, names: Mapping[str, str]) -> 
     facts: dict[str, Any] = {
         "license": "mit"
         if source == "phantom"
-        else "other",  # the data's terms hold for what was learned from it
+        else "other",  # the data's terms apply to what was learned from it
         "library_name": "pytorch",
         "pipeline_tag": "image-segmentation",
         "tags": ["medical", "radiology", "chest-x-ray", "pneumothorax", "dicom", "image-classification"],

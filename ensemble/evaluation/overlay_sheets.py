@@ -26,7 +26,7 @@ Rows = dict[str, list[str]]
 def choose(table: pd.DataFrame, examples: int) -> dict[str, Rows]:
     """Image ids for each sheet and row, from per_image's columns (image_id, label, submitted, dice, prob).
 
-    Best, middle and worst among the positive images that got a mask; false alarms and misses, the surest first.
+    Best, middle and worst among the positive images that got a mask; false alarms and misses, the most confident first.
     """
     found = table[(table["label"] == 1) & table["submitted"] & table["dice"].notna()].sort_values(
         ["dice", "image_id"], ascending=[False, True]

@@ -25,7 +25,7 @@ from imaging.plotting import save
 from imaging.prepared import Prepared
 
 DPI = 200
-"""Pictures are displayed at half their pixels."""
+"""Pictures are displayed at half their pixel size."""
 
 
 def write_tables(frames: Mapping[str, pd.DataFrame], folder: Path) -> None:

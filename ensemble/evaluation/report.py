@@ -67,7 +67,7 @@ class HoldoutResults:
     """What the report states.
 
     rules: all rules on the hold-out (without masks one row, the gate). groups: subgroups. points: operating points. table: one
-    row an image. warnings: quoted at the report's top. lesions: its section of lesions. openings: of the hold-out so far.
+    row per image. warnings: quoted at the report's top. lesions: its section of lesions. openings: of the hold-out so far.
     """
 
     measured: dict[str, dict[str, float | None]]
@@ -96,10 +96,10 @@ def describe(found: HoldoutResults) -> str:
     """The report as Markdown."""
     lines = [
         *heading(found.warnings),
-        f"{found.size}. Neither training nor the fit of rule and thresholds used them. Intervals: 95 %, over patients; of rates "
-        "and Dice Wilson's with the effective number of images, at 0 and 1 with the number of patients; of areas under curves on "
-        "the logit scale (docs/evaluation.md has their coverage). They do not cover the variance between trainings: this is one "
-        "(`make repro SEEDS=3`, docs/seeds.md).",
+        f"{found.size}. Neither training nor the fit of rule and thresholds used them. Intervals: 95 %, over patients; "
+        "for rates and Dice Wilson's, with the effective number of images, at 0 and 1 with the number of patients; for areas "
+        "under curves on the logit scale (coverage: docs/evaluation.md). They do not cover the variance between trainings, "
+        "since this is a single training (`make repro SEEDS=3`, docs/seeds.md).",
         "",
         ledger.sentence(found.openings),
         "",
@@ -129,8 +129,8 @@ def describe(found: HoldoutResults) -> str:
         "",
         "## Subgroups",
         "",
-        "The quarters of the lesions' size hold positive images alone: there the score is D⁺, and AUROC and TNR do not exist. "
-        f"Groups of fewer than {subgroups.SMALLEST} images are counted and not measured.",
+        "The quarters by lesion size contain only positive images: there the score is D⁺, and AUROC and TNR are undefined. "
+        f"Groups of fewer than {subgroups.SMALLEST} images are counted but not measured.",
         "",
         subgroups.to_markdown(found.groups),
     ]
@@ -142,14 +142,16 @@ def describe_label_only(found: HoldoutResults) -> str:
     measured, gate = found.measured, found.rules.iloc[0]
     lines = [
         *heading([NO_MASKS, *found.warnings]),
-        f"{found.size}; prevalence {in_words(measured['prevalence'])}. Neither training nor the fit of calibration and gate used"
-        " them. Intervals: 95 %, over patients; they do not cover the variance between trainings (docs/seeds.md).",
+        f"{found.size}; prevalence {in_words(measured['prevalence'])}. Neither training nor the fit of calibration and "
+        "gate used them. Intervals: 95 %, over patients; they do not cover the variance between trainings (docs/seeds.md).",
         "",
         ledger.sentence(found.openings),
         "",
-        f"The gate calls an image positive from a probability of {found.decision.rule.least_prob():.3f}: balanced accuracy"
-        f" {gate['score']:.3f} ({gate['low']:.3f} to {gate['high']:.3f}), sensitivity {gate['sensitivity']:.3f}, specificity"
-        f" {gate['specificity']:.3f}, {gate['called']:.1%} called positive. Nested out of fold it had {found.nested:.3f}.",
+        f"The gate calls an image positive at a probability of at least {found.decision.rule.least_prob():.3f}: "
+        f"balanced accuracy {gate['score']:.3f} ({gate['low']:.3f} to {gate['high']:.3f}), sensitivity "
+        f"{gate['sensitivity']:.3f}, specificity"
+        f" {gate['specificity']:.3f}, {gate['called']:.1%} called positive. Its nested out-of-fold balanced accuracy was "
+        f"{found.nested:.3f}.",
         "",
         "## Probability of a pneumothorax",
         "",
@@ -160,7 +162,7 @@ def describe_label_only(found: HoldoutResults) -> str:
         *images(CLINICAL | CURVES),
         "## Subgroups",
         "",
-        f"Groups of fewer than {subgroups.SMALLEST} images are counted and not measured. Scores of masks do not exist.",
+        f"Groups of fewer than {subgroups.SMALLEST} images are counted but not measured. There are no scores of masks.",
         "",
         subgroups.to_markdown(found.groups),
     ]
@@ -177,7 +179,8 @@ def operating_points(points: pd.DataFrame, more: str = "") -> list[str]:
     return [
         "## Operating points",
         "",
-        f"Thresholds fixed on out-of-fold predictions and applied here unchanged{more}; intervals over patients, then counts.",
+        f"Thresholds fixed on out-of-fold predictions and applied here unchanged{more}; intervals over patients, then "
+        "counts.",
         "",
         clinical.to_markdown(points),
         "",
@@ -190,7 +193,7 @@ def images(names: Mapping[str, str]) -> list[str]:
 
 
 def _exposure(found: HoldoutResults) -> list[str]:
-    """What the exposure alone tells about the label; nothing where there is no AUROC."""
+    """How well the exposure alone predicts the label; nothing where there is no AUROC."""
     more = found.measured.get("auroc_over_exposure", {"value": None})
     if more["value"] is None:
         return []
@@ -210,7 +213,7 @@ def _exposure(found: HoldoutResults) -> list[str]:
 
 
 def _masks(found: HoldoutResults) -> list[str]:
-    """Measures of the masks, the score taken apart, and how often the cascade skips the mask networks."""
+    """Measures of the masks, the score's decomposition, and how often the cascade skips the mask networks."""
     measured, table = found.measured, found.table
     value = {name: measure["value"] for name, measure in measured.items()}
     rows = [
@@ -230,8 +233,10 @@ def _masks(found: HoldoutResults) -> list[str]:
         _identity(value),
         "",
         f"Nested out of fold the rule `{found.decision.rule.kind}` scored {found.nested:.4f}. The two differ in kind: out of "
-        "fold each image is predicted by one fold's networks, here by the mean over all folds', usually the better predictor; "
-        "the decision's thresholds and calibration were fitted to single folds' outputs, which are more extreme than a mean.",
+        "fold, each image is predicted by one fold's networks, here by the mean of all folds' networks, usually the "
+        "better predictor; "
+        "the decision's thresholds and calibration were fitted to the outputs of single folds, which are more extreme "
+        "than a mean.",
         "",
         f"{_seen(found)} A mask was submitted for {table['submitted'].mean():.1%}.",
         "",
@@ -280,7 +285,7 @@ def _which(decision: Decision) -> str:
 
 
 def _identity(value: Mapping[str, float | None]) -> str:
-    """The score taken apart."""
+    """The score's decomposition."""
     if value["tnr"] is None or value["dice_positive"] is None:
         return "All images are of one kind: the score has one part only."
     pi = 1 - (value["all_empty"] or 0.0)  # among the images whose mask is known

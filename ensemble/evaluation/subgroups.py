@@ -1,4 +1,4 @@
-"""Scores by subgroup: sex, age, view and size of the lesion, with the gap in AUROC to all other images."""
+"""Scores by subgroup: sex, age, view and size of the lesion, with the gap in AUROC from all other images."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def area_quarter(table: pd.DataFrame) -> pd.Series:
 
 
 SMALLEST = 10
-"""Groups of fewer images are counted but not measured."""
+"""Smaller groups are counted but not measured."""
 RANKED = ("auroc", "auroc_low", "auroc_high", "gap", "gap_low", "gap_high")
 MEASURED = ("score", "low", "high", "tnr", "dice_positive", *RANKED)
 """Columns of the measures, which every table has."""
 
 
 def report(table: pd.DataFrame, draws: PatientDraws) -> pd.DataFrame:
-    """One row a group: kind, group, images, positives; score and AUROC with intervals, TNR, D⁺, and the AUROC's gap to the
+    """One row per group: kind, group, images, positives; score and AUROC with intervals, TNR, D⁺, and the AUROC's gap to the
     other images (NaN where undefined, or where the group has fewer than SMALLEST images)."""
     rows = []
     for kind, names in columns(table).items():
@@ -81,7 +81,7 @@ def _row(table: pd.DataFrame, inside: Bools, draws: PatientDraws) -> dict[str, f
             "tnr": result.tnr,
             "dice_positive": result.dice_positive,
         }
-        if positives and not (masked & label).any():  # of the negatives alone: no score of the group
+        if positives and not (masked & label).any():  # only the negatives have one: the group has no score
             row |= dict.fromkeys(("score", "low", "high"), np.nan)
     return row | _ranking(label, prob, inside, draws)
 
@@ -104,7 +104,7 @@ def _error(share: Floats, draws: PatientDraws, fewest: int) -> float:
 
 
 def to_markdown(groups: pd.DataFrame) -> str:
-    """The table as Markdown; a dash where a measure does not exist."""
+    """The table as Markdown; a dash where a measure is undefined."""
     head = [
         "",
         "group",

@@ -20,16 +20,16 @@ BOX_HIT = "box hit rate: images whose map is highest inside a box (pointing game
 LESION_NAMES = {
     "surface_dice_2mm": "surface Dice at 2 mm",
     "hd95_mm": "Hausdorff distance, 95th percentile, mm",
-    "side_accuracy": "side of the finding right",
+    "side_accuracy": "side of the finding correct",
     "size_error_mm2": "size, predicted − annotated, mm²",
     "size_error_relative": "size, predicted − annotated, relative",
-    "size_error_absolute": "size, relative, without sign",
+    "size_error_absolute": "size, relative, absolute value",
     "lesion_sensitivity": "lesions found by the submitted masks",
-    "false_lesions_per_image": "false lesions an image",
-    "froc_0_125": "FROC: sensitivity at 0.125 false positives an image",
-    "froc_0_25": "FROC: sensitivity at 0.25 false positives an image",
-    "froc_0_5": "FROC: sensitivity at 0.5 false positives an image",
-    "froc_1_0": "FROC: sensitivity at 1 false positive an image",
+    "false_lesions_per_image": "false lesions per image",
+    "froc_0_125": "FROC: sensitivity at 0.125 false positives per image",
+    "froc_0_25": "FROC: sensitivity at 0.25 false positives per image",
+    "froc_0_5": "FROC: sensitivity at 0.5 false positives per image",
+    "froc_1_0": "FROC: sensitivity at 1 false positive per image",
 }
 """Measures of lesions, in the report's order; ensemble.evaluation.lesions measures them."""
 
@@ -66,14 +66,15 @@ POOLED = {
     "_calibrated": "pooled mask evidence, calibrated",
     "": "with all mask features",
 }
-"""The same of a decision without classifiers, whose raw probability is the pooled mask evidence."""
+"""The same for a decision without classifiers, whose raw probability is the pooled mask evidence."""
 
 LABEL_ONLY = {"_classifier": "classifier", "": "calibrated"}
-"""The same of a decision without masks, whose final probability is the calibrated classifier."""
+"""The same for a decision without masks, whose final probability is the calibrated classifier."""
 
 
 def displayed(measured: Mapping[str, Mapping[str, float | None]]) -> list[str]:
-    """Keys of the measures to display. Without masks none of masks, and not the probability with masks: it is the calibrated."""
+    """Keys of the measures to display. Without masks: none of masks, and not the probability with masks, which is the
+    calibrated one."""
     if measured.get("kaggle_dice", {"value": 0.0})["value"] is not None:
         return list(measured)
     return [
@@ -111,7 +112,7 @@ def probability_table(
 
 
 def in_words(measure: Mapping[str, float | None]) -> str:
-    """`0.87 (0.84 to 0.90)`; a dash where it does not exist."""
+    """`0.87 (0.84 to 0.90)`; a dash where it is undefined."""
     if measure["value"] is None:
         return "–"
     if measure["low"] is None:

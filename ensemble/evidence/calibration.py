@@ -1,6 +1,7 @@
 """Calibration of the classifier ensemble: of the images scored 0.7, 70 % should be positive.
 
-Calibrators are plain numbers in JSON and monotone, so that a bound on the raw probability follows from one on the calibrated."""
+Calibrators are plain numbers in JSON and monotone, so that a bound on the raw probability follows from one
+on the calibrated probability."""
 
 from __future__ import annotations
 
@@ -75,7 +76,7 @@ def fit(kind: str, raw: Floats, label: Bools) -> Sigmoid | Steps:
 
 
 def calibration_steps(raw: Floats, calibrated: Floats, prob: Floats) -> dict[str, Floats]:
-    """Probabilities (N,) before and after, by a name for reports; a third where the rules see a stacked one."""
+    """Probabilities (N,) before and after, by a name for reports; and a third where the rules see a stacked one."""
     steps = {BEFORE: raw, "calibrated": calibrated}
     return steps if np.array_equal(calibrated, prob) else {**steps, "with the masks": prob}
 

@@ -19,7 +19,7 @@ from experiments.statistics.arrays import Bools, Floats, Ints
 from experiments.statistics.threshold_search import UNIT
 
 _BLOCK = 1024
-"""Images whose tables are held at once."""
+"""Number of images whose tables are held at once."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Cases:
 
     hit: (N, 257) pixels inside the truth at or above each level (hit[:, 0] is the truth's area); fold: (N,)
     which fold model predicted it; patient: (N,) whose image it is; image_id: (N,); unmasked: (N,) positives whose
-    mask is not known, of which `hit` and every Dice mean nothing (None: there are none)."""
+    mask is not known, for which `hit` and every Dice are meaningless (None: there are none)."""
 
     evidence: Evidence
     hit: Counts
@@ -114,7 +114,7 @@ class Cases:
         return np.ones(len(self), np.bool_) if self.unmasked is None else ~self.unmasked
 
     def with_masks(self) -> Cases:
-        """The images whose mask is known: those of which there is a Dice."""
+        """The images whose mask is known: those that have a Dice."""
         return self if self.unmasked is None else replace(self.take(~self.unmasked), unmasked=None)
 
     def take(self, rows: Any) -> Cases:
@@ -139,8 +139,7 @@ class Cases:
         return np.rint(scaled, out=scaled).astype(np.int64)
 
     def gain(self) -> Ints:
-        """What submitting the mask at each threshold 0 … 255 earns over leaving it empty, in whole units
-        (N, 256)."""
+        """What submitting the mask at each threshold 0 … 255 gains over leaving it empty, in whole units (N, 256)."""
         return self.units[:, :NOTHING] - self.units[:, NOTHING:]
 
     def dice_at(self, level: Ints) -> Floats:

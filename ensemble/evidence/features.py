@@ -1,8 +1,8 @@
-"""What a mask map shows, as a few numbers an image: computed from its cumulative histogram alone.
+"""What a mask map shows, as a few numbers per image: computed from its cumulative histogram alone.
 
-Every feature is bounded, means the same for any image size (areas are shares of the image), and can be had
-both for out-of-fold predictions and at inference. With one mask model there is no agreement between models;
-it is then 1 everywhere and gets no weight."""
+Every feature is bounded, means the same for any image size (areas are shares of the image), and is available both for
+out-of-fold predictions and at inference. With one mask model there is no agreement between models; it is then 1 everywhere and
+gets no weight."""
 
 from __future__ import annotations
 

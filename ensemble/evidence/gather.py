@@ -125,14 +125,16 @@ def check_subset(predictions: Predictions, prepared: Prepared, locked: bool) -> 
         raise ValueError(f"predictions: image {missing} has no label or fold; predict again")
     wrong = part.index[(part == "holdout") != locked]
     if len(wrong):
-        side = "was trained on" if locked else "is locked away for the evaluation"
+        side = "was trained on" if locked else "is reserved for the evaluation"
         raise ValueError(
-            f"predictions: {len(wrong)} images are on the wrong side of the hold-out split, {wrong[0]} {side}; predict again"
+            f"predictions: {len(wrong)} images are on the wrong side of the hold-out split, for example {wrong[0]}, "
+            f"which {side}; "
+            "predict again"
         )
 
 
 def _chosen(predictions: Predictions, ids: Collection[str] | None) -> list[str]:
-    """Of the predicted images those that are wanted, sorted."""
+    """The requested images among the predicted ones, sorted."""
     if ids is None:
         return predictions.ids
     known = predictions.table["image_id"]

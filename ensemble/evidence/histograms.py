@@ -31,7 +31,7 @@ Levels = NDArray[np.uint8]
 def resized(level: Levels, shape: tuple[int, int]) -> Levels:
     """Bring a map uint8 (s, s) to an image's own (height, width): linearly in levels, that is in logits.
 
-    All masks of this project are decided there: an area or a threshold then means the same for every
+    All masks of this project are decided at that size: an area or a threshold then means the same for every
     network's size."""
     height, width = shape
     if level.shape == (height, width):
@@ -46,7 +46,7 @@ def histogram(level: Levels, inside: Bools | None = None) -> Counts:
     """
     if inside is not None and not cv2.hasNonZero(
         inside.view(np.uint8)
-    ):  # nearly always, and half of what the rectangle takes
+    ):  # nearly always the case, and takes half the time of the rectangle
         return np.zeros(256, np.int64)
     part = _filled(level if inside is None else inside.view(np.uint8))
     counts = _histogram(level[part], None if inside is None else inside[part])
@@ -56,7 +56,7 @@ def histogram(level: Levels, inside: Bools | None = None) -> Counts:
 
 
 def _filled(level: Levels) -> tuple[slice, slice]:
-    """A rectangle outside of which all is 0. Eight pixels are read at a time, four times as fast as cv2.boundingRect."""
+    """A rectangle outside which everything is 0. Eight pixels are read at a time, four times as fast as cv2.boundingRect."""
     eight = 8 if level.flags.c_contiguous and level.shape[1] % 8 == 0 else 1
     words = level.view(np.uint64) if eight == 8 else level
     rows = np.flatnonzero(np.bitwise_or.reduce(words, axis=1))

@@ -2,7 +2,7 @@
 
 Used twice: for the probability of a pneumothorax (targets 0 and 1) and for the Dice that a mask will reach
 (any target between; the quasi-likelihood of Papke & Wooldridge 1996). Features are first cut to the range
-that they had in fitting, so that a strange image is extrapolated from the nearest known one, and so that
+that they had in fitting, so that an unusual image is treated as the nearest known one, and so that
 the result has a bound that can be proven."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from imaging.io.config import Settings
 
 
 class Logistic(Settings):
-    """logit(y) = intercept + Σ weight·(cut(x) − mean)/scale; all lists have one entry a feature."""
+    """logit(y) = intercept + Σ weight·(cut(x) − mean)/scale; all lists have one entry per feature."""
 
     features: list[str]
     """Names, in order."""
@@ -58,7 +58,7 @@ class Logistic(Settings):
         return expit(np.clip(self.logit(table), -30.0, 30.0))  # expit(37) is already 1 in float64
 
     def highest_logit(self, **known: float) -> float:
-        """The largest logit that any image can get, given some features: the others at their worst ends."""
+        """The largest logit that any image can get, given some features: the others at the ends that raise it most."""
         total = self.intercept
         for k, name in enumerate(self.features):
             ends = [known[name]] if name in known else [self.low[k], self.high[k]]
@@ -73,7 +73,7 @@ def fit(
     """Fit with a ridge penalty of ridge/2·Σ weight² on standardised features; the intercept is free.
 
     ridge 1 is scikit-learn's default C = 1. Weights of the features named in `rising` are kept at 0 or above, so that the
-    result never falls in them. Without any image the value is 0.5 everywhere."""
+    result never falls as they rise. Without any image the value is 0.5 everywhere."""
     names = list(table)
     x = np.stack([np.asarray(table[name], np.float64) for name in names], axis=-1)
     shape = _shape(names, x)

@@ -1,8 +1,8 @@
 """Average mask maps: the mean over fold models, then over models, at the network's size.
 
 Maps are levels (imaging.map_levels). Three means: of probabilities; of logits; and `centred`, of logits from which each fold
-model's own best level is subtracted first (9th place of SIIM-ACR, there in probabilities), since networks trained alike
-differ in the level that they give the same edge. An ensemble of one is its member exactly.
+model's own best level is subtracted first (9th place of SIIM-ACR, there in probabilities), since networks trained in the same
+way differ in the level that they give to the same edge. An ensemble of one is its member exactly.
 
 A mean of probabilities decodes each map by a table and encodes the mean once; it is off by at most half a level of each member
 and of the mean. A mean of logits is a mean of levels."""
@@ -35,7 +35,7 @@ class MaskEnsemble(Settings):
     weights: dict[str, float]
     """Weight of each model; they add up to 1. None: there is no segmentation, and every map is empty."""
     best_levels: dict[str, dict[int, int]] = Field(default_factory=dict)
-    """Of each model's folds the best level on its out-of-fold images; `centred` needs them."""
+    """For each model and fold the best level on its out-of-fold images; `centred` needs them."""
 
     @model_validator(mode="after")
     def _whole(self) -> MaskEnsemble:
@@ -80,7 +80,7 @@ class MaskEnsemble(Settings):
         return total / np.float32(len(folds))
 
     def _scale(self, name: str, fold: int) -> NDArray[np.float32]:
-        """What each of the 256 levels counts for."""
+        """The value of each of the 256 levels on that scale."""
         if self.average == "probability":
             return map_levels.COMPLEMENT
         if self.average == "centred":

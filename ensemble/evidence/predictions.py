@@ -1,4 +1,4 @@
-"""The two stages' predictions as they lie on the disk: checked, and opened without being read whole.
+"""The two stages' predictions on disk: checked, and opened without being read whole.
 
 predictions/classification/<model>/<part>/predictions.parquet: image_id, fold, prob.
 predictions/segmentation/<model>/<part>/: ids.parquet (image_id, fold, prob: the image's probability, segmentation.pooled), whose
@@ -19,13 +19,12 @@ from imaging.io.map_archive import MapArchive
 FOLDER = "predictions"
 STAGES = ("classification", "segmentation")
 COLUMNS = ["image_id", "fold", "prob"]
-"""Of both stages' tables."""
+"""Columns of both stages' tables."""
 
 
 @dataclass(frozen=True)
 class MaskMaps:
-    """Mask probabilities of one model: table (image_id, fold, prob) and maps uint8 (n, s, s), read where they are
-    asked for."""
+    """Mask probabilities of one model: table (image_id, fold, prob) and maps uint8 (n, s, s), read on request."""
 
     table: pd.DataFrame
     maps: MapArchive
@@ -131,6 +130,7 @@ def _check_same(tables: dict[str, pd.DataFrame], root: Path) -> None:
         if found != wanted:
             image, fold = sorted(found ^ wanted)[0]
             raise ValueError(
-                f"{root}: {first} and {name} predict different images ({len(found ^ wanted)} differ, for example image {image} "
+                f"{root}: {first} and {name} predict different images ({len(found ^ wanted)} differ, for example image "
+                f"{image} "
                 f"of fold {fold}); run the predict stages again for the same folds"
             )

@@ -41,7 +41,7 @@ class Calibrated(Settings):
 
 
 class Stacked(Settings):
-    """The raw probability and what the masks show, in one logistic regression; never falling in the raw one's part."""
+    """The raw probability and what the masks show, in one logistic regression; never falling as the raw one rises."""
 
     kind: Literal["stacked"] = "stacked"
     regression: logistic.Logistic
@@ -52,8 +52,8 @@ class Stacked(Settings):
         return self.regression.prob(image_features(evidence))
 
     def highest(self, raw: float) -> float:
-        """The largest probability that an image of this raw classifier probability can get: its mask at the
-        worst."""
+        """The largest probability that an image of this raw classifier probability can get: with the mask that raises it
+        most."""
         known = float(logit(np.array([raw]))[0])
         return float(expit(min(self.regression.highest_logit(classifier=known), 30.0)))
 
@@ -69,7 +69,7 @@ def ensemble_probability(members: Floats, weights: Floats, space: Space = "logit
 
 
 def learn_weights(members: Floats, label: Bools, shrinkage: float, space: Space = "logit") -> Floats:
-    """Weights (M,) on the simplex that minimise the ensemble's log loss, pulled towards equal ones.
+    """Weights (M,) on the simplex that minimise the ensemble's log loss, shrunk towards equal ones.
 
     loss(w)/loss(equal) + shrinkage·M·|w − 1/M|²: with members alike in quality the data cannot tell weights
     apart, and equal ones vary least (Claeskens et al. 2016, the forecast combination puzzle)."""
@@ -91,7 +91,7 @@ def on_simplex(loss: object, count: int) -> Floats:
         return np.ones(1)
     bounds, total = [(0.0, 1.0)] * count, {"type": "eq", "fun": lambda w: w.sum() - 1.0}
     found = minimize(loss, np.full(count, 1 / count), bounds=bounds, constraints=total, method="SLSQP")
-    weights = np.clip(np.round(found.x, 6), 0.0, None)  # the sixth digit is beyond what the data know
+    weights = np.clip(np.round(found.x, 6), 0.0, None)  # the sixth digit is beyond what the data determine
     return np.asarray(weights / weights.sum())
 
 
@@ -110,8 +110,8 @@ def fit_one(name: str, cases: Cases, classifiers: bool = True) -> Calibrated | S
 
 
 def cross_fitted(name: str, cases: Cases, group: Ints, classifiers: bool = True) -> Floats:
-    """Probabilities (N,), each from a model that saw no image of the same group. Of one group alone, which has no others to
-    learn from, from a model that saw it; its images then say nothing about others."""
+    """Probabilities (N,), each from a model that saw no image of the same group. With a single group there is nothing else to
+    learn from: the model then saw its images, which say nothing about others."""
     prob = np.zeros(len(cases))
     for g in np.unique(group):
         inside = group == g
@@ -133,7 +133,7 @@ def fit(
 ) -> tuple[Calibrated | Stacked, Floats, dict[str, float]]:
     """The model of lowest cross-fitted log loss, its cross-fitted probabilities (N,), and the losses of all.
 
-    A later (less simple) one must be better by 0.1 %, which is less than such a loss varies by chance.
+    A later (less simple) one must be better by 0.1 %, which is less than the chance variation of such a loss.
     """
     probs = {name: cross_fitted(name, cases, group, classifiers) for name in candidates(settings)}
     losses = {name: log_loss(cases.label, prob) for name, prob in probs.items()}

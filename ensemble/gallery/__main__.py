@@ -72,7 +72,7 @@ def main() -> None:
     sheets = [name for name in SHEETS if name in (given.names or SHEETS)]
     of_run = drawings() if not given.names or set(given.names) - set(SHEETS) else {}
     if unknown := sorted(set(given.names) - set(SHEETS) - set(of_run)):
-        raise ValueError(f"no figure {unknown[0]!r}; there are {', '.join([*SHEETS, *of_run])}")
+        raise ValueError(f"no figure {unknown[0]!r}; known: {', '.join([*SHEETS, *of_run])}")
     for name in tqdm(sheets, "sheets", disable=None):
         SHEETS[name](given.output)
     for name, draw in tqdm(of_run.items(), "figures", disable=None):

@@ -1,7 +1,7 @@
 """Draw films before and after painting (docs/painting.md), on phantoms: no picture of a patient belongs in the repository.
 
-A row a phantom without a pneumothorax, one of its lungs enlarged: as it is, with painted air, the same with its outline, and the
-three decoys.
+One row per phantom without a pneumothorax, one of its lungs enlarged: as it is, with painted air, the same with its outline,
+and the three decoys.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from imaging.phantom.chest.render import render
 from imaging.settings import PhantomSettings
 
 CROP = 420
-"""Side in pixels of what is enlarged, of 1024."""
+"""Side in pixels of the enlarged region, of 1024."""
 LEAST = 12_000
 """Pixels of painted air that can be seen at this size."""
 TRIES = 40
 FILMS = (2, 5, 10)
-"""Phantoms without a pneumothorax whose lungs are found well, by their number in the default data set."""
+"""Phantoms without a pneumothorax whose lungs are detected well, by their number in the default data set."""
 
 
 def write(file: Path) -> None:

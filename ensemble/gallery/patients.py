@@ -11,7 +11,7 @@ from imaging.plotting import NEGATIVE, POSITIVE, new_figure
 
 AGES = np.arange(0, 101, 10)
 MANY = 7
-"""Images per patient from which on counts share a bar."""
+"""From this number of images per patient, counts share a bar."""
 
 
 def patients(index: pd.DataFrame) -> Figure:

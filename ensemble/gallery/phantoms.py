@@ -1,6 +1,6 @@
 """Draw a sheet of chest phantoms.
 
-First row without a pneumothorax, second row with one (small to large), third row the second with the readers' outlines.
+First row without a pneumothorax, second row with one (small to large), third row the second row with the readers' outlines.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Draw a sheet of head CT phantoms.
 
-First row one patient from below, second row one slice of each kind of haemorrhage, third row the second with the masks outlined.
+First row one patient from below, second row one slice of each kind of haemorrhage, third row the second row with the masks
+outlined.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from imaging.plotting import INK, NEGATIVE, POSITIVE, UNLABELLED, new_figure
 
 PIXELS = 1024**2
 RIM = 60
-"""Level of a mask's outer half (0.2); its inner half stands at p, the most that a map can reveal of it."""
+"""Level of a mask's outer half (0.2); its inner half is at p, the most that a map can reveal of it."""
 
 
 def expected_dice(area: NDArray[np.int64]) -> Floats:

@@ -35,13 +35,13 @@ class Index(Settings):
     """bundle.json."""
 
     version: Literal[2] = 2
-    """Of this file's form."""
+    """Version of this file's format."""
     name: str = Field(pattern=r"^pneumothorax-[A-Za-z0-9_]+-[A-Za-z0-9]+$", max_length=64)
     """Name in reports and model registries: the project, the data's source, the content."""
     fingerprints: dict[str, str]
-    """Of the prepared data (`data`) and of the decision (`decision`)."""
+    """Fingerprints of the prepared data (`data`) and of the decision (`decision`)."""
     precision: str = "32-true"
-    """In which the decision's out-of-fold predictions were made, and so every prediction of this bundle is; `+` joins several."""
+    """Precision of the decision's out-of-fold predictions, and so of every prediction of this bundle; `+` joins several."""
     files: dict[str, str]
     """SHA-256 of every other file, by its path inside the folder."""
 
@@ -56,7 +56,7 @@ class Index(Settings):
                 or set(name) & {"\\", ":", "\0"}
                 or path.as_posix() != name
             ):
-                raise ValueError(f"{name!r} is no plain path inside the bundle")
+                raise ValueError(f"{name!r} is not a plain path inside the bundle")
         return files
 
 
@@ -67,7 +67,7 @@ class Bundle:
     folder: Path
     name: str
     sha256: str
-    """Of bundle.json, and so of everything in it."""
+    """SHA-256 of bundle.json, and so of everything listed in it."""
     index: Index
 
     @classmethod
@@ -75,7 +75,7 @@ class Bundle:
         """Verify every checksum; a ValueError names the files that are missing, changed or not listed."""
         folder = Path(folder)
         if not (folder / INDEX).is_file():
-            raise ValueError(f"{folder}: no {INDEX}, so this is no bundle; `make repro` ends with one")
+            raise ValueError(f"{folder}: no {INDEX}, so this is not a bundle; `make repro` writes one")
         index = _read_index(folder / INDEX)
         faults = _faults(folder, index.files)
         if faults:
@@ -83,7 +83,7 @@ class Bundle:
         return cls(folder, index.name, sha256(folder / INDEX), index)
 
     def predictor(self) -> Predictor:
-        """The networks and the decision, ready to predict; ValueError when their precision is not the one of the index."""
+        """The networks and the decision, ready to predict; ValueError when their precision is not that of the index."""
         made = Predictor.load(self.folder, self.folder / "decision.json")
         if made.precision != self.index.precision:
             raise ValueError(
@@ -95,7 +95,7 @@ class Bundle:
 
     @property
     def domain(self) -> Domain:
-        """Limits that studies are compared with."""
+        """Limits that studies are checked against."""
         path = self.folder / limits.FILE
         record = InputLimits.load(path) if limits.FILE in self.index.files else None
         return Domain(self.disease == "pneumothorax", record)
@@ -112,12 +112,12 @@ class Bundle:
 
     @property
     def warning(self) -> str:
-        """What stands beside every prediction of this bundle; empty where it was trained on radiographs."""
+        """The warning given with every prediction of this bundle; empty where it was trained on radiographs."""
         return PHANTOMS if self.source == "phantom" else ""
 
     @property
     def no_objects(self) -> str:
-        """Why no DICOM objects are written of this bundle's predictions; empty where they are."""
+        """Why no DICOM objects are written for this bundle's predictions; empty where they are."""
         if self.disease == "pneumothorax":
             return ""
         return "DICOM objects are coded as pneumothorax, which this bundle does not look for"
@@ -129,7 +129,7 @@ class Bundle:
 
 
 def write_index(folder: str | Path, source: str, fingerprints: dict[str, str]) -> Bundle:
-    """Write bundle.json for the files in a folder, and load the bundle as anyone would.
+    """Write bundle.json for the files in a folder, and load the bundle as a user would.
 
     The name holds the data's source and a fingerprint of the content: equal bundles have equal names.
     """
@@ -142,7 +142,7 @@ def write_index(folder: str | Path, source: str, fingerprints: dict[str, str]) -
 
 
 def _precision(folder: Path) -> str:
-    """Of all networks' out-of-fold predictions, by the decision's lineage; 32-true where there is none."""
+    """Precision of all networks' out-of-fold predictions, by the decision's lineage; 32-true where there is none."""
     path = folder / "decision.json"
     lineage = read_json(path).get("fitted", {}).get("lineage", {}) if path.is_file() else {}
     return "+".join(sorted({facts.get("precision", "32-true") for facts in lineage.values()})) or "32-true"
@@ -153,7 +153,7 @@ def _read_index(path: Path) -> Index:
     if not isinstance(content, dict) or content.get("version") != 2:
         found = content.get("version") if isinstance(content, dict) else type(content).__name__
         raise ValueError(
-            f"{path}: this program reads bundles of version 2, found {found!r}; version 1 has maps of another encoding. "
+            f"{path}: this program reads bundles of version 2, found {found!r}; version 1 encodes maps differently. "
             "Run `dvc repro` in the folder that it comes from, or use the release that made it"
         )
     try:
@@ -163,13 +163,13 @@ def _read_index(path: Path) -> Index:
 
 
 def _present(folder: Path) -> set[str]:
-    """All files below a folder, but for names with a leading dot: .gitattributes, .cache, which nothing here reads."""
+    """All files below a folder, except names with a leading dot: .gitattributes, .cache, which nothing here reads."""
     names = (path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir())
     return {name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)}
 
 
 def _faults(folder: Path, files: dict[str, str]) -> list[str]:
-    """What is wrong with a folder, a line for each kind of fault."""
+    """What is wrong with a folder, one line for each kind of fault."""
     present = _present(folder) - {INDEX}
     changed = sorted(name for name in present & set(files) if sha256(folder / name) != files[name])
     missing = sorted((set(files) | set(NEEDED)) - present)

@@ -53,7 +53,7 @@ def find(source: Path, output: Path | None = None, option: str = "") -> Inputs:
     skipped = [entry for entry in entries if entry.skipped]
     if not files and not refused:
         raise ValueError(f"{named}: no images{_examples('; left out', skipped)}")
-    notes = [f"Left out, no images: {len(skipped):,}{_examples('', skipped)}."] * bool(skipped)
+    notes = [f"Left out, not images: {len(skipped):,}{_examples('', skipped)}."] * bool(skipped)
     notes += [f"Left out, files of earlier results: {len(ours):,}."] * bool(ours)
     return Inputs(source, files, refused, notes)
 
@@ -78,7 +78,8 @@ def _examples(text: str, entries: list[Entry]) -> str:
 
 
 def by_id(inputs: Inputs, option: str = "--images") -> dict[str, Path | None]:
-    """Image id and path of every file, refused ones included: the file's name without an image's ending, in printable form.
+    """Image id and path of every file, refused ones included; the id is the file's name without an image extension, in
+    printable form.
 
     Two files of one name would be one row: a ValueError names them.
     """
@@ -90,6 +91,7 @@ def by_id(inputs: Inputs, option: str = "--images") -> dict[str, Path | None]:
             printable(inputs.name(path)) for path, name in zip(paths, ids, strict=True) if name == doubled[0]
         )
         raise ValueError(
-            f"{option} {inputs.folder}: several files are called {doubled[0]!r} ({both}); rename, or score folder by folder"
+            f"{option} {inputs.folder}: several files are called {doubled[0]!r} ({both}); rename, or score each folder "
+            "separately"
         )
     return dict(zip(ids, paths, strict=True))

@@ -3,12 +3,12 @@
 `.OUT.part` beside OUT holds the results so far and, hidden in it,
 
     .run.json       what the results depend on: bundle, settings, folder; another run starts over
-    .rows.jsonl     one line a finished study: its path, size and time of change, its row and its files
+    .rows.jsonl     one line per finished study: its path, size and time of change, its row and its files
     .lock           keeps a second run out while this one works
 
-A study's line is written after its files. What no line names is removed at the end, so that a study that was half written, or
-that changed meanwhile, is done again. Everything is removed on an error, on Ctrl-C, SIGTERM and SIGHUP: the folder may hold
-copies of studies. Only a process that is killed outright leaves it.
+A study's line is written after its files. Anything that no line names is removed at the end, so that a study that was half
+written, or that changed meanwhile, is redone. Everything is removed on an error, on Ctrl-C, SIGTERM and SIGHUP: the folder may
+hold copies of studies. Only a process that is killed outright leaves it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Journal:
 def partial_output(output: Path, key: Key) -> Iterator[Journal]:
     """The journal of OUT, new or resumed; on success OUT takes its place, on an error all is removed.
 
-    key: what the results depend on. ValueError when OUT holds something, or another run is at work on it.
+    key: what the results depend on. ValueError when OUT is not empty, or another run is writing it.
     """
     check_replaceable(output)
     for leftover in leftovers(output):  # of versions that named it by process
@@ -100,7 +100,7 @@ def _locked(folder: Path, output: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{output}: another run is writing it; wait for it, or end it") from None
+            raise ValueError(f"{output}: another run is writing it; wait for it, or stop it") from None
         yield
 
 
@@ -120,7 +120,8 @@ def _empty(folder: Path) -> None:
 
 
 def _lines(path: Path) -> dict[bytes, dict[str, Any]]:
-    """Finished studies by name; a last line that was cut off does not count, and is ended so that no other is joined to it."""
+    """Finished studies by name; a truncated last line does not count, and is terminated so that no other line is joined to
+    it."""
     found: dict[bytes, dict[str, Any]] = {}
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1

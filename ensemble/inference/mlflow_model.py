@@ -1,8 +1,8 @@
 """The model that MLflow serves: this file is stored as its code, nothing is pickled.
 
-Input: a table with one file's content in base64 a row. Output: one row an image, in the same order, with the columns of
-`ensemble.predict`. A file that cannot be read is a row with the verdict `refused` and the reason, never an error of the whole
-request and never an empty mask.
+Input: a table with one file's content in base64 per row. Output: one row per image, in the same order, with the columns of
+`ensemble.predict`. A file that cannot be read gives a row with the verdict `refused` and the reason, never an error for the
+whole request and never an empty mask.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ OUTPUT = Schema(
     ]
 )
 """As in ensemble/inference/triage.py; rle: the mask in the image's own pixels, -1 for none.
-A refused row has nothing after its reason."""
+A refused row is empty after its reason."""
 
 Read = tuple[Scored, NDArray[np.uint8] | None]
 
@@ -68,7 +68,7 @@ class Served(PythonModel):
 
 
 def predict_table(predictor: Predictor, table: pd.DataFrame, warning: str = "") -> pd.DataFrame:
-    """Predict on a table in the form INPUT: one row an image, in its order, in the form OUTPUT.
+    """Predict on a table in the form INPUT: one row per image, in its order, in the form OUTPUT.
 
     warning: the bundle's, for the rows of images that were read.
     """

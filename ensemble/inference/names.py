@@ -8,9 +8,9 @@ import re
 from pathlib import Path, PurePosixPath
 
 LONGEST = 180
-"""Bytes of a name that stay as they are: file systems hold 255, and endings such as `.gsps.dcm` follow."""
+"""Longest name, in bytes, that stays as it is: file systems hold 255, and endings such as `.gsps.dcm` follow."""
 KEPT = 100
-"""Bytes that remain of a longer one, before its hash."""
+"""Bytes kept of a longer name, before its hash."""
 
 
 def inside(relative: Path, ending: str) -> PurePosixPath:

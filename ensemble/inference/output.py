@@ -10,18 +10,18 @@ from pathlib import Path
 from imaging.io.files import check_names_file, check_names_folder, check_replaceable
 
 A_FILE = 4096
-"""Bytes that the least result of a study takes: a row, or one block of a small picture."""
+"""Bytes that the smallest result of a study takes: a row, or one block of a small picture."""
 AT_LEAST = 2**20
 
 
 def check_folder(path: Path, studies: int = 0, mark: str | None = None) -> None:
-    """ValueError when a new folder `path` cannot be made, or something else is there than results with a file `mark`."""
+    """ValueError when a new folder `path` cannot be made, or contains anything other than results with a file `mark`."""
     check_replaceable(path, mark)
     _check_room(path, path.parent, studies)
 
 
 def check_folder_of_files(path: Path, studies: int = 0) -> None:
-    """ValueError when files cannot be written into a folder `path`, which may exist and hold others."""
+    """ValueError when files cannot be written into a folder `path`, which may exist and contain others."""
     check_names_folder(path)
     _check_room(path, path, studies)
 
@@ -35,9 +35,10 @@ def check_file(path: Path, studies: int = 0) -> None:
 
 
 def _check_room(path: Path, folder: Path, studies: int) -> None:
-    """Write a test file where the results `path` will lie, in `folder`, and compare the free space with the least that they take.
+    """Write a test file in `folder`, where the results `path` will go, and check that the free space suffices for the smallest
+    ones.
 
-    Folders that are not there yet are made later; the nearest one above that is there decides.
+    Folders that do not exist yet are made later; the nearest existing one above decides.
     """
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

@@ -36,7 +36,7 @@ from imaging.resize import resize_image
 from segmentation.pooled import pooled_probability
 
 ByModel = dict[str, dict[int, Tensor]]
-"""Outputs for one image by model and fold."""
+"""Outputs for one image, by model and fold."""
 BATCH = 16  # enough for a GPU to be busy, small enough for 24 networks' maps of 1024² to fit anywhere
 
 
@@ -49,7 +49,7 @@ class Member:
     net: nn.Module
     settings: TrainingSettings
     sha256: str
-    """Of its weights file."""
+    """SHA-256 of its weights file."""
 
     def __call__(self, squares: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Probabilities of prepared squares (B, 1) or (B, 1, s, s), on the CPU."""
@@ -58,7 +58,7 @@ class Member:
         return self.probabilities(batch)
 
     def probabilities(self, batch: Tensor) -> Tensor:
-        """The same of uint8 (B, 1, s, s) at the network's own size; another engine overrides this."""
+        """The same for uint8 (B, 1, s, s) at the network's own size; another engine overrides this."""
         return inference.probabilities(self.net, batch.to(current().device), self.settings).cpu()
 
 
@@ -83,7 +83,7 @@ class Predictor:
         side: int,
         domain: Domain | None = None,
     ) -> None:
-        """domain: what the networks were trained on; without it studies get no warnings but those of the reader."""
+        """domain: what the networks were trained on; without it studies get only the warnings of the reader."""
         self.decision, self.classifiers, self.masks, self.side = decision, classifiers, masks, side
         self.domain = domain or Domain()
         self.segmented = 0  # images that the mask networks saw
@@ -112,7 +112,7 @@ class Predictor:
 
     @property
     def precision(self) -> str:
-        """Of all networks' predictions, such as `32-true`; several are joined by `+`."""
+        """Precision of all networks' predictions, such as `32-true`; several are joined by `+`."""
         return "+".join(sorted({member.settings.inference_precision for member in self.members}))
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -130,7 +130,7 @@ class Predictor:
     ) -> list[Prediction]:
         """Predictions for a batch of prepared squares; masks have the images' own (height, width).
 
-        Without the cascade the mask networks see every image: the same predictions, and a map with each.
+        Without the cascade the mask networks see every image: the predictions are the same, and each has a map.
         """
         probs = self._by_name([(member, member(squares)[:, 0]) for member in self.classifiers], len(squares))
         found: list[Prediction | None] = [None] * len(squares)
@@ -233,7 +233,7 @@ def _arrays(maps: dict[str, dict[int, Tensor]]) -> Maps:
 def _members(
     models: str | Path, fitted: Decision, stage: str, names: list[str], load: Any
 ) -> tuple[list[Member], set[int]]:
-    """The folds that the decision was fitted with, of the named models: files of another run beside them are left alone.
+    """The folds that the decision was fitted with, of the named models: files of another run beside them are ignored.
 
     Returns them and the sizes of the data they were trained on. They predict in the precision that the decision was fitted in.
     """

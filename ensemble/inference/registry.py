@@ -44,7 +44,7 @@ def _log(loaded: bundle.Bundle, name: str, client: MlflowClient, parent: str) ->
     """Log the bundle with the code that reads it, in a run that carries its metrics."""
     run_group.experiment(client)
     mlflow.set_experiment(run_group.EXPERIMENT)
-    # MLflow would like an example to keep with the model: there is no radiograph that we could give away.
+    # MLflow suggests storing an example with the model: we have no radiograph that we could give away.
     warnings.filterwarnings("ignore", message=".*input example")
     tags = {"stage": "register", **({"mlflow.parentRunId": parent} if parent else {})}
     with mlflow.start_run(run_name=f"register {loaded.name}", tags=tags):
@@ -78,7 +78,7 @@ def describe(loaded: bundle.Bundle) -> str:
 
 
 def requirements() -> list[str]:
-    """What the code needs, in the versions that are installed here; for `mlflow models build-docker` and the like."""
+    """Requirements of the code, in the versions installed here; for `mlflow models build-docker` and the like."""
     needed = [Requirement(line) for line in requires(NAME) or []]
     plain = sorted(one.name for one in needed if not one.marker)
     return [f"{one}=={version(one).partition('+')[0]}" for one in plain]

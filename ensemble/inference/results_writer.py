@@ -29,7 +29,7 @@ CHANGED = RefusedFile("FILE-CHANGED", "the file changed while it was read; run a
 
 
 class Results:
-    """Writes into one output folder; thread-safe, since each study has names of its own."""
+    """Writes into one output folder; thread-safe, since each study has its own file names."""
 
     def __init__(self, output: Path, bundle: Bundle, dicom: tuple[str, ...]) -> None:
         self.output, self.dicom = output, dicom
@@ -48,7 +48,7 @@ class Results:
             return triage.row(name, scored), []
         try:
             grey = to_uint8(read(scored.path).pixels) if scored.prediction.mask.any() else None
-        except RefusedFile as refusal:  # it could be read a moment ago
+        except RefusedFile as refusal:  # although it could be read a moment ago
             return triage.row(name, replace(scored, prediction=None, refusal=refusal)), []
         if state is not None and state_of(scored.path) != state:
             return triage.row(name, replace(scored, prediction=None, refusal=CHANGED)), []

@@ -1,4 +1,4 @@
-"""triage.csv: one row a file, the most probable first, refused files last and never as negative.
+"""triage.csv: one row per file, the most probable first, refused files last and never as negative.
 
 A study may have several images (frontal and lateral, repeated exposures). Each has a row of its own, which says how many images
 of its study were read and the highest probability among them.
@@ -34,15 +34,15 @@ COLUMNS = {
 }
 """Columns and what they hold."""
 FORMULA = ("=", "+", "-", "@", "'")
-"""Spreadsheets run a cell that begins with one of the first four as a formula; `'` marks a text."""
+"""Spreadsheets evaluate a cell that begins with one of the first four as a formula; `'` marks text."""
 
 Row = dict[str, object]
 STUDY = "study"
-"""Key of a row that is no column: names the study without its UID."""
+"""Key of a row that is not a column: names the study without its UID."""
 
 
 def row(name: str, scored: Scored, overlay: str = "", dicom: str = "", warning: str = "") -> Row:
-    """One study's row; `name` is its path in printable form, `warning` the bundle's, which goes before the study's."""
+    """One study's row; `name` is its path in printable form, `warning` the bundle's, which precedes the study's."""
     if scored.prediction is None or scored.facts is None:
         reason = scored.refusal.message if scored.refusal else "not read"
         return {"file": name, "verdict": "refused", "probability": math.nan, "reason": reason}
@@ -88,7 +88,7 @@ def write(frame: pd.DataFrame, path: Path) -> None:
 
 
 def for_spreadsheets(text: str) -> str:
-    """A text that a spreadsheet shows instead of running it: `'` goes before `=`, `+`, `-`, `@` and `'`."""
+    """A text that a spreadsheet displays instead of evaluating it: `'` goes before `=`, `+`, `-`, `@` and `'`."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

@@ -1,8 +1,8 @@
 """Suspicious labels from out-of-fold probabilities: confident learning for two classes.
 
 Northcutt, Jiang, Chuang 2021, *Confident Learning* (J. Artif. Intell. Res. 70), the estimator of cleanlab: self-confidence, the
-probability of the given label, less the mean self-confidence of that class, so that a class with weak probabilities does not fill
-the queue. cleanlab itself is not a dependency: with two classes its ranking is these lines.
+probability of the given label, minus the mean self-confidence of that class, so that a class with weak probabilities does not
+fill the queue. cleanlab itself is not a dependency: with two classes its ranking is these lines.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def thresholds(label: Bools, prob: Floats) -> tuple[float, float]:
 def queue(table: pd.DataFrame) -> pd.DataFrame:
     """Images, the most suspicious label first: rank, image_id, patient_id, label, prob, self_confidence, margin, likely_error.
 
-    table: image_id, patient_id, label (0 or 1), prob (predicted without the image). margin: self-confidence less that of the
+    table: image_id, patient_id, label (0 or 1), prob (predicted without the image). margin: self-confidence minus that of the
     class; likely_error: the other class's probability reaches that class's mean self-confidence (the confident joint).
     """
     label, prob = table["label"].to_numpy(bool), table["prob"].to_numpy(np.float64)

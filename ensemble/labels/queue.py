@@ -28,7 +28,7 @@ def read(path: Path) -> pd.DataFrame:
     queue = pd.read_csv(path, dtype=TEXT)
     missing = [name for name in NEEDED if name not in queue]
     if missing:
-        raise ValueError(f"{path}: no queue of ensemble.label_review; it lacks the column {missing[0]}")
+        raise ValueError(f"{path}: not a queue of ensemble.label_review: the column {missing[0]} is missing")
     return queue.assign(decision=queue["decision"].fillna("") if "decision" in queue else "")
 
 
@@ -52,7 +52,7 @@ def corrected(labels: pd.DataFrame, reviewed: pd.DataFrame) -> pd.DataFrame:
     for image_id, label in zip(reviewed["image_id"], reviewed["label"], strict=True):
         if image_id not in known.index or known[image_id] != label:
             raise ValueError(
-                f"{image_id}: not among the labels, or its label is no longer {label}; make the queue again"
+                f"{image_id}: not among the labels, or its label is no longer {label}; write the queue again"
             )
     review = labels["image_id"].map(decision).fillna("")
     new = np.where(review == "accepted", 1 - labels["label"], labels["label"])
@@ -62,7 +62,7 @@ def corrected(labels: pd.DataFrame, reviewed: pd.DataFrame) -> pd.DataFrame:
 
 
 def apply(path: Path, output: Path, prepared: Prepared) -> str:
-    """Write the labels with the accepted changes of a reviewed queue; beside them OUTPUT.json, where they are from, and
+    """Write the labels with the accepted changes of a reviewed queue; together with OUTPUT.json, their provenance, and
     OUTPUT.md, the scores with and without the changes. Returns what was written."""
     check_names_file(output)
     labelled = prepared.index[prepared.index["label"].notna()]

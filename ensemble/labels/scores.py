@@ -63,8 +63,9 @@ def describe(labels: pd.DataFrame, tables: Mapping[str, Path] = TABLES) -> str:
         "# Scores with and without the corrected labels",
         "",
         f"{len(changed)} of {len(labels):,} labels changed, {to_positive} of them to positive. The predictions are the same: "
-        "networks and decision were trained with the labels as given. Labels were reviewed because the predictions contradicted "
-        "them, so the scores with the changes are optimistic; a review of all labels, without the predictions in sight, would "
+        "networks and decision were trained with the labels as given. Labels were reviewed because the predictions "
+        "contradicted "
+        "them, so the scores with the changes are optimistic; a review of all labels, blind to the predictions, would "
         "not be.",
         "",
     ]
@@ -81,7 +82,12 @@ def _section(heading: str, table: pd.DataFrame, labels: pd.DataFrame, changed: s
         return [f"## {heading}", "", f"No label of these {len(table):,} images changed.", ""]
     after = with_labels(table, labels)
     if after["label"].nunique() < 2:
-        return [f"## {heading}", "", "With the changes all images have one label: there is no score.", ""]
+        return [
+            f"## {heading}",
+            "",
+            "With the changes all images have the same label, so there is no score.",
+            "",
+        ]
     given, new = measure(table), measure(after)
     rows = [
         f"| {name} | {in_words(given[key])} | {in_words(new[key])} |"

@@ -27,6 +27,6 @@ AnyRule = Annotated[
     Gate | Quota | Triplet | GatedTriplet | Unanimity | ExpectedValue | ExpectedValuePerImage,
     Field(discriminator="kind"),
 ]
-"""For reading a rule of unknown kind from JSON."""
+"""Reads a rule of unknown kind from JSON."""
 
 __all__ = ["RULES", "AnyRule", "Rule"]

@@ -16,7 +16,7 @@ from imaging.map_levels import THRESHOLD
 LEVEL_RADIUS = 4
 """Neighbourhood of a threshold over which a search surface is smoothed: ±4 of 256 levels, ±0.28 of the logit."""
 LEVEL_NAMES = ("level", "top", "bottom")
-"""Names under which rules have the levels that they cut at."""
+"""Names of the fields that hold the levels at which rules cut."""
 
 
 def compared(found: float, needed: float) -> str:
@@ -68,8 +68,8 @@ class Rule(Settings):
         raise NotImplementedError
 
     def needed(self, evidence: Evidence) -> float | None:
-        """Probability that the one image of this evidence needs for its mask; None where the rule asks for none,
-        or where no probability would do."""
+        """Probability that the one image of this evidence needs for its mask; None where the rule requires none, or where no
+        probability would suffice."""
         return None
 
     def apply(self, image_prob: float, mask_prob: NDArray[np.uint8]) -> Bools:
@@ -86,8 +86,7 @@ def one_image(
     members: Any = None,
     agreement: float = 1.0,
 ) -> Evidence:
-    """Evidence of one image; what is not given is taken from `prob`, and one mask model agrees with
-    itself."""
+    """Evidence of one image; what is not given is taken from `prob`, and the agreement is that of a single mask model."""
     raw = prob if raw is None else raw
     return Evidence(
         prob=np.array([prob], np.float64),

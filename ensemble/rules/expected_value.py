@@ -24,7 +24,7 @@ from imaging.map_levels import TOP, label
 LEVELS = np.arange(4, 253, 4)
 """Levels at which a mask may be cut."""
 FEW = np.arange(16, 241, 16)
-"""Levels among which each image chooses where it has a choice of its own."""
+"""Levels to choose from where each image has its own level."""
 
 
 def worth_it(prob: Floats, dice: Floats) -> Bools:

@@ -25,7 +25,7 @@ class Gate(Rule):
 
     kind: Literal["gate"] = "gate"
     cut: float = Field(ge=0, le=1)
-    """Least probability for a mask."""
+    """Minimum probability for a mask."""
     level: int = Field(ge=1, le=255)
     """Level of the mask."""
 
@@ -37,7 +37,7 @@ class Gate(Rule):
 
     @classmethod
     def fit_to_labels(cls, cases: Cases) -> Self:
-        """The cut of highest balanced accuracy (Youden 1950), for data without masks; the level is then of no account."""
+        """The cut of highest balanced accuracy (Youden 1950), for data without masks; the level is then irrelevant."""
         fpr, tpr, value = roc_curve(cases.label, cases.evidence.prob, drop_intermediate=False)
         best = int(np.argmax(np.round(tpr - fpr, 12)))
         below = float(value[best + 1]) if best + 1 < len(value) else 0.0
@@ -59,8 +59,7 @@ class Gate(Rule):
 class Quota(Gate):
     """Submit for a fixed share of the images, those of highest probability (42nd place: 17 to 18 %).
 
-    Given one image at a time it uses the cut that had this share in fitting; `for_batch` takes the share of
-    the batch itself."""
+    Given one image at a time it uses the cut that gave this share in fitting; `for_batch` takes the share of the batch itself."""
 
     kind: Literal["quota"] = "quota"  # type: ignore[assignment]
     share: float = Field(ge=0, le=1)

@@ -1,4 +1,4 @@
-"""The first place's triplet: a mask is submitted if enough of it is nearly certain, and then cut lower;
+"""The winning solution's triplet: a mask is submitted if enough of it is nearly certain, and then cut lower;
 alone, and behind a gate."""
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Triplet(Rule):
     top: int = Field(ge=1, le=255)
     """Level that the certain pixels reach."""
     area: int = Field(ge=0)
-    """Least number of them, in reference pixels."""
+    """Minimum number of them, in reference pixels."""
     bottom: int = Field(ge=1, le=255)
     """Level of the mask."""
     reference: int = Field(ge=1)
@@ -79,7 +79,7 @@ class GatedTriplet(Triplet):
 
     kind: Literal["gated_triplet"] = "gated_triplet"  # type: ignore[assignment]
     cut: float = Field(ge=0, le=1)
-    """Least probability for a mask."""
+    """Minimum probability for a mask."""
 
     @classmethod
     def fit(cls, cases: Cases, reference: int) -> Self:

@@ -18,7 +18,7 @@ from experiments.statistics.threshold_search import area_grid, either_key_surfac
 from imaging.map_levels import label
 
 NEVER = 2**40
-"""An area that no image has: the mask alone then never suffices."""
+"""An area that no image reaches: the mask alone then never suffices."""
 
 
 class Unanimity(Rule):
@@ -30,7 +30,7 @@ class Unanimity(Rule):
 
     kind: Literal["unanimity"] = "unanimity"
     cut: float = Field(ge=0, le=1)
-    """Least probability that every classifier must give, as it is, not calibrated."""
+    """Minimum uncalibrated probability that every classifier must give."""
     top: int = Field(ge=1, le=255)
     """Level of certain pixels."""
     area: int = Field(ge=0)
@@ -62,7 +62,7 @@ class Unanimity(Rule):
         return cut_where(unanimous | (evidence.area(self.top, self.reference) >= self.area), self.bottom)
 
     def least_raw(self) -> float:
-        """See Rule: where no mask suffices alone, the cut, since a mean is not below all that it is the mean of.
+        """See Rule: the cut where no mask suffices alone, since a mean is not below all of its terms.
 
         Slightly lower, and not above the end of the logits' range, to be safe from rounding."""
         return max(min(self.cut, 1 - 1e-6) - 1e-9, 0.0) if self.area >= NEVER else 0.0

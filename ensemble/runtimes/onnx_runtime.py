@@ -27,10 +27,10 @@ from imaging.io.threads import cores
 PATH = "models/onnx"
 INDEX = "onnx.json"
 OPSET = 18
-"""Of the ONNX operators: ONNX Runtime from 1.14 and OpenVINO of 2023 read it. Of 17, OpenVINO misreads the axes of a log-sum-exp
-and pools the whole batch into one answer."""
+"""Version of the ONNX operators: ONNX Runtime from 1.14 and OpenVINO of 2023 read it. With 17, OpenVINO misreads the axes of a
+log-sum-exp and pools the whole batch into one answer."""
 TOLERANCE = 1e-4
-"""Largest difference of a probability from PyTorch's: other orders of summing. Maps besides: one level."""
+"""Largest difference of a probability from PyTorch's, due to the order of summing. Maps may also differ by one level."""
 Engine = Literal["onnx", "openvino"]
 Precision = Literal["fp32", "bf16", "int8"]
 ENGINES: dict[Engine, tuple[Precision, ...]] = {
@@ -44,9 +44,9 @@ class File(Settings):
     """One ONNX file."""
 
     sha256: str
-    """Of its content."""
+    """SHA-256 of its content."""
     weights_sha256: str
-    """Of the PyTorch weights that it was made of."""
+    """SHA-256 of the PyTorch weights that it was made from."""
     difference: float = Field(ge=0)
     """Largest absolute difference of a probability from PyTorch's, on the images it was tried on."""
 
@@ -55,7 +55,7 @@ class Index(Settings):
     """onnx.json."""
 
     version: Literal[1] = 1
-    """Of this file's form."""
+    """Version of this file's format."""
     bundle: str
     """SHA-256 of the bundle.json of the bundle that the networks come from."""
     opset: int
@@ -87,7 +87,7 @@ def session(
     """An onnxruntime.InferenceSession on the CPU, or OpenVINO's equivalent, with as many threads as the process has cores."""
     if engine == "openvino":
         return openvino_runtime.Session(path, precision, threads)
-    import onnxruntime  # an extra: the rest of the project does without
+    import onnxruntime  # an extra: the rest of the project works without it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or cores()
@@ -122,7 +122,7 @@ def load(folder: str | Path = PATH) -> Index:
         raise ValueError(f"{folder / INDEX}: {error}; export again") from None
     for name, file in index.files.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise ValueError(f"{folder / INDEX}: {name!r} is no path inside the folder")
+            raise ValueError(f"{folder / INDEX}: {name!r} is not a path inside the folder")
         if not (folder / name).is_file() or sha256(folder / name) != file.sha256:
             raise ValueError(f"{folder / name}: missing or changed since it was exported; export again")
     return index
@@ -150,7 +150,7 @@ def use(
             held = sorted({path.split("/")[0] for path in index.files})
             raise ValueError(f"{folder}: no {name} (it holds {', '.join(held)}); export again")
         if index.files[name].weights_sha256 != known.sha256:
-            raise ValueError(f"{folder / name}: made of other weights than the bundle's; export again")
+            raise ValueError(f"{folder / name}: not made from the bundle's weights; export again")
         runtime = session(folder / name, engine, precision)
         return OnnxMember(known.name, known.fold, known.net, known.settings, known.sha256, runtime)
 
@@ -171,6 +171,7 @@ def _check_accepted(index: Index, folder: Path, engine: Engine, precision: Preci
         )
     if not found["accepted"]:
         raise ValueError(
-            f"{folder}: {key_of(engine, precision)} moved the hold-out's Dice by more than {found['allowed']:g} and was not "
-            "accepted; take fp32"
+            f"{folder}: {key_of(engine, precision)} changed the hold-out's Dice by more than {found['allowed']:g} and "
+            "was not "
+            "accepted; use fp32"
         )

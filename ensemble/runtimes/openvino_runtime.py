@@ -1,4 +1,4 @@
-"""OpenVINO as a runtime: it reads the same ONNX files and is faster on Intel's processors, most in bf16 and int8.
+"""OpenVINO as a runtime: it reads the same ONNX files and is faster on Intel processors, above all in bf16 and int8.
 
 OpenVINO sends usage data to Google Analytics when it is imported, without asking. Here it never does: the package that sends them
 is kept out, for which OpenVINO has a stub.
@@ -21,21 +21,21 @@ HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 def without_telemetry() -> None:
-    """Call before openvino is imported: an import of the sender then fails, and it goes on with its stub."""
+    """Call before openvino is imported: its import of the sender then fails, and it continues with its stub."""
     if "openvino" not in sys.modules:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 
 @cache
 def core() -> Any:
-    """OpenVINO's one entry for the whole process, never closed.
+    """OpenVINO's single Core object of the whole process, never closed.
 
     Its CPU plugin gives the thread that opens it another stack for signal handlers, and the former one back when it closes. Of
     two that close in the order in which they were opened, the second gives back the first one's, whose memory is gone: the
     next signal, such as that of a child process' end, ends this process (OpenVINO 2026.4).
     """
     without_telemetry()
-    import openvino  # an extra: the rest of the project does without
+    import openvino  # an extra: the rest of the project works without it
 
     return openvino.Core()
 

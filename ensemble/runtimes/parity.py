@@ -1,8 +1,8 @@
 """Acceptance of exported networks in another precision or runtime: int8, bf16, OpenVINO.
 
 The decision was fitted on PyTorch's float32 outputs. So the hold-out is predicted twice: by the predictor that `predict` uses,
-and by the same predictor in the other runtime. That one is accepted only if no Dice moved by more than `ALLOWED`. int8 scales are
-measured on training images, never on the hold-out.
+and by the same predictor in the other runtime. That one is accepted only if no Dice changed by more than `ALLOWED`. int8 scales
+are measured on training images, never on the hold-out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from imaging.resize import resize_image
 ALLOWED = 0.002
 """Largest accepted change of the hold-out's Dice, of all images and of the positive ones, in either direction."""
 CALIBRATION = 64
-"""Training images whose activations set the scales of int8."""
+"""Number of training images whose activations set the scales of int8."""
 
 
 def add(
@@ -53,8 +53,8 @@ def add(
     prepared = Prepared()
     if prepared.fingerprint != data:
         raise ValueError(
-            f"the bundle was trained on data {data}, {prepared.folder} holds {prepared.fingerprint}: what is hold-out here "
-            "may have been trained on; int8 and OpenVINO are tried in the folder of the run that made the bundle"
+            f"the bundle was trained on data {data}, {prepared.folder} has {prepared.fingerprint}: the hold-out here "
+            "may have been trained on; try int8 and OpenVINO in the folder of the run that made the bundle"
         )
     if precision == "int8":
         made = _quantised(predictor, folder, prepared, engine)
@@ -99,7 +99,7 @@ def _quantised(predictor: Predictor, folder: Path, prepared: Prepared, engine: E
 
 
 def calibration(prepared: Prepared) -> list[NDArray[np.uint8]]:
-    """Training images, evenly from all of them, that the scales of int8 are measured on."""
+    """Training images, spread evenly over all of them, on which the scales of int8 are measured."""
     rows = np.sort(prepared.rows(prepared.folds.index[prepared.folds != "holdout"]))
     chosen = rows[np.linspace(0, len(rows) - 1, min(CALIBRATION, len(rows))).round().astype(int)]
     return [np.asarray(prepared.images[row]) for row in chosen]

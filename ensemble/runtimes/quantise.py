@@ -1,6 +1,6 @@
 """Static int8 quantisation of ONNX files, for ONNX Runtime or for OpenVINO; ensemble/runtimes/parity.py accepts or rejects them.
 
-QDQ form: weights int8 with one scale a channel, activations uint8 with ranges measured on training images. The layers between
+QDQ form: weights int8 with one scale per channel, activations uint8 with ranges measured on training images. The layers between
 the first and the last one are quantised: they take the time. The others stay in float, since the rules depend on a map's faint
 background.
 
@@ -40,7 +40,7 @@ def quantise(source: Path, path: Path, batches: list[NDArray[np.uint8]], engine:
 
     prepared = path.with_suffix(".pre.onnx")
     level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)  # it recommends the pre-processing that has just been done
+    logging.getLogger().setLevel(logging.ERROR)  # it recommends pre-processing that has already been done
     try:
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
         model = onnx.load(prepared)
@@ -56,12 +56,12 @@ def quantise(source: Path, path: Path, batches: list[NDArray[np.uint8]], engine:
 
 
 def outer(model: Any) -> list[str]:
-    """Names of an onnx.ModelProto's nodes up to and with the first layers, and from the last ones on.
+    """Names of an onnx.ModelProto's nodes up to and including the first layers, and from the last ones on.
 
     They cost next to nothing and lose most in 8 bits: the first layer sees single grey levels, and thresholds of 1/256 are
     applied to the probabilities behind the last one (Krishnamoorthi 2018, arXiv:1806.08342, keeps them in float too).
     """
-    nodes = list(model.graph.node)  # in an order in which inputs come first, as ONNX demands
+    nodes = list(model.graph.node)  # ordered so that inputs come first, as ONNX requires
     behind, before = _touched(nodes), _touched([_reversed(node) for node in reversed(nodes)])
     return [node.name for node in nodes if node.name not in behind or node.name not in before]
 

@@ -33,7 +33,7 @@ def tubes(found: Results) -> list[str]:
         "A network that finds tubes instead of air has a higher sensitivity and a lower specificity where there is a tube.",
         "\n".join(lines),
         "AUROC of the images with and without a tube. A network that finds tubes ranks negatives with one above positives "
-        "without one: the worst case below falls under the others, and a value below 0.5 is worse than chance.",
+        "without one: the worst case below is then lower than the others, and a value below 0.5 is worse than chance.",
         "\n".join(_tube_aurocs(found.tube_aurocs)),
     ]
 
@@ -49,7 +49,7 @@ def _tube_aurocs(rows: pd.DataFrame | None) -> list[str]:
 
 
 def differences(found: Results, pictures: Sequence[str]) -> list[str]:
-    """Properties of the data beside those of the training data."""
+    """Properties of the data next to those of the training data."""
     if found.differences is None:
         return [
             "The bundle keeps no profile of its training data: it was exported by an older version. Export it again."
@@ -59,7 +59,8 @@ def differences(found: Results, pictures: Sequence[str]) -> list[str]:
         difference = f"**{row['difference']}**" if row["notable"] else row["difference"]
         lines.append(f"| {row['property']} | {row['training']} | {row['here']} | {difference} |")
     return [
-        "Numbers: median (quartiles) and number known; differences in standard deviations, of shares in percentage points, bold "
+        "Numbers: median (quartiles) and number known; differences in standard deviations, of shares in percentage "
+        "points, bold "
         "from 0.2 SD or 20 points. Grey levels are those of the images as the networks get them.",
         "\n".join(lines),
         "![Training data and these](differences.png)" if "differences" in pictures else "",
@@ -72,8 +73,7 @@ def leak_lines(
     """What the leak check found; None: it could not be done."""
     if patients is None or pictures is None:
         return [
-            "Not checked: the bundle keeps no hashes of its training data. Nothing here excludes that it was trained on these "
-            "images."
+            "Not checked: the bundle keeps no hashes of its training data. It may have been trained on these images."
         ]
     found = []
     if patients:

@@ -45,7 +45,7 @@ class External:
     """A labelled data set that was read.
 
     prepared: the images in the form of the prepared data, without folds. drain: (N,) 1, 0 or NaN where not known. hashes: uint8
-    (N, 32), see imaging.identity.duplicates. certain: the source's patients are beyond doubt and equal pictures prove nothing.
+    (N, 32), see imaging.identity.duplicates. certain: the source's patients are certain, and equal pictures prove nothing.
     unlabelled, rejected: what was left out.
     """
 
@@ -68,7 +68,7 @@ class External:
 
 def settings_of(data: str, more: Sequence[tuple[str, Any]], scratch: Path) -> DataSettings:
     """The settings of a description, with `more` keys of the section `data`, such as `word` or `columns.path`; writes the
-    phantoms where they are asked for."""
+    phantoms if they are requested."""
     if data == DRAINS:
         drains.write(scratch / "phantoms")
         return DataSettings(source="phantom", folder=str(scratch / "phantoms"))
@@ -82,7 +82,7 @@ def settings_of(data: str, more: Sequence[tuple[str, Any]], scratch: Path) -> Da
         given = {"source": source or ("table" if "preset" in dict(more) else kind_of(place)), "folder": named}
     else:
         known = ", ".join(f"{name}:FOLDER" for name in SOURCES)
-        fault = f"{place} is a file, a folder is needed" if place.is_file() else "no such file or folder"
+        fault = f"{place} is a file, not a folder" if place.is_file() else "no such file or folder"
         raise ValueError(f"--data {data}: {fault}; give FOLDER, FILE.csv, {known} or {DRAINS}")
     chosen = _nested(more)
     options = {"source": f"--data {data}", **{key: f"--set {key}" for key in chosen}}
@@ -105,7 +105,7 @@ def _nested(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         if dot and not inner:
             raise ValueError(f"--set {key}={value}: a key is missing after the dot")
         if dot and known is not None and not isinstance(known, dict):
-            raise ValueError(f"--set {key}={value}: {name} is {known!r}, a value and not a section")
+            raise ValueError(f"--set {key}={value}: {name} is {known!r}, a value, not a section")
         found[name] = {**known, **given} if isinstance(known, dict) and isinstance(given, dict) else given
     return found
 
@@ -165,7 +165,7 @@ def drain_column(folder: Path, records: pd.DataFrame, ids: list[str]) -> NDArray
         twice = pd.Series(names, dtype=str).duplicated()
         if twice.any():
             raise ValueError(
-                f"{folder / DRAIN_FILE}: image {names[int(twice.argmax())]} is there twice; leave one row"
+                f"{folder / DRAIN_FILE}: image {names[int(twice.argmax())]} appears twice; keep one row"
             )
         listed = dict(zip(names, table.iloc[:, 1], strict=True))
     else:
@@ -189,7 +189,8 @@ def _check(rejected: pd.DataFrame, kept: int, allowed: float, unlabelled: int, d
         )
     if share > allowed:
         raise ValueError(
-            f"--data {description}: {len(rejected):,} of {len(rejected) + kept:,} images refused, more than --refused {allowed}; "
+            f"--data {description}: {len(rejected):,} of {len(rejected) + kept:,} images refused, more than --refused "
+            f"{allowed}; "
             f"correct them or raise it:{examples}"
         )
 

@@ -1,4 +1,4 @@
-"""Measures of a bundle on other data: as on the hold-out, their differences to it, and apart for images with a tube."""
+"""Measures of a bundle on other data: as on the hold-out, their differences from it, and separately for images with a tube."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def measure(table: pd.DataFrame, draws: PatientDraws, bins: int) -> Measured:
 
 
 def difference(here: Measure, there: Measure) -> Measure:
-    """`here` less `there`, of different patients, with the interval recovered from both (MOVER, Zou & Donner 2008).
+    """`here` minus `there`, for different patients, with the interval recovered from both (MOVER, Zou & Donner 2008).
 
     d - sqrt((a - a_low)^2 + (b_high - b)^2) to d + sqrt((a_high - a)^2 + (b - b_low)^2), which keeps both intervals' asymmetry.
     """
@@ -63,7 +63,7 @@ def difference(here: Measure, there: Measure) -> Measure:
 
 
 def drop(here: Measured, holdout: Mapping[str, Measure]) -> pd.DataFrame:
-    """One row a measure that both have: measure, and value, low, high of the hold-out, of here and of the difference."""
+    """One row per measure that both have: measure, and value, low, high of the hold-out, of here and of the difference."""
     rows = []
     for name in here:
         there = holdout.get(name)
@@ -83,7 +83,8 @@ def drop(here: Measured, holdout: Mapping[str, Measure]) -> pd.DataFrame:
 def by_tube(
     table: pd.DataFrame, drain: Floats, points: Sequence[OperatingPoint], draws: PatientDraws
 ) -> pd.DataFrame:
-    """Sensitivity and specificity of each operating point with and without a tube, and with less without, by patient.
+    """Sensitivity and specificity of each operating point with and without a tube, and the difference with minus without, by
+    patient.
 
     One row for each point and measure: point, measure, and for each of `with`, `without` value, low, high, images; difference
     with its interval: images of one patient in both groups are taken as pairs. Images whose tube is not known are left out.

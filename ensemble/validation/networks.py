@@ -1,4 +1,5 @@
-"""A bundle's networks over a data set: predictions in the files' own form, every network on every image, as on the hold-out."""
+"""Run a bundle's networks on a data set: predictions in the form of the files, every network on every image, as on the
+hold-out."""
 
 from __future__ import annotations
 

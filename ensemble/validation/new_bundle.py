@@ -1,4 +1,4 @@
-"""Recalibrate a bundle to other data: its networks with the new decision, and a record of where that comes from."""
+"""Recalibrate a bundle to other data: its networks with the new decision, and a record of its origin."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from imaging.io.config import load_section
 from imaging.io.files import atomic_folder, read_json, sha256, write_json, write_text
 
 PARENT_METRICS = "parent_metrics.json"
-NOTE = """> **Recalibrated.** Networks of `{parent}` with a decision that was refitted to other data ({images:,} images of
-> {patients:,} patients, {positives:,} positive). `metrics.json` has what it measured there, cross-fitted by patient; the
+NOTE = """> **Recalibrated.** Networks of `{parent}` with a decision refitted to other data ({images:,} images of
+> {patients:,} patients, {positives:,} positive). `metrics.json` has its measures there, cross-fitted by patient; the
 > parent's hold-out, which the rest of this card describes, is in `parent_metrics.json`.
 
 """
@@ -50,15 +50,17 @@ def recalibrate(
     new = write(out / "bundle", made.bundle, found.decision, facts, after)
     what = "Calibration, rule, floor and operating points were" if refit else "The calibration was"
     made.recalibrated = (
-        f"{what} refitted to these images (logit of the probability times {found.line.slope:.3f} {found.line.intercept:+.3f}). "
-        "`after` is cross-fitted: five groups of patients, each measured by a refit to the other four. The new bundle, refitted "
+        f"{what} refitted to these images (logit of the probability times {found.line.slope:.3f} "
+        f"{found.line.intercept:+.3f}). "
+        "`after` is cross-fitted: five groups of patients, each measured by a refit to the other four. The new bundle, "
+        "refitted "
         f"to all, is `bundle/` ({new.name}); it keeps the parent's lineage and names it."
     )
     low = made.measured["calibration_slope"]["low"]
     if low is None or low <= 0:
         made.recalibrated += (
-            " **Warning: the interval of the calibration slope holds 0: here the bundle's probability may mean nothing, and what "
-            "recalibration gives is then little more than the prevalence.**"
+            " **Warning: the interval of the calibration slope includes 0: on these data the bundle's probability may be "
+            "meaningless, and the recalibrated one little more than the prevalence.**"
         )
 
 

@@ -19,10 +19,10 @@ Profile = dict[str, Any]
 """images, patients, prevalence, histogram; shares: name -> {value: share}; numbers: name -> {known, mean, sd, quantiles}."""
 
 BINS = 32
-"""Of the grey levels' histogram, each 8 of 256 levels wide."""
+"""Number of bins of the grey-level histogram, each 8 of 256 levels wide."""
 QUANTILES = np.round(np.linspace(0, 1, 21), 2)
 SAMPLE = 2000
-"""Images that the grey levels are measured on at most, evenly spread."""
+"""Maximum number of images on which grey levels are measured, evenly spread."""
 NUMBERS = {
     "age": "age (years)",
     "area_share": "finding's share of the image",
@@ -72,7 +72,7 @@ def grey_levels(prepared: Prepared, rows: NDArray[np.int64]) -> tuple[Floats, Fl
 
 
 def shares(values: pd.Series) -> dict[str, float]:
-    """Share of each value; `unknown` for none."""
+    """Share of each value; `unknown` for a missing one."""
     named = values.astype(object).where(values.notna(), "").replace("", UNKNOWN).astype(str)
     return {
         str(name): round(float(share), 6)
@@ -81,7 +81,7 @@ def shares(values: pd.Series) -> dict[str, float]:
 
 
 def summary(values: Floats) -> dict[str, Any]:
-    """Number known, mean, standard deviation and quantiles of the values that are no NaN."""
+    """Number known, mean, standard deviation and quantiles of the values that are not NaN."""
     known = values[~np.isnan(values)]
     if not len(known):
         return {"known": 0}

@@ -1,7 +1,7 @@
-"""Local recalibration: a bundle's calibration, and if asked its decision, refitted to other data; measured cross-fitted.
+"""Local recalibration: a bundle's calibration, and on request its decision, refitted to other data; measured cross-fitted.
 
 Calibration is refitted as a line on the logit of the bundle's own probability (slope and intercept; Platt's smoothed targets):
-two numbers, which a few dozen positive images can carry. The order of the images stays, and so does the AUROC.
+two numbers, for which a few dozen positive images suffice. The order of the images stays, and so does the AUROC.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from experiments.statistics.nested_score import patient_groups
 LEAST = 20
 """Images of each kind that a line needs; with fewer it would overfit."""
 MEASURES = ("calibration_slope", "observed_expected", "brier", "log_loss")
-"""Not the AUROC: a line changes no order, and pooled over five lines of slopes near 0 it would be an artefact."""
+"""Not the AUROC: a line does not change the order, and pooled over five lines with slopes near 0 it would be an artefact."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def refit_rule(decision: Decision, cases: Cases, group: Ints, settings: Ensemble
 
 
 def after(calibrator: Sigmoid | Steps, line: Sigmoid) -> Sigmoid | Steps:
-    """One calibrator that does both: first the old one, then the line."""
+    """One calibrator for both steps: first the old one, then the line."""
     if isinstance(calibrator, Sigmoid):
         return Sigmoid(
             kind="platt",
@@ -156,8 +156,8 @@ def _check(label: Bools) -> None:
 def compare(
     table: pd.DataFrame, found: Recalibrated, cases: Cases, draws: PatientDraws, bins: int
 ) -> tuple[pd.DataFrame, Measured]:
-    """One row a measure: before, after (cross-fitted), each with its interval, and the paired difference where there is one; and
-    all measures after.
+    """One row per measure: before, after (cross-fitted), each with its interval, and the paired difference where there is one;
+    and all measures afterwards.
 
     table: of the images, before. Masks are compared before post-processing, where all of them are known.
     """

@@ -64,8 +64,8 @@ def describe(found: Results, pictures: Sequence[str]) -> str:
 
 
 _POINTS = (
-    "Thresholds as they stand in the bundle, fixed out of fold on its own data and applied here unchanged; rates with their 95 % "
-    "interval over patients, then counts."
+    "The bundle's own thresholds, fixed out of fold on its training data and applied here unchanged; rates with their "
+    "95 % interval over patients, then counts."
 )
 
 
@@ -73,10 +73,11 @@ def _head(found: Results) -> list[str]:
     table, external = found.table, found.external
     masked = int(external.prepared.has_mask[external.prepared.index["label"] == 1].sum())
     lines = [
-        f"Bundle `{found.bundle.name}` (SHA-256 {found.bundle.sha256[:12]}) on `{external.description}`: {len(table):,} labelled "
+        f"Bundle `{found.bundle.name}` (SHA-256 {found.bundle.sha256[:12]}) on `{external.description}`: {len(table):,} "
+        "labelled "
         f"images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} positive, "
         f"{masked:,} of these with a mask. Neither training nor the fit "
-        "of the decision may have used them: the check below lists what they share. Intervals: 95 %, over patients.",
+        "of the decision should have used them; the check below lists what they share. Intervals: 95 %, over patients.",
         f"Command: `{found.command}`",
     ]
     if warning := external.prepared.patients.warning:
@@ -89,7 +90,7 @@ def _head(found: Results) -> list[str]:
         )
     if found.bundle.source == "phantom" and not external.description.startswith("phantom"):
         lines.append(
-            "> **Warning: the bundle was trained on generated phantoms; its results on radiographs mean nothing.**"
+            "> **Warning: the bundle was trained on generated phantoms; its results on radiographs are meaningless.**"
         )
     return lines
 
@@ -104,9 +105,11 @@ def _drop(found: Results) -> list[str]:
         name = name_of(str(row["measure"]), found.probabilities)
         lines.append(f"| {name} | {' | '.join(cells)} | {signed(row)} |")
     return [
-        "The hold-out is the bundle's own, measured when it was exported. The patients differ, so the interval of the difference "
-        "is recovered from both intervals (Zou & Donner 2008). Kaggle Dice, average precision, Brier score and log loss depend "
-        "on the prevalence and differ already because it does; AUROC, TNR and D⁺ do not. drop.csv has all measures.",
+        "The hold-out is the bundle's own, measured when it was exported. The patients differ, so the interval of the "
+        "difference "
+        "is recovered from both intervals (Zou & Donner 2008). Kaggle Dice, average precision, Brier score and log loss "
+        "depend "
+        "on the prevalence, and differ already if it does; AUROC, TNR and D⁺ do not depend on it. drop.csv has all measures.",
         "\n".join(lines),
     ]
 
@@ -125,7 +128,9 @@ def _masks(found: Results) -> list[str]:
         lines.append(f"| {BOX_HIT} | {in_words(found.measured['box_hit_rate'])}, n = {count:,} |")
     missing = found.external.prepared.masks_missing
     note = (
-        f"{missing[:1].upper()}{missing[1:]}; measures of all masks together do not exist." if missing else ""
+        f"{missing[:1].upper()}{missing[1:]}; measures of all masks together are undefined."
+        if missing
+        else ""
     )
     return [
         note,
@@ -141,7 +146,7 @@ def _probability(found: Results) -> list[str]:
 def _recalibration(found: Results) -> list[str]:
     if found.recalibration is None:
         return [
-            "Not asked for. `--recalibrate` refits the calibration to these data, measures it cross-fitted by patient, and "
+            "Not requested. `--recalibrate` refits the calibration to these data, measures it cross-fitted by patient, and "
             "writes a new bundle."
         ]
     lines = [
@@ -157,7 +162,7 @@ def _recalibration(found: Results) -> list[str]:
 
 def _groups(found: Results) -> list[str]:
     return [
-        f"Groups of fewer than {subgroups.SMALLEST} images are counted and not measured.",
+        f"Groups of fewer than {subgroups.SMALLEST} images are counted but not measured.",
         subgroups.to_markdown(found.groups),
     ]
 

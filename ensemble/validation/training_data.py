@@ -1,4 +1,4 @@
-"""What a bundle keeps of the data that it was trained on: training_data.json, a profile and hashes, and no picture.
+"""What a bundle keeps of its training data: training_data.json, a profile and hashes, and no picture.
 
 It lets `ensemble.validate` compare other data with it, and `ensemble.validate` and a later training that starts from the bundle
 look for the same pictures and patients, without the data: see imaging.identity.identities.
@@ -25,13 +25,13 @@ class TrainingData(Identities):
     """training_data.json."""
 
     version: Literal[1] = 1
-    """Of this file's form."""
+    """Version of this file's format."""
     profile: profile.Profile
     """See ensemble.validation.profile."""
 
     @classmethod
     def load(cls, folder: Path) -> TrainingData | None:
-        """The record of a bundle's folder; None where it has none."""
+        """The record in a bundle's folder; None where there is none."""
         path = folder / NAME
         return validate(cls, read_json(path), "") if path.is_file() else None
 
@@ -39,7 +39,7 @@ class TrainingData(Identities):
 def record(prepared: Prepared, hashed: bool = True, holdout: bool = False) -> TrainingData:
     """The record of all training images, without the hold-out or with it; hashed: with hashes of pictures and patients."""
     trained = prepared.folds[(prepared.folds != HOLDOUT) | holdout]
-    only = prepared.train_only_rows()  # in no fold, and seen by networks of one fold at least
+    only = prepared.train_only_rows()  # in no fold, but seen by the networks of at least one fold
     own = prepared.rows(trained.index)
     rows, described = np.concatenate([own, only]), profile.describe(prepared, np.sort(own))
     folds = trained.replace(HOLDOUT, identities.NO_FOLD).astype(int).tolist()

@@ -1,8 +1,8 @@
 """Compare experiments and runs: `python -m experiments.compare [NAME…] [--tag KEY=VALUE] [--query …] [--baseline NAME]`.
 
-A name is an experiment's (`make repro NAME=…`, `dvc exp run -n …`), a run's, the start of a run's id, or the folder of a
-checkout. Without one: every experiment that was evaluated. Writes reports/compare/ and prints its tables. Trainings of one
-recipe with several seeds (`make repro SEEDS=3`) are one experiment.
+NAME is the name of an experiment (`make repro NAME=…`, `dvc exp run -n …`) or of a run, the start of a run id, or the folder of
+a checkout. Without a name: every evaluated experiment. Writes reports/compare/ and prints its tables. Trainings of one recipe
+with several seeds (`make repro SEEDS=3`) are one experiment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from imaging.plotting import save
 
 OUTPUT = Path("reports/compare")
 RANKING = {
-    "out-of-fold": "Ranked by nested out-of-fold scores; the hold-out's columns are for reporting the chosen one.",
+    "out-of-fold": "Ranked by nested out-of-fold scores; the hold-out columns are only for reporting the chosen experiment.",
     "holdout": "Ranked by the hold-out: the best score is biased upwards, and the hold-out is no longer independent.",
 }
 """What the ranking means, by its criterion."""
@@ -41,7 +41,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tag", action="append", default=[], metavar="KEY=VALUE", help="runs with this tag")
     parser.add_argument("--query", default="", help='MLflow\'s filter, e.g. "metrics.`val/score` > 0.5"')
     parser.add_argument(
-        "--baseline", metavar="NAME", help="experiment that the others are compared to (default: the first)"
+        "--baseline", metavar="NAME", help="experiment that the others are compared with (default: the first)"
     )
     parser.add_argument(
         "--by",
@@ -61,7 +61,7 @@ def run(given: argparse.Namespace) -> str:
     results, curves = runs.select(client, names, _tags(given.tag), given.query)
     if not results and not curves:
         raise ValueError(
-            "MLflow holds no evaluated experiment yet: `make repro` first, or name a folder or a run"
+            "MLflow has no evaluated experiment yet: run `make repro` first, or name a folder or a run"
         )
     results = distinct(results)
     base = baseline(results, given.baseline)
@@ -84,7 +84,7 @@ def distinct(results: list[Result]) -> list[Result]:
 
 
 def baseline(results: list[Result], name: str | None) -> Result | None:
-    """The experiment that the others are compared to."""
+    """The experiment that the others are compared with."""
     if name is None:
         return results[0] if results else None
     wanted = Path(name).resolve().name if Path(name).is_dir() else name
@@ -97,7 +97,7 @@ def baseline(results: list[Result], name: str | None) -> Result | None:
 
 
 def differences(results: list[Result], base: Result | None, by: str) -> pd.DataFrame:
-    """All other experiments' differences to the baseline."""
+    """Differences of all other experiments from the baseline."""
     rows = [
         compare_tables.difference(one, base, by) for one in results if base is not None and one is not base
     ]
@@ -108,7 +108,7 @@ def write(tables: dict[str, pd.DataFrame], curves: list[Curve], folder: Path, by
     """Write each table as CSV, all of them as compare.md, and a figure of the curves; returns the Markdown."""
     heads = {
         "experiments": f"Experiments, ranked by the {by.replace('holdout', 'hold-out')} score, with 95 % intervals",
-        "differences": "Differences to the baseline, paired over patients and unpaired over seeds, with 95 % intervals",
+        "differences": "Differences from the baseline, paired over patients and unpaired over seeds, with 95 % intervals",
     }
     parts = [f"{RANKING[by]}\n"]
     for name, table in tables.items():

@@ -1,4 +1,4 @@
-"""Measures of trainings from their tables of images: values, and each patient's share in them."""
+"""Measures of trainings from their per-image tables: values, and each patient's contribution to them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ PARTS = ("kaggle_dice", "tnr", "dice_positive", "auroc")
 
 
 def trainings(tables: Sequence[pd.DataFrame], part: str) -> Trainings | None:
-    """One of PARTS of each table; None where they lack its column or it does not exist.
+    """One of PARTS for each table; None where a table lacks its column or the measure is undefined.
 
-    tables: one row an image, the same images in the same order: patient_id, label, and dice or prob.
+    tables: one row per image, the same images in the same order: patient_id, label, and dice or prob.
     """
     first = tables[0]
     column = "prob" if part == "auroc" else "dice"
@@ -42,13 +42,13 @@ def trainings(tables: Sequence[pd.DataFrame], part: str) -> Trainings | None:
 
 
 def _inside(part: str, label: Bools, values: Sequence[Floats]) -> Bools:
-    """The images that a measure is of: those with a known value in every table."""
+    """The images that a measure is taken over: those with a known value in every table."""
     known = ~np.isnan(values).any(axis=0)
     return known & {"tnr": ~label, "dice_positive": label}.get(part, np.ones(len(label), bool))
 
 
 def _patients(part: str, patient: np.ndarray, label: Bools, inside: Bools) -> int:
-    """Patients that carry a measure; of AUROC those of the rarer class."""
+    """Number of patients that a measure rests on; for the AUROC, those of the rarer class."""
     if part != "auroc":
         return len(np.unique(patient[inside]))
     return min(len(np.unique(patient[inside & kind])) for kind in (label, ~label))

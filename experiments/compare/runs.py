@@ -39,11 +39,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class Result:
-    """One experiment: the hold-out's metrics {name: {value, low, high}}, one row an image, and the trainings behind it.
+    """One experiment: the hold-out's metrics {name: {value, low, high}}, one row per image, and the trainings behind it.
 
-    nested: the decision's nested out-of-fold score {value, low, high}; out_of_fold: one row a training image, None where the
-    table of out-of-fold predictions is not found. seeds: the training seeds in words, `` where they are not known; others: the
-    same recipe, trained with other seeds."""
+    nested: the decision's nested out-of-fold score {value, low, high}; out_of_fold: one row per training image, None where the
+    table of out-of-fold predictions is not found. seeds: the training seeds in words, empty where they are not known; others:
+    the same recipe trained with other seeds."""
 
     name: str
     made: str
@@ -62,7 +62,7 @@ class Result:
 
 
 def from_folder(folder: Path, client: MlflowClient) -> Result:
-    """The experiment of a checkout, with the other seeds that `experiments.seeds` has kept of it; a ValueError says what is
+    """The experiment of a checkout, with its other seeds as kept by `experiments.seeds`; a ValueError says what is
     missing."""
     reports = folder / "reports" / "evaluation"
     made = pd.Timestamp((reports / "metrics.json").stat().st_mtime, unit="s").strftime("%Y-%m-%d %H:%M")
@@ -82,7 +82,7 @@ def from_folder(folder: Path, client: MlflowClient) -> Result:
 
 
 def from_seed(folder: Path, name: str, made: str = "") -> Result:
-    """What `experiments.seeds` has kept of one seed."""
+    """The results of one seed that `experiments.seeds` has kept."""
     result = _result(name, made, folder / "metrics.json", folder / seed_runs.IMAGES, [])
     return replace(
         result,
@@ -224,13 +224,13 @@ def _experiment(client: MlflowClient, of: list[Run] | Path) -> Result:
 
 
 def _recipe_of(run: Run) -> tuple[str, str]:
-    """Experiment's name, and fingerprint of its params without the seeds."""
+    """The experiment's name, and the fingerprint of its params without the seeds."""
     tags = run.data.tags
     return tags.get("experiment", run.info.run_id), tags.get("recipe_fingerprint", "")
 
 
 def named(run: Run, name: str) -> bool:
-    """Whether a run is meant by its experiment's name, its own name or the start of its id."""
+    """Whether `name` means this run: its experiment's name, its own name or the start of its id."""
     full = run.info.run_name or ""
     return name in (run.data.tags.get("experiment"), full, full.partition(" (")[0]) or (
         len(name) >= 6 and run.info.run_id.startswith(name)
@@ -243,7 +243,7 @@ def is_evaluation(run: Run) -> bool:
 
 
 def _each_seed(evaluations: list[Run]) -> list[Run]:
-    """Of an experiment's evaluations, the newest first, the newest recipe's: one for each seed."""
+    """The evaluations of the newest recipe, one for each seed, from an experiment's evaluations, newest first."""
     same = [run for run in evaluations if _recipe_of(run) == _recipe_of(evaluations[0])]
     return list({run.data.tags.get("seeds", ""): run for run in reversed(same)}.values())
 

@@ -20,10 +20,11 @@ MEASURES = {
 
 
 def table(found: Result) -> pd.DataFrame:
-    """One row a measure: measure, images, mean, low, high, range over seeds (lowest, highest), and standard deviations.
+    """One row per measure: measure, images, mean, low, high, range over seeds (lowest, highest), and standard deviations.
 
-    between_seeds: of the seeds' values; seed: of trainings alone, without the patients' chance; patient: standard error over
-    patients of one training; mean_error: standard error of the mean over seeds; seed_share: of its variance that is due to seeds.
+    between_seeds: of the seeds' values; seed: due to training alone, without the sampling error of the patients; patient:
+    standard error over patients of one training; mean_error: standard error of the mean over seeds; seed_share: of its variance
+    that is due to seeds.
     """
     rows = []
     for measure in ("nested", *PARTS):
@@ -56,7 +57,8 @@ def describe(found: Result, rows: pd.DataFrame, command: str) -> str:
     lines = [
         f"# {found.name}: {seeds} seeds",
         "",
-        f"The same recipe trained {seeds} times, with other initial weights, order and augmentation each time; data, folds and "
+        f"The same recipe trained {seeds} times, with different initial weights, order and augmentation each time; data, "
+        "folds and "
         "hold-out are the same. Each training has its own decision, fitted out of fold. "
         f"Hold-out: {len(images):,} images of {images['patient_id'].nunique():,} patients, opened once for each seed.",
         "",
@@ -67,10 +69,12 @@ def describe(found: Result, rows: pd.DataFrame, command: str) -> str:
         "|---|---|---|---|---|---|---|---|",
         *[_row(row) for row in rows.to_dict("records")],
         "",
-        "The interval is of the mean over seeds, for other patients and other seeds (Obuchowski & Rockette 1995, Hillis 2007). "
-        "*SD due to the seed* is the spread of trainings on unlimited patients: the spread between seeds less the chance of the "
-        "patients that two trainings do not share. It is an estimate from few trainings, and 0 where the spread is within "
-        "chance. *Due to the seed*: share of the variance of the mean.",
+        "The interval is that of the mean over seeds and allows for other patients and other seeds (Obuchowski & "
+        "Rockette 1995, Hillis 2007). "
+        "*SD due to the seed* is the spread that trainings would have on unlimited patients: the spread between seeds minus "
+        "the part of the patients' sampling error that two trainings do not share. It is estimated from few trainings, "
+        "and is 0 "
+        "where the spread is within chance. *Due to the seed*: share of the variance of the mean.",
         "",
         "| seed | " + " | ".join(MEASURES[measure] for measure in rows["measure"]) + " |",
         "|---" * (len(rows) + 1) + "|",
@@ -93,7 +97,7 @@ def _row(row: dict) -> str:
 
 
 def _each(found: Result, rows: pd.DataFrame) -> list[str]:
-    """One row a seed with its values."""
+    """One row per seed with its values."""
     values = {measure: tables.of_seeds(found, measure) for measure in rows["measure"]}
     return [
         f"| {of.seeds} | "

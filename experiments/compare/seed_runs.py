@@ -1,4 +1,4 @@
-"""What is kept of each seed of a recipe: metrics, decision and tables of images, in reports/seeds/seed<n>/.
+"""What is kept for each seed of a recipe: metrics, decision and tables of images, in reports/seeds/seed<n>/.
 
 index.json lists the seeds with the SHA-256 of their metrics.json: an evaluation that is not among them belongs to another run.
 """
@@ -27,14 +27,15 @@ FILES = {
 
 @dataclass(frozen=True)
 class Kept:
-    """own: name of the seed of an evaluation, `` where it is none of them; others: folders of the other seeds."""
+    """own: name of the seed that an evaluation belongs to, empty where it belongs to none; others: folders of the other
+    seeds."""
 
     own: str
     others: list[Path]
 
 
 def keep(number: int, folder: Path = FOLDER) -> Path:
-    """Copy the outputs of the finished pipeline run as those of a seed number."""
+    """Keep the outputs of the finished pipeline run as those of a seed number."""
     target = folder / f"seed{number}"
     with atomic_folder(target, METRICS) as place:
         for name, path in FILES.items():
@@ -43,7 +44,7 @@ def keep(number: int, folder: Path = FOLDER) -> Path:
 
 
 def write_index(count: int, folder: Path = FOLDER) -> list[Path]:
-    """List the first `count` seeds in index.json and remove what is kept of others; returns their folders."""
+    """List the first `count` seeds in index.json and remove what is kept for others; returns their folders."""
     kept = [folder / f"seed{number}" for number in range(count)]
     for other in set(folder.glob("seed*")) - set(kept):
         shutil.rmtree(other)

@@ -1,4 +1,5 @@
-"""Variance by training seed and by patient, taken apart; interval of a mean over seeds and of a difference of two means.
+"""Variance due to the training seed and due to the patients, separated; interval of a mean over seeds and of a difference of
+two means.
 
 All seeds of a recipe are measured on the same patients. Seeds are to trainings what readers are to a reader study, and the
 method is that of reader studies (Obuchowski & Rockette 1995, degrees of freedom by Hillis 2007). The mean of S seeds has the
@@ -6,10 +7,10 @@ variance
 
     MS / S + Cov
 
-MS: variance of the seeds' values; Cov: covariance over patients of two seeds' values, averaged over pairs. MS holds the spread
-of the trainings, and that part of the patients' chance that two trainings do not share. For two recipes on the same patients
-the covariances between them are subtracted. Few seeds give few degrees of freedom and wide intervals; a bootstrap of three
-seeds is too narrow (docs/seeds.md).
+MS: variance of the seeds' values; Cov: covariance over patients of two seeds' values, averaged over pairs. MS contains the
+spread of the trainings and the part of the patients' sampling variation that two trainings do not share. For two recipes on the
+same patients the covariances between them are subtracted. Few seeds give few degrees of freedom and wide intervals; a bootstrap
+of three seeds is too narrow (docs/seeds.md).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from experiments.statistics.intervals import Ends
 class Trainings:
     """A measure of the trainings of one recipe: value (S,) of each seed, share (S, P) of each patient in its deviation.
 
-    patients: how many of the P the measure is of; the shares of the others are 0."""
+    patients: how many of the P the measure is taken over; the shares of the others are 0."""
 
     value: Floats
     share: Floats
@@ -66,9 +67,9 @@ class Trainings:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds, or a difference of two: value, standard error, degrees of freedom, and both parts of error².
+    """A mean over seeds, or a difference of two: value, standard error, degrees of freedom, and the two parts of error².
 
-    by_seed is NaN where no recipe has two seeds: the error is then of the patients alone."""
+    by_seed is NaN where no recipe has two seeds: the error is then due to the patients alone."""
 
     value: float
     error: float
@@ -83,9 +84,9 @@ def mean(one: Trainings) -> Estimate:
 
 
 def difference(one: Trainings, base: Trainings) -> Estimate:
-    """Mean of `one` less mean of `base`: paired over patients, unpaired over seeds.
+    """Mean of `one` minus mean of `base`: paired over patients, unpaired over seeds.
 
-    A recipe that was trained once takes the seed variance of the other; where both were, only the patients count.
+    A recipe trained once is given the seed variance of the other; if both were trained once, only the patients count.
     """
     return _combined([(1, one), (-1, base)])
 

@@ -25,14 +25,15 @@ COLUMNS = {
     "auroc": "AUROC",
 }
 BY = ("out-of-fold", "holdout")
-"""What experiments are ranked and compared by; the hold-out only on request, since a choice by it makes its score optimistic."""
-ONE_EACH = "one training each: the difference may be the seed"
+"""What experiments are ranked and compared by; the hold-out only on request, since choosing by it makes its score
+optimistic."""
+ONE_EACH = "one training each: the difference may be due to the seed"
 
 
 def results(found: list[Result]) -> pd.DataFrame:
-    """One row an experiment; of each metric its value and, as `<metric>_low` and `<metric>_high`, its 95 % interval.
+    """One row per experiment; for each metric its value and, as `<metric>_low` and `<metric>_high`, its 95 % interval.
 
-    With several seeds the mean over them, with an interval over seeds and patients where the table of images allows one."""
+    With several seeds: the mean over them, with an interval over seeds and patients where the per-image table allows one."""
     rows = []
     for one in found:
         row: dict[str, object] = {
@@ -47,7 +48,7 @@ def results(found: list[Result]) -> pd.DataFrame:
 
 
 def over_seeds(one: Result, metric: str) -> dict[str, float | None]:
-    """A metric of an experiment as {value, low, high}: its own with one seed, else the mean over seeds."""
+    """A metric of an experiment as {value, low, high}: its own value with one seed, else the mean over seeds."""
     each = [of.nested if metric == "nested" else of.metrics.get(metric, {}) for of in one.trainings]
     if len(each) == 1:
         return each[0]
@@ -61,7 +62,7 @@ def over_seeds(one: Result, metric: str) -> dict[str, float | None]:
 
 
 def of_seeds(one: Result, metric: str) -> Trainings | None:
-    """A metric of each seed with the patients' shares, from the tables of images; None where these do not have it."""
+    """A metric of each seed with the patients' shares, from the tables of images; None where these do not contain it."""
     tables = [of.out_of_fold if metric == "nested" else of.images for of in one.trainings]
     part = "kaggle_dice" if metric == "nested" else metric
     known = [table for table in tables if table is not None]
@@ -92,7 +93,7 @@ def ranked(table: pd.DataFrame, by: str) -> pd.DataFrame:
 
 
 def difference(one: Result, base: Result, by: str = "holdout") -> dict[str, object]:
-    """Mean scores of `one` less those of `base`, on the images that both have: paired over patients, unpaired over seeds.
+    """Mean scores of `one` minus those of `base`, on the images that both have: paired over patients, unpaired over seeds.
 
     by: of BY; out of fold where all have the table of out-of-fold predictions, else on the hold-out (column `on`).
     The parts are those of `measures.PARTS`, with 95 % intervals. Raises ValueError where the two have no image in common or
@@ -120,7 +121,7 @@ def difference(one: Result, base: Result, by: str = "holdout") -> dict[str, obje
 
 
 def _gap(one: Trainings | None, base: Trainings | None, part: str) -> dict[str, float]:
-    """A part's difference and its interval; NaN where it does not exist."""
+    """A part's difference and its interval; NaN where it is undefined."""
     if one is None or base is None:
         return dict.fromkeys((part, f"{part}_low", f"{part}_high"), np.nan)
     gap = seed_variance.difference(one, base)
@@ -129,17 +130,17 @@ def _gap(one: Trainings | None, base: Trainings | None, part: str) -> dict[str, 
 
 
 def _note(one: Result, base: Result) -> str:
-    """What the interval leaves out."""
+    """What the interval does not cover."""
     single = [of.name for of in (one, base) if not of.others]
     if len(single) == 2:
         return ONE_EACH
     if single:
-        return f"{single[0]} was trained once; its seed variance is taken to be the other's"
+        return f"{single[0]} was trained once; its seed variance is assumed to equal the other's"
     return "over seeds and patients"
 
 
 def curves(found: list[Curve]) -> pd.DataFrame:
-    """One row a training or trial: what its curves ended with."""
+    """One row per training or trial: the last values of its curves."""
     wanted = sorted({key for one in found for key in one.last if key.startswith(("train/", "val/"))})
     rows = []
     for one in found:

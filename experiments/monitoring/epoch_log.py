@@ -22,7 +22,7 @@ Report = Callable[[dict[str, float], int], None]
 
 
 class EpochLog(Callback):
-    """Keeps one row an epoch, prints it as one line and passes it with the epoch's speed to `report`.
+    """Keeps one row per epoch, prints it as one line and passes it with the epoch's speed to `report`.
 
     Speed differs between runs and stays out of the rows, which become a file that DVC compares.
     """
@@ -42,7 +42,7 @@ class EpochLog(Callback):
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         if not math.isfinite(values["train/loss"]):
             raise FloatingPointError(not_finite(pl_module.settings, epoch))  # type: ignore[arg-type]
-        # Else callback_metrics holds an older validation's values.
+        # Otherwise callback_metrics still holds the values of an earlier validation.
         looked = (epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
         row = {name: value for name, value in values.items() if looked or name.startswith("train/")}
         row |= {"lr": max(group["lr"] for group in trainer.optimizers[0].param_groups)}
@@ -67,7 +67,7 @@ def not_finite(settings: TrainingSettings, epoch: int, rows: list[int] | None = 
 class Speed(Callback):
     """Measures the training part of an epoch.
 
-    The data's share is the time between the end of a batch's work and the next batch at hand. On a GPU the work is only
+    The data's share is the time between the end of a batch's work and the arrival of the next batch. On a GPU the work is only
     queued here, yet a share near 1 still means that the loaders are the bottleneck: raise `workers`.
     """
 
@@ -95,7 +95,7 @@ class Speed(Callback):
             self.images_per_second, self.data_share = self._images / spent, self._waited / spent
 
     def values(self) -> dict[str, float]:
-        """Of the last epoch: images a second, share of time waiting for data (0..1), memory in MiB."""
+        """Of the last epoch: images per second, share of time waiting for data (0..1), memory in MiB."""
         return {
             "speed/images_per_second": self.images_per_second,
             "speed/data_share": self.data_share,

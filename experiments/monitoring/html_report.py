@@ -55,17 +55,18 @@ mark {background: #fff176; padding: .05em .25em; border-radius: .2rem}
   figure, tr {break-inside: avoid} mark, blockquote {print-color-adjust: exact}}
 """
 WIDTH = slice(16, 20)
-"""Where a PNG holds its width."""
+"""Where a PNG stores its width."""
 INTERVAL = re.compile(r"\([-+]?[\d.,]+ to [-+]?[\d.,]+\)")
 """An interval, which is not broken over two lines on a screen."""
 HALF = 720
-"""Pictures up to this displayed width stand side by side."""
+"""Pictures up to this displayed width are placed side by side."""
 
 
 def page(*paths: Path) -> str:
-    """HTML of Markdown files one after the other, with a table of contents; their images, by relative path, are part of it.
+    """HTML of Markdown files one after the other, with a table of contents; images with relative paths are embedded.
 
-    The first file's heading is the title. Pictures are displayed at half their pixels, so that they are sharp on any screen.
+    The first file's heading is the title. Pictures are displayed at half their pixel size, so that they are sharp on any
+    screen.
     """
     render = MarkdownIt("commonmark", {"html": True}).enable("table").render
     body = "\n".join(_with_figures(render(path.read_text(encoding="utf-8")), path.parent) for path in paths)

@@ -14,10 +14,10 @@ IDENTIFYING = ("sex", "age", "view")
 
 
 def pseudonyms(table: pd.DataFrame) -> pd.DataFrame:
-    """Replace image ids by pseudonyms, patient ids by that of one of their images, and leave sex, age and view out.
+    """Replace image ids by pseudonyms, patient ids by that of one of their images, and leave out sex, age and view.
 
     table: one row for each image, with image_id and patient_id. Tables of the same images get the same pseudonyms, so that they
-    can be compared in pairs. Whoever has a list of the image ids can compute them: this is no anonymisation.
+    can be compared in pairs. Anyone with a list of the image ids can compute them, so this is not anonymisation.
     """
     image = table["image_id"].map(lambda name: hashlib.sha256(str(name).encode()).hexdigest()[:16])
     patient = image.groupby(table["patient_id"].to_numpy(), sort=False).transform("min")

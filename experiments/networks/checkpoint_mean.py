@@ -1,4 +1,4 @@
-"""Average the predictions of several checkpoints of one training, as the first place of SIIM-ACR did with its three best."""
+"""Average the predictions of several checkpoints of one training, as the winner of SIIM-ACR did with its three best."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CheckpointMean(nn.Module):
         self.checkpoints = nn.ModuleList([copy.deepcopy(net) for _ in range(count)])
 
     def forward(self, image: Tensor) -> Tensor:
-        """float (B, 1, H, W) to float32 logits, in prediction alone."""
+        """float (B, 1, H, W) to float32 logits, for prediction only."""
         return mean_logit(torch.stack([net(image).float() for net in self.checkpoints]))
 
 
@@ -40,16 +40,16 @@ def joined(states: Sequence[State]) -> State:
 
 
 def count(state: State) -> int:
-    """Checkpoints in a state; 0: it is a single network's."""
+    """Number of checkpoints in a state; 0 for that of a single network."""
     return len({name.split(".")[1] for name in state if name.startswith(f"{PREFIX}.")})
 
 
 def best(state: State) -> State:
-    """The best checkpoint of a state of several; a single network's as it is."""
+    """The state of the best checkpoint of several; that of a single network is returned as it is."""
     own = f"{PREFIX}.0."
     return {k.removeprefix(own): v for k, v in state.items() if k.startswith(own)} if count(state) else state
 
 
 def best_network(net: nn.Module) -> nn.Module:
-    """The best checkpoint of several, for whoever looks into a network; a single network as it is."""
+    """The best checkpoint of several, for code that inspects a network; a single network is returned as it is."""
     return net.checkpoints[0] if isinstance(net, CheckpointMean) else net

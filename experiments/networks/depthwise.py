@@ -1,4 +1,4 @@
-"""Depthwise convolutions of a processor's bf16 training in float32, where that is several times as fast."""
+"""Compute depthwise convolutions in float32 during bf16 training on a CPU, where that is several times as fast."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 
 class DepthwiseInFloat32(TorchFunctionMode):
-    """While it is entered, strided or larger than 3 x 3 depthwise convolutions under a processor's autocast compute in float32.
+    """Context in which depthwise convolutions under CPU autocast compute in float32 if strided or larger than 3 x 3.
 
     oneDNN has no fast bf16 gradient of them: forward and backward of 16 images of 96 channels at 129², stride 2, take 215 ms in
     bf16 and 68 ms in float32 on two cores of an EPYC with avx512_bf16; `python -m benchmarks.training_loop` measures a whole

@@ -35,7 +35,7 @@ class Network:
 
     @property
     def weights(self) -> Path:
-        """The weights' file; its .json lies beside it."""
+        """The weights file; its .json is beside it."""
         return self.folder / self.stage / self.model / f"fold{self.fold}.safetensors"
 
     def verified(self, name: str, setting: str) -> Path:
@@ -66,7 +66,7 @@ def bundle_of(wish: str, setting: str) -> Path:
 
 
 def for_fold(settings: T, stage: str, model: str, fold: int) -> T:
-    """The settings with `pretrained` naming the very network of an earlier run; unchanged where it names no run."""
+    """The settings with `pretrained` naming the exact network of an earlier run; unchanged where it names no run."""
     if not is_run(settings.pretrained):
         return settings
     found = resolve(settings.pretrained, stage, model, fold)
@@ -75,7 +75,7 @@ def for_fold(settings: T, stage: str, model: str, fold: int) -> T:
 
 
 def resolve(wish: str, stage: str, model: str, fold: int) -> Network:
-    """The network that model `model` of this stage and fold starts from; ValueError when the choice is not clear."""
+    """The network that model `model` of this stage and fold starts from; ValueError when the choice is ambiguous."""
     setting = f"{stage}.pretrained"
     folder = bundle_of(wish, setting)
     index = read_json(folder / INDEX)
@@ -87,14 +87,16 @@ def resolve(wish: str, stage: str, model: str, fold: int) -> Network:
     chosen = asked or _choice(sorted(networks), stage, model, wish)
     folds = sorted(networks.get(chosen, []))
     if not folds or (network and network not in map(str, folds)):
-        raise ValueError(f"{setting} {wish}: the bundle has {', '.join(sorted(networks)) or 'no network'}")
+        raise ValueError(
+            f"{setting} {wish}: no such network; the bundle has {', '.join(sorted(networks)) or 'none'}"
+        )
     number = int(network) if network else fold if fold in folds else folds[fold % len(folds)]
     of_stage, _, of_model = chosen.partition("/")
     return Network(folder, of_stage, of_model, number, index)
 
 
 def _choice(names: list[str], stage: str, model: str, wish: str) -> str:
-    """Of the bundle's models that of the same stage and name, else the only one of the stage, else the only classifier."""
+    """The bundle's model of the same stage and name, else the only one of the stage, else the only classifier."""
     if f"{stage}/{model}" in names:
         return f"{stage}/{model}"
     own = [name for name in names if name.startswith(f"{stage}/")]

@@ -1,4 +1,4 @@
-"""Which rows each fold's network predicts, and where the predictions lie: the same for both stages."""
+"""Which rows each fold's network predicts, and where the predictions are kept: the same for both stages."""
 
 from __future__ import annotations
 

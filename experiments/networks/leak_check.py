@@ -1,4 +1,4 @@
-"""Refuse weights of an earlier run that was trained on images by which the new network is judged."""
+"""Refuse weights of an earlier run that was trained on images used to evaluate the new network."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from imaging.io.files import read_json
 from imaging.prepared import EXTERNAL, HOLDOUT, Prepared
 
 CT = "ct_ich"
-"""Data whose pictures prove nothing: slices above the head are all alike."""
+"""Data whose pictures prove nothing: slices above the head all look alike."""
 
 
 def check(stage: str, settings: TrainingSettings, prepared: Prepared, fold: int) -> dict[str, Any] | None:
     """What the fold's images, the hold-out and external sources share with the training data of the network to start from.
 
     settings: as `earlier_run.for_fold` returns them. None without an earlier run. ValueError for shared pictures or patients,
-    or where the bundle cannot tell, unless `pretrained_overlaps` accepts it.
+    or where the bundle does not record it, unless `pretrained_overlaps` accepts it.
     """
     if not earlier_run.is_run(settings.pretrained):
         return None
@@ -33,7 +33,8 @@ def check(stage: str, settings: TrainingSettings, prepared: Prepared, fold: int)
     known = _known(network, setting)
     if known is None:
         _refuse(
-            settings, f"{setting} {network.folder}: without hashes of its training data (--no-identities)"
+            settings,
+            f"{setting} {network.folder}: no hashes of its training data (exported with --no-identities)",
         )
         return {"checked": False}
     found = {"checked": True, **_shared(network, known, prepared, fold)}
@@ -41,14 +42,15 @@ def check(stage: str, settings: TrainingSettings, prepared: Prepared, fold: int)
         told = f"{found['pictures']:,} with a picture, {found['patients']:,} with a patient that it was trained on"
         _refuse(
             settings,
-            f"{setting} {settings.pretrained}: of {found['images']:,} images of fold {fold}, the hold-out and external sources"
+            f"{setting} {settings.pretrained}: of {found['images']:,} images of fold {fold}, the hold-out and external "
+            "sources"
             f" there are {told}",
         )
     return found
 
 
 def _known(network: Network, setting: str) -> Identities | None:
-    """What the network was trained on; None where the bundle does not tell."""
+    """What the network was trained on; None where the bundle does not record it."""
     content = read_json(network.verified(TRAINING_DATA, setting))
     known = Identities(**{name: content[name] for name in Identities.model_fields if name in content})
     return known.without_fold(network.fold) if known.pictures else None
@@ -68,9 +70,9 @@ def _shared(network: Network, known: Identities, prepared: Prepared, fold: int) 
 def _refuse(settings: TrainingSettings, reason: str) -> None:
     """ValueError, or a line on standard error where the overlap is accepted."""
     if settings.pretrained_overlaps == "accept":
-        print(f"{reason}; accepted: scores are too good", file=sys.stderr)
+        print(f"{reason}; accepted by pretrained_overlaps: scores may be too good", file=sys.stderr)
         return
     raise ValueError(
-        f"{reason}: scores would be too good. Take a run that did not see them (docs/pretrained.md), or accept it:"
-        " pretrained_overlaps: accept"
+        f"{reason}; scores may be too good. Use a run that was not trained on these images (docs/pretrained.md), or set "
+        "pretrained_overlaps: accept"
     )

@@ -25,9 +25,10 @@ def normalisation_of(net: Any) -> Normalisation:
 
 
 def set_normalisation(net: nn.Module, normalisation: Normalisation) -> nn.Module:
-    """Note how the network's input is normalised. It is no part of its state: weights files and their sidecars name it."""
+    """Note how the network's input is normalised. It is not part of the state dict: weights files and their sidecars name
+    it."""
     if set(normalisation) != {"mean", "std"} or not normalisation["std"] > 0:
-        raise ValueError(f"normalisation {normalisation}: needs mean and a positive std")
+        raise ValueError(f"normalisation {normalisation}: needs a mean and a positive std")
     net.normalisation = normalisation  # type: ignore[assignment]
     return net
 

@@ -12,7 +12,7 @@ DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def choose_precision(wish: str, hardware: Hardware) -> str:
-    """Resolve `auto`: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32."""
+    """Resolve `auto`: bf16 where the hardware supports it natively, fp16 on older GPUs, else fp32."""
     if wish != "auto":
         return wish
     if hardware.bf16:

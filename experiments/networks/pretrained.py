@@ -30,7 +30,7 @@ HUB = "hf-hub:"
 XRV = from_channels([0.5], [0.5 / 1024])
 """torchxrayvision scales 0..1 to -1024..1024."""
 DEFAULTS: dict[str, Normalisation] = {"torchxrayvision": XRV, "dinov2": {"mean": 0.5307, "std": 0.2583}}
-"""Where no config lies beside the weights: torchxrayvision's, and RAD-DINO's preprocessor_config.json."""
+"""Used where no config is beside the weights: torchxrayvision's, and RAD-DINO's preprocessor_config.json."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ def find(wish: str, setting: str) -> Source:
         files = sorted(path.glob("*.safetensors"))
         if len(files) != 1:
             raise ValueError(
-                f"{setting} {wish}: the folder holds {len(files)} safetensors files, one is needed; name the file"
+                f"{setting} {wish}: the folder has {len(files)} safetensors files, expected one; name the file"
             )
         path = files[0]
     if not path.is_file():
         raise ValueError(
-            f"{setting} {wish}: no such file; docs/pretrained.md says which file to fetch, and where from"
+            f"{setting} {wish}: no such file; docs/pretrained.md says which file to fetch and from where"
         )
     if path.suffix != ".safetensors":
         raise ValueError(
@@ -92,7 +92,8 @@ def _from_hub(wish: str, setting: str) -> Source:
         path = Path(hf_hub_download(repository, "model.safetensors"))
     except Exception as error:  # the hub client's errors have no common base
         raise ValueError(
-            f"{setting} {wish}: the hub is out of reach or has no model.safetensors ({type(error).__name__}); fetch the file "
+            f"{setting} {wish}: the hub cannot be reached or has no model.safetensors ({type(error).__name__}); fetch "
+            "the file "
             "on another machine and name its folder here (docs/pretrained.md)"
         ) from error
     for name in ("preprocessor_config.json", "config.json"):
@@ -160,7 +161,7 @@ def start_from_run(net: nn.Module, encoder: nn.Module, wish: str, setting: str) 
 
 
 def note(net: nn.Module, name: str, checksum: str | None = None) -> nn.Module:
-    """Note on the net where its initial weights are from, for the sidecar; None: of its tensors as they are."""
+    """Note on the net where its initial weights are from, for the sidecar; checksum None: of its tensors as they are."""
     net.pretrained = {"source": name, "sha256": checksum or _checksum(net)}  # type: ignore[assignment]
     return net
 
@@ -172,20 +173,20 @@ def origin(net: nn.Module) -> dict[str, str] | None:
 
 
 def is_vit(name: str) -> bool:
-    """Whether a timm architecture gives tokens of one resolution, as ViT, DINOv2 and DINOv3 do."""
+    """Whether a timm architecture outputs tokens at a single resolution, as ViT, DINOv2 and DINOv3 do."""
     if not timm.is_model(name):
         return False
     try:
         with torch.device("meta"):
             net: Any = timm.create_model(name)
-    except Exception:  # an architecture that cannot be built without data is no plain ViT
+    except Exception:  # an architecture that cannot be built without data is not a plain ViT
         return False
     strides = {one["reduction"] for one in getattr(net, "feature_info", None) or []}
     return hasattr(net, "patch_embed") and hasattr(net, "forward_intermediates") and len(strides) == 1
 
 
 def pass_on(source: nn.Module, target: nn.Module) -> nn.Module:
-    """Give the target the source's notes: normalisation and origin of the weights."""
+    """Copy the source's notes to the target: normalisation and origin of the weights."""
     for name in ("normalisation", "pretrained"):
         if hasattr(source, name):
             setattr(target, name, getattr(source, name))
@@ -212,7 +213,7 @@ def check(stage: str, key: str, make: Callable[[str, str, int], nn.Module]) -> N
 
 
 def described(net: nn.Module) -> str:
-    """Source, checksum and normalisation of a network that was just built, a line each."""
+    """Source, checksum and normalisation of a network that was just built, one per line."""
     found, normalisation = origin(net), normalisation_of(net)
     if found is None:
         return "no pretrained weights: the network starts at random"

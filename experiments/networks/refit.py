@@ -1,7 +1,7 @@
 """Refit: repeat a finished training with the hold-out among its training images.
 
 Fold k still validates, so that checkpoints are chosen as before and its score can be compared with that of the evaluated
-network: both are of the same images. See docs/decisions/refit.md.
+network: both are computed on the same images. See docs/decisions/refit.md.
 """
 
 from __future__ import annotations
@@ -22,15 +22,13 @@ REPEATS = "repeats_weights"
 def facts(
     stage: str, model: str, fold: int, settings: TrainingSettings, prepared: Prepared
 ) -> dict[str, Any]:
-    """What the sidecar of a refitted network has beside the usual; ValueError unless data and settings are those of the
-    evaluated network.
-    """
+    """Extra entries of a refitted network's sidecar; ValueError unless data and settings are those of the evaluated network."""
     path = weights.path_of(stage, model, fold)
     if not path.with_suffix(".json").is_file():
         raise ValueError(f"{path}: missing; a refit repeats a finished run, so run `dvc repro` first")
     evaluated = weights.load_facts(path)
     if evaluated["data"]["fingerprint"] != prepared.fingerprint:
-        raise ValueError(f"{path}: trained on other data than data/prepared holds now; run `dvc repro` first")
+        raise ValueError(f"{path}: not trained on the data now in data/prepared; run `dvc repro` first")
     now = phases_of(settings)[-1].model_dump(mode="json", exclude={*PROCESSES, "workers", "micro_batch"})
     if changed := sorted(key for key in now if now[key] != evaluated["settings"].get(key)):
         raise ValueError(

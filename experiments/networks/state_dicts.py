@@ -1,7 +1,7 @@
 """Fit a state dict of pretrained weights to an encoder: translate its names, adapt stem and position embedding.
 
 Every tensor of the encoder must be found, and every tensor of the file used or known to be a head's: a network that starts from
-half of its weights trains on without any sign of it.
+half of its weights trains without any sign of the fault.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ UNUSED_BY_FEATURES = re.compile(
 
 
 def fitted(state: State, encoder: nn.Module, where: str) -> State:
-    """For every tensor of the encoder the one of that name, stem and position embedding adapted; ValueError for a rest.
+    """For every tensor of the encoder the one of that name, stem and position embedding adapted; ValueError if any is left
+    over.
 
     Names are compared without the prefixes that wrappers add, and `stages_0` is `stages.0`.
     """
@@ -77,11 +78,12 @@ def _expendable(name: str) -> bool:
 def _refuse(verb: str, names: list[str], where: str) -> None:
     if names:
         listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        raise ValueError(f"{where}: the file {verb} {listed}; take the architecture that it was trained for")
+        raise ValueError(f"{where}: the file {verb} {listed}; use the architecture that it was trained for")
 
 
 def _adapted(given: Tensor, target: Tensor, prefix_tokens: int) -> Tensor | None:
-    """The tensor in the target's shape: colour filters summed, a position embedding resampled; None where neither helps."""
+    """The tensor in the target's shape: colour filters summed, a position embedding resampled; None where neither makes it
+    fit."""
     if given.shape == target.shape:
         return given
     if given.ndim == 4 and given.shape[1] == 3 and target.shape == (given.shape[0], 1, *given.shape[2:]):
@@ -114,7 +116,7 @@ def translated(state: State) -> tuple[State, str]:
 
 
 def _dense_name(name: str) -> str:
-    """DenseNets of before PyTorch 1.0 wrote `norm.1` for `norm1`."""
+    """DenseNets from before PyTorch 1.0 wrote `norm.1` for `norm1`."""
     return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)", r"\1\2", name.removeprefix("model."))
 
 

@@ -1,8 +1,8 @@
 """Trained networks on disk: `<name>.safetensors` and a `.json` sidecar with all that is needed to rebuild and apply them.
 
-Nothing is unpickled. The sidecar holds the weights' SHA-256, checked on every load, so that a swapped or cut file is an error.
-The weights file itself names the input that it was trained for, size and normalisation, and a sidecar that differs is an error
-too: predictions would be wrong without any sign of it.
+Nothing is unpickled. The sidecar holds the weights' SHA-256, checked on every load, so that a swapped or truncated file is an
+error. The weights file itself names the input that it was trained for, size and normalisation, and a sidecar that differs is an
+error too: predictions would be wrong without any sign of the fault.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FORMAT = (
 
 
 MODELS = "models"
-"""Where the pipeline's networks lie."""
+"""Where the pipeline's networks are kept."""
 
 
 def path_of(stage: str, model: str, fold: int, folder: str | Path = MODELS) -> Path:
@@ -61,7 +61,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
     if found != facts["weights_sha256"]:
         raise ValueError(
             f"{path}: SHA-256 {found[:12]}… is not the {facts['weights_sha256'][:12]}… of its .json: "
-            "the file is cut, changed or swapped"
+            "the file was truncated, changed or swapped"
         )
     try:
         with safe_open(path, "pt") as opened:
@@ -71,7 +71,8 @@ def load_state(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: not a safetensors file: {error}") from None
     if meant != _input(facts):
         raise ValueError(
-            f"{path}: trained for input {meant}, but its .json says {_input(facts)}: the .json is changed or another's"
+            f"{path}: trained for input {meant}, but its .json says {_input(facts)}: the .json was changed or belongs to "
+            "another file"
         )
     return state
 
@@ -97,13 +98,14 @@ def restore(net: nn.Module, path: Path) -> nn.Module:
         net.load_state_dict(state)
         set_normalisation(net, load_facts(path).get("normalisation", NORMALISATION))
     except RuntimeError as error:
-        raise ValueError(f"{path}: these weights are not of the architecture in its .json: {error}") from None
+        raise ValueError(f"{path}: the weights do not fit the architecture in the .json: {error}") from None
     return net.eval()
 
 
 def hub_error(setting: str, wish: str, name: str, error: Exception) -> ValueError:
     """The error for pretrained weights that cannot be fetched."""
     return ValueError(
-        f"{setting} {wish}: the hub is out of reach or has no such weights of {name} ({type(error).__name__}); connect once so "
+        f"{setting} {wish}: the hub cannot be reached or has no such weights of {name} ({type(error).__name__}); connect "
+        "once so "
         f"that they are cached, name a local file (docs/pretrained.md), or set it to none"
     )

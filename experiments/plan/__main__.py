@@ -4,7 +4,7 @@
     python -m experiments.plan [RECIPE] --gpu-memory 16 24
     python -m experiments.plan --all --gpu-memory 16 24 48 80 141
 
-Without a recipe it plans params.yaml; for several cards it prints one line a recipe. Memory and FLOP come from a step on
+Without a recipe it plans params.yaml; for several cards it prints one line per recipe. Memory and FLOP come from a step on
 fake tensors (experiments/plan/cost.py); nothing is trained and no GPU is needed.
 """
 
@@ -33,11 +33,15 @@ def arguments() -> argparse.Namespace:
         prog="python -m experiments.plan", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("recipe", nargs="?", help="a recipe's name (default: params.yaml)")
-    parser.add_argument("--all", action="store_true", help="one line a recipe, for each --gpu-memory")
+    parser.add_argument("--all", action="store_true", help="one line per recipe, for each --gpu-memory")
     parser.add_argument(
-        "--gpu-memory", type=float, nargs="+", metavar="GB", help="plan for such GPUs (default: this one)"
+        "--gpu-memory",
+        type=float,
+        nargs="+",
+        metavar="GB",
+        help="plan for GPUs with this memory (default: this machine's)",
     )
-    parser.add_argument("--tflops", type=float, help="TFLOP/s that the card reaches")
+    parser.add_argument("--tflops", type=float, help="TFLOP/s that the card sustains")
     parser.add_argument("--images", type=int, help="labelled images (default: the source's)")
     parser.add_argument("--positives", type=int, help="positive images among them")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the plan as JSON")
@@ -49,9 +53,11 @@ def arguments() -> argparse.Namespace:
     several = given.all or len(given.gpu_memory or []) > 1
     for option, value in (("--json", given.json), ("--tflops", given.tflops)):
         if several and value is not None:
-            raise ValueError(f"{option} {value}: for one recipe and one --gpu-memory; leave it out")
+            raise ValueError(
+                f"{option} {value}: needs a single recipe and a single --gpu-memory; leave it out"
+            )
     if given.all and given.recipe:
-        raise ValueError(f"{given.recipe}: --all plans every recipe; leave one of the two out")
+        raise ValueError(f"{given.recipe}: --all plans every recipe; give only one of the two")
     if given.json:
         check_names_file(given.json)
     return given
@@ -100,7 +106,7 @@ def _recipe(name: str) -> Path:
     path = RECIPES / f"{name}.yaml"
     if not path.is_file():
         raise ValueError(
-            f"no recipe {name!r}; there are {', '.join(sorted(p.stem for p in RECIPES.glob('*.yaml')))}"
+            f"no recipe {name!r}; known: {', '.join(sorted(p.stem for p in RECIPES.glob('*.yaml')))}"
         )
     return path
 

@@ -22,7 +22,7 @@ class Fit:
     batch: int
     """Images of one forward and backward pass."""
     accumulate: int
-    """Passes whose gradients are added before the optimiser moves; batch x accumulate is what the recipe asks for."""
+    """Passes whose gradients are added before an optimiser step; batch x accumulate is the recipe's batch."""
     bytes: int
     """Memory needed, allowances included."""
     fits: bool
@@ -44,7 +44,7 @@ def fit_batch(
 ) -> Fit:
     """The largest divisor of `batch` that fits into `memory` bytes; the gradient of the recipe's whole step stays the same.
 
-    Batch normalisation alone sees the smaller batch. cost: of a step of so many images.
+    Batch normalisation alone sees the smaller batch. cost: of a step, by its number of images.
     """
     for part in divisors(batch):
         need = needed(cost(part), resident)

@@ -37,7 +37,7 @@ class StepCost:
     """One training step of one process."""
 
     parameters: int
-    """Weights that are trained or not."""
+    """Number of weights, trained or not."""
     fixed: int
     """Bytes that do not depend on the batch: weights, gradients, the optimiser's states, the moving average."""
     peak: int
@@ -118,7 +118,7 @@ def step_cost(
 
 
 def make_fake(net: nn.Module, mode: FakeTensorMode) -> None:
-    """Put fake tensors of the same shapes, in channels-last order, in the place of a network's weights and buffers."""
+    """Replace a network's weights and buffers by fake tensors of the same shapes, in channels-last order."""
     net.to(memory_format=torch.channels_last)
     for module in net.modules():
         for name, parameter in module._parameters.items():

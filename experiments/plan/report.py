@@ -21,7 +21,7 @@ def assumed_tflops(hardware: Hardware) -> float:
 
 
 def table(plan: Plan) -> str:
-    """One line a phase, as Markdown."""
+    """One line per phase, as Markdown."""
     head = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     rows = [
         f"| {p.stage} | {p.model} | {p.number + 1} | {p.image_size} | {p.precision} | {p.parameters / 1e6:.1f} M "
@@ -48,9 +48,9 @@ def summary(plan: Plan, hardware: Hardware, tflops: float | None) -> str:
 
 def _time(plan: Plan, hardware: Hardware, tflops: float | None) -> str:
     if tflops is None and hardware.kind == "cpu":
-        return "give --tflops, what this machine reaches, to have it computed"
+        return "give --tflops, the rate that this machine sustains, for an estimate"
     rate = tflops or assumed_tflops(hardware)
-    source = "given" if tflops else "assumed; --tflops sets what your card reaches"
+    source = "given" if tflops else "assumed; --tflops sets what your card sustains"
     return f"{plan.hours(rate):,.3g} hours at {rate:g} TFLOP/s ({source})"
 
 
@@ -60,7 +60,7 @@ def size(value: float) -> str:
 
 
 def overview(name: str, plans: dict[float, Plan]) -> str:
-    """One line a recipe: for each memory the batch × accumulation of its costliest step, and the hours of the run."""
+    """One line per recipe: for each memory the batch × accumulation of its costliest step, and the hours of the run."""
     cells = []
     for gigabytes, plan in plans.items():
         largest = max(plan.phases, key=lambda phase: phase.flop_per_image)
@@ -86,15 +86,16 @@ def _duration(hours: float) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits, or all of those before the point."""
+    """Three digits, or all of those before the decimal point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def refusal(plan: Plan) -> str:
-    """What does not fit, a line each, with the settings to change."""
+    """What does not fit, one per line, with the settings to change."""
     return "\n".join(
-        f"{p.stage}, model {p.model}, phase {p.number + 1}: {p.memory / 1e9:.1f} GB at batch {p.batch} and {p.image_size} px; "
-        f"lower {p.stage}.image_size, take a smaller network, or a card with more memory"
+        f"{p.stage}, model {p.model}, phase {p.number + 1}: {p.memory / 1e9:.1f} GB at batch {p.batch} and "
+        f"{p.image_size} px; "
+        f"lower {p.stage}.image_size, or use a smaller network or a card with more memory"
         for p in plan.phases
         if not p.fits
     )

@@ -25,8 +25,8 @@ def check_buildable(params: Params) -> None:
     """Build every network of every phase: on torch's meta device, without memory, or where an encoder cannot be built there, in
     memory.
 
-    ValueError names the setting: an encoder that neither timm nor smp has, or one that the decoder cannot be built on. What needs
-    the data or the weights, the stage check finds.
+    ValueError names the setting: an encoder that neither timm nor smp has, or one that the decoder cannot be built on. Faults
+    that need the data or the weights to show are found by the stage check.
     """
     import torch
 
@@ -38,5 +38,5 @@ def check_buildable(params: Params) -> None:
                     with torch.device("meta"):
                         named(build)(settings, trained=True)
                 except ValueError:
-                    # smp's mit_b0 reads a number out of a tensor while it is built, which the meta device has not
+                    # smp's mit_b0 reads a number from a tensor while it is built, which the meta device cannot provide
                     named(build)(settings, trained=True)

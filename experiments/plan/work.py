@@ -81,7 +81,7 @@ class Plan:
         return all(phase.fits for phase in self.phases)
 
     def hours(self, tflops: float) -> float:
-        """At a rate of `tflops`, 10^12 FLOP a second that the card really computes."""
+        """Hours at a sustained rate of `tflops`, 10^12 FLOP per second."""
         return self.flop / tflops / 1e12 / 3600
 
     def as_json(self, tflops: float) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def images_shown(settings: TrainingSettings, training: list[int]) -> list[int]:
 
 
 def fitted(stage: str, settings: TrainingSettings, hardware: Hardware, held: int = 0) -> Fit:
-    """The batch of one process that fits into the card beside `held` bytes of images, and accumulation for the rest."""
+    """The batch of one process that fits on the card together with `held` bytes of images, and accumulation for the rest."""
     batch = settings.batch_size // settings.processes
     return fit_batch(costs(stage, settings, hardware), batch, settings.accumulate, hardware.memory, held)
 
@@ -185,7 +185,7 @@ def resident(settings: TrainingSettings, of_fold: list[int], folds: int, hardwar
 
 
 def costs(stage: str, settings: TrainingSettings, hardware: Hardware) -> Callable[[int], StepCost]:
-    """A function of the batch that measures a step on fake tensors; what was measured is remembered for all phases and cards."""
+    """A function of the batch that measures a step on fake tensors; results are remembered for all phases and cards."""
     precision = choose_precision(settings.precision, hardware)
     key = settings.model_dump_json(exclude=SCHEDULE)
 

@@ -21,7 +21,7 @@ NETWORK = (
     "models",
     "pretrained",
 )
-"""Settings that no phase changes, since each goes on with the network of the one before."""
+"""Settings that phases cannot change, since each phase continues with the network of the one before."""
 PROCESSES = ("devices", "nodes", "strategy", "data_on_device")
 """Settings of processes and devices, which do not change the result: an unfinished training may resume with other values."""
 
@@ -40,31 +40,31 @@ class TrainingSettings(Settings):
     pretrained: str = "none"
     """Initial encoder weights: `none`; `imagenet`; a tag of timm's for the architecture, such as `in12k_ft_in1k`;
     `hf-hub:owner/repository`; a local .safetensors file or a folder that holds one; or an earlier run, by its folder or its
-    bundle's, whose networks are loaded whole where they fit. docs/pretrained.md lists tried ones."""
+    bundle's, whose networks are loaded whole where they fit. docs/pretrained.md lists weights that were tested."""
     pretrained_overlaps: Literal["refuse", "accept"] = "refuse"
-    """With `pretrained` an earlier run: whether it may have been trained on pictures or patients of the fold, the hold-out or an
-    external source, by which the new network is judged; `accept` makes scores too good, and the sidecar says so."""
+    """If `pretrained` is an earlier run: whether it may have been trained on pictures or patients of the fold, the hold-out or
+    an external source, by which the new network is judged. With `accept` scores may be too good, and the sidecar says so."""
     drop_path: float = Field(default=0.0, ge=0, lt=1)
     """Stochastic depth (Huang 2016) of timm encoders that have it, such as ConvNeXt and ViT."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Factor of the learning rate from each layer of a timm encoder to the one before it (Clark 2020): .65 to .9 for ViT and
     ConvNeXt; 1: one rate for all."""
     encoder_rate: float = Field(default=1.0, gt=0, le=1)
-    """Factor of the learning rate of the whole encoder: .1 to .3 lets pretrained weights keep what they know, while fresh layers
-    learn at the full rate; 1: one rate for all."""
+    """Factor of the learning rate of the whole encoder: .1 to .3 preserves pretrained weights while new layers learn at the
+    full rate; 1: one rate for all."""
     image_size: int = Field(default=256, ge=32, le=2048)
     """Side in pixels of the network's input; at most data.image_size."""
     epochs: int = Field(default=10, ge=1)
     """Passes over the sampler's images."""
     iterations: int | None = Field(default=None, ge=1)
-    """Length in optimiser steps, whatever the number of images; it is divided into `epochs` equal parts, which then take the
-    place of epochs: 20,000 iterations in 10 epochs are validated every 2,000 steps."""
+    """Length in optimiser steps, whatever the number of images; it is divided into `epochs` equal parts, which then serve as
+    epochs: 20,000 iterations in 10 epochs are validated every 2,000 steps."""
     batch_size: int = Field(default=16, ge=1)
-    """Images a step, of all processes together."""
+    """Images per step, over all processes together."""
     accumulate: int = Field(default=1, ge=1)
-    """Steps whose gradients are added before the optimiser moves."""
+    """Batches whose gradients are added before an optimiser step."""
     micro_batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = "auto"
-    """Images of one pass, of all processes together; a step of batch_size is then several passes whose gradients are added.
+    """Images per pass, over all processes together; a step of batch_size is then several passes whose gradients are added.
     `auto`: on a GPU the largest part of batch_size that fits into its memory (experiments/plan), without one all of it. null:
     always all of it. Batch normalisation alone sees the smaller batch."""
     optimiser: Literal["adam", "adamw", "radam", "sgd"] = "adamw"
@@ -97,7 +97,7 @@ class TrainingSettings(Settings):
     """Which checkpoint is the result. `best` chooses by the score of the same fold that later gives the out-of-fold
     predictions, which makes these slightly optimistic."""
     top: int = Field(default=1, ge=1)
-    """With `keep: best`: so many best epochs make the result, by `top_average`."""
+    """With `keep: best`: number of best epochs that are averaged into the result, by `top_average`."""
     top_average: Literal["weights", "predictions"] = "weights"
     """What is averaged over the `top` epochs: their weights into one network (checkpoint averaging), or the probabilities of
     all of them, which takes `top` times as long in prediction. Phases before the last pass on the mean of the weights."""
@@ -106,44 +106,47 @@ class TrainingSettings(Settings):
     freeze_encoder: int = Field(default=0, ge=0)
     """Epochs at the beginning in which the encoder keeps its weights and statistics."""
     phases: list[dict[str, Any]] = Field(default_factory=list)
-    """Trainings one after the other, each with the weights of the one before and the settings that differ for it, such as
+    """Trainings in sequence, each starting from the weights of the one before and with its own changed settings, such as
     `{image_size: 768, lr: 1.0e-5}`: progressive resizing, falling shares of positives, a last phase on positives alone.
-    [] is one training."""
+    []: a single training."""
     patience: int | None = Field(default=None, ge=1)
     """Early stop after this many epochs without a better validation score; needs `keep: best`."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """Of training. `auto`: bf16 where the hardware multiplies it natively, fp16 on older GPUs, else fp32."""
     inference_precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """Of predictions: those that the decision is fitted on, and with them every later one, whatever the machine. The lineage and
-    the bundle record it. 32-true gives the same probabilities on every processor; the others are faster where the hardware
+    """Of predictions: those that the decision is fitted on, and therefore every later one, whatever the machine. The lineage
+    and the bundle record it. 32-true gives the same probabilities on every processor; the others are faster where the hardware
     has them, and slower elsewhere."""
     deterministic: bool | Literal["auto"] = "auto"
     """Two trainings with equal settings end with equal weights, bit for bit. `auto`: on a CPU, where it costs nothing. On a GPU
-    `true` turns cuDNN's search for the fastest convolution off and slows bilinear upsampling down (fpn, deeplabv3plus, unet_s5,
-    double_unet); without it order, augmentation and initial weights are still those of the seed, and sums differ by rounding."""
+    `true` turns off cuDNN's search for the fastest convolution and slows down bilinear upsampling (fpn, deeplabv3plus, unet_s5,
+    double_unet); without it order, augmentation and initial weights still follow the seed, and only sums differ by rounding."""
     compile: bool = False
     """Compile the network with torch.compile: some minutes at the start, faster steps on a GPU."""
     evaluation_batch_size: int | None = Field(default=None, ge=1)
-    """Images a batch in validation and prediction, which need no gradients; null: batch_size, at least 8."""
+    """Batch size in validation and prediction, which need no gradients; null: batch_size, at least 8."""
     workers: int | Literal["auto"] = Field(default=0)
     """Loader processes of each training process; `auto`: 0 without a GPU or with the data on it, else at most 8."""
     data_on_device: bool | Literal["auto"] = "auto"
-    """Prepared images in the GPU's memory: `yes`, or `auto`: where they take a quarter of what is free at most. Needs workers 0
-    or auto, and augment.engine fused (or preset none); changes no result."""
+    """Prepared images in the GPU's memory: `yes`, or `auto`: where they take at most a quarter of the free memory. Needs
+    workers 0 or auto, and augment.engine fused (or preset none); changes no result."""
     devices: int = Field(default=1, ge=1)
-    """Processes that train together on each machine: its GPUs, or parts of a CPU. The result is that of one, to rounding."""
+    """Processes that train together on each machine: its GPUs, or parts of a CPU. The result equals that of one process, up to
+    rounding."""
     nodes: int = Field(default=1, ge=1)
     """Machines that train together; above 1 torchrun starts the stage on each (docs/cluster.md)."""
     strategy: Literal["ddp", "ddp_find_unused_parameters_true"] = "ddp"
     """How several processes train: each has all weights and a part of every batch, and gradients are averaged (DDP, Li 2020).
-    The second, slower form is for networks that leave weights unused in some steps; freeze_encoder takes it by itself."""
+    The second, slower form is for networks that leave weights unused in some steps; freeze_encoder selects it automatically."""
     sync_batchnorm: bool = True
-    """Batch normalisation over all processes' images (SyncBatchNorm), as if one process had them; GPUs only. false: each process
-    over its own images: faster, not the training of one process, and in need of at least 8 or so images in each."""
+    """Batch normalisation over all processes' images (SyncBatchNorm), as if one process had them; GPUs only. false: each
+    process over its own images, which is faster, differs from training in one process, and needs at least about 8 images in
+    each."""
     flip_tta: bool = True
     """Predict the image and its mirror image and average."""
     scales: list[Annotated[float, Field(ge=0.25, le=4)]] = Field(default=[1.0], min_length=1)
-    """Predict the image at these sizes, in shares of image_size, and average; [0.875, 1, 1.125] takes three times as long."""
+    """Predict the image at these sizes, as fractions of image_size, and average; [0.875, 1, 1.125] takes three times as
+    long."""
     augment: AugmentSettings = AugmentSettings()
     """Random changes of training images."""
     sampling: SamplingSettings = SamplingSettings()
@@ -155,20 +158,21 @@ class TrainingSettings(Settings):
     def _consistent(self) -> TrainingSettings:
         doubled = sorted({name for name in self.models if self.models.count(name) > 1})
         if doubled:
-            raise ValueError(f"models names {', '.join(doubled)} twice; each member needs a name of its own")
+            raise ValueError(f"models names {', '.join(doubled)} twice; each member needs its own name")
         for name in self.models:
             if not name or any(sign in name for sign in "/\\:") or name.startswith("."):
                 raise ValueError(
-                    f"models holds {name!r}, which cannot be a folder's name; use letters, digits, - and _"
+                    f"models contains {name!r}, which cannot be a folder name; use letters, digits, - and _"
                 )
         strangers = sorted(set(self.variants) - set(self.models))
         if strangers:
             raise ValueError(
-                f"variants names {', '.join(strangers)}, not among models ({', '.join(self.models)})"
+                f"variants names {', '.join(strangers)}, but models has only {', '.join(self.models)}"
             )
         if self.epochs % self.validate_every:
             raise ValueError(
-                f"epochs {self.epochs} must be a multiple of validate_every {self.validate_every}: the last epoch is validated"
+                f"epochs {self.epochs} must be a multiple of validate_every {self.validate_every}: the last epoch is "
+                "validated"
             )
         fixed = sorted(
             {
@@ -180,7 +184,8 @@ class TrainingSettings(Settings):
         )
         if fixed:
             raise ValueError(
-                f"phases change {', '.join(fixed)}, but a phase goes on with the network of the one before: set it for all"
+                f"phases change {', '.join(fixed)}, but each phase continues with the network of the one before; set it "
+                "outside them"
             )
         if self.patience is not None and self.keep != "best":
             raise ValueError(
@@ -194,35 +199,36 @@ class TrainingSettings(Settings):
             raise ValueError(f"workers {self.workers} must be 0 or more, or auto")
         if self.batch_size % self.processes:
             raise ValueError(
-                f"batch_size {self.batch_size} is that of all processes together and must be a multiple of "
+                f"batch_size {self.batch_size} is the total over all processes and must be a multiple of "
                 f"devices x nodes = {self.processes}"
             )
         if isinstance(self.micro_batch, int) and (
             self.batch_size % self.micro_batch or self.micro_batch % self.processes
         ):
             raise ValueError(
-                f"micro_batch {self.micro_batch} must divide batch_size {self.batch_size} and be a multiple of devices x nodes = "
+                f"micro_batch {self.micro_batch} must divide batch_size {self.batch_size} and be a multiple of devices x "
+                "nodes = "
                 f"{self.processes}"
             )
         if self.iterations is not None and self.iterations % self.epochs:
             raise ValueError(
-                f"iterations {self.iterations} must be a multiple of epochs {self.epochs}, its equal pieces"
+                f"iterations {self.iterations} must be a multiple of epochs {self.epochs}, the number of its equal parts"
             )
         return self
 
     @property
     def evaluation_batch(self) -> int:
-        """Images a batch in validation and prediction."""
+        """Batch size in validation and prediction."""
         return self.evaluation_batch_size or max(self.batch_size, 8)
 
     @property
     def loader_processes(self) -> int:
-        """The loader processes that were asked for; `auto` asks for none."""
+        """The number of loader processes requested; `auto` requests none."""
         return 0 if self.workers == "auto" else self.workers
 
     @property
     def processes(self) -> int:
-        """How many train together."""
+        """Number of processes that train together."""
         return self.devices * self.nodes
 
     @model_validator(mode="after")
@@ -232,10 +238,11 @@ class TrainingSettings(Settings):
                 f"cycles {self.cycles} needs `schedule: cosine` or `cosine_wave`, not {self.schedule}"
             )
         if self.schedule == "plateau" and self.warmup:
-            raise ValueError(f"warmup {self.warmup} cannot go with `schedule: plateau`; set it to 0")
+            raise ValueError(f"warmup {self.warmup} cannot be combined with `schedule: plateau`; set it to 0")
         if self.encoder_rate < 1 and self.layer_decay < 1:
             raise ValueError(
-                f"encoder_rate {self.encoder_rate} and layer_decay {self.layer_decay} both lower the encoder's rate; set one to 1"
+                f"encoder_rate {self.encoder_rate} and layer_decay {self.layer_decay} both lower the encoder's rate; set "
+                "one to 1"
             )
         if self.lr_end > self.lr:
             raise ValueError(f"lr_end {self.lr_end} is above lr {self.lr}")

@@ -47,7 +47,7 @@ class TripletSettings(Settings):
     top: float = Field(gt=0, lt=1)
     """Probability that certain pixels exceed."""
     area: int = Field(ge=0)
-    """Least number of them, in reference pixels."""
+    """Minimum number of them, in reference pixels."""
     bottom: float = Field(gt=0, lt=1)
     """Probability that the mask's pixels exceed."""
 
@@ -72,8 +72,7 @@ class EnsembleSettings(Settings):
     """Fixed weights of the segmentation models by name, which add up to 1, such as a published blend; null: by `weights`. Without
     classifiers they weigh the image's probability too."""
     shrinkage: float = Field(default=0.1, ge=0)
-    """Pull of the learned weights towards equal ones, relative to the loss of equal weights; 0 trusts the
-    data alone."""
+    """Shrinkage of the learned weights towards equal ones, relative to the loss of equal weights; 0: none."""
     classifier_average: Space = "logit"
     """How classifiers, and the fold models of each, are averaged; without them the pooled probabilities of the mask models."""
     average: Literal["probability", "logit", "centred"] = "probability"
@@ -86,12 +85,12 @@ class EnsembleSettings(Settings):
     """The probability of a pneumothorax that the rules use: the calibrated classifier ensemble (or pooled mask evidence) alone,
     or stacked with what the masks show; `auto`: the one with the lower cross-fitted log loss."""
     cascade: bool = True
-    """Never submit below a classifier probability under which masks earned next to nothing out of fold, whatever the rule;
-    the mask models need not run there. (What the rule itself rules out is skipped in any case.) Without classifiers nothing is
-    skipped, and there is no such floor."""
+    """Whatever the rule, never submit a mask below the classifier probability under which masks earned next to nothing out of
+    fold; the mask models need not run there. (Images that the rule itself excludes are skipped in any case.) Without
+    classifiers nothing is skipped, and there is no such floor."""
     cascade_cost: float = Field(default=0.001, ge=0, lt=1)
-    """Score that the cascade may cost on images it was not fitted to, by cross-fitting; 0: give up no mask that earned.
-    A thousandth is a third of the score's standard error on 10,000 images."""
+    """Loss of score that the cascade may cause on images it was not fitted to, by cross-fitting; 0: give up no mask that earned
+    anything. A thousandth is a third of the score's standard error on 10,000 images."""
     reference_side: int = Field(default=1024, ge=32)
     """Areas are counted in pixels of an image of this side, and rescaled to each image's own size."""
     min_component: int = Field(default=0, ge=0)
@@ -120,7 +119,7 @@ class EvaluationSettings(Settings):
     """How the decision is measured on the hold-out."""
 
     draws: int = Field(default=2000, ge=100, le=100_000)
-    """Bootstrap draws over patients; 2,000 settle the ends of a 95 % interval to about 2 % of its width."""
+    """Bootstrap draws over patients; 2,000 determine the ends of a 95 % interval to about 2 % of its width."""
     seed: int = Field(default=0, ge=0)
     """Seed of the bootstrap."""
     bins: int = Field(default=15, ge=2, le=100)
@@ -133,9 +132,9 @@ class PseudoLabelSettings(Settings):
     """Which unlabelled studies `python -m ensemble.pseudo_label` labels, by the calibrated probability."""
 
     positive: float = Field(default=0.95, gt=0.5, le=1)
-    """Least probability of a positive; it needs a mask by the decision as well, where there are segmentation networks."""
+    """Minimum probability of a positive; the decision must draw a mask as well, where there are segmentation networks."""
     negative: float = Field(default=0.02, ge=0, lt=0.5)
-    """Largest probability of a negative, for which the decision must draw no mask."""
+    """Maximum probability of a negative, for which the decision must draw no mask."""
 
 
 class SubmitSettings(Settings):
@@ -146,6 +145,6 @@ class SubmitSettings(Settings):
     sample: str | None = None
     """Sample submission that lists the ids. The data folder itself: the source's own, if there is one."""
     side: int | None = Field(default=None, ge=32, le=8192)
-    """Masks are decided and coded on squares of this side, 1024 on Kaggle; null: at each image's own size."""
+    """Masks are decided and encoded on squares of this side, 1024 on Kaggle; null: at each image's own size."""
     masks: bool = False
     """Also write each mask as a picture, 0 and 255, into reports/submission/masks/."""

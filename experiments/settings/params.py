@@ -55,8 +55,8 @@ class Params(Settings):
         blend = self.ensemble.mask_weights
         if blend is not None and set(blend) != set(self.segmentation.models):
             raise ValueError(
-                f"ensemble.mask_weights names {', '.join(sorted(blend))}; segmentation.models are "
-                f"{', '.join(sorted(self.segmentation.models))}: give each a weight"
+                f"ensemble.mask_weights names {', '.join(sorted(blend))}; segmentation.models has "
+                f"{', '.join(sorted(self.segmentation.models))}: give each of these a weight"
             )
         for stage, settings in (("classification", self.classification), ("segmentation", self.segmentation)):
             for name in settings.models:
@@ -75,7 +75,9 @@ class Params(Settings):
             if strangers:
                 raise ValueError(f"tune_{stage} names {', '.join(strangers)}, which {stage} does not have")
             if study.trials and not settings.models:
-                raise ValueError(f"tune_{stage}.trials {study.trials} with {stage}.models []: set it to 0")
+                raise ValueError(
+                    f"tune_{stage}.trials is {study.trials}, but {stage}.models is []; set it to 0"
+                )
             if not settings.models:
                 continue
             if study.trials and study.fold not in self.train_folds:

@@ -55,7 +55,7 @@ def _missing(key: str, value: str) -> list[str]:
 
 def _emptied(key: str, value: str, source: str) -> list[str]:
     """The fault of a path among the generated images, which are removed as soon as another source is configured, or of a folder
-    with a link to some of them."""
+    that links to some of them."""
     if source == "phantom":
         return []
     where = ""
@@ -89,14 +89,15 @@ def _link_into_phantoms(folder: str) -> str | None:
             is_link = entry.is_symlink()
             if is_link and Path(os.path.realpath(entry.path)).is_relative_to(phantoms):
                 return entry.path
-            # os.path.isdir bears links in a circle; entry.is_dir needs no look at each of many thousand files
+            # os.path.isdir tolerates circular links; entry.is_dir need not look at each of many thousand files
             if os.path.isdir(entry.path) if is_link else entry.is_dir():
                 pending.append(entry.path)
     return None
 
 
 def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    """What a folder holds, sorted, without hidden names, which no source reads; nothing where it cannot be read or is none."""
+    """What a folder holds, sorted, without hidden names, which no source reads; nothing where it cannot be read or is not a
+    folder."""
     try:
         with os.scandir(folder) as found:
             yield from sorted(
@@ -114,4 +115,6 @@ def _wrong_kind(key: str, path: Path) -> list[str]:
         return []
     if key == "submit.images":
         return [] if any(path.iterdir()) else [f"{fault}, an empty folder"]
-    return [f"{fault}, a folder; name a CSV file, or write data.folder's path"] if path.is_dir() else []
+    return (
+        [f"{fault}, a folder; name a CSV file, or give the same path as data.folder"] if path.is_dir() else []
+    )

@@ -22,7 +22,7 @@ FIXED = (
     "evaluation",
     "submit",
 )
-"""Sections for which a scale has values of its own, whatever the recipe says; what `SET` says of them counts all the same."""
+"""Sections for which a scale has values of its own, whatever the recipe says; values given in `SET` still apply to them."""
 STRIDE = 32  # sides that every architecture can halve five times
 ENCODER, DECODER, BASE_CHANNELS = "resnet10t", [64, 32, 16, 16, 16], 16
 
@@ -50,7 +50,7 @@ class Scale:
     """Replace encoders and classifiers by ENCODER and limit other networks to BASE_CHANNELS: a few hundred images do not train
     large networks, and losses, sampling and rules can only be compared on trained ones."""
     lr: float | None = None
-    """Least value of a stage's highest learning rate; its other rates are scaled by the same factor. Rates chosen for pretrained
+    """Minimum of a stage's highest learning rate; its other rates are scaled by the same factor. Rates chosen for pretrained
     weights, such as 1e-5, barely train a random network. Not applied to SGD; None: no rate is changed."""
 
 

@@ -27,7 +27,7 @@ HEADER = "# Written by experiments.seeds for seed number "
 
 @contextmanager
 def in_place(number: int, path: Path = Path(PARAMS_FILE)) -> Iterator[None]:
-    """Change the seeds of params.yaml for the time of a block; a killed process leaves it to `recover`."""
+    """Change the seeds of params.yaml for the duration of a block; after a kill, `recover` restores the file."""
     if not number:
         yield
         return
@@ -42,7 +42,7 @@ def in_place(number: int, path: Path = Path(PARAMS_FILE)) -> Iterator[None]:
 
 
 def recover(path: Path = Path(PARAMS_FILE)) -> None:
-    """Put the original params.yaml back where a killed process left that of a seed."""
+    """Restore the original params.yaml where a killed process left that of a seed."""
     if BACKUP.is_file():
         if path.is_file() and path.read_text(encoding="utf-8").startswith(HEADER):
             write_text(path, BACKUP.read_text(encoding="utf-8"))
@@ -60,7 +60,7 @@ def with_seed(content: Any, number: int) -> Any:
 
 
 def seeds_of(content: Any) -> str:
-    """The seeds of both sections in words, `0/0` where they are the defaults; two trainings of one recipe differ in it."""
+    """The seeds of both sections in words, `0/0` for the defaults; it distinguishes two trainings of one recipe."""
     return "/".join(str(content.get(section, {}).get("seed", 0)) for section in SECTIONS)
 
 

@@ -30,7 +30,9 @@ class SearchRange(Settings):
     def _ordered(self) -> SearchRange:
         if self.choices is not None:
             if (self.low, self.high, self.log, self.integer) != (None, None, False, False):
-                raise ValueError(f"choices {self.choices} stand alone; leave out low, high, log and integer")
+                raise ValueError(
+                    f"choices {self.choices} cannot be combined with low, high, log or integer; leave those out"
+                )
             return self
         if self.low is None or self.high is None:
             raise ValueError("give low and high, or choices")
@@ -45,7 +47,7 @@ class SearchRange(Settings):
         return self
 
     def extremes(self) -> list[Any]:
-        """The values that have to be valid settings for all others to be: both ends, or every choice."""
+        """The values that must be valid settings so that all others are: both ends, or every choice."""
         if self.choices is not None:
             return list(self.choices)
         return [int(end) if self.integer else end for end in (self.low, self.high) if end is not None]
@@ -94,7 +96,7 @@ class TuneSettings(Settings):
             raise ValueError("must be sqlite, journal or postgresql://user@host/name")
         if urlsplit(storage).password is not None:
             raise ValueError(
-                "holds a password, and params.yaml is kept in git; take it out and set PGPASSWORD, ~/.pgpass or OPTUNA_STORAGE"
+                "contains a password, and params.yaml is in git; remove it and set PGPASSWORD, ~/.pgpass or OPTUNA_STORAGE"
             )
         return storage
 

@@ -18,7 +18,7 @@ from experiments.statistics.threshold_search import UNIT, bins_of, triplet_surfa
 
 GROUPS = 5
 TIE = 1e-4
-"""Weight of a network's quality beside its score: less than one image in 10,000, so that it only breaks ties."""
+"""Weight of a network's quality relative to its score: less than one image in 10,000, so that it only breaks ties."""
 
 
 def patient_groups(patient: NDArray[Any], groups: int = GROUPS) -> Ints:
@@ -66,7 +66,7 @@ def nested_score(
 def graded(score: float, quality: float) -> float:
     """A trial's score, plus a small term from a quality in [0, 1], which orders trials whose score is that of empty masks.
 
-    After few epochs the best rule is often to submit nothing; all such trials would be equal, and the first one best.
+    After few epochs the best rule is often to submit nothing; all such trials would tie, and the first would count as best.
     """
     return score + TIE * quality
 

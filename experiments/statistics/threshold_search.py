@@ -1,6 +1,6 @@
 """Exact searches over thresholds and areas: sums of gains over groups of images, then cumulative sums.
 
-A rule of the competition's first place submits a mask iff at least n pixels reach a top level t1, and cuts
+A rule of the competition's winner submits a mask iff at least n pixels reach a top level t1, and cuts
 it at t2. How much that earns over submitting nothing is the sum of `gain[:, t2]` over the images whose area
 at t1 is at least n. Sorting the images into bins of area for each t1, adding their rows of gains, and
 adding the bins up from the largest gives all settings in one sparse product, exactly as trying each of them
@@ -93,7 +93,7 @@ def either_key_surface(value: Floats, cuts: Floats, area: Ints, areas: Ints, gai
     """What images earn that reach a cut of the image score, or an area at a top level, or both: int64 (C,
     T1, A, T2).
 
-    All images, less those that reach neither.
+    All images, minus those that reach neither.
     """
     tops, gates, count = area.shape[1], len(cuts) + 1, len(areas) + 1
     gate, place = bins_of(value, cuts)[:, None], bins_of(area, areas)

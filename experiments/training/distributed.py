@@ -32,7 +32,7 @@ from experiments.settings.common import TrainingSettings
 STORE = "PNEUMOTHORAX_STORE"
 """Environment variable: the file that is the workers' store on one machine, in place of a TCP port."""
 TIMEOUT = timedelta(minutes=10)
-"""Of a collective operation: longer than any validation of one process takes."""
+"""Timeout of a collective operation: longer than any validation of one process takes."""
 GRACE = 10.0
 """Seconds between SIGTERM and SIGKILL; a worker that waits in a collective operation does not react to the first."""
 
@@ -43,7 +43,7 @@ def needs_launch(settings: TrainingSettings, hardware: Hardware) -> bool:
         if count() != settings.processes:
             raise ValueError(
                 f"devices {settings.devices} x nodes {settings.nodes} are {settings.processes} processes, but "
-                f"{count()} were started: give torchrun --nproc-per-node {settings.devices} --nnodes {settings.nodes}"
+                f"{count()} were started; run torchrun --nproc-per-node {settings.devices} --nnodes {settings.nodes}"
             )
         return False
     if settings.nodes > 1:
@@ -62,7 +62,7 @@ def launch(number: int) -> None:
     """
     module = sys.modules["__main__"].__spec__
     if module is None:
-        raise ValueError("devices above 1 needs the command `python -m <stage>.train`")
+        raise ValueError("devices above 1 works only with the command `python -m <stage>.train`")
     command = [sys.executable, "-m", module.name, *sys.argv[1:]]
     with tempfile.TemporaryDirectory(prefix="training-") as folder:
         shared = {"WORLD_SIZE": str(number), "LOCAL_WORLD_SIZE": str(number), STORE: f"{folder}/store"}
@@ -97,7 +97,8 @@ def _watch(workers: list[subprocess.Popen[bytes]]) -> None:
     if bad := sorted((code, number) for number, code in enumerate(codes) if code):
         code, number = bad[0]
         raise ChildProcessError(
-            f"process {number} of {len(workers)} {_end(code)}, so the others were stopped. The same command resumes after the "
+            f"process {number} of {len(workers)} {_end(code)}, so the others were stopped. The same command resumes "
+            "after the "
             "last saved epoch."
         )
 
@@ -166,7 +167,7 @@ def synchronise_batch_norm(net: nn.Module, hardware: Hardware) -> nn.Module:
         return net
     if hardware.kind != "cuda":
         raise ValueError(
-            "sync_batchnorm true: PyTorch synchronises batch statistics on GPUs alone; on a processor set devices to 1, or "
+            "sync_batchnorm true: PyTorch synchronises batch statistics on GPUs only; on a CPU set devices to 1, or "
             "sync_batchnorm to false (each process then normalises by its own images)"
         )
     return convert_sync_batchnorm(net)

@@ -23,7 +23,8 @@ def divided(net: nn.Module, loss: Loss, settings: T, hardware: Hardware, residen
     """Settings with the batch of one pass and accumulation for the rest; batch_size x accumulate stays what it was.
 
     `micro_batch: auto` takes the largest part of the batch whose step, measured on fake tensors, fits into the GPU's memory
-    beside `resident` bytes of images, and does nothing without a GPU. ValueError when even the smallest part does not fit.
+    together with `resident` bytes of images, and does nothing without a GPU. ValueError when even the smallest part does not
+    fit.
     """
     if settings.micro_batch is None or (settings.micro_batch == "auto" and hardware.kind == "cpu"):
         return settings
@@ -33,7 +34,8 @@ def divided(net: nn.Module, loss: Loss, settings: T, hardware: Hardware, residen
             held = f", {resident / 1e9:.1f} of them images (data_on_device)" if resident else ""
             raise ValueError(
                 f"batch_size {settings.batch_size} at image_size {settings.image_size}: a pass of {fit.batch} images takes "
-                f"{fit.bytes / 1e9:.1f} GB{held}, the GPU has {hardware.memory / 1e9:.1f}; lower image_size, take a smaller "
+                f"{fit.bytes / 1e9:.1f} GB{held}, the GPU has {hardware.memory / 1e9:.1f} GB; lower image_size, use a "
+                "smaller "
                 f"network{', set data_on_device to false' if resident else ''}, or set micro_batch to null to train without "
                 "this check"
             )

@@ -27,7 +27,7 @@ def make_optimiser(
 ) -> torch.optim.Optimizer:
     """The optimiser named in the settings; biases and normalisation layers are not decayed.
 
-    On a GPU it is the fused one, but for fp16: there a fused optimiser unscales gradients itself, after the clipping that
+    On a GPU it is the fused one, except for fp16: there a fused optimiser unscales gradients itself, after the clipping that
     needs them unscaled.
     """
     groups = _groups(net, settings)
@@ -87,12 +87,12 @@ def layer_numbers(net: nn.Module) -> dict[str, int]:
             if plain(name) in numbers and id(one) not in heads
         }
     raise ValueError(
-        "layer_decay: the network has no timm encoder; set it to 1, or take an encoder `tu-<timm name>`"
+        "layer_decay: the network has no timm encoder; set it to 1, or use an encoder `tu-<timm name>`"
     )
 
 
 def _whole(module: nn.Module) -> Any:
-    """Of smp's wrapper of a timm encoder, which timm cut at its stages: the whole network, without memory."""
+    """The whole network behind smp's wrapper of a timm encoder, which timm cuts at its stages; on the meta device."""
     if not isinstance(module, TimmUniversalEncoder):
         return None
     with torch.device("meta"):
@@ -106,7 +106,7 @@ def averaging(settings: TrainingSettings, device: torch.device | None = None) ->
     before the module moves to the GPU.
 
     The decay of update n is min(ema, (1 + n) / (10 + n)), as in TensorFlow's ExponentialMovingAverage: a short training would
-    otherwise end as a mean of its random beginning.
+    otherwise end as a mean of its random start.
     """
     if settings.ema is None:
         return []
@@ -129,7 +129,7 @@ def frozen(settings: TrainingSettings) -> list[Callback]:
 
 
 def encoder_parts(net: nn.Module) -> list[nn.Module]:
-    """The frozen part: `net.encoder`, or all parts of a timm classifier but the one with its last layer."""
+    """The frozen part: `net.encoder`, or all parts of a timm classifier except the one with its last layer."""
     encoder = getattr(net, "encoder", None)
     if isinstance(encoder, nn.Module):
         return [encoder]
@@ -147,7 +147,7 @@ class FreezeEncoder(Callback):
         self.epochs = epochs
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A function of the epoch alone, so that a resumed run is as one that was not killed."""
+        """A function of the epoch alone, so that a resumed run equals one that was not killed."""
         free = trainer.current_epoch >= self.epochs
         for part in encoder_parts(pl_module.net):  # type: ignore[arg-type]
             part.requires_grad_(free).train(free)

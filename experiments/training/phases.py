@@ -1,6 +1,6 @@
 """Train in phases, one after the other, each with settings of its own and the weights of the one before.
 
-Examples: progressive resizing, the first place's stages with falling shares of positives, a last phase on positives alone.
+Examples: progressive resizing, the winner's stages with falling shares of positives, a last phase on positives alone.
 A finished phase is stored in the resume folder, so that a killed run resumes in the phase where it stopped.
 """
 

@@ -60,13 +60,13 @@ def check_model(
             raise ValueError(f"{where}: {error}") from error
         except Exception as error:
             fix = (
-                "lower batch_size and raise accumulate as much, or lower image_size"
+                "lower batch_size and raise accumulate by the same factor, or lower image_size"
                 if is_memory(error)
-                else "check architecture, encoder and image_size against each other"
+                else "check that architecture, encoder and image_size fit together"
             )
             raise ValueError(f"{where}: cannot be trained; {fix} ({_first_line(error)})") from error
         if not loss == loss or loss in (float("inf"), float("-inf")):
-            raise ValueError(f"{where}: the first loss is {loss}; check the loss's settings and the masks")
+            raise ValueError(f"{where}: the first loss is {loss}; check the loss settings and the masks")
     return sum(parameter.numel() for parameter in net.parameters())
 
 

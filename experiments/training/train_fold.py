@@ -68,8 +68,8 @@ def training_rows(
     rows = rows[prepared.has_mask[rows]]
     if not (prepared.index["label"].iloc[rows] == 1).any():
         raise ValueError(
-            f"fold {fold}: no positive image with a mask to train on, so that no segmentation network can be trained;"
-            " set segmentation.models to [] (docs/sources.md)"
+            f"fold {fold}: no positive image with a mask to train on, so no segmentation network can be trained; "
+            "set segmentation.models to [] (docs/sources.md)"
         )
     return rows
 
@@ -81,9 +81,9 @@ def validation_rows(prepared: Prepared, fold: int, masks: bool = False) -> NDArr
 
 
 def code_of(stage: str) -> list[str]:
-    """Fingerprints of the source files that decide a training's result: a changed line is another training.
+    """Fingerprints of the source files that affect a training's result: a changed line makes it another training.
 
-    Files, logs and plots (imaging/io, experiments/monitoring and the like) decide none and are left out.
+    Files, logs and plots (imaging/io, experiments/monitoring and the like) do not affect it and are left out.
     """
     folders = ("imaging/data", "experiments/networks", "experiments/training", stage)
     return [fingerprint(path) for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
@@ -128,8 +128,8 @@ def train(
 ) -> None:
     """Train and write `models/<stage>/<model>/fold<k>` and its history; a killed run resumes.
 
-    `origin` is the checksum of the weights that `build` starts from: an unfinished run with other ones is not resumed.
-    again: the refit of a finished training, on the hold-out as well, into `refit.FOLDER`. Settings that ask for several
+    `origin` is the checksum of the weights that `build` starts from: an unfinished run with other weights is not resumed.
+    again: refit a finished training, with the hold-out included, into `refit.FOLDER`. Settings that ask for several
     processes make this one their launcher; the first of them writes.
     """
     settings = for_model(section, model, tuned_params.values(stage))

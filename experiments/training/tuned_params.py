@@ -16,7 +16,7 @@ def path_of(stage: str) -> Path:
 
 
 def values(stage: str) -> dict[str, Any]:
-    """The tuned settings of a stage, {} when its study had no trials: then the params' own values stand."""
+    """The tuned settings of a stage, {} when its study had no trials: then the params' own values apply."""
     found = read_json(path_of(stage)).get("values")
     if not isinstance(found, dict):
         raise ValueError(f"{path_of(stage)}: no `values`; run `python -m {stage}.tune` again")

@@ -45,8 +45,8 @@ def open_study(
     existing = optuna.get_all_study_names(storage)
     if join and name not in existing:
         raise ValueError(
-            f"storage holds no study {name} (but {', '.join(existing) or 'none'}): this machine's prepared data or params "
-            "differ from those of the process that began it, or it has not been started; start it without --join"
+            f"storage has no study {name} (found: {', '.join(existing) or 'none'}): this machine's prepared data or params "
+            "differ from those of the process that started it, or it was never started; start it without --join"
         )
     return optuna.create_study(
         storage=storage, study_name=name, pruner=pruner, direction="maximize", load_if_exists=True
@@ -57,7 +57,7 @@ def work(study: optuna.Study, settings: TuneSettings, evaluate: Evaluate) -> Non
     """Run trials until the budget is used up, and wait at the end for those of other processes, which may be killed.
 
     `evaluate` returns the score, or raises TrialPruned, or FloatingPointError or MemoryError for a trial without a score. Any
-    other exception is a fault of the program: it ends the process, and the next start repeats the trial.
+    other exception is a bug: it ends the process, and the next start repeats the trial.
     """
     study.sampler = SeededSampler(settings)
     while True:
@@ -102,7 +102,7 @@ def _optimize(study: optuna.Study, settings: TuneSettings, evaluate: Evaluate) -
 
 
 def _repeat_own(study: optuna.Study) -> None:
-    """Queue the trial of this process that a fault of the program has ended: the next start begins with it."""
+    """Queue again the trial of this process that a bug has ended: the next start begins with it."""
     for trial in counted(study):
         own = trial.user_attrs.get(PROCESS) == [starts(trial), this_process()]
         if own and trial.state == TrialState.FAIL and REASON not in trial.user_attrs:

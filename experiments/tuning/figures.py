@@ -58,7 +58,7 @@ def importance(axes: Axes, shares: dict[str, float]) -> None:
 
 
 def parallel(axes: Axes, table: pd.DataFrame, keys: Sequence[str], logs: set[str]) -> None:
-    """A line a trial across all settings to its score; the best one in orange, pruned and failed ones left out."""
+    """One line per trial across all settings to its score; the best one in orange, pruned and failed ones left out."""
     complete = table[table["state"] == "complete"].sort_values("score")
     columns = [*keys, "score"]
     heights = np.stack([_height(complete[key], key in logs) for key in columns], axis=1)

@@ -1,4 +1,4 @@
-"""Report a finished study in `reports/tuning/<stage>/`: best.json for the trainings, tables and figures for people."""
+"""Report a finished study in `reports/tuning/<stage>/`: best.json for the trainings, tables and figures for readers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def page(study: optuna.Study) -> str:
     parts = [
         picture.to_html(
             full_html=False,
-            include_plotlyjs=place == 0,  # once, and in the file itself: nothing is fetched
+            include_plotlyjs=place == 0,  # once, embedded in the file: nothing is fetched
             div_id=f"picture{place}",
             config={"displaylogo": False},
         )

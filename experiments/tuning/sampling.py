@@ -71,7 +71,7 @@ def make_pruner(settings: TuneSettings, epochs: int) -> optuna.pruners.BasePrune
 
 
 def suggest(trial: optuna.Trial, space: dict[str, SearchRange]) -> dict[str, Any]:
-    """A trial's values by key: those that it has already, and the others drawn."""
+    """A trial's values by key: those that it already has, and the rest newly drawn."""
     return {key: _draw(trial, key, room) for key, room in space.items()}
 
 

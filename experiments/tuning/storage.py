@@ -1,4 +1,4 @@
-"""Where studies lie: Optuna's own storages, a file of this machine or a PostgreSQL database of many."""
+"""Where studies are stored, in Optuna's own storages: a file on this machine, or a PostgreSQL database for many."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ warnings.filterwarnings("ignore", category=ExperimentalWarning, module=r"optuna|
 STUDIES = Path("studies")
 ENVIRONMENT = "OPTUNA_STORAGE"
 MOST_STARTS = 3
-"""A trial whose process ended this often is the likely cause of it, for example by taking all memory."""
+"""A trial whose process died this often is probably the cause, for example by taking all memory."""
 retry = RetryHeartbeatStaleTrialCallback(max_retry=MOST_STARTS - 1, inherit_intermediate_values=True)
 """Queues a trial again under a new number, with its values and its reports; after MOST_STARTS it does nothing."""
 
@@ -64,7 +64,7 @@ def _database(url: sqlalchemy.URL, heartbeat: int) -> RDBStorage:
                 heartbeat_stale_trial_callback=retry,
             )
         except (sqlalchemy.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
-            # Another worker creates the tables at the same moment: they are there at the next try.
+            # Another worker is creating the tables at the same moment: they exist at the next try.
             if last or not any(word in str(error) for word in ("exists", "duplicate", "UNIQUE")):
                 raise
             time.sleep(1)

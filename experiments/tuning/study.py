@@ -1,8 +1,8 @@
 """The study of a stage: Optuna chooses settings, and a short training on one fold scores them.
 
-A study lies outside DVC's outputs. Its name is a fingerprint of all that makes its trials comparable: the data, the search space,
-the proxy. A killed study continues with the trials it has; other data or another space begin a new one, and old ones stay
-readable. Trials run inside this process, never as DVC experiments.
+A study is stored outside DVC's outputs. Its name is a fingerprint of everything that makes its trials comparable: the data, the
+search space, the proxy. A killed study continues with the trials it has; other data or another space start a new one, and old
+ones stay readable. Trials run inside this process, never as DVC experiments.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ T = TypeVar("T", bound=TrainingSettings)
 
 
 def prune(trial: optuna.Trial, row: dict[str, float], epoch: int) -> None:
-    """Report an epoch's validation score, if it has one, and end a trial that the pruner gives up."""
+    """Report an epoch's validation score, if it has one, and end a trial that the pruner abandons."""
     if "val/score" not in row:
         return
     trial.report(row["val/score"], epoch + 1)
@@ -76,7 +76,7 @@ class Proxy(Generic[T]):
 
     @property
     def name(self) -> str:
-        """Names the study; how many trials there are, and where it lies, changes nothing about a trial."""
+        """The study's name; it does not depend on the number of trials or the storage, which change nothing about a trial."""
         own = self.study.model_dump(mode="json", exclude={"trials", "storage", "heartbeat"})
         rest = self.settings({}).model_dump(mode="json", exclude={*self.study.space, *PROCESSES})
         return f"{self.stage}-{fingerprint(own, rest, self.prepared.fingerprint)}"
@@ -150,7 +150,8 @@ def tune(
         parent.metrics({"best_score": opened.best_value, "all_empty": proxy.all_empty})
     if opened.best_value <= proxy.all_empty + TIE:
         print(
-            f"no trial scored higher than leaving every mask empty ({proxy.all_empty:.3f}): give the proxy more epochs, images "
+            f"no trial scored higher than leaving every mask empty ({proxy.all_empty:.3f}): give the proxy more epochs, "
+            "images "
             f"or pixels (tune_{stage}.overrides, share)"
         )
     shutil.rmtree(memory.parent, ignore_errors=True)

@@ -30,13 +30,13 @@ STRIDE = 32  # five halvings: the encoders' coarsest map
 def build(settings: SegmentationSettings, trained: bool = False) -> nn.Module:
     """The network that the settings name: see Segmenter.
 
-    `trained`: the weights come from a trained file next, so that no pretrained ones are fetched. Raises ValueError for an
+    `trained`: weights of a trained file will be loaded next, so no pretrained ones are fetched. Raises ValueError for an
     unknown encoder, an image size that the encoder cannot halve five times, an unreachable hub, or weights that do not fit.
     """
     if settings.image_size % STRIDE:
         nearest = round(settings.image_size / STRIDE) * STRIDE
         raise ValueError(
-            f"segmentation.image_size {settings.image_size} is not divisible by the encoder's stride {STRIDE}; take {nearest}"
+            f"segmentation.image_size {settings.image_size} is not divisible by the encoder's stride {STRIDE}; use {nearest}"
         )
     if not trained:
         check_decoder(settings)
@@ -91,7 +91,7 @@ def load(path: Path) -> tuple[nn.Module, SegmentationSettings, dict[str, Any]]:
 
 
 def _load_pyfunc(folder: str) -> Served:
-    # Here and not above: MLflow takes a second to import, and predictions do without it.
+    # Imported here: MLflow takes a second to import, and predictions do not need it.
     from experiments.monitoring.mlflow_model import Served, weights_in
 
     net, settings, _ = load(weights_in(folder))

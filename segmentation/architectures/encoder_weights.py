@@ -14,9 +14,9 @@ PATH = Path("models/segmentation/start.json")
 
 
 def origin(classifier: str | None, fold: int, folder: str = weights.MODELS) -> str | None:
-    """SHA-256 of the weights that an encoder begins with, as the stage wrote it down; None without any.
+    """SHA-256 of the weights that an encoder starts from, as recorded by the stage; None without any.
 
-    In another folder than the pipeline's (a refit) there is no stage; the classifier's sidecar has it.
+    Outside the pipeline's folder (a refit) there is no stage; the classifier's sidecar has it.
     """
     if classifier is None:
         return None
@@ -29,12 +29,12 @@ def origin(classifier: str | None, fold: int, folder: str = weights.MODELS) -> s
 def transfer(net: nn.Module, classifier: str, fold: int, folder: str = weights.MODELS) -> None:
     """Give the encoder of `net` the weights of the classifier that was trained on the same fold.
 
-    ValueError when the weights are not those that the stage saw, or do not fit the encoder.
+    ValueError when the weights are not those that the stage recorded, or do not fit the encoder.
     """
     path = weights.path_of("classification", classifier, fold, folder)
     if origin(classifier, fold, folder) != weights.load_facts(path)["weights_sha256"]:
         raise ValueError(
-            f"{PATH}: not of the weights in {path}; run `dvc repro`, or `python -m segmentation.encoder_transfer`"
+            f"{PATH}: does not match the weights in {path}; run `dvc repro`, or `python -m segmentation.encoder_transfer`"
         )
     encoder: nn.Module = net.encoder  # type: ignore[assignment]
     encoder.load_state_dict(
@@ -44,7 +44,7 @@ def transfer(net: nn.Module, classifier: str, fold: int, folder: str = weights.M
 
 
 def fitting(source: dict[str, Tensor], target: dict[str, Tensor], where: str) -> dict[str, Tensor]:
-    """For every tensor of the encoder the classifier's of that name; both name the layers of a timm network alike.
+    """The classifier's tensor for every tensor of the encoder, by name; both name the layers of a timm network alike.
 
     `backbone.` of a localising head and `model.` of smp's timm encoders are dropped; timm writes `stages_0` for `stages.0`
     where it cuts a network at its stages.
@@ -58,7 +58,7 @@ def fitting(source: dict[str, Tensor], target: dict[str, Tensor], where: str) ->
     if missing:
         raise ValueError(
             f"{where} does not fit segmentation.encoder: it has no {missing[0]} of that shape, and {len(missing) - 1} more "
-            "are missing; take encoder `tu-<classification.architecture>`"
+            "are missing; use encoder `tu-<classification.architecture>`"
         )
     return {name: found[_plain(name)] for name in target}
 

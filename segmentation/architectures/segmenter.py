@@ -1,4 +1,4 @@
-"""What all segmentation networks share around their bodies: one logit a pixel, the prior, the image-level head."""
+"""What all segmentation networks share around their bodies: one logit per pixel, the prior, the image-level head."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ class Body(nn.Module):
     """An architecture: its parts and its forward pass."""
 
     encoder: nn.Module
-    """What can be frozen, or begin with a classifier's weights."""
+    """The part that can be frozen, or start from a classifier's weights."""
     deepest: int
     """Channels of the coarsest map."""
     heads: list[nn.Conv2d]
-    """The layers that give a mask's logits."""
+    """The layers that output a mask's logits."""
     weights: tuple[float, ...] = (1.0,)
     """Share of each mask in the loss; the last mask is the prediction."""
 
     def forward(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         """float (B, 1, H, W) to the masks' logits (B, classes, H, W) and the coarsest map (B, deepest, h, w).
 
-        In prediction the last mask alone need be given.
+        In prediction only the last mask need be given.
         """
         raise NotImplementedError
 
 
 class Outputs(NamedTuple):
-    """What a network gives in training: every mask with its share in the loss, and the image's logit."""
+    """A network's output in training: every mask with its share in the loss, and the image's logit."""
 
     masks: list[tuple[float, Tensor]]
     """Share and logits (B, 1, H, W); the last is the prediction."""
@@ -42,8 +42,8 @@ class Outputs(NamedTuple):
 class Segmenter(nn.Module):
     """A body as a network: float (B, 1, H, W) to logits (B, 1, H, W) in prediction, to `Outputs` in training.
 
-    With an image-level head each pixel's probability in prediction is its own times the image's (the eighth place of
-    SIIM-ACR multiplied its maps by a classifier's score so), and what the head rules out stays empty.
+    With an image-level head each pixel's probability in prediction is its own times the image's (the eighth place of SIIM-ACR
+    multiplied its maps by a classifier's score in this way), so what the head rules out stays empty.
     """
 
     def __init__(self, body: Body, image_head: bool, prior: float | None) -> None:
@@ -74,7 +74,7 @@ class Segmenter(nn.Module):
 
 
 def log_odds(logits: Tensor) -> Tensor:
-    """(B, 1, H, W) as it is; of two classes' logits (B, 2, H, W) the difference (B, 1, H, W).
+    """(B, 1, H, W) as it is; for two classes' logits (B, 2, H, W) their difference (B, 1, H, W).
 
     Its sigmoid is the softmax's probability of the second class, and its cross-entropy the softmax's.
     """

@@ -1,7 +1,7 @@
 """A small U-Net after Ronneberger 2015, with batch normalisation and nearest-neighbour upsampling; unet_2015.py has the paper's.
 
-Two 3 x 3 convolutions a level, maximum pooling down, nearest neighbour up, the level's own map beside. No pretrained weights
-exist for it; at a small width it learns fastest of all from few images on a CPU.
+Two 3 x 3 convolutions per level, max pooling down, nearest neighbour up, concatenated with the level's own map. No pretrained
+weights exist for it; at a small width it learns fastest from few images on a CPU.
 """
 
 from __future__ import annotations

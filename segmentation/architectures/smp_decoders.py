@@ -25,7 +25,7 @@ DECODERS: dict[str, Any] = {
     "deeplabv3plus": smp.DeepLabV3Plus,
 }
 BLOCKS = 5
-"""Of a U-Net's decoder, one for each halving of the encoder."""
+"""Blocks of a U-Net's decoder, one for each halving of the encoder."""
 
 
 class Decoded(Body):
@@ -64,7 +64,7 @@ def decoded(settings: SegmentationSettings, wish: str) -> Decoded:
         )
     except KeyError as error:
         raise ValueError(
-            f"segmentation.encoder {settings.encoder!r} is not an encoder of smp; or write `tu-<timm name>`"
+            f"segmentation.encoder {settings.encoder!r} is not an smp encoder; for one of timm's write `tu-<timm name>`"
         ) from error
     except Exception as error:  # the hub client's errors have no common base
         if encoder_weights:
@@ -84,7 +84,7 @@ def _coarse(
     decoder_attention_type: str | None = None,
     **extras: Any,
 ) -> SimpleNamespace:
-    """A U-Net whose decoder ends early, with fewer than five blocks: n of them give a map at a 2^(5-n)th of the image's side,
+    """A U-Net whose decoder ends early, with fewer than five blocks: n of them give a map at 1/2^(5-n) of the image's side,
     whose logits are enlarged linearly."""
     body = get_encoder(encoder, in_channels, depth=BLOCKS, weights=encoder_weights, **extras)
     count, last = len(decoder_channels), decoder_channels[-1]
@@ -101,23 +101,23 @@ def _coarse(
 
 
 def _blocks(settings: SegmentationSettings) -> int:
-    """Blocks of the decoder; ValueError for fewer than five in another decoder than the U-Net's, or on a vision transformer."""
+    """Blocks of the decoder; ValueError for fewer than five in a decoder other than the U-Net's, or on a vision transformer."""
     count = len(settings.decoder_channels or range(BLOCKS))
     if count < BLOCKS and (settings.architecture != "unet" or is_vit(settings.encoder.removeprefix("tu-"))):
         raise ValueError(
-            f"segmentation.decoder_channels {settings.decoder_channels}: fewer than five are for a unet on a "
-            f"convolutional encoder, not for {settings.architecture} {settings.encoder}"
+            f"segmentation.decoder_channels {settings.decoder_channels}: fewer than five need architecture unet with a "
+            f"convolutional encoder, not {settings.architecture} with {settings.encoder}"
         )
     return count
 
 
 def _tagged(encoder: str, wish: str) -> str:
-    """timm's name with the tag of the weights; smp's own encoders have ImageNet's alone."""
+    """timm's name with the tag of the weights; smp's own encoders have only ImageNet weights."""
     if wish in ("none", "imagenet"):
         return encoder
     if not encoder.startswith("tu-"):
         raise ValueError(
-            f"segmentation.pretrained {wish}: a tag of timm's needs an encoder `tu-<timm name>`, not {encoder}"
+            f"segmentation.pretrained {wish}: a timm tag needs an encoder `tu-<timm name>`, not {encoder}"
         )
     return f"{encoder}.{wish}"
 
@@ -161,6 +161,6 @@ def _extras(settings: SegmentationSettings) -> dict[str, Any]:
     if settings.attention == "scse" and min(settings.decoder_channels or [16]) < 16:
         raise ValueError(
             "segmentation.attention scse with decoder_channels "
-            f"{settings.decoder_channels}: scSE squeezes to a sixteenth: all must be at least 16"
+            f"{settings.decoder_channels}: scSE squeezes to a sixteenth, so all must be at least 16"
         )
     return extras

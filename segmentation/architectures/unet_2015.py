@@ -1,7 +1,7 @@
 """The U-Net of Ronneberger, Fischer and Brox 2015 (doi:10.1007/978-3-319-24574-4_28).
 
-Its levels, widths, up-convolutions, dropout and initialisation; convolutions are padded, so that the mask is as large as
-the image, where the paper's lose a pixel at each border.
+Its levels, widths, up-convolutions, dropout and initialisation; convolutions are padded, so that the mask is as large as the
+image, whereas the paper's lose a pixel at each border.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn.functional import max_pool2d
 from segmentation.architectures.segmenter import Body
 
 LEVELS = 5
-DROPOUT = 0.5  # "drop-out layers at the end of the contracting path"; the rate is not given; .5 is that of the authors' code
+DROPOUT = 0.5  # "drop-out layers at the end of the contracting path"; the rate is not stated; the authors' code has .5
 
 
 class UNet2015(Body):

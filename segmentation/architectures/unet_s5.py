@@ -1,8 +1,8 @@
 """mmsegmentation's UNet-S5-D16 with FCN head (configs/_base_/models/fcn_unet_s5-d16.py), layer for layer.
 
-Five stages, four times halved; upsampling by bilinear interpolation and a 1 x 1 convolution. With base 64 and its three input
-channels the backbone has 28,949,568 parameters, with the two-class head 28,986,690. A grey image enters as three equal channels,
-as in mmsegmentation, which reads it from a colour PNG.
+Five stages, halved four times; upsampling by bilinear interpolation and a 1 x 1 convolution. With base 64 and its three input
+channels the backbone has 28,949,568 parameters, with the two-class head 28,986,690. A grey image enters as three equal
+channels, as in mmsegmentation, which reads it from a colour PNG.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class UNetS5(Body):
         self._initialise()
 
     def _initialise(self) -> None:
-        """He's normal by outputs (mmengine's Kaiming default); the heads' last layer normal with deviation .01."""
+        """He normal initialisation by fan-out (mmengine's Kaiming default); the heads' last layer normal with deviation .01."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

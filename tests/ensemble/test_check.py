@@ -35,7 +35,7 @@ def run(prepared: Prepared, hardware: Hardware, objective: Any, **changes: Any) 
 
 def test_a_step_that_cannot_fit_is_refused_with_the_settings_to_change(prepared: Prepared) -> None:
     """Before any tensor is moved to the GPU: this one has less memory than CUDA itself takes."""
-    words = r"segmentation, model u, 32 px, batch_size 4: .*the GPU has 0\.5; lower image_size, take a smaller network"
+    words = r"segmentation, model u, 32 px, batch_size 4: .*the GPU has 0\.5 GB; lower image_size, use a smaller network"
     with pytest.raises(ValueError, match=words):
         run(prepared, card(0.5), segmentation.objective.Objective)
 

@@ -113,7 +113,7 @@ def test_figures_add_up() -> None:
     points = pd.read_csv(REPORT / "operating_points.csv")
     assert points["name"].tolist() == ["rule", "95 % specificity", "95 % sensitivity"]
     assert (points[["tp", "fn", "fp", "tn"]].sum(axis=1) == 40).all()
-    assert "mean over all folds'" in report
+    assert "mean of all folds' networks" in report
     assert all(f"({name}.png)" in report for name in pictures)
 
 

@@ -106,7 +106,7 @@ def test_the_card_says_what_the_run_says(run: Path) -> None:
     ]
     for words in (
         "Not for diagnosis", "Intended use", "Out of scope", "drawings, not patients", "12 images", "7 patients",
-        "3 images of 2 patients that were locked away, 1 with a pneumothorax", "0.930 (0.900 to 0.970)", "opened 3 times",
+        "3 images of 2 patients that were held out, 1 with a pneumothorax", "0.930 (0.900 to 0.970)", "opened 3 times",
         "| sex | F | 0.913 |",
         "The split leaks", "python -m ensemble.predict", "| segmentation | u | plain | 64 | 1 |",
     ):  # fmt: skip
@@ -181,5 +181,5 @@ def test_a_refit_of_other_weights_is_refused(run: Path) -> None:
         path = weights.path_of(stage, name, 0)
         facts = {**weights.load_facts(path), refit.REPEATS: "of an earlier run"}
         weights.save(weights.path_of(stage, name, 0, refit.FOLDER), weights.load_state(path), facts)
-    with pytest.raises(ValueError, match="repeats other weights than the decision was fitted with"):
+    with pytest.raises(ValueError, match="does not repeat the weights that the decision was fitted with"):
         decisions.applied(Decision.load())

@@ -59,7 +59,9 @@ def test_too_few_positives_are_said(world) -> None:
     truth = Path("data/prepared/truth.csv")
     table = pd.read_csv(truth, dtype=str)
     table.assign(EncodedPixels="-1").to_csv(truth, index=False)
-    with pytest.raises(ValueError, match="0 with a pneumothorax: at least 2 of each are needed"):
+    with pytest.raises(
+        ValueError, match="0 with a pneumothorax: at least 2 with and 2 without one are needed"
+    ):
         fit.run(EnsembleSettings(), FAST, NAMES)
 
 

@@ -73,10 +73,10 @@ def table(done: subprocess.CompletedProcess[str], folder: Path) -> pd.DataFrame:
 def test_it_says_what_it_did(done: subprocess.CompletedProcess[str], folder: Path) -> None:
     assert done.returncode == predict.TOO_MANY_REFUSED, done.stderr
     assert "7 read, 1 refused, 7 with a mask" in done.stdout
-    assert "Left out, no images: 1 (README.txt)." in done.stdout
+    assert "Left out, not images: 1 (README.txt)." in done.stdout
     assert "not for diagnosis" in done.stdout
     assert "Warning" not in done.stderr
-    assert "Exit status 3: 0.125 of the files were refused, --refused allows 0" in done.stderr
+    assert "Exit status 3: 0.125 of the files were refused, but --refused allows 0" in done.stderr
     assert not list(folder.parent.glob(".out*"))
 
 

@@ -122,7 +122,7 @@ def test_a_wrong_folder_or_output_is_told_before_anything_is_read(
 def test_other_data_than_the_decisions_are_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folds = run / "data/prepared/folds.csv"
     folds.write_text(folds.read_text().replace("holdout", "0", 1))
-    with pytest.raises(ValueError, match="fitted on other data than data/prepared"):
+    with pytest.raises(ValueError, match="not fitted on the data now in data/prepared"):
         labelled(monkeypatch)
 
 

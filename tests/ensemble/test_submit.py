@@ -44,7 +44,7 @@ def test_without_networks_the_command_that_makes_them_is_named(
         (["--images", "a.dcm", "--output", "./a.dcm"], "a.dcm: is one of the images, .*"),
         (
             ["--images", "a.dcm", "--masks", "."],
-            r"--masks \.: holds images that are read; name another folder",
+            r"--masks \.: contains images that are read; name another folder",
         ),
         (["--images", "none"], "--images none: no such file or folder"),
         (["--images", "images"], "--images images: no images"),

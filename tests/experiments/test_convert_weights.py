@@ -53,15 +53,17 @@ def test_faults_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"short\.whl: \d+ tensors, tf_efficientnet_lite0 has"):
         convert(wheel(tmp_path / "short.whl", short), tmp_path / "out")
     one = next(iter(state))
-    with pytest.raises(ValueError, match=r"odd\.whl: \(5,\) in the place of conv_stem\.weight"):
+    with pytest.raises(
+        ValueError, match=r"odd\.whl: \(5,\) where tf_efficientnet_lite0 has conv_stem\.weight"
+    ):
         convert(
             wheel(tmp_path / "odd.whl", {**{n: v for n, v in state.items() if v.ndim}, one: torch.ones(5)}),
             tmp_path / "out",
         )
-    with pytest.raises(ValueError, match=r"objects\.whl: .* is no plain state of tensors"):
+    with pytest.raises(ValueError, match=r"objects\.whl: .* is not a plain state dict of tensors"):
         convert(wheel(tmp_path / "objects.whl", Path("/")), tmp_path / "out")
     for name, content in (("list", [torch.ones(1)]), ("numbers", {"a": 1})):
-        with pytest.raises(ValueError, match=rf"{name}\.whl: not a plain state of tensors by name"):
+        with pytest.raises(ValueError, match=rf"{name}\.whl: not a plain state dict of tensors"):
             convert(wheel(tmp_path / f"{name}.whl", content), tmp_path / "out")
     torch.save(state, tmp_path / "efficientnet-lite7-x.pth")
     with pytest.raises(ValueError, match=r"lite7-x\.pth: timm has no tf_efficientnet_lite7"):

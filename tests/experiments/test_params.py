@@ -89,7 +89,7 @@ def test_the_small_params_are_valid() -> None:
         (
             "segmentation.variants",
             {"u": {"architecture": "unet_2015", "drop_path": 0.1}},
-            "segmentation.drop_path 0.1 has no effect with architecture unet_2015; set it to 0.0, or take unet",
+            "segmentation.drop_path 0.1 has no effect with architecture unet_2015; set it to 0.0, or use unet",
         ),
         (
             "segmentation.loss",
@@ -104,12 +104,12 @@ def test_the_small_params_are_valid() -> None:
         ("train_folds", [1, 1], r"train_folds \[1, 1\]"),
         ("segmentation.image_size", 128, "segmentation.image_size 128 of u is above data.image_size 64"),
         ("segmentation.models", ["u", "u"], "models names u twice"),
-        ("segmentation.models", ["../u"], "cannot be a folder's name"),
-        ("segmentation.variants", {"v": {}}, "variants names v, not among models"),
+        ("segmentation.models", ["../u"], "cannot be a folder name"),
+        ("segmentation.variants", {"v": {}}, "variants names v, but models has only"),
         (
             "segmentation.phases",
             [{"epochs": 2}, {"encoder": "resnet34"}],
-            "phases change encoder, but a phase goes on",
+            "phases change encoder, but each phase continues",
         ),
         ("segmentation.phases", [{"epochs": 2}, {"image_head": 0.3}], "phases with and without image_head"),
         ("segmentation.phases", [{"phases": [{"epochs": 2}]}], "phases change phases"),
@@ -128,7 +128,7 @@ def test_the_small_params_are_valid() -> None:
         (
             "ensemble.mask_weights",
             {"v": 1.0},
-            "mask_weights names v; segmentation.models are u: give each a weight",
+            "mask_weights names v; segmentation.models has u: give each of these a weight",
         ),
         ("segmentation.top_average", "predictions", "top_average predictions needs top above 1"),
         ("segmentation.encoder_from", "b", r"encoder_from b of u is not among classification.models \(a\)"),
@@ -143,7 +143,7 @@ def test_the_small_params_are_valid() -> None:
         (
             "tune_segmentation",
             {"space": {"lr": {"low": 1, "high": 2, "choices": [1, 2]}}},
-            r"choices \[1, 2\] stand alone",
+            r"choices \[1, 2\] cannot be combined",
         ),
         (
             "tune_segmentation",
@@ -292,7 +292,9 @@ def test_a_stage_without_models(stage: str) -> None:
     content = changed(f"{stage}.models", [])
     assert getattr(validate(Params, content, ""), stage).models == []
     study = {"trials": 3, "space": {"gamma": {"low": 1, "high": 2}}}
-    with pytest.raises(ValueError, match=rf"tune_{stage}\.trials 3 with {stage}\.models \[\]: set it to 0"):
+    with pytest.raises(
+        ValueError, match=rf"tune_{stage}\.trials is 3, but {stage}\.models is \[\]; set it to 0"
+    ):
         validate(Params, {**content, f"tune_{stage}": study}, "")
     other = "segmentation" if stage == "classification" else "classification"
     content[other]["models"] = []
@@ -329,7 +331,7 @@ def test_the_stage_lists_the_classifiers(tmp_path: Path, monkeypatch: pytest.Mon
     ("key", "value", "said"),
     [
         ("segmentation.encoder", "tu-resnet19", "encoder 'tu-resnet19' cannot be built: Unknown model"),
-        ("segmentation.encoder", "resnet19", "encoder 'resnet19' is not an encoder of smp"),
+        ("segmentation.encoder", "resnet19", "encoder 'resnet19' is not an smp encoder"),
         ("classification.architecture", "resnet19", "'resnet19' is not a timm model; close to it: resnet18"),
     ],
 )

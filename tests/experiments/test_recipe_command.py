@@ -26,7 +26,7 @@ def test_a_recipe_takes_the_users_folder(name: str, tmp_path: Path) -> None:
 def test_a_recipe_or_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder"):
         text_of(Choice("siim-smoke", str(tmp_path / "none")))
-    with pytest.raises(ValueError, match=r"no recipe 'sim'; there are .*siim"):
+    with pytest.raises(ValueError, match=r"no recipe 'sim'; known: .*siim"):
         text_of(Choice("sim"))
 
 
@@ -82,7 +82,10 @@ def test_a_params_file_is_replaced_unless_it_has_own_edits(tmp_path: Path) -> No
     ("given", "message"),
     [
         ('data.folder="a', r"^--set 'data.folder=\"a': No closing quotation$"),
-        ("segmentation.loss={dice:1}", "YAML needs a space after each colon, and quotes around it all"),
+        (
+            "segmentation.loss={dice:1}",
+            "YAML needs a space after each colon, and quotes around the whole setting",
+        ),
     ],
 )
 def test_a_mistake_of_writing_is_one_line(given: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:

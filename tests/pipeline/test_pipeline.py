@@ -144,7 +144,7 @@ def test_a_folder_of_pictures_is_scored_and_every_file_gets_a_verdict(
         "python", "-m", "ensemble.submit", "--images", str(tmp_path), "--output", str(tmp_path / "out.csv")
     )
     assert "2 read, 1 refused" in said
-    assert "Left out, no images: 1 (notes.txt)" in said
+    assert "Left out, not images: 1 (notes.txt)" in said
     found = pd.read_csv(tmp_path / "out.csv", dtype=str).set_index("ImageId")["EncodedPixels"]
     assert found["cut"] == "refused"
     assert "notes" not in found

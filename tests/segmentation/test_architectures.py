@@ -60,12 +60,12 @@ def test_one_logit_a_pixel_in_prediction_and_all_outputs_in_training(
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        ({"image_size": 100}, "image_size 100 is not divisible by the encoder's stride 32; take 96"),
-        ({"encoder": "resnet19"}, "encoder 'resnet19' is not an encoder of smp"),
+        ({"image_size": 100}, "image_size 100 is not divisible by the encoder's stride 32; use 96"),
+        ({"encoder": "resnet19"}, "encoder 'resnet19' is not an smp encoder"),
         ({"encoder": "tu-nothing"}, "tu-nothing"),
         (
             {"attention": "scse", "decoder_channels": [16, 16, 16, 16, 8]},
-            "scSE squeezes to a sixteenth: .* at least 16",
+            "scSE squeezes to a sixteenth, .* at least 16",
         ),
         (
             {"architecture": "unetplusplus", "decoder_channels": [16, 8]},
@@ -220,10 +220,12 @@ def test_a_hub_out_of_reach_names_the_setting(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    message = r"segmentation\.pretrained imagenet: the hub is out of reach .* resnet18 .*docs/pretrained\.md"
+    message = (
+        r"segmentation\.pretrained imagenet: the hub cannot be reached .* resnet18 .*docs/pretrained\.md"
+    )
     with pytest.raises(ValueError, match=message):
         made(encoder="resnet18", pretrained="imagenet")
-    with pytest.raises(ValueError, match=r"segmentation\.pretrained hf-hub:o/n: the hub is out of reach"):
+    with pytest.raises(ValueError, match=r"segmentation\.pretrained hf-hub:o/n: the hub cannot be reached"):
         made(encoder="resnet18", pretrained="hf-hub:o/n")
 
 
@@ -278,7 +280,7 @@ def test_a_u_net_on_a_vision_transformer_learns(scale: int) -> None:
             "a vision transformer needs `architecture: unet`",
         ),
         ({"encoder": "resnet18", "drop_path": 0.1}, "only `tu-<timm name>` has it"),
-        ({"encoder": "resnet18", "pretrained": "in12k"}, "a tag of timm's needs an encoder `tu-<timm name>`"),
+        ({"encoder": "resnet18", "pretrained": "in12k"}, "a timm tag needs an encoder `tu-<timm name>`"),
     ],
 )
 def test_what_an_encoder_cannot_do_is_refused(changes: dict[str, Any], message: str) -> None:

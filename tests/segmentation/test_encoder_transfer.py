@@ -65,7 +65,7 @@ def test_all_of_the_encoder_is_the_classifiers(
 
 
 def test_another_architecture_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"here does not fit .* take encoder `tu-"):
+    with pytest.raises(ValueError, match=r"here does not fit .* use encoder `tu-"):
         encoder_weights.fitting(
             classifier().state_dict(), segmenter(encoder="resnet18").encoder.state_dict(), "here"
         )

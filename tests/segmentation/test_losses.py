@@ -235,8 +235,8 @@ def test_the_total_weighs_masks_and_image_head_by_what_the_mask_shows() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"loss": {"focal": 0.0}}, "has no term of a positive weight"),
-        ({"loss": {"focal": 1.0}, "alpha": 0.5}, "alpha 0.5 has no effect beside loss"),
+        ({"loss": {"focal": 0.0}}, "has no term with a positive weight"),
+        ({"loss": {"focal": 1.0}, "alpha": 0.5}, "alpha 0.5 has no effect with loss"),
         ({"loss": {"dise": 1.0}}, "dise"),
     ],
 )

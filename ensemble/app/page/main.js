@@ -69,7 +69,7 @@ async function work() {
 async function readOne(file) {
   const entry = { name: file.name, file };
   try {
-    if (file.size > limits.bytes) throw new Error(`larger than ${Math.round(limits.bytes / 2 ** 20)} MiB, the most that this page takes`);
+    if (file.size > limits.bytes) throw new Error(`larger than ${Math.round(limits.bytes / 2 ** 20)} MiB, the limit of this page`);
     entry.study = await server.study(file, stop.signal);
     entry.study.number = ++number;
   } catch (error) {

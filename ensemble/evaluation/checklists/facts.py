@@ -31,7 +31,7 @@ def of_run(
     prepared: Prepared,
     openings: int,
 ) -> dict[str, str]:
-    """Fact's name -> words; measured: metrics.json, points: the operating points, table: one row a hold-out image."""
+    """Fact's name -> words; measured: metrics.json, points: the operating points, table: one row per hold-out image."""
     data, split = load_section("data", DataSettings), load_section("split", SplitSettings)
     return {
         **_of_partitions(table, decision, prepared),
@@ -74,7 +74,7 @@ def _of_partitions(table: pd.DataFrame, decision: Decision, prepared: Prepared) 
 
 
 def of_networks(decision: Decision, params: str | Path = PARAMS_FILE) -> dict[str, str]:
-    """Networks, initial weights, weights in the ensemble, and rule; params: the file that they were trained by."""
+    """Networks, initial weights, weights in the ensemble, and rule; params: the file that they were trained with."""
     first = load_section("classification", ClassificationSettings, params)
     second = load_section("segmentation", SegmentationSettings, params)
     classifiers = f"classifiers {', '.join(decision.classifiers)} at {first.image_size}² pixels"

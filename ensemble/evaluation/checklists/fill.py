@@ -31,7 +31,7 @@ def fill(name: str, facts: Mapping[str, str], external: bool = False) -> str:
         f"## {content['title']}",
         "",
         f"{content['source']} {len(rows) - left} of {len(rows)} items are filled from this run; "
-        "<mark>marked</mark> parts are the authors'.",
+        "<mark>marked</mark> parts are left to the authors.",
         "",
         "| no. | item | this run |",
         "|---|---|---|",

@@ -13,9 +13,9 @@ from experiments.statistics.arrays import Bools, Floats
 from imaging.map_levels import HALF, PROBABILITY
 
 LEAST_IOU = 0.1
-"""Least intersection over union at which a part of a predicted mask counts as finding a lesion."""
+"""Minimum intersection over union at which a part of a predicted mask counts as finding a lesion."""
 RATES = (0.125, 0.25, 0.5, 1.0)
-"""False positives an image at which the sensitivity is given."""
+"""False positives per image at which the sensitivity is given."""
 CANDIDATE_LEVEL = HALF
 """Candidates of the FROC are the connected parts of the map at one half."""
 
@@ -62,7 +62,7 @@ def match(predicted: Bools, true: Bools, level: NDArray[np.uint8] | None = None)
 
 
 def froc(matches: list[Match]) -> pd.DataFrame:
-    """The free-response curve: threshold, false positives an image, sensitivity, from the strictest threshold on."""
+    """The free-response curve: threshold, false positives per image, sensitivity, from the strictest threshold on."""
     found = np.concatenate([one.found for one in matches])
     false = np.concatenate([one.false for one in matches])
     scores = np.concatenate([found[found > -np.inf], false])
@@ -77,6 +77,6 @@ def froc(matches: list[Match]) -> pd.DataFrame:
 
 
 def threshold_at(curve: pd.DataFrame, rate: float) -> float:
-    """The lowest threshold of a FROC with at most `rate` false positives an image; +inf where there is none."""
+    """The lowest threshold of a FROC with at most `rate` false positives per image; +inf where there is none."""
     allowed = curve[curve["false_positives"] <= rate + 1e-12]
     return float(allowed["threshold"].min()) if len(allowed) else np.inf

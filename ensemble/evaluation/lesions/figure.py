@@ -10,11 +10,11 @@ from ensemble.evaluation.lesions.detection import RATES
 from imaging.plotting import NEGATIVE, POSITIVE, new_figure
 
 MOST = 2.0
-"""False positives an image at the right end of the picture."""
+"""False positives per image at the right end of the picture."""
 
 
 def draw(curve: pd.DataFrame) -> Figure:
-    """Sensitivity over false positives an image, with the points at RATES; curve as `detection.froc` gives it."""
+    """Sensitivity over false positives per image, with the points at RATES; curve as `detection.froc` gives it."""
     figure, (axes,) = new_figure(5.6, 4.2)
     alarms, found = (curve[name].to_numpy(np.float64) for name in ("false_positives", "sensitivity"))
     last = found[-1] if len(found) else 0.0
@@ -26,7 +26,7 @@ def draw(curve: pd.DataFrame) -> Figure:
         inside = alarms <= rate + 1e-12
         axes.plot(rate, found[inside].max() if inside.any() else 0.0, "o", color=POSITIVE, clip_on=False)
     axes.set(
-        xlim=(0, MOST), ylim=(0, 1.01), xlabel="false positives an image", ylabel="share of lesions found"
+        xlim=(0, MOST), ylim=(0, 1.01), xlabel="false positives per image", ylabel="share of lesions found"
     )
     axes.set_title("Free-response curve of lesions")
     return figure

@@ -1,7 +1,7 @@
 """The masks of one image measured against its outline, and the table of all images.
 
-Empty masks, one rule for all: an image without a lesion and without a mask is left out of everything but the count of false
-positives; a lesion without a mask is missed, with a surface Dice of 0; its Hausdorff distance, side and size error do not exist.
+Empty masks, one rule for all: an image without a lesion and without a mask counts only for the false positives; a lesion
+without a mask is missed, with a surface Dice of 0, and its Hausdorff distance, side and size error are undefined.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def half(mask: Bools) -> str:
 
 
 def measure(predicted: Bools, true: Bools, candidates: Match, spacing: float) -> dict[str, object]:
-    """The row of one image from its masks bool (H, W); spacing in mm a pixel, NaN where unknown."""
+    """The row of one image from its masks bool (H, W); spacing in mm per pixel, NaN where unknown."""
     found = detection.match(predicted, true)
     row: dict[str, object] = {
         "lesions": len(found.found),

@@ -87,11 +87,15 @@ def to_markdown(measured: Measured, counts: Mapping[str, int]) -> list[str]:
     lines = [
         "## Lesions",
         "",
-        "Submitted masks at the original resolution. Contours and sizes need the pixel spacing. Empty masks: a lesion without "
-        "a mask is missed and has a surface Dice of 0; its Hausdorff distance, side and size error do not exist (n says how many "
-        "count); an image without lesion and mask counts in the false positives alone. A lesion is a connected part of the "
-        f"annotation, found if a connected part of the prediction overlaps it with an IoU of at least {detection.LEAST_IOU:g}. "
-        "FROC: connected parts of the probability map at one half, scored by the image's probability times the part's highest "
+        "Submitted masks at the original resolution. Contours and sizes need the pixel spacing. Empty masks: a lesion "
+        "without "
+        "a mask is missed and has a surface Dice of 0; its Hausdorff distance, side and size error are undefined (n says how "
+        "many count); an image with neither lesion nor mask counts only for the false positives. A lesion is a "
+        "connected part of the "
+        "annotation, found if a connected part of the prediction overlaps it with an IoU of at least "
+        f"{detection.LEAST_IOU:g}. "
+        "FROC: connected parts of the probability map at one half, scored by the image's probability times the part's "
+        "highest "
         "value; its thresholds are chosen on these images. Side: halves of the image; `both` if a fifth of the area lies "
         "in the other half.",
         "",
@@ -105,7 +109,7 @@ def to_markdown(measured: Measured, counts: Mapping[str, int]) -> list[str]:
 
 
 def in_words(measure: Mapping[str, float | None]) -> str:
-    """`0.87 (0.84 to 0.90)`, whole numbers from 100 on; a dash where it does not exist."""
+    """`0.87 (0.84 to 0.90)`, whole numbers from 100 on; a dash where it is undefined."""
     if measure["value"] is None:
         return "–"
     largest = max(abs(end) for end in measure.values() if end is not None)

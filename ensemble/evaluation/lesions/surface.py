@@ -23,7 +23,7 @@ def contour(mask: Bools) -> Bools:
 
 
 def distances(predicted: Bools, true: Bools, spacing: float) -> tuple[Floats, Floats]:
-    """Distances in mm from each contour pixel of either mask (not empty) to the other's contour; spacing: mm a pixel."""
+    """Distances in mm from each contour pixel of either mask (not empty) to the other's contour; spacing: mm per pixel."""
     rows, columns = (
         np.flatnonzero((predicted | true).any(axis=1)),
         np.flatnonzero((predicted | true).any(axis=0)),

@@ -18,7 +18,7 @@ def test_a_port_that_no_server_can_have_is_one_line(
     with pytest.raises(SystemExit) as ended:
         command.arguments()
     assert ended.value.code == 2
-    assert f"'{port}' is no port; give a number from 1 to 65535" in capsys.readouterr().err
+    assert f"'{port}' is not a port; give a number from 1 to 65535" in capsys.readouterr().err
 
 
 def test_a_port_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def test_only_this_machine_is_answered(client: TestClient, monkeypatch: pytest.M
     assert "default-src 'none'" in client.get("/").headers["content-security-policy"]
     assert client.get("/api/picture/9").status_code == 404
     monkeypatch.setattr("sys.argv", ["app", "--review", str(QUEUE), "--host", "0.0.0.0"])
-    with pytest.raises(ValueError, match="answers this machine alone"):
+    with pytest.raises(ValueError, match="answers only this machine"):
         command.main()
 
 
@@ -121,7 +121,7 @@ def test_a_queue_of_other_data_is_refused(queued: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="x is not in the prepared data"):
         review.Review(QUEUE, LABELS, Prepared())
     queued.drop(columns="prob").to_csv(QUEUE, index=False)
-    with pytest.raises(ValueError, match="lacks the column prob"):
+    with pytest.raises(ValueError, match="the column prob is missing"):
         review.Review(QUEUE, LABELS, Prepared())
 
 

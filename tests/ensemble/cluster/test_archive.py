@@ -68,7 +68,7 @@ def enlarge(folder: Path) -> None:
     ("change", "settings", "shard", "message"),
     [
         (add, SETTINGS, 2, "files: 5 before, 6 now; inputs"),
-        (enlarge, SETTINGS, 2, r"holds predictions of other inputs or settings \(inputs"),
+        (enlarge, SETTINGS, 2, r"has predictions for other inputs or settings \(inputs"),
         (None, {**SETTINGS, "bundle_sha256": "b" * 64}, 2, r"bundle_sha256: a+ before, b+ now"),
         (None, {**SETTINGS, "cascade": False}, 2, "cascade: True before, False now"),
         (None, SETTINGS, 4, "shard: 2 before, 4 now"),
@@ -90,7 +90,7 @@ def test_what_belongs_to_something_else_is_left_alone(
 
 def test_a_folder_of_other_things_and_a_second_run_are_refused(folder: Path, tmp_path: Path) -> None:
     with (
-        pytest.raises(ValueError, match="is no archive"),
+        pytest.raises(ValueError, match="is not an archive"),
         opened(folder, Inventory(str(folder)), SETTINGS, 2),
     ):
         pass

@@ -130,7 +130,7 @@ def test_nothing_is_reported_to_rays_makers(monkeypatch: pytest.MonkeyPatch) -> 
     ("more", "message"),
     [
         (["--shard", "20"], "--shard 20 must be a multiple of 16"),
-        (["--dicom", "seg"], "--engine ray writes tables alone"),
+        (["--dicom", "seg"], "--engine ray writes only tables"),
         (["--engine", "local", "--dicom", "none"], "no such file or folder"),
     ],
 )

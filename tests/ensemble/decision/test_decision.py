@@ -150,7 +150,7 @@ def test_vector_and_single_answers_agree(cases, score, space) -> None:
     [
         (
             {"version": 1},
-            "reads decisions of version 3, found 1; earlier ones have levels of another encoding",
+            "reads decisions of version 3, found 1; earlier versions encode levels differently",
         ),
         ({"encoding": "prob"}, r"`encoding` .*which this release reads"),
         ({"rule": {"kind": "oracle"}}, "rule"),
@@ -163,7 +163,7 @@ def test_vector_and_single_answers_agree(cases, score, space) -> None:
         ),
         (
             {"classifiers": {}, "floor": 0.1},
-            r"floor 0\.1 is a probability of classifiers, and there are none",
+            r"floor 0\.1 is a classifier probability, but there are no classifiers",
         ),
     ],
 )

@@ -91,7 +91,8 @@ def test_images_on_the_wrong_side_of_the_lock(world) -> None:
     locked = predictions.read("holdout", ["a", "b"], ["u", "v"])
     check_subset(locked, Prepared(), locked=True)
     with pytest.raises(
-        ValueError, match=r"40 images are on the wrong side of the hold-out split, img00000 is locked away"
+        ValueError,
+        match=r"40 images are on the wrong side of the hold-out split, for example img00000, which is reserved",
     ):
         check_subset(locked, Prepared(), locked=False)
     with pytest.raises(ValueError, match="was trained on"):

@@ -70,7 +70,7 @@ def test_no_path_leaves_the_folder(folder: Path, name: str) -> None:
     index = json.loads((folder / "bundle.json").read_text())
     index["files"][name] = "0" * 64
     (folder / "bundle.json").write_text(json.dumps(index))
-    with pytest.raises(ValueError, match="no plain path inside the bundle"):
+    with pytest.raises(ValueError, match="not a plain path inside the bundle"):
         Bundle.load(folder)
 
 
@@ -79,7 +79,7 @@ def test_no_path_leaves_the_folder(folder: Path, name: str) -> None:
     [
         ("{", "not valid JSON"),
         ("[]", "bundles of version 2, found 'list'"),
-        ('{"version": 1}', "bundles of version 2, found 1; version 1 has maps of another encoding"),
+        ('{"version": 1}', "bundles of version 2, found 1; version 1 encodes maps differently"),
         ('{"version": 2, "name": "a b", "fingerprints": {}, "files": {}}', "name"),
         ('{"version": 2, "name": "pneumothorax-a-b", "fingerprints": {}}', "`files` is missing"),
         (
@@ -95,7 +95,7 @@ def test_a_damaged_index_is_refused(folder: Path, content: str, message: str) ->
 
 
 def test_a_folder_without_an_index_is_no_bundle(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no bundle\.json.*`make repro` ends with one"):
+    with pytest.raises(ValueError, match=r"no bundle\.json.*`make repro` writes one"):
         Bundle.load(tmp_path)
 
 

@@ -103,8 +103,8 @@ def of_later(folder: Path, index: dict[str, Any]) -> None:
     [
         (changed, "fold0.onnx: missing or changed"),
         (missing, "fold0.onnx: missing or changed"),
-        (outside, "no path inside the folder"),
-        (other_weights, "made of other weights"),
+        (outside, "not a path inside the folder"),
+        (other_weights, "not made from the bundle's weights"),
         (of_later, "onnx.json: .*version"),
     ],
 )
@@ -176,7 +176,7 @@ def test_int8_is_kept_only_if_the_dice_stays(world, lost: int, accepted: bool) -
 
 
 def test_int8_needs_the_very_run(world, predictor: Predictor, exported: Path) -> None:
-    with pytest.raises(ValueError, match="what is hold-out here may have been trained on"):
+    with pytest.raises(ValueError, match="the hold-out here may have been trained on"):
         parity.add(onnx_runtime.load(exported), predictor, exported, "another", "onnx", "int8")
 
 

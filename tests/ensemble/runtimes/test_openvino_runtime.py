@@ -88,7 +88,7 @@ def test_signals_are_handled_after_networks_are_gone(exported: Path) -> None:
             "openvino",
             "fp32",
             False,
-            "moved the hold-out's Dice by more than 0.002 and was not accepted; take fp32",
+            "changed the hold-out's Dice by more than 0.002 and was not accepted; use fp32",
         ),
         ("openvino", "fp32", True, None),
     ],

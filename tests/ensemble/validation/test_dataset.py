@@ -128,7 +128,7 @@ def test_what_is_not_there_is_named(data: str, tmp_path: Path) -> None:
         (
             "siim:labels.csv",
             {},
-            r"--data siim:labels\.csv: labels\.csv is a file, a folder is needed; give FOLDER",
+            r"--data siim:labels\.csv: labels\.csv is a file, not a folder; give FOLDER",
         ),
         ("labels.csv", {"preset": "nihh"}, "--set preset 'nihh': Input should be 'nih'"),
         ("labels.csv", {"presets": "nih"}, "--set presets: unknown key; did you mean `preset`"),
@@ -137,7 +137,7 @@ def test_what_is_not_there_is_named(data: str, tmp_path: Path) -> None:
         (
             "labels.csv",
             {"word": "x", "word.y": 3},
-            r"--set word\.y=3: word is 'x', a value and not a section",
+            r"--set word\.y=3: word is 'x', a value, not a section",
         ),
         (
             "folder:.",

@@ -113,7 +113,7 @@ def test_the_difference_is_taken_image_by_image() -> None:
     assert row["dice_positive_low"] == -1
     assert row["dice_positive_high"] == 1
     assert np.isnan(row["tnr_low"])  # both empty images are of one patient
-    assert row["note"] == "one training each: the difference may be the seed"
+    assert row["note"] == "one training each: the difference may be due to the seed"
 
 
 def test_the_interval_of_a_difference_of_single_trainings_is_over_patients() -> None:
@@ -242,5 +242,5 @@ def test_a_mistake_is_told(two: MlflowClient, names: list[str], changes: dict[st
 
 
 def test_an_empty_database_is_told(client: MlflowClient) -> None:
-    with pytest.raises(ValueError, match="no evaluated experiment yet: `make repro` first"):
+    with pytest.raises(ValueError, match="no evaluated experiment yet: run `make repro` first"):
         __main__.run(given())

@@ -116,8 +116,8 @@ def seeds(name: str, *dice: list[float]) -> Result:
 @pytest.mark.parametrize(
     ("one", "base", "count", "note"),
     [
-        (1, 1, "1 and 1", "one training each: the difference may be the seed"),
-        (1, 2, "1 and 2", "a was trained once; its seed variance is taken to be the other's"),
+        (1, 1, "1 and 1", "one training each: the difference may be due to the seed"),
+        (1, 2, "1 and 2", "a was trained once; its seed variance is assumed to equal the other's"),
         (2, 2, "2 and 2", "over seeds and patients"),
     ],
 )

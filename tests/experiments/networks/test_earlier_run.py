@@ -145,7 +145,7 @@ def test_a_decoder_is_left_where_the_stage_is_another(tmp_path: Path) -> None:
 
 def test_another_architecture_is_an_error(tmp_path: Path) -> None:
     folder = bundle(tmp_path / "b", "classification/a/0")
-    with pytest.raises(ValueError, match="take the architecture that it was trained for"):
+    with pytest.raises(ValueError, match="use the architecture that it was trained for"):
         network("classification", **{**RESNET, "architecture": "resnet18"},
                 pretrained=f"{folder}#classification/a/fold0")  # fmt: skip
 
@@ -206,7 +206,7 @@ def test_the_same_patient_with_another_picture_is_found(tmp_path: Path) -> None:
 
 def test_a_bundle_without_hashes_is_refused(tmp_path: Path) -> None:
     settings = trained_bundle(tmp_path / "b", patients=[], patient_folds=[], pictures="", picture_folds=[])
-    with pytest.raises(ValueError, match="without hashes"):
+    with pytest.raises(ValueError, match="no hashes of its training data"):
         leak_check.check("classification", settings, prepared("xyz", ["0", "1", "holdout"]), 0)
 
 

@@ -40,7 +40,7 @@ def test_the_sidecar_names_the_weights_that_it_repeats(evaluated: str) -> None:
     [
         ({"phases": [{"lr": 1e-3}, {"lr": 2e-4}]}, "abc", r"classification\.lr of c changed"),
         ({"gamma": 1.0}, "abc", r"classification\.gamma of c changed"),
-        ({}, "other", "trained on other data"),
+        ({}, "other", "not trained on the data now in data/prepared"),
     ],
 )
 def test_other_settings_or_data_are_refused(changes: dict[str, Any], data: str, words: str) -> None:

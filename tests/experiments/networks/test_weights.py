@@ -31,7 +31,7 @@ def test_restore_gives_a_network_its_weights(saved: Path) -> None:
     net = weights.restore(torch.nn.Linear(3, 2), saved)
     assert torch.equal(net.bias, STATE["bias"])
     assert not net.training
-    with pytest.raises(ValueError, match="not of the architecture"):
+    with pytest.raises(ValueError, match="do not fit the architecture"):
         weights.restore(torch.nn.Linear(2, 2), saved)
 
 
@@ -39,13 +39,13 @@ def test_a_changed_file_is_refused(saved: Path) -> None:
     data = bytearray(saved.read_bytes())
     data[-1] ^= 1
     saved.write_bytes(data)
-    with pytest.raises(ValueError, match=r"fold0\.safetensors: SHA-256 .* cut, changed or swapped"):
+    with pytest.raises(ValueError, match=r"fold0\.safetensors: SHA-256 .* truncated, changed or swapped"):
         weights.load_state(saved)
 
 
 def test_a_cut_file_is_refused(saved: Path) -> None:
     saved.write_bytes(saved.read_bytes()[:-5])
-    with pytest.raises(ValueError, match="cut, changed or swapped"):
+    with pytest.raises(ValueError, match="truncated, changed or swapped"):
         weights.load_state(saved)
 
 
@@ -69,7 +69,7 @@ def test_another_format_is_refused(saved: Path) -> None:
     ("changed", "message"),
     [
         ({"settings": {"image_size": 512}}, r'fold0\.safetensors: trained for input \{"image_size": 256'),
-        ({"settings": {}}, "the .json is changed or another's"),
+        ({"settings": {}}, "the .json was changed or belongs to another file"),
         (
             {"normalisation": {"mean": 0.5, "std": 0.5}},
             r'trained for input .*"mean": 0.449.* but its .json says .*"mean": 0.5',

@@ -113,8 +113,11 @@ def test_several_cards_have_a_column_each() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--gpu-memory 16 24 --json plan.json", "--json plan.json: for one recipe and one --gpu-memory"),
-        ("--all --tflops 3", "--tflops 3.0: for one recipe and one --gpu-memory"),
+        (
+            "--gpu-memory 16 24 --json plan.json",
+            "--json plan.json: needs a single recipe and a single --gpu-memory",
+        ),
+        ("--all --tflops 3", "--tflops 3.0: needs a single recipe and a single --gpu-memory"),
         ("siim --all", "siim: --all plans every recipe"),
     ],
 )

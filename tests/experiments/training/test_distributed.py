@@ -102,12 +102,14 @@ def test_batch_norm_is_synchronised_on_gpus_with_the_activations_of_timm() -> No
 def test_batch_norm_cannot_be_synchronised_on_a_processor() -> None:
     layer_norm = torch.nn.LayerNorm(3)
     assert distributed.synchronise_batch_norm(layer_norm, CPU) is layer_norm
-    with pytest.raises(ValueError, match=r"sync_batchnorm true: .* on a processor set devices to 1"):
+    with pytest.raises(ValueError, match=r"sync_batchnorm true: .* on a CPU set devices to 1"):
         distributed.synchronise_batch_norm(torch.nn.BatchNorm2d(3), CPU)
 
 
 def test_a_batch_that_cannot_be_shared() -> None:
-    with pytest.raises(ValueError, match=r"batch_size 6 is that of all processes .* multiple of .* = 4"):
+    with pytest.raises(
+        ValueError, match=r"batch_size 6 is the total over all processes .* multiple of .* = 4"
+    ):
         ClassificationSettings(models=["c"], batch_size=6, devices=2, nodes=2)
 
 

@@ -61,7 +61,7 @@ def test_a_plateau_lowers_the_rate_after_its_patience_and_not_below_the_end() ->
     ("changes", "said"),
     [
         ({"schedule": "poly", "cycles": 2}, "cycles 2 needs `schedule: cosine`"),
-        ({"schedule": "plateau", "warmup": 0.1}, "warmup 0.1 cannot go with `schedule: plateau`"),
+        ({"schedule": "plateau", "warmup": 0.1}, "warmup 0.1 cannot be combined with `schedule: plateau`"),
         ({"lr_end": 2.0}, "lr_end 2.0 is above lr 1.0"),
         ({"iterations": 25}, "iterations 25 must be a multiple of epochs 10"),
         ({"top": 3}, "top 3 needs `keep: best`"),
