@@ -85,7 +85,7 @@ figures: .venv/ready ## redraw the figures of docs/ from the run that is here
 
 ui: .venv/ready ## compare the runs in MLflow, http://127.0.0.1:5000 (PORT=number for another one)
 	@echo 'Open http://127.0.0.1:$(or $(PORT),5000)/#/experiments/1/runs?workflowType=machine_learning (or choose "Model training", upper left)'
-	mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port $(or $(PORT),5000) --workers 1
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlflow.db --host 127.0.0.1 --port $(or $(PORT),5000) --workers 1
 
 tune-worker: .venv/ready ## join the study of STAGE (segmentation or classification) that another process or machine has begun
 	@test -n "$(STAGE)" || { echo "say which study: make tune-worker STAGE=segmentation"; exit 1; }

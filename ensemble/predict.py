@@ -38,11 +38,14 @@ from imaging.io.files import fingerprint
 from imaging.io.threads import cores, ordered_map
 
 TOO_MANY_REFUSED = 3
+SHARD = 1024
+"""Files per Parquet file of a cluster's archive."""
 
 
 def main() -> None:
     """The command line."""
     given = _arguments()
+    _check_options(given)
     bundle = Bundle.load(given.bundle)
     if given.engine == "ray":
         refused = _on_ray(bundle, given)
@@ -118,8 +121,6 @@ def _on_ray(bundle: Bundle, given: argparse.Namespace) -> float:
     """Predict into an archive and print the counts; returns the share of refused files."""
     from ensemble.cluster import ray_engine  # an extra, which takes seconds to import
 
-    if given.dicom:
-        raise ValueError("--engine ray writes only tables; leave out --dicom, or use --engine local")
     exported = given.onnx or given.openvino
     runtime = "onnx" if given.onnx else "openvino"
     archive = ray_engine.predict(
@@ -129,7 +130,7 @@ def _on_ray(bundle: Bundle, given: argparse.Namespace) -> float:
         given.cascade,
         exported and (str(exported.resolve()), given.precision, runtime),
         given.address,
-        given.shard,
+        SHARD if given.shard is None else given.shard,
     )
     refused, masks = archive.counts()
     print(
@@ -142,14 +143,29 @@ def _on_ray(bundle: Bundle, given: argparse.Namespace) -> float:
 def _predictor(bundle: Bundle, given: argparse.Namespace) -> tuple[Predictor, str]:
     """The predictor in the engine that the command line requests, and that engine's name."""
     if given.onnx is not None:
-        made = onnx_runtime.use(bundle.predictor(), given.onnx, given.precision)
+        made = onnx_runtime.use(bundle.predictor(), given.onnx, given.precision, bundle=bundle.sha256)
         return made, f"onnx {given.precision}"
     if given.openvino is not None:
-        made = onnx_runtime.use(bundle.predictor(), given.openvino, given.precision, "openvino")
+        made = onnx_runtime.use(
+            bundle.predictor(), given.openvino, given.precision, "openvino", bundle=bundle.sha256
+        )
         return made, f"openvino {given.precision}"
-    if given.precision != "fp32":
-        raise ValueError(f"--precision {given.precision} needs --onnx or --openvino")
     return bundle.predictor(), "torch"
+
+
+def _check_options(given: argparse.Namespace) -> None:
+    """ValueError for options that would be ignored, and for an empty name, which would be the working directory."""
+    if not given.folder:
+        raise ValueError("FOLDER is empty; name a file or a folder")
+    if given.precision != "fp32" and given.onnx is None and given.openvino is None:
+        raise ValueError(f"--precision {given.precision} needs --onnx or --openvino")
+    if given.engine == "ray":
+        if given.dicom:
+            raise ValueError("--engine ray writes only tables; leave out --dicom, or use --engine local")
+        return
+    for option, value in (("--address", given.address), ("--shard", given.shard)):
+        if value is not None:
+            raise ValueError(f"{option} {value}: needs --engine ray")
 
 
 def summary(table: pd.DataFrame, out: Path, notes: Sequence[str] = ()) -> str:
@@ -184,7 +200,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=command.place,
         required=True,
         metavar="OUT",
         help="folder to create; it must be empty or missing",
@@ -225,9 +241,7 @@ def _arguments() -> argparse.Namespace:
     cluster.add_argument(
         "--address", metavar="HOST:PORT", help="a running cluster (default: start one on this machine)"
     )
-    cluster.add_argument(
-        "--shard", type=int, default=1024, help="files per Parquet file (default: %(default)s)"
-    )
+    cluster.add_argument("--shard", type=int, help=f"files per Parquet file (default: {SHARD})")
     return parser.parse_args()
 
 

@@ -79,6 +79,8 @@ def _check_spared(files: Files, images: Path | None, written: tuple[Path, Path],
             )
     if masks is None:
         return
+    if masks.resolve() in [path.resolve() for path in written]:
+        raise ValueError(f"--masks {masks}: is also the name of a table to be written; name another folder")
     if images is not None and images.is_dir():
         check_apart(masks, "--masks", {"the folder of the images": images})
     if any(masks.resolve() in path.parents for path in read):
@@ -102,10 +104,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ensemble.submit", description="Write a submission.")
     parser.add_argument(
         "--images",
-        type=Path,
+        type=command.place,
         help="a file, or a folder of images at any depth (default: the configured test set)",
     )
-    parser.add_argument("--output", type=Path, help="the file to write (default: submission.csv)")
+    parser.add_argument("--output", type=command.place, help="the file to write (default: submission.csv)")
     parser.add_argument("--refit", action="store_true", help="use the networks of `ensemble.refit`")
     parser.add_argument(
         "--side",

@@ -81,9 +81,9 @@ def prepared_data(train: Path, real: Path, folder: Path, size: int) -> Prepared:
             for name, path in ((SIMULATED, train), (REAL, real)):
                 said = said.replace(str(both / name), str(path))
             raise ValueError(said) from error
-    made = Prepared(folder / "prepared")
-    _check(made.index[made.index["label"].notna()], train, real)
-    return made
+    prepared = Prepared(folder / "prepared")
+    _check(prepared.index[prepared.index["label"].notna()], train, real)
+    return prepared
 
 
 def _check(index: pd.DataFrame, train: Path, real: Path) -> None:

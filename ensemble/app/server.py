@@ -14,6 +14,7 @@ Files are read in worker processes with limits (ensemble/app/pool.py); networks 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -91,14 +92,15 @@ def build(
         return JSONResponse(about)
 
     async def example(request: Request) -> Response:
-        number = request.path_params["number"]
-        return Response(examples[number].dicom if number < len(examples) else b"", media_type=TYPE)
+        named = {str(number): one for number, one in enumerate(examples)}
+        found = named.get(request.path_params["number"])
+        return Response(status_code=404) if found is None else Response(found.dicom, media_type=TYPE)
 
     service = Service(config, predictor)
     routes = [
         Route("/", index),
         Route("/api/about", tell),
-        Route("/api/examples/{number:int}", example),
+        Route("/api/examples/{number}", example),
         *(
             Route(f"/api/{name}", _endpoint(work, limits.bytes, uploads), methods=["POST"])
             for name, work in service.questions().items()
@@ -156,6 +158,15 @@ def _endpoint(work: Work, limit: int, uploads: Path) -> Callable[[Request], Awai
     """Receive a file, work on it, and remove it."""
 
     async def endpoint(request: Request) -> Response:
+        try:
+            return await received(request)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            log.error("%s: %s", uploads, error.strerror)
+            return JSONResponse({"reason": "the server's disk is full"}, 507)
+
+    async def received(request: Request) -> Response:
         with tempfile.TemporaryDirectory(prefix="upload-", dir=uploads) as folder:
             file = Path(folder) / "upload"
             try:
@@ -176,7 +187,7 @@ def _endpoint(work: Work, limit: int, uploads: Path) -> Callable[[Request], Awai
 def _level(request: Request) -> int:
     """The level, 1 to 255, that a request names."""
     text = request.query_params.get("level", "")
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= map_levels.TOP):
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= map_levels.TOP):
         raise Declined(400, f"level must be a whole number from 1 to {map_levels.TOP}")
     return int(text)
 

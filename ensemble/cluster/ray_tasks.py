@@ -77,7 +77,7 @@ class Scorer:
             )
         self.cascade, self.predictor, self.warning = cascade, bundle.predictor(), bundle.warning
         if exported is not None:
-            self.predictor = onnx_runtime.use(self.predictor, *exported)
+            self.predictor = onnx_runtime.use(self.predictor, *exported, bundle=bundle.sha256)
 
     def __call__(self, rows: dict[str, Any]) -> pa.Table:
         """Predict on a batch of rows: one row per file, with its shard and place."""

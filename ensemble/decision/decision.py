@@ -29,7 +29,7 @@ from experiments.settings.decision import Space
 from experiments.statistics.arrays import Bools, Floats, Ints
 from imaging.io.config import Settings, validate
 from imaging.io.files import read_json, write_json
-from imaging.map_levels import ENCODING
+from imaging.map_levels import ENCODING, label
 
 FOLDER = "models/ensemble"
 PATH = f"{FOLDER}/decision.json"
@@ -215,6 +215,10 @@ class Decision(Settings):
         cut = int(self.thresholds(evidence)[0])
         mask = self.post_processing(level >= cut) if cut < NOTHING else np.zeros(level.shape, np.bool_)
         reason, needed = self.rule.reason(evidence), self.rule.needed(evidence)
+        if cut < NOTHING and not (level >= cut).any():
+            reason += f"; but no pixel reaches the mask threshold {label(cut)}"
+        elif cut < NOTHING and not mask.any():
+            reason += "; but post-processing removed the mask"
         return Prediction(mask, float(evidence.prob[0]), raw, cut, False, reason, level, needed)
 
     def seen(self, evidence: Evidence) -> Evidence:

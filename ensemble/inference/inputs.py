@@ -40,6 +40,8 @@ def find(source: Path, output: Path | None = None, option: str = "") -> Inputs:
     option: the option or key that names the source, for messages; '' for a command's first argument.
     """
     named = f"{option} {source}".lstrip()
+    if output is not None and source.is_dir() and output.resolve() == source.resolve():
+        raise ValueError(f"{output}: is the folder of the images; name another folder for the results")
     if source.is_file():
         return Inputs(source.parent, [source])
     if not source.is_dir():

@@ -73,6 +73,7 @@ def partial_output(output: Path, key: Key) -> Iterator[Journal]:
     key: what the results depend on. ValueError when OUT is not empty, or another run is writing it.
     """
     check_replaceable(output)
+    output = output.resolve() if output.is_symlink() else output  # the folder behind a link takes the results
     for leftover in leftovers(output):  # of versions that named it by process
         shutil.rmtree(leftover, ignore_errors=True)
     folder = output.with_name(f".{output.name}.part")
@@ -86,12 +87,17 @@ def partial_output(output: Path, key: Key) -> Iterator[Journal]:
                 yield Journal(folder, lines, _lines(folder / ROWS))
             for name in (RUN, ROWS, LOCK):
                 (folder / name).unlink()
-            if output.exists():  # an empty folder
-                output.rmdir()
-            os.replace(folder, output)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        try:
+            if output.exists():  # an empty folder
+                output.rmdir()
+            os.replace(folder, output)
+        except OSError as error:
+            raise ValueError(
+                f"{output}: cannot be replaced ({error.strerror}); the results are complete in {folder}, move them yourself"
+            ) from None
 
 
 @contextmanager

@@ -15,12 +15,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError
 from torch import Tensor
 
 from ensemble.inference.predictor import Member, Predictor
 from ensemble.runtimes import openvino_runtime
-from imaging.io.config import Settings, validate
+from imaging.io.config import Settings
 from imaging.io.files import read_json, sha256
 from imaging.io.threads import cores
 
@@ -87,7 +87,10 @@ def session(
     """An onnxruntime.InferenceSession on the CPU, or OpenVINO's equivalent, with as many threads as the process has cores."""
     if engine == "openvino":
         return openvino_runtime.Session(path, precision, threads)
-    import onnxruntime  # an extra: the rest of the project works without it
+    try:
+        import onnxruntime  # an extra: the rest of the project works without it
+    except ModuleNotFoundError as error:
+        raise ValueError("ONNX Runtime is not installed: pip install '.[onnx]'") from error
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or cores()
@@ -116,10 +119,15 @@ def load(folder: str | Path = PATH) -> Index:
     folder = Path(folder)
     if not (folder / INDEX).is_file():
         raise ValueError(f"{folder}: no {INDEX}; `python -m ensemble.onnx_export` makes it from a bundle")
+    values = read_json(folder / INDEX)
     try:
-        index = validate(Index, read_json(folder / INDEX), "")
-    except ValueError as error:
-        raise ValueError(f"{folder / INDEX}: {error}; export again") from None
+        index = Index.model_validate(values)
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"])) or "the whole file"
+        raise ValueError(f"{folder / INDEX}: {key} is missing or damaged; export again") from None
+    for key, found in index.compared.items():
+        if not isinstance(found.get("accepted"), bool) or not isinstance(found.get("allowed"), float):
+            raise ValueError(f"{folder / INDEX}: compared.{key} is missing or damaged; export again")
     for name, file in index.files.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ValueError(f"{folder / INDEX}: {name!r} is not a path inside the folder")
@@ -134,15 +142,19 @@ def use(
     precision: Precision = "fp32",
     engine: Engine = "onnx",
     untried: bool = False,
+    bundle: str | None = None,
 ) -> Predictor:
     """The same predictor with its networks run by `engine`.
+
+    bundle: SHA-256 of the bundle that the predictor comes from; None where it comes from none. What was accepted with another
+    bundle, such as one with another decision, does not count.
 
     A ValueError when the files were made from other networks, or when this engine and precision were not accepted on the
     hold-out (`untried` skips that check; float32 in ONNX Runtime needs none, since each file was compared with PyTorch).
     """
     index, folder = load(folder), Path(folder)
     if not untried and (engine, precision, predictor.precision) != ("onnx", "fp32", "32-true"):
-        _check_accepted(index, folder, engine, precision)
+        _check_accepted(index, folder, engine, precision, bundle)
 
     def member(stage: str, known: Member) -> Member:
         name = name_of(kind_of(precision, engine), stage, known)
@@ -159,19 +171,20 @@ def use(
     return Predictor(predictor.decision, classifiers, masks, predictor.side, predictor.domain)
 
 
-def _check_accepted(index: Index, folder: Path, engine: Engine, precision: Precision) -> None:
+def _check_accepted(
+    index: Index, folder: Path, engine: Engine, precision: Precision, bundle: str | None
+) -> None:
     if precision not in ENGINES[engine]:
         raise ValueError(f"{engine} has no {precision}; it has {', '.join(ENGINES[engine])}")
-    found = index.compared.get(key_of(engine, precision))
+    key = key_of(engine, precision)
+    options = " --openvino" * (engine == "openvino") + " --int8" * (precision == "int8")
+    maker = f"`python -m ensemble.onnx_export{options}` does so"
+    found = index.compared.get(key)
     if found is None:
-        options = " --openvino" * (engine == "openvino") + " --int8" * (precision == "int8")
-        raise ValueError(
-            f"{folder}: {key_of(engine, precision)} has not been tried on the hold-out; "
-            f"`python -m ensemble.onnx_export{options}` does so"
-        )
+        raise ValueError(f"{folder}: {key} has not been tried on the hold-out; {maker}")
+    if bundle is not None and index.bundle != bundle:
+        raise ValueError(f"{folder}: {key} was tried with another bundle, not with this one; {maker}")
     if not found["accepted"]:
         raise ValueError(
-            f"{folder}: {key_of(engine, precision)} changed the hold-out's Dice by more than {found['allowed']:g} and "
-            "was not "
-            "accepted; use fp32"
+            f"{folder}: {key} changed the hold-out's Dice by more than {found['allowed']:g} and was not accepted; use fp32"
         )

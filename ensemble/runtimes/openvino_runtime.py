@@ -35,7 +35,10 @@ def core() -> Any:
     next signal, such as that of a child process' end, ends this process (OpenVINO 2026.4).
     """
     without_telemetry()
-    import openvino  # an extra: the rest of the project works without it
+    try:
+        import openvino  # an extra: the rest of the project works without it
+    except ModuleNotFoundError as error:
+        raise ValueError("OpenVINO is not installed: pip install '.[openvino]'") from error
 
     return openvino.Core()
 

@@ -75,6 +75,8 @@ def settings_of(data: str, more: Sequence[tuple[str, Any]], scratch: Path) -> Da
     source, _, named = data.partition(":")
     if source not in SOURCES or not named:
         source, named = "", data
+    if not named:
+        raise ValueError("--data '': names no folder; give FOLDER or FILE.csv")
     place = Path(named)
     if place.is_file() and source in ("", "table"):
         given = {"source": "table", "folder": str(place.parent), "table": place.name}

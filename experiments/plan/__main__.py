@@ -11,7 +11,6 @@ fake tensors (experiments/plan/cost.py); nothing is trained and no GPU is needed
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
@@ -25,6 +24,8 @@ from imaging.io import command
 from imaging.io.files import check_names_file, write_json
 
 RECIPES = Path(__file__).parents[1] / "recipes"
+MOST = 1e6
+"""Largest GPU memory in GB, and rate in TFLOP/s, that can be planned with."""
 
 
 def arguments() -> argparse.Namespace:
@@ -48,14 +49,19 @@ def arguments() -> argparse.Namespace:
     given = parser.parse_args()
     for option, values in (("--gpu-memory", given.gpu_memory or []), ("--tflops", [given.tflops])):
         for value in values:
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{option} {value:g}: give a number above 0")
+            if value is not None and not 0 < value <= MOST:
+                raise ValueError(f"{option} {value:g}: give a number above 0, at most {MOST:g}")
     several = given.all or len(given.gpu_memory or []) > 1
     for option, value in (("--json", given.json), ("--tflops", given.tflops)):
         if several and value is not None:
             raise ValueError(
                 f"{option} {value}: needs a single recipe and a single --gpu-memory; leave it out"
             )
+    sizes = (given.images, given.positives)
+    if sizes != (None, None) and (None in sizes or not 0 < given.positives < given.images):
+        raise ValueError(
+            f"--images {given.images} --positives {given.positives}: give both, 0 < positives < images"
+        )
     if given.all and given.recipe:
         raise ValueError(f"{given.recipe}: --all plans every recipe; give only one of the two")
     if given.json:
@@ -112,12 +118,8 @@ def _recipe(name: str) -> Path:
 
 
 def _size(given: argparse.Namespace, params: Params) -> tuple[int, int]:
-    if given.images is None and given.positives is None:
+    if given.images is None:
         return data_size(params.data, params.phantom)
-    if given.images is None or given.positives is None or not 0 < given.positives < given.images:
-        raise ValueError(
-            f"--images {given.images} --positives {given.positives}: give both, 0 < positives < images"
-        )
     return given.images, given.positives
 
 

@@ -9,7 +9,7 @@ from io import BytesIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from imaging.decoding import jpeg
@@ -127,8 +127,13 @@ def open_page(data: bytes) -> tuple[Image.Image, int | None]:
     except RefusedFile:
         raise
     except Exception as error:  # Pillow's formats raise arbitrary errors on damaged data
-        raise RefusedFile("PICTURE-DAMAGED", f"the {name} picture is damaged: {error}") from None
+        raise RefusedFile("PICTURE-DAMAGED", f"the {name} picture is damaged: {_reason(error)}") from None
     return picture, orientation
+
+
+def _reason(error: Exception) -> str:
+    """Pillow's words; those for data that it does not recognise name an object in memory."""
+    return "its header cannot be read" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def unturned(pixels: Pixels, orientation: int | None) -> Pixels:

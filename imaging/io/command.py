@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 PACKAGES = frozenset(
@@ -52,6 +53,13 @@ def parse_nothing(doc: str) -> None:
         prog=f"python -m {name}", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.parse_args()
+
+
+def place(text: str) -> Path:
+    """Type of an option: a path; an empty one, such as an unset variable's, would be the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; name a file or a folder")
+    return Path(text)
 
 
 def share(text: str) -> float:

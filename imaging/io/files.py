@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 MAX_STEM = 100
 """Bytes of a file's name that its temporary name repeats: a name may have 255, of which 83 Chinese characters take 249."""
 MAX_ENDING = 20
+FULL = 2**20
+"""Bytes: a disk with fewer free ones is called full where a library reports a short write without a reason."""
 
 
 @contextmanager
@@ -39,9 +42,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename is None:  # a full disk, as `write` reports it
-            error.filename = str(path)
-        raise
+        if error.filename is not None:
+            raise
+        raise _named(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -53,8 +56,9 @@ def atomic_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
     What stood there is replaced only if it holds a file called `mark`, or nothing at all; ValueError for anything else. What
     killed runs left beside it is removed first.
     """
-    path = Path(path)
     check_replaceable(path, mark)
+    path = Path(path)
+    path = path.resolve() if path.is_symlink() else path  # the folder behind a link is replaced, not the link
     for leftover in leftovers(path):
         _remove(leftover)
     temporary, old = temporary_name(path), temporary_name(path, "old")
@@ -63,7 +67,16 @@ def atomic_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
         yield temporary
         if path.exists():
             os.replace(path, old)
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise _named(error, path) from error
     finally:
         _remove(temporary)
         _remove(old)
@@ -72,10 +85,26 @@ def atomic_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
 def check_replaceable(path: str | Path, mark: str | None = None) -> None:
     """ValueError when a folder may not be replaced: something is there, and no file `mark` in it."""
     path = Path(path)
+    if not path.name:
+        raise ValueError(f"{path}: no name for a new folder; give one, such as {path / 'results'}")
     _check_above(path)
+    if path.resolve().is_mount():
+        raise ValueError(
+            f"{path}: a mounted disk cannot be replaced; name a folder in it, such as {path / 'results'}"
+        )
     ours = mark is not None and (path / mark).is_file()
     if path.exists() and not ours and not (path.is_dir() and not any(path.iterdir())):
         raise ValueError(f"{path}: exists already; choose another folder, or remove it yourself")
+
+
+def _named(error: OSError, path: Path) -> OSError:
+    """The error with `path` as its file: `write` on a full disk names none, numpy's short write has no number either."""
+    if error.errno is not None:
+        return OSError(error.errno, error.strerror, str(path))
+    nearest = next(parent for parent in path.absolute().parents if parent.exists())
+    if shutil.disk_usage(nearest).free < FULL:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    return OSError(errno.EIO, str(error), str(path))
 
 
 def check_apart(path: str | Path, option: str, others: Mapping[str, str | Path]) -> None:

@@ -220,6 +220,32 @@ def test_a_file_that_vanishes_is_refused_and_a_header_nobody_foresaw_stops_nothi
     assert (row["verdict"], row["reason"], files) == ("refused", "FILE-MISSING: no such file", [])
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["", "--output", "o"], "FOLDER is empty"),
+        (["in", "--output", "o", "--shard", "5"], "--shard 5: needs --engine ray"),
+        (["in", "--output", "o", "--address", "a:1"], "--address a:1: needs --engine ray"),
+        (
+            ["in", "--output", "o", "--engine", "ray", "--precision", "int8"],
+            "--precision int8 needs --onnx or",
+        ),
+        (["in", "--output", "o", "--engine", "ray", "--dicom", "seg"], "leave out --dicom"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(
+    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["predict", *words])
+    with pytest.raises(ValueError, match=message):
+        predict.main()
+
+
+def test_the_folder_of_the_images_is_no_place_for_results(folder: Path) -> None:
+    with pytest.raises(ValueError, match="is the folder of the images"):
+        find(folder, folder)
+
+
 @pytest.mark.parametrize(("name", "message"), [("nowhere", "no such file or folder"), ("empty", "no images")])
 def test_no_input_is_an_error(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "empty").mkdir()

@@ -121,6 +121,7 @@ PICTURE = cv2.imencode(".png", np.full((40, 40), 90, np.uint8))[1].tobytes()
         ("/api/study", b"x", {"Content_Type": "text/plain"}, 415, "application/octet-stream"),
         ("/api/segmentation?level=100", PICTURE, {}, 422, "no valid StudyInstanceUID"),
         ("/api/segmentation?level=256", PICTURE, {}, 400, "level"),
+        (f"/api/segmentation?level={'1' * 5000}", PICTURE, {}, 400, "level"),
         ("/api/segmentation?level=0", PICTURE, {}, 400, "level"),
         ("/api/cut?level=9", PICTURE, {}, 400, "geometry"),
         ("/api/cut?level=9&geometry=%7B%22spacing_mm%22%3A%5B0%2C1%5D%7D", PICTURE, {}, 400, "geometry"),

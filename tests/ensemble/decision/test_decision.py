@@ -116,6 +116,9 @@ def test_answer_from_probabilities_and_maps(decisions) -> None:
     assert "needed" in answer.reason
     members = decision.members(sure)
     assert logit(members[:1])[0] == pytest.approx(logit(np.array([0.999, 0.998])).mean())
+    empty = decision.predict(sure, {"u": {0: np.zeros_like(level), 1: np.zeros_like(level)}}, (12, 20))
+    assert not empty.mask.any()
+    assert "; but no pixel reaches the mask threshold" in empty.reason
     doubtful = decision.predict({"a": [0.0001], "b": [0.0001]}, {}, (12, 20))  # maps are not even needed
     assert doubtful.skipped
     assert not doubtful.mask.any()

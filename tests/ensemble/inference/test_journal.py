@@ -76,6 +76,29 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_folder_behind_a_link_takes_the_results(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with partial_output(tmp_path / "link", KEY) as kept:
+        (kept.folder / "a").touch()
+        kept.add(Path("a"), [1, 2], row("a"), ["a"])
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["a"]
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_results_that_cannot_take_their_place_are_kept_and_named(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    writing = partial_output(out, KEY)
+    kept = writing.__enter__()
+    (kept.folder / "a").touch()
+    kept.add(Path("a"), [1, 2], row("a"), ["a"])
+    out.mkdir()
+    (out / "of another program").touch()
+    with pytest.raises(ValueError, match=r"out: cannot be replaced .* complete in .*\.out\.part"):
+        writing.__exit__(None, None, None)
+    assert [path.name for path in (tmp_path / ".out.part").iterdir()] == ["a"]
+
+
 @pytest.mark.parametrize(("key", "state"), [({"bundle": "b"}, [1, 2]), (KEY, [1, 3])])
 def test_another_run_or_another_file_starts_anew(
     tmp_path: Path, key: dict[str, str], state: list[int]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ensemble.decision.decision import Prediction
 from ensemble.inference.bundle import Bundle
 from ensemble.inference.inputs import find
 from ensemble.inference.predictor import Member, Predictor
-from ensemble.runtimes import onnx_runtime, parity, quantise
+from ensemble.runtimes import onnx_runtime, openvino_runtime, parity, quantise
 from imaging import rle
 from imaging.io.files import sha256, write_json
 from imaging.prepared import Prepared
@@ -98,6 +99,10 @@ def of_later(folder: Path, index: dict[str, Any]) -> None:
     index["version"] = 2
 
 
+def of_no_verdict(folder: Path, index: dict[str, Any]) -> None:
+    index["compared"] = {"openvino/fp32": {}}
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -105,7 +110,8 @@ def of_later(folder: Path, index: dict[str, Any]) -> None:
         (missing, "fold0.onnx: missing or changed"),
         (outside, "not a path inside the folder"),
         (other_weights, "not made from the bundle's weights"),
-        (of_later, "onnx.json: .*version"),
+        (of_later, "onnx.json: version is missing or damaged; export again"),
+        (of_no_verdict, "onnx.json: compared.openvino/fp32 is missing or damaged; export again"),
     ],
 )
 def test_foreign_files_are_refused(
@@ -118,6 +124,28 @@ def test_foreign_files_are_refused(
     write_json(folder / onnx_runtime.INDEX, index)
     with pytest.raises(ValueError, match=words):
         onnx_runtime.use(predictor, folder)
+
+
+@pytest.mark.parametrize("content", [[], {}, {"version": 1}])
+def test_an_index_that_is_none_is_refused(exported: Path, tmp_path: Path, content: Any) -> None:
+    write_json(tmp_path / onnx_runtime.INDEX, content)
+    with pytest.raises(ValueError, match=r"onnx\.json: .* is missing or damaged; export again"):
+        onnx_runtime.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("opened", "package", "extra"),
+    [
+        (lambda: onnx_runtime.session("any.onnx"), "onnxruntime", "onnx"),
+        (openvino_runtime.core.__wrapped__, "openvino", "openvino"),
+    ],
+)
+def test_a_runtime_that_is_not_installed_is_named(
+    opened: Any, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=rf"is not installed: pip install '\.\[{extra}\]'"):
+        opened()
 
 
 def test_an_engine_that_was_not_exported(predictor: Predictor, exported: Path, tmp_path: Path) -> None:

@@ -111,6 +111,18 @@ def test_only_what_was_accepted_is_used(
             onnx_runtime.use(predictor, exported, precision, engine)
 
 
+def test_what_was_accepted_with_another_bundle_does_not_count(predictor: Predictor, exported: Path) -> None:
+    index = read_json(exported / onnx_runtime.INDEX)
+    verdict = {"openvino/fp32": {"accepted": True, "allowed": 0.002}}
+    write_json(exported / onnx_runtime.INDEX, {**index, "compared": verdict})
+    assert onnx_runtime.use(predictor, exported, "fp32", "openvino", bundle=index["bundle"])
+    with pytest.raises(ValueError, match="was tried with another bundle, not with this one"):
+        onnx_runtime.use(predictor, exported, "fp32", "openvino", bundle="another")
+    assert onnx_runtime.use(
+        predictor, exported, bundle="another"
+    )  # compared with PyTorch itself, file by file
+
+
 SILENT = """
 import pathlib, socket, sys, threading
 asked = []

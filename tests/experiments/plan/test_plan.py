@@ -137,13 +137,26 @@ def test_what_cannot_fit_is_refused_with_the_setting() -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--gpu-memory", "0"), ("--gpu-memory", "-5"), ("--tflops", "0"), ("--tflops", "nan")],
+    [
+        ("--gpu-memory", "0"),
+        ("--gpu-memory", "-5"),
+        ("--gpu-memory", "inf"),
+        ("--tflops", "0"),
+        ("--tflops", "nan"),
+    ],
 )
 def test_a_card_without_memory_or_speed_is_refused(
     option: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["plan", "siim", option, value])
     with pytest.raises(ValueError, match=f"{option} {value}: give a number above 0"):
+        plan_command.arguments()
+
+
+@pytest.mark.parametrize("sizes", ["--images 5", "--positives 5", "--images 5 --positives 5"])
+def test_one_size_without_the_other_is_refused(sizes: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["plan", "--all", *sizes.split()])
+    with pytest.raises(ValueError, match="give both, 0 < positives < images"):
         plan_command.arguments()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -113,6 +114,32 @@ def test_a_full_disk_is_one_line_with_the_files_name(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "masks/a.png: File too large\n")
     assert list((tmp_path / "masks").iterdir()) == []
+
+
+def test_a_short_write_without_a_reason_names_the_file(tmp_path: Path) -> None:
+    """numpy's `tofile` on a full disk: an OSError with words and no number."""
+    writing = atomic(tmp_path / "a.npy")
+    writing.__enter__().touch()
+    short = OSError("5 requested and 3 written")
+    with pytest.raises(OSError, match="5 requested and 3 written") as fault:
+        writing.__exit__(OSError, short, None)
+    assert (fault.value.errno, fault.value.filename) == (errno.EIO, str(tmp_path / "a.npy"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_behind_a_link_is_replaced_and_the_link_kept(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with atomic_folder(tmp_path / "link") as folder:
+        (folder / "made").touch()
+    assert (tmp_path / "link").is_symlink()
+    assert [path.name for path in (tmp_path / "real").iterdir()] == ["made"]
+
+
+@pytest.mark.parametrize("name", [".", "/proc"])  # no name, and a mounted disk
+def test_a_folder_that_cannot_be_replaced_is_refused_at_once(name: str) -> None:
+    with pytest.raises(ValueError, match="results"), atomic_folder(name):
+        pytest.fail("it was opened")
 
 
 @pytest.mark.parametrize(
