@@ -59,7 +59,7 @@ def test_both_forms_and_several_rows(tmp_path: Path) -> None:
         (
             ["a,-1,-1", "b,-1,-1"],
             "ImageId,EncodedPixels,EncodedPixels",
-            "column EncodedPixels is there 2 times",
+            "column EncodedPixels appears 2 times",
         ),
         (
             ["a,refused", "b,-1"],

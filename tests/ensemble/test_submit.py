@@ -41,7 +41,7 @@ def test_without_networks_the_command_that_makes_them_is_named(
             r"a\.dcm/in: a\.dcm is a file, not a folder; choose another place",
         ),
         (["--images", "a.dcm", "--output", "images"], "images: a folder; name a file"),
-        (["--images", "a.dcm", "--output", "./a.dcm"], "a.dcm: is one of the images, .*"),
+        (["--images", "a.dcm", "--output", "./a.dcm"], "a.dcm: is one of the images and .*"),
         (
             ["--images", "a.dcm", "--masks", "."],
             r"--masks \.: contains images that are read; name another folder",

@@ -71,7 +71,7 @@ def test_the_small_params_are_valid() -> None:
         (
             "segmentation",
             {"models": ["u"], "image_size": 64, "architecture": "plain", "decoder_channels": [32, 16, 8]},
-            r"segmentation.decoder_channels \[32, 16, 8\] has no effect with architecture plain; set it to null, or take unet",
+            r"segmentation.decoder_channels \[32, 16, 8\] has no effect with architecture plain; set it to null, or use unet",
         ),
         (
             "segmentation.variants",

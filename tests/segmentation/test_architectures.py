@@ -69,16 +69,16 @@ def test_one_logit_a_pixel_in_prediction_and_all_outputs_in_training(
         ),
         (
             {"architecture": "unetplusplus", "decoder_channels": [16, 8]},
-            "not for unetplusplus",
+            "not unetplusplus with",
         ),
         (
             {"encoder": "tu-vit_tiny_patch16_224", "decoder_channels": [16, 8]},
-            "not for unet tu-vit",
+            "not unet with tu-vit",
         ),
         ({"encoder": "tu-nothing", "decoder_channels": [16, 8]}, "tu-nothing"),
         (
             {"architecture": "fpn", "attention": "scse"},
-            "segmentation.attention scse has no effect with architecture fpn; set it to none, or take unet or unetplusplus",
+            "segmentation.attention scse has no effect with architecture fpn; set it to none, or use unet or unetplusplus",
         ),
         *(
             (
