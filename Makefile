@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 ifneq ($(and $(filter repro,$(MAKECMDGOALS)),$(strip $(DATA)$(SET)$(SCALE))),)
 ifndef RECIPE
-$(error DATA, SET and SCALE change a recipe, and none is named: add RECIPE=siim, or another of experiments/recipes/)
+$(error DATA, SET and SCALE change a recipe, and none is named: add RECIPE=phantom for the default on phantoms, RECIPE=siim, or another of experiments/recipes/)
 endif
 endif
 

@@ -96,6 +96,8 @@ def main() -> None:
     )
     parser.add_argument("--show", action="store_true", help=f"print {OUTPUT} as it is")
     if parser.parse_args().show:
+        if not OUTPUT.is_file():
+            raise ValueError(f"{OUTPUT}: no such file; `make repro` writes it")
         print(f"\n{OUTPUT.read_text(encoding='utf-8')}\n{provenance.describe()}", flush=True)
         return
     metrics, studies = (

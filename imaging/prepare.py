@@ -50,7 +50,17 @@ def run(settings: DataSettings, folder: str | Path = FOLDER, report: str | Path 
     with atomic(folder / "index.parquet") as temporary:
         about.index.to_parquet(temporary, index=False)
     if warning := about.patients.warning:
-        print(f"{settings.folder}: {warning}", file=sys.stderr)
+        print(
+            f"{settings.folder}: {warning}; to split them all the same, set split.unknown_patients: by_image",
+            file=sys.stderr,
+        )
+    unlabelled = int(about.index["label"].isna().sum())
+    if unlabelled:
+        print(
+            f"{settings.folder}: {unlabelled:,} of {len(about.index):,} training images have no label and are not used"
+            f" ({Path(report) / 'dataset_card.md'})",
+            file=sys.stderr,
+        )
 
 
 def _prepared(settings: DataSettings, folder: Path) -> dataset_card.Dataset:

@@ -65,7 +65,13 @@ def list_studies(settings: DataSettings) -> Listing:
         if name not in refused_ids
     )
     if not (records["split"] == "train").any():
-        raise ValueError(f"{folder / TRAIN_FOLDER}: no .dcm file found that can be used for training")
+        others = (
+            f"; {len(skipped):,} files left out, such as {skipped[0][0]}: {skipped[0][1]}" if skipped else ""
+        )
+        raise ValueError(
+            f"{folder / TRAIN_FOLDER}: no .dcm file found that can be used for training{others}"
+            " (for PNG or JPEG images with mask files set data.source: folder)"
+        )
     notes += [*known.notes, *skipped_note(skipped), *_painted(records["image_id"])]
     return Listing(records, refusals(rejected), refusals(skipped), notes, known.source)
 

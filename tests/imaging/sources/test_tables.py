@@ -193,7 +193,7 @@ def test_rows_that_cannot_be_used_are_listed_with_line_and_fix(root, tmp_path):
     [("file,label\nim0.png,1\n", {}, "no column 'path'; name it in data.columns.path. The file has 'file', 'label'"),
      ("path,sex\nim0.png,F\n", {}, "no column 'label', 'mask' or 'boxes'"),
      ("path,label\nim0.png,1\n", {"columns": {"label": "Finding"}}, "column 'Finding' is missing"),
-     ("path,label\nim0.png,1\n", {"columns": {"lable": "label"}}, "data.columns names lable"),
+     ("path,label\nim0.png,1\n", {"columns": {"lable": "label"}}, "data.columns: unknown lable"),
      ("path,label\n", {}, "no rows"),
      ("path,label\ngone.png,1\n", {}, "no row that can be used for training. The first refusal: labels.csv row 2"),
      ("path,label\nim0.png,1\n", {"table": "x.csv"}, "data.table 'x.csv': no such file")],
