@@ -94,7 +94,9 @@ def _maps(path: Path, chosen: Plan, prepared: Prepared, rows: np.ndarray) -> Ite
     settings = chosen.segmentation
     net = weights.restore(architectures.build(settings, trained=True), path)
     return inference.over(
-        net, Images(prepared, rows, settings.image_size, None, seed=0, masks=False), settings
+        net,
+        Images(prepared, rows, settings.image_size, None, seed=0, masks=False, contrast=settings.contrast),
+        settings,
     )
 
 

@@ -25,7 +25,9 @@ def predict(model: str, part: str, prepared: Prepared) -> pd.DataFrame:
     ):
         net, settings, facts = load(path)
         fold_predictions.check_same_data(facts, prepared, path)
-        images = Images(prepared, rows, settings.image_size, None, seed=0, masks=False)
+        images = Images(
+            prepared, rows, settings.image_size, None, seed=0, masks=False, contrast=settings.contrast
+        )
         prob = np.concatenate([batch[:, 0].numpy() for batch in inference.over(net, images, settings)])
         tables.append(
             pd.DataFrame(

@@ -6,11 +6,15 @@ before it is thresholded.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+Contrast = Literal["plain", "clahe"]
+CLIP, TILES = 2.0, 8
+"""Of the equalisation: limit of the slope, as a multiple of the mean count of a grey level, and tiles along each side."""
 
 
 def resize_image(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -19,6 +23,18 @@ def resize_image(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     OpenCV's INTER_AREA repeats pixels when it enlarges.
     """
     return _resize(pixels, size).astype(np.uint8, copy=False)
+
+
+def network_input(pixels: NDArray[np.uint8], size: int, contrast: Contrast) -> NDArray[np.uint8]:
+    """Pixels (H, W) as a network sees them, (size, size): resized, and with `clahe` equalised.
+
+    Contrast-limited adaptive histogram equalisation (Zuiderveld 1994) raises the local contrast, most where it is low, so that
+    the exposure and the tone curve of a radiograph matter less.
+    """
+    small = resize_image(pixels, size)
+    if contrast == "plain":
+        return small
+    return np.asarray(cv2.createCLAHE(CLIP, (TILES, TILES)).apply(small), np.uint8)
 
 
 def resize_mask(mask: NDArray[Any], size: int) -> NDArray[np.uint8]:

@@ -33,7 +33,9 @@ def batches(tasks: Tasks, prepared: Prepared, pooled: list[float]) -> Iterator[N
     for _, path, rows in tasks:
         net, settings, facts = load(path)
         fold_predictions.check_same_data(facts, prepared, path)
-        images = Images(prepared, rows, settings.image_size, None, seed=0, masks=False)
+        images = Images(
+            prepared, rows, settings.image_size, None, seed=0, masks=False, contrast=settings.contrast
+        )
         for prob in inference.over(net, images, settings):
             pooled += pooled_probability(prob).tolist()
             yield map_levels.encode(prob[:, 0].numpy())

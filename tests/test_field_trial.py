@@ -8,7 +8,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -200,19 +199,6 @@ def test_the_report_has_all_runs_and_the_pairs(finished: Path) -> None:
     assert "method minus ordinary" in text
 
 
-def test_equalised_images_have_data_and_runs_of_their_own(
-    finished: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_more(finished, monkeypatch, "--trials T2 --methods ordinary --contrast clahe --images 16")
-    plain, equalised = (np.load(finished / f"data-64{end}/prepared/images.npy") for end in ("", "-clahe"))
-    equaliser = cv2.createCLAHE(2.0, (8, 8))
-    assert np.array_equal(equalised, [equaliser.apply(image) for image in plain])
-    facts = read_json(finished / "results/T2-ordinary+clahe-0/facts.json")
-    assert (facts["method"], facts["contrast"]) == ("ordinary+clahe", "clahe")
-    with pytest.raises(ValueError, match="finished with --contrast clahe, not plain"):
-        run_more(finished, monkeypatch, "--trials T2 --methods ours --name ordinary+clahe")
-
-
 def test_finished_runs_are_not_repeated(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = {path: path.stat().st_mtime_ns for path in finished.glob("results/*/facts.json")}
     train, real = finished.parent / "train", finished.parent / "real"
@@ -333,12 +319,9 @@ def test_a_wrong_argument_is_refused_before_anything_is_written(
 
 
 def test_a_changed_setting_with_a_slash_names_one_folder() -> None:
-    given = argparse.Namespace(name=None, set=["segmentation.pretrained=weights/lite0"], contrast="plain")
+    given = argparse.Namespace(name=None, set=["segmentation.pretrained=weights/lite0"])
     assert run_name(given, "ours") == "ours+segmentation.pretrained=weights_lite0"
     assert run_name(given, "ordinary") == "ordinary"
-    given.contrast = "clahe"
-    assert run_name(given, "ours") == "ours+segmentation.pretrained=weights_lite0+clahe"
-    assert run_name(given, "ordinary") == "ordinary+clahe"
 
 
 def test_a_budget_is_divided_over_phases_as_their_epochs_are() -> None:

@@ -18,7 +18,7 @@ from torch import nn
 from benchmarks.field_trial import decisions, exposure, ordinary, recipes, report
 from benchmarks.field_trial.arguments import arguments, run_name, start_folder
 from benchmarks.field_trial.budget import Budget, flops_of
-from benchmarks.field_trial.cohorts import CLAHE, PLAIN, REAL, STARTS, Cohort, cohort, prepared_data
+from benchmarks.field_trial.cohorts import REAL, STARTS, Cohort, cohort, prepared_data
 from benchmarks.field_trial.decisions import Predicted, cases_of
 from benchmarks.field_trial.methods import EXPOSURE, PEERS, Plan, plan
 from ensemble.evidence.evidence import Cases
@@ -89,8 +89,7 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     )
     facts |= {
         "trial": trial, "method": name, "seed": seed, "rule": rule, "set": [] if planned is None else given.set,
-        "size": given.size, "contrast": given.contrast, "folds": len(chosen.folds),
-        "wall": time.perf_counter() - begun, **report.measures(table),
+        "size": given.size, "folds": len(chosen.folds), "wall": time.perf_counter() - begun, **report.measures(table),
     }  # fmt: skip
     write_json(folder / "facts.json", facts)
     print(
@@ -120,8 +119,7 @@ def _cohort(given: argparse.Namespace, trial: str, method: str, seed: int) -> Co
     planned = _planned(given, trial, method)
     side = given.size if planned is None else planned.side
     train, name = (given.phantoms, "phantoms") if trial == "T0" else (given.train, "data")
-    folder = "-".join([name, str(side), *[CLAHE] * (given.contrast == CLAHE)])
-    prepared = prepared_data(train, given.real, given.output / folder, side, given.contrast)
+    prepared = prepared_data(train, given.real, given.output / f"{name}-{side}", side)
     return cohort(prepared, trial, given.folds, seed, given.fitted)
 
 
@@ -132,11 +130,6 @@ def _check_same(given: argparse.Namespace, method: str, folder: Path) -> None:
         made, asked = (" ".join(one) or "(nothing)" for one in (facts["set"], given.set))
         raise ValueError(
             f"{folder}: is finished with --set {made}, and now it is {asked}; give another --name or --output"
-        )
-    if facts.get("contrast", PLAIN) != given.contrast:
-        raise ValueError(
-            f"{folder}: is finished with --contrast {facts.get('contrast', PLAIN)}, not {given.contrast};"
-            " give another --name or --output"
         )
     if facts["size"] != given.size:
         raise ValueError(

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.field_trial import report
-from benchmarks.field_trial.cohorts import CLAHE, PLAIN, STARTS, TRIALS
+from benchmarks.field_trial.cohorts import STARTS, TRIALS
 from benchmarks.field_trial.methods import METHODS, ORDINARY, PEERS, plan
 from benchmarks.field_trial.ordinary import BATCH
 from experiments.networks import pretrained
@@ -43,10 +43,9 @@ def arguments() -> argparse.Namespace:
 
 def run_name(given: argparse.Namespace, method: str) -> str:
     """The method's name in the report and in the names of folders: with the settings that are changed."""
-    equalised = [CLAHE] * (given.contrast == CLAHE)
     if method in PEERS:
-        return "+".join([method, *equalised])
-    return given.name or "+".join([method, *given.set, *equalised]).replace("/", "_")
+        return method
+    return given.name or "+".join([method, *given.set]).replace("/", "_")
 
 
 def start_folder(given: argparse.Namespace, trial: str, method: str, seed: int) -> Path:
@@ -182,12 +181,6 @@ def _parsed() -> argparse.Namespace:
         default=[],
         metavar="KEY=VALUE",
         help="settings of the recipe changed, such as segmentation.ema=0.99",
-    )
-    add(
-        "--contrast",
-        choices=[PLAIN, CLAHE],
-        default=PLAIN,
-        help="of the images that networks see, peers' too: as they are, or with locally equalised histograms",
     )
     add("--name", help="name of the changed method in the report (default: method and changes)")
     add(

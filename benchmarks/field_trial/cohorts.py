@@ -16,7 +16,6 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -41,12 +40,6 @@ CROSS_FITTED = ("T3", "T4")
 STARTS = {"T1P": "T0", "T3": "T2"}
 """Trials that go on from the weights of another, of the same method and seed."""
 FIFTHS = 5
-PLAIN, CLAHE = "plain", "clahe"
-"""Contrast of the images that networks see: as prepared, or equalised."""
-EQUALISED = "equalised"
-"""Empty file beside equalised images: without it a killed run left them as they were."""
-CLIP, TILES = 2.0, 8
-"""Limit of the slope, and tiles along each side: those of OpenCV's documentation."""
 LEAST_PATIENTS = 10
 """Among the judged studies: an interval over fewer says nothing."""
 
@@ -64,17 +57,13 @@ class Cohort:
     """Rows that it predicts to be judged; in T3 and T4 the same, since the decision is nested there."""
 
 
-def prepared_data(train: Path, real: Path, folder: Path, size: int, contrast: str = PLAIN) -> Prepared:
-    """Prepare both folders side by side, once; `folder` is kept for the next call. ValueError when it was made from others.
-
-    contrast: CLAHE equalises every prepared image.
-    """
-    done = folder / "prepared" / ("index.parquet" if contrast == PLAIN else EQUALISED)
+def prepared_data(train: Path, real: Path, folder: Path, size: int) -> Prepared:
+    """Prepare both folders side by side, once; `folder` is kept for the next call. ValueError when it was made from others."""
     for name, path in ((SIMULATED, train), (REAL, real)):
         made = folder / "studies" / name
-        if done.is_file() and made.resolve() != path.resolve():
+        if (folder / "prepared" / "index.parquet").is_file() and made.resolve() != path.resolve():
             raise ValueError(f"{folder}: made from {made.resolve()}, not from {path}; give another --output")
-    if not done.is_file():
+    if not (folder / "prepared" / "index.parquet").is_file():
         both = folder / "studies"
         both.mkdir(parents=True, exist_ok=True)
         sources = []
@@ -92,20 +81,9 @@ def prepared_data(train: Path, real: Path, folder: Path, size: int, contrast: st
             for name, path in ((SIMULATED, train), (REAL, real)):
                 said = said.replace(str(both / name), str(path))
             raise ValueError(said) from error
-        if contrast == CLAHE:
-            _equalise(folder / "prepared")
     prepared = Prepared(folder / "prepared")
     _check(prepared.index[prepared.index["label"].notna()], train, real)
     return prepared
-
-
-def _equalise(folder: Path) -> None:
-    """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994) of all images, at their prepared size."""
-    equaliser = cv2.createCLAHE(CLIP, (TILES, TILES))
-    images = np.load(folder / "images.npy", mmap_mode="r")
-    with atomic(folder / "images.npy") as temporary:
-        np.save(temporary, np.stack([equaliser.apply(np.ascontiguousarray(image)) for image in images]))
-    (folder / EQUALISED).touch()
 
 
 def _check(index: pd.DataFrame, train: Path, real: Path) -> None:

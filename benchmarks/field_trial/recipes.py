@@ -151,12 +151,14 @@ def _fit(
     held_back = np.sort(train_fold.validation_rows(prepared, fold, settings.needs_masks))
     if all(phase.keep == "last" for phase in phases_of(settings)):
         held_back = _few(prepared.index["label"].to_numpy(float)[held_back], held_back)
-    validation = Images(prepared, held_back, settings.image_size, None, seed=settings.seed)
+    contrast = settings.contrast
+    validation = Images(prepared, held_back, settings.image_size, None, seed=settings.seed, contrast=contrast)
     groups = train_fold.validation_groups(prepared, validation)
 
     def data(phase: TrainingSettings) -> tuple[Images, Images]:
         change = augment.build(phase.augment, phase.image_size)
-        return Images(prepared, rows, phase.image_size, change, seed=phase.seed), validation
+        training = Images(prepared, rows, phase.image_size, change, seed=phase.seed, contrast=contrast)
+        return training, validation
 
     done = phases.fit(
         net,
@@ -203,5 +205,7 @@ def averaged(outputs: list[Outputs]) -> Outputs:
 def _over(
     net: nn.Module, settings: ClassificationSettings | Any, cohort: Cohort, rows: NDArray[np.int64]
 ) -> Any:
-    images = Images(cohort.prepared, rows, settings.image_size, None, seed=0, masks=False)
+    images = Images(
+        cohort.prepared, rows, settings.image_size, None, seed=0, masks=False, contrast=settings.contrast
+    )
     return inference.over(net, images, settings)

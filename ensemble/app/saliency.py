@@ -21,7 +21,6 @@ from ensemble.inference.predictor import Member, Predictor
 from experiments.hardware import current
 from experiments.networks.checkpoint_mean import best_network
 from experiments.networks.normalisation import normalise
-from imaging.resize import resize_image
 
 SIDE = 512
 """Side of the picture: cells are 8 to 32 pixels wide, and the page scales it up smoothly."""
@@ -67,8 +66,7 @@ def coloured(heat: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def _map(member: Member, square: NDArray[np.uint8]) -> NDArray[np.float32]:
     """One network's map float32 (h, w) in [0, 1]."""
-    pixels = resize_image(square, member.settings.image_size)
-    image = normalise(torch.from_numpy(pixels)[None, None].to(current().device), member.net)
+    image = normalise(torch.from_numpy(member.input(square))[None, None].to(current().device), member.net)
     net = best_network(member.net)
     return _cells(net, image) if isinstance(net, Localising) else grad_cam(net, image)
 

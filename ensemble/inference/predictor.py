@@ -32,7 +32,7 @@ from imaging.decoding.radiograph import Facts, RefusedFile, to_uint8
 from imaging.domain.limits import Domain
 from imaging.formats import reader
 from imaging.io.threads import cores, ordered_map
-from imaging.resize import resize_image
+from imaging.resize import network_input, resize_image
 from segmentation.pooled import pooled_probability
 
 ByModel = dict[str, dict[int, Tensor]]
@@ -53,9 +53,11 @@ class Member:
 
     def __call__(self, squares: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Probabilities of prepared squares (B, 1) or (B, 1, s, s), on the CPU."""
-        side = self.settings.image_size
-        batch = torch.from_numpy(np.stack([resize_image(square, side) for square in squares]))[:, None]
-        return self.probabilities(batch)
+        return self.probabilities(torch.from_numpy(np.stack([self.input(one) for one in squares]))[:, None])
+
+    def input(self, square: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A prepared square as this network sees it, at its own size."""
+        return network_input(square, self.settings.image_size, self.settings.contrast)
 
     def probabilities(self, batch: Tensor) -> Tensor:
         """The same for uint8 (B, 1, s, s) at the network's own size; another engine overrides this."""

@@ -35,7 +35,6 @@ from ensemble.runtimes.onnx_runtime import (
 from imaging import rle
 from imaging.io.files import sha256, write_json
 from imaging.prepared import Prepared
-from imaging.resize import resize_image
 
 ALLOWED = 0.002
 """Largest accepted change of the hold-out's Dice, of all images and of the positive ones, in either direction."""
@@ -107,8 +106,7 @@ def calibration(prepared: Prepared) -> list[NDArray[np.uint8]]:
 
 def inputs(squares: list[NDArray[np.uint8]], member: Member) -> list[NDArray[np.uint8]]:
     """Batches (B, 1, s, s) of squares at a network's own size."""
-    side = member.settings.image_size
-    sized = np.stack([resize_image(square, side) for square in squares])[:, None]
+    sized = np.stack([member.input(square) for square in squares])[:, None]
     return [sized[start : start + BATCH] for start in range(0, len(sized), BATCH)]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from imaging.io.config import Settings
+from imaging.resize import Contrast
 from imaging.settings import AugmentSettings, SamplingSettings
 
 NETWORK = (
@@ -14,6 +15,7 @@ NETWORK = (
     "attention",
     "base_channels",
     "classes",
+    "contrast",
     "decoder_channels",
     "encoder",
     "encoder_from",
@@ -54,6 +56,9 @@ class TrainingSettings(Settings):
     full rate; 1: one rate for all."""
     image_size: int = Field(default=256, ge=32, le=2048)
     """Side in pixels of the network's input; at most data.image_size."""
+    contrast: Contrast = "plain"
+    """Of the network's input: `plain`, as prepared; `clahe`, greys equalised by region (contrast-limited adaptive histogram
+    equalisation), in training and in prediction."""
     epochs: int = Field(default=10, ge=1)
     """Passes over the sampler's images."""
     iterations: int | None = Field(default=None, ge=1)

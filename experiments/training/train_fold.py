@@ -100,13 +100,14 @@ def datasets(
     rows = np.sort(np.random.default_rng(settings.seed).permutation(rows)[: round(share * len(rows))])
     change = augment.build(settings.augment, settings.image_size)
     return (
-        Images(prepared, rows, settings.image_size, change, seed=settings.seed),
+        Images(prepared, rows, settings.image_size, change, seed=settings.seed, contrast=settings.contrast),
         Images(
             prepared,
             validation_rows(prepared, fold, settings.needs_masks),
             settings.image_size,
             None,
             seed=settings.seed,
+            contrast=settings.contrast,
         ),
     )
 

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from imaging.data.augment_batch import Fused
 from imaging.prepared import Prepared
-from imaging.resize import resize_image, resize_mask
+from imaging.resize import Contrast, network_input, resize_mask
 
 if TYPE_CHECKING:  # albumentations is needed for augmentation only
     from imaging.data.augment import Augment
@@ -41,7 +41,7 @@ class Images(Dataset[dict[str, Any]]):
 
     rows: which rows of `prepared`. size: side s of the items, at most the prepared one. augment: from
     `augment.build(settings, size)` or None; with a Fused one a batch also holds what was drawn, for `fused.apply`. masks: False
-    leaves the masks out. label: 1 or 0, NaN for an unlabelled image.
+    leaves the masks out. contrast: of the images, before they are augmented. label: 1 or 0, NaN for an unlabelled image.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Images(Dataset[dict[str, Any]]):
         augment: Augment | Fused | None = None,
         seed: int = 0,
         masks: bool = True,
+        contrast: Contrast = "plain",
     ) -> None:
         self.prepared = prepared
         self.rows: NDArray[np.int64] = np.asarray(rows, np.int64)
@@ -61,7 +62,7 @@ class Images(Dataset[dict[str, Any]]):
                 f"images of {self.size} px requested, but the data is prepared at {prepared.size} px:"
                 " lower the size or raise data.image_size"
             )
-        self.augment, self.seed, self.masks = augment, seed, masks
+        self.augment, self.seed, self.masks, self.contrast = augment, seed, masks, contrast
         self.labels: NDArray[np.float32] = prepared.index["label"].to_numpy(np.float32, na_value=np.nan)[
             self.rows
         ]
@@ -108,7 +109,8 @@ class Images(Dataset[dict[str, Any]]):
     def gather(self, places: NDArray[np.int64]) -> Batch:
         """Copies of the images, and of the masks if wanted, not augmented: uint8 (B, 1, s, s)."""
         rows = self.rows[places]
-        images = self.prepared.images[rows] if self._whole else self._resized(rows)
+        as_prepared = self._whole and self.contrast == "plain"
+        images = self.prepared.images[rows] if as_prepared else self._made(rows)
         found = {"image": torch.from_numpy(images)[:, None]}
         if self.masks:
             masks = self.prepared.masks(rows)
@@ -120,8 +122,8 @@ class Images(Dataset[dict[str, Any]]):
     def _whole(self) -> bool:
         return self.size == self.prepared.size
 
-    def _resized(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return np.stack([resize_image(self.prepared.images[row], self.size) for row in rows])
+    def _made(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return np.stack([network_input(self.prepared.images[row], self.size, self.contrast) for row in rows])
 
 
 def as_it_is(batch: Any) -> Any:

@@ -25,7 +25,15 @@ class Resident(Images):
     """The same images and masks as `images`, uint8 on `device`; batches are made there, so there can be no loader processes."""
 
     def __init__(self, images: Images, device: torch.device) -> None:
-        super().__init__(images.prepared, images.rows, images.size, images.augment, images.seed, images.masks)
+        super().__init__(
+            images.prepared,
+            images.rows,
+            images.size,
+            images.augment,
+            images.seed,
+            images.masks,
+            images.contrast,
+        )
         self.device = device
         everything = np.arange(len(images))
         held = images.prepared.index["mask_row"].to_numpy(np.int64)[images.rows] >= 0

@@ -1,12 +1,25 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from imaging.resize import resize_image, resize_mask
+from imaging.resize import network_input, resize_image, resize_mask
+
+
+def test_equalisation_raises_the_contrast_of_dim_pictures_most() -> None:
+    """The same noise with greys 0 to 63 and 40 to 229: the standard deviation grows 2.6 and 1.6 times."""
+    noise = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 64, (256, 256), np.uint8), (0, 0), 3)
+    dim = cv2.normalize(noise, None, 0, 63, cv2.NORM_MINMAX)
+    plain, equalised = (
+        [network_input(one, 128, contrast).std() for one in (dim, dim * np.uint8(3) + np.uint8(40))]
+        for contrast in ("plain", "clahe")
+    )
+    assert [round(after / before, 1) for before, after in zip(plain, equalised, strict=True)] == [2.6, 1.6]
+    assert np.array_equal(network_input(dim, 128, "plain"), resize_image(dim, 128))
 
 
 def test_image_is_the_area_mean():

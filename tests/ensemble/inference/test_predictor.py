@@ -21,12 +21,14 @@ from ensemble.inference.predictor import Member, Predictor, Scored
 from ensemble.rules import RULES
 from ensemble.rules.gate import Gate, Quota
 from ensemble.rules.triplet import Triplet
+from experiments.networks.normalisation import normalise
 from experiments.settings.common import TrainingSettings
 from experiments.settings.decision import EnsembleSettings
 from imaging import rle
 from imaging.decoding.radiograph import Facts
 from imaging.domain.limits import Domain
 from imaging.map_levels import HALF
+from imaging.resize import network_input
 from segmentation.pooled import pooled_probability
 
 SIDE = 32
@@ -212,6 +214,15 @@ def test_a_file_that_does_not_give_its_masks_back_is_refused(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="the code of a does not give back its mask"):
         submit.write(table, tmp_path / "out.csv", tmp_path / "studies.csv")
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_member_sees_its_own_size_and_contrast() -> None:
+    square = squares(1)[0]
+    settings = SETTINGS.model_copy(update={"contrast": "clahe", "image_size": 16})
+    seen = network_input(square, 16, "clahe")
+    assert np.array_equal(Member("m", 0, Bright(), settings, "").input(square), seen)
+    expected = torch.sigmoid(Bright()(normalise(torch.from_numpy(seen)[None, None], Bright())))
+    assert torch.allclose(Member("m", 0, Bright(), settings, "")([square]), expected)
 
 
 def test_members_run_without_gradients() -> None:

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 from imaging.data import augment
 from imaging.data.dataset import Images, as_it_is, item_seed, worker_init
 from imaging.prepared import Prepared
+from imaging.resize import network_input
 from imaging.settings import AugmentSettings
 
 
@@ -55,6 +56,16 @@ def test_a_smaller_size_is_the_mean(data):
     mean = data.images[3].reshape(16, 2, 16, 2).astype(float).mean(axis=(1, 3))
     assert np.abs(item["image"][0].numpy() - mean).max() <= 0.5
     assert item["mask"].sum() > 0
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_equalised_images_are_those_that_a_network_is_asked_with(data: Prepared, size: int) -> None:
+    items = Images(data, [3, 5], size, contrast="clahe")
+    for place, row in enumerate((3, 5)):
+        expected = network_input(data.images[row], size, "clahe")
+        assert not np.array_equal(expected, network_input(data.images[row], size, "plain"))
+        np.testing.assert_array_equal(items[place]["image"][0], expected)
+    np.testing.assert_array_equal(items[0]["mask"], Images(data, [3, 5], size)[0]["mask"])
 
 
 def test_a_larger_size_is_refused(data):
