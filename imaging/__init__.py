@@ -2,5 +2,5 @@
 
 import os
 
-# Arrow, which holds the texts of pandas' tables, then frees memory for the rest of the program instead of keeping it.
+# With it Arrow, which stores the strings of pandas tables, returns freed memory to the rest of the program.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

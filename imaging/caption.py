@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 RESEARCH = "AI, research only, not for diagnosis"
-"""Stands in every picture and object that shows a prediction."""
+"""In the caption of every picture and DICOM object that shows a prediction."""
 PHANTOMS = "trained on generated phantoms only"
-"""Stands beside it in every prediction of networks that were trained on phantoms."""
+"""Added to the caption where the networks were trained on phantoms."""
 BAR = 36
-"""Height of the line under a picture of up to 1,024 pixels; larger pictures have a proportionally higher one."""
+"""Height of the bar in pixels below a picture of up to 1,024 pixels; it grows in proportion for larger pictures."""
 _LARGEST, _SMALLEST = 17.0, 6.0
 
 

@@ -7,7 +7,7 @@
 
 A pixel reaches level k if and only if its probability reaches THRESHOLD[k]: a cut at a level is a cut of the probability.
 Networks trained with -log(dice) drive their maps towards 0 and 1. Equal steps of probability have no levels there: all logits
-above 6.2 are one. Equal steps of the logit distinguish up to 12.25. The price is the middle, where a step is 0.0175 of
+above 6.2 share one. Equal steps of the logit distinguish up to 12.25. The price is the middle, where a step is 0.0175 of
 probability instead of 0.0039. Range and step: docs/decisions/eight-bit-thresholds.md.
 """
 

@@ -4,7 +4,7 @@
 
 Writes data/prepared/ (images.npy, masks.npy, truth.csv, boxes.csv, rejected.csv, patients.json, index.parquet) and
 reports/data/. Test studies are listed in the dataset card and scored from their own files later. Columns of index.parquet, one
-row an image, sorted by image_id: image_id, patient_id, path, width, height (original, px), sex, age (years),
+row per image, sorted by image_id: image_id, patient_id, path, width, height (original, px), sex, age (years),
 view, spacing_mm (of the rows), label (1, 0, NA unlabelled), area_px (of the mask at the original
 resolution, 0 for a negative, NA where no mask is known), mask_row (in masks.npy, -1 without; with area_px NA it is the area of
 the boxes, a coarse mask),

@@ -33,7 +33,7 @@ network of fold K alone."""
 
 @dataclass(frozen=True)
 class PatientRecord:
-    """Where the patients are from, and of how many of the `labelled` images the patient is `unknown`: patients.json."""
+    """Where the patients are from, and for how many of the `labelled` images the patient is `unknown`: patients.json."""
 
     source: str
     labelled: int
@@ -51,9 +51,8 @@ class PatientRecord:
 class Prepared:
     """What `imaging.prepare` and `imaging.split` wrote; nothing is read before it is asked for.
 
-    The memory maps are opened in each process for itself: pickling carries the folder alone, so that an
-    object may go to DataLoader workers of any start method, and their pages are shared by the operating
-    system.
+    Each process opens its own memory maps: pickling carries only the folder, so that an object may go to
+    DataLoader workers of any start method, and the operating system shares the pages.
     """
 
     def __init__(self, folder: str | Path = FOLDER) -> None:
@@ -68,7 +67,7 @@ class Prepared:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row an image, sorted by image_id; row i describes images[i]. Columns: `TYPES`."""
+        """One row per image, sorted by image_id; row i describes images[i]. Columns: `TYPES`."""
         return pd.read_parquet(self.folder / "index.parquet")
 
     @cached_property
@@ -89,7 +88,7 @@ class Prepared:
 
     @cached_property
     def has_mask(self) -> NDArray[np.bool_]:
-        """(N,) whether an image's mask is known: a positive with a mask, or a negative (empty mask). Boxes are no mask."""
+        """(N,) whether an image's mask is known: a positive with a mask, or a negative (empty mask). Boxes are not a mask."""
         return self.index["area_px"].notna().to_numpy(bool)
 
     @cached_property
@@ -105,8 +104,8 @@ class Prepared:
         if not without:
             return ""
         if without == positive.sum():
-            return "no positive has a mask, so there are no figures of masks"
-        return f"{without:,} of {int(positive.sum()):,} positives have no mask: figures of masks are of the others"
+            return "no positive has a mask, so there are no mask figures"
+        return f"{without:,} of {int(positive.sum()):,} positives have no mask: mask figures cover the others"
 
     @cached_property
     def _masks(self) -> NDArray[np.uint8]:
@@ -117,7 +116,7 @@ class Prepared:
         return self.index["mask_row"].to_numpy(np.int64)
 
     def mask(self, row: int) -> NDArray[np.uint8]:
-        """The mask of images[row]: uint8 0/1 (S, S); of boxes alone, theirs; all 0 for a negative or where nothing is known."""
+        """The mask of images[row]: uint8 0/1 (S, S); the area of its boxes if it has only those; 0 for negatives and unknown."""
         mask_row = self._mask_rows[row]
         return self._masks[mask_row] if mask_row >= 0 else np.zeros(self.images.shape[1:], np.uint8)
 
@@ -152,7 +151,7 @@ class Prepared:
         return self._parts[~self._parts.isin([EXTERNAL, EXCLUDED]) & ~self._parts.str.startswith(TRAIN_ONLY)]
 
     def train_only_rows(self, fold: int | None = None) -> NDArray[np.int64]:
-        """The rows, sorted, of the TRAIN_ONLY images that this fold's network is trained with; None: that any network is."""
+        """The rows, sorted, of the TRAIN_ONLY images that this fold's network is trained with; None: of all networks."""
         if fold is None:
             chosen = self._parts.str.startswith(TRAIN_ONLY)
         else:
@@ -177,7 +176,7 @@ class Prepared:
             or not labelled.isin(folds.index).all()
         ):
             raise ValueError(
-                f"{path}: made for other images than index.parquet; run `python -m imaging.split` again"
+                f"{path}: its images are not those of index.parquet; run `python -m imaging.split` again"
             )
         return folds
 
@@ -197,7 +196,7 @@ class Prepared:
 
     @cached_property
     def boxes(self) -> pd.Series:
-        """image_id -> area of its boxes as such a code, of the images that have boxes."""
+        """image_id -> area of its boxes as a run-length code, for the images that have boxes."""
         path = self.folder / "boxes.csv"
         if not path.is_file():  # prepared by an earlier version
             return pd.Series(dtype=object)
@@ -205,7 +204,7 @@ class Prepared:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Names this data: image ids, labels, masks' codes, source files, prepared size, folds, and several sources' weights."""
+        """Identifies this data: image ids, labels, mask codes, source files, prepared size, folds, and sources' weights."""
         folds = self.folder / "folds.csv"
         rows = zip(self.index["image_id"], self.index["label"], self.index["sha256"], strict=True)
         return fingerprint(
@@ -226,11 +225,11 @@ class Prepared:
             ) from None
         if len(array) != rows:
             raise ValueError(
-                f"{self.folder / name}: {len(array)} rows, index.parquet says {rows}; prepare the data again"
+                f"{self.folder / name}: {len(array)} rows, but index.parquet says {rows}; prepare the data again"
             )
         return array
 
 
 def shared_patients(owner: NDArray[np.object_], part: NDArray[np.object_]) -> int:
-    """Number of patients with images in more than one part: owner, part: (N,), one each of an image."""
+    """Number of patients with images in more than one part; owner, part: (N,), one per image."""
     return int((pd.Series(part).groupby(owner).nunique() > 1).sum())

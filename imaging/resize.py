@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 
 def resize_image(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resize pixels (H, W) to (size, size): area average to shrink, bilinear where a side grows.
+    """Resize pixels (H, W) to (size, size): area average to shrink, bilinear if a side grows.
 
     OpenCV's INTER_AREA repeats pixels when it enlarges.
     """

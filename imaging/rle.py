@@ -33,7 +33,7 @@ class RleError(ValueError):
 def encode(mask: NDArray[Any]) -> str:
     """Encode a mask (H, W) of any number type, non-zero = inside; `-1` for an empty mask."""
     if mask.ndim != 2:
-        raise RleError(f"a mask has two dimensions (height, width), not shape {mask.shape}")
+        raise RleError(f"a mask must have two dimensions (height, width), not shape {mask.shape}")
     first, columns = _touched(mask)
     if not columns.size:
         return EMPTY
@@ -88,7 +88,7 @@ def _touched(mask: NDArray[Any]) -> tuple[int, NDArray[np.uint8]]:
 
 
 def _draw(mask: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
-    """Set the runs of alternating gaps and lengths (at least one run) to 1 in a mask (H, W) of zeros."""
+    """Set the runs given by alternating gaps and lengths (at least one run) to 1 in a mask (H, W) of zeros."""
     height = len(mask)
     edges = np.cumsum(counts)
     edges[1::2] -= 1  # now the first and the last pixel of each run
@@ -121,7 +121,7 @@ def counts(code: str) -> NDArray[np.int64]:
     """Parse a code to gap, length, gap, length …; an empty array for an empty mask."""
     if not isinstance(code, str):
         raise RleError(
-            f"a run-length code is text, found {type(code).__name__} {code!r}; read the column as str"
+            f"a run-length code must be text, found {type(code).__name__} {code!r}; read the column as str"
         )
     code = code.strip()
     if code == EMPTY:
@@ -130,12 +130,12 @@ def counts(code: str) -> NDArray[np.int64]:
         raise RleError(_strange_word(code))
     counts = np.fromstring(code, dtype=np.int64, sep=" ")  # ten times faster than split() and int()
     if len(counts) % 2:
-        raise RleError(f"a code has pairs of gap and length, this one has {len(counts)} numbers")
+        raise RleError(f"a code consists of pairs of gap and length, but this one has {len(counts)} numbers")
     if counts.max() > _MAX_PIXELS:
         largest = max(code.split(), key=lambda word: (len(word.lstrip("0")), word.lstrip("0")))
         raise RleError(f"the number {largest} is larger than any image")
     if np.count_nonzero(counts[1::2]) < len(counts) // 2:
-        raise RleError(f"run {int(np.argmin(counts[1::2])) + 1} has length 0; lengths are positive")
+        raise RleError(f"run {int(np.argmin(counts[1::2])) + 1} has length 0; lengths must be positive")
     return counts
 
 
@@ -146,6 +146,10 @@ def _strange_word(code: str) -> str:
     place, word = next((i, word) for i, word in enumerate(code.split()) if not re.fullmatch(r"[0-9]+", word))
     if re.fullmatch(r"-[0-9]+", word):
         kind = "length" if place % 2 else "gap"
-        why = "must be positive" if place % 2 else "follows the run before without overlap"
+        why = (
+            "must be positive"
+            if place % 2
+            else "counts the pixels after the run before, so runs cannot overlap"
+        )
         return f"run {place // 2 + 1} has a negative {kind}, {word}: a {kind} {why}"
-    return f"{word!r} at place {place + 1} is not a whole number"
+    return f"{word!r} at position {place + 1} is not a whole number"

@@ -1,7 +1,7 @@
 """Areas, unions and overlaps of masks, computed on runs without decoding the masks.
 
 Runs are an int64 array (R, 2) of start and end (exclusive), sorted and disjoint, in column-major order of pixels.
-This is about a hundred times faster than on the 1,048,576 pixels of a radiograph.
+This is about a hundred times faster than working on the 1,048,576 pixels of a radiograph.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def parse(code: str, pixels: int | None = None) -> Runs:
     edges = np.cumsum(rle.counts(code)).reshape(-1, 2)
     if pixels is not None and len(edges) and edges[-1, 1] > pixels:
         raise rle.RleError(
-            f"a run ends at pixel {edges[-1, 1]}, past the {pixels} of the image; is the shape right?"
+            f"a run ends at pixel {edges[-1, 1]}, past the image's {pixels} pixels; is the shape right?"
         )
     return edges
 

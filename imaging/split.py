@@ -40,7 +40,7 @@ def run(settings: SplitSettings, folder: str | Path = FOLDER, report: str | Path
 
 
 def fingerprints(folder: Path) -> dict[str, str]:
-    """Checksums of all that was prepared, arrays included. The pipeline's next stage depends on this one small file, and each
+    """Checksums of all prepared files, arrays included. The pipeline's next stage depends on this one small file, and each
     later one on a file that repeats it, so that `dvc dag` is a chain and not a star.
     """
     arrays = {name: sha256(folder / f"{name}.npy") for name in ("images", "masks")}
@@ -51,7 +51,7 @@ def _check_known(record: PatientRecord, settings: SplitSettings) -> None:
     if record.warning and settings.scheme == "patient" and settings.unknown_patients == "refuse":
         raise ValueError(
             f"{record.warning} (patients from: {record.source}), which may put images of one patient on both sides. Add a"
-            " patients.csv (image id, patient), or accept it: split.unknown_patients: by_image"
+            " patients.csv (image id, patient), or accept this with split.unknown_patients: by_image"
         )
 
 
@@ -61,8 +61,8 @@ def assign_folds(labelled: pd.DataFrame, settings: SplitSettings) -> pd.DataFram
     labelled: image_id, patient_id, label (0/1), area_px, and, where there are any, split ('val': set apart by the source) and
     role. Returns image_id, patient_id, fold ('holdout', '0', '1', …; 'external', 'train-only' and 'excluded' by role) in the same
     order.
-    The result depends on ids, labels, areas and the seed alone: neither on the order of the rows nor on the release of a
-    library, since the hold-out must never move. ValueError when there are too few patients for the parts.
+    The result depends only on ids, labels, areas and the seed, not on the order of the rows or the release of a library,
+    since the hold-out must never move. ValueError when there are too few patients for the parts.
     """
     if (left_out := outside(labelled)).any():
         whole = labelled[["image_id", "patient_id"]].assign(fold=outside_part(labelled))
@@ -89,7 +89,9 @@ def _divide(
     _check_enough(labelled, groups, names)
     table = _strata(labelled).groupby(groups).sum()
     needed = _needed(table, len(names))
-    for attempt in range(_ATTEMPTS):  # the first succeeds unless there are hardly more patients than parts
+    for attempt in range(
+        _ATTEMPTS
+    ):  # the first one succeeds unless there are hardly more patients than parts
         parts = _deal(table, shares, f"{settings.seed}/{attempt}")
         if _complete(table[needed], parts, len(names)):
             part_of = dict(zip(table.index, (names[part] for part in parts), strict=True))
@@ -105,7 +107,7 @@ MASKED = "masked"
 
 
 def _needed(table: pd.DataFrame, parts: int) -> list[str]:
-    """Strata of which every part needs an image: with a mask too, where enough patients have one."""
+    """Strata of which every part needs an image; includes positives with a mask, where enough patients have one."""
     enough = MASKED in table and int((table[MASKED] > 0).sum()) >= parts
     return ["negative", "positive", *([MASKED] if enough else [])]
 
@@ -151,7 +153,7 @@ def _deal(table: pd.DataFrame, shares: NDArray[np.float64], salt: str) -> NDArra
 
 
 def _complete(table: pd.DataFrame, parts: NDArray[np.int64], number: int) -> bool:
-    """Has every part an image of each stratum of the table?"""
+    """Does every part have an image of each stratum of the table?"""
     sums = table.groupby(parts).sum().reindex(range(number), fill_value=0)
     return bool((sums > 0).all(axis=None))
 
@@ -180,7 +182,7 @@ def describe(labelled: pd.DataFrame, settings: SplitSettings, record: PatientRec
         "# Folds",
         "",
         f"Scheme `{settings.scheme}`, {settings.folds} folds and {_holdout(labelled, settings)},"
-        f" seed {settings.seed}. The hold-out is read by `ensemble.evaluate` alone.",
+        f" seed {settings.seed}. Only `ensemble.evaluate` reads the hold-out.",
         "",
         *_HEAD[bool(_unmasked(labelled))],
         *[
@@ -193,8 +195,8 @@ def describe(labelled: pd.DataFrame, settings: SplitSettings, record: PatientRec
     ]
     if shared:
         lines.append(
-            f"**LEAKS: {shared:,} patients are in more than one part.** Scores of this split are comparable"
-            " with published ones of splits by image, and say nothing about new patients."
+            f"**LEAKS: {shared:,} patients are in more than one part.** Scores of this split are comparable with"
+            " published scores of splits by image, and say nothing about new patients."
         )
     elif not record.unknown:
         lines.append("No patient is in two parts.")

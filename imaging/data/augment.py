@@ -29,7 +29,7 @@ Changes = list[A.BasicTransform | A.BaseCompose]
 Augment = Callable[[Image, Image | None, int], tuple[Image, Image | None]]
 
 
-# How changes of place treat pixels between and beyond those there are; some sources kept their library's mirrored borders.
+# How geometric changes interpolate and fill borders; some published solutions kept their library's mirrored borders.
 _BLACK: dict[str, Any] = {
     "interpolation": cv2.INTER_LINEAR,
     "mask_interpolation": cv2.INTER_NEAREST,
@@ -43,8 +43,8 @@ _MIRRORED = {**_BLACK, "border_mode": cv2.BORDER_REFLECT_101}
 def build(settings: AugmentSettings, size: int) -> Augment | Fused | None:
     """The preset as `augment(image, mask, seed) -> (image, mask)`; None for the preset 'none'; Fused where settings ask for it.
 
-    image: uint8 (size, size). mask: uint8 0/1 of the same shape, or None. The result depends on the
-    arguments alone: neither on earlier calls nor on the process.
+    image: uint8 (size, size). mask: uint8 0/1 of the same shape, or None. The result depends only on the
+    arguments, not on earlier calls or on the process.
     """
     if settings.preset == "none":
         return None
@@ -69,11 +69,11 @@ class Augmentation:
         self._compose = A.Compose(changes, strict=True)
 
     def __call__(self, image: Image, mask: Image | None, seed: int) -> tuple[Image, Image | None]:
-        """Change one image; ValueError when its side is not the one this was built for."""
+        """Augment one image; ValueError when its size is not the one this was built for."""
         if image.shape != (self.size, self.size):
             raise ValueError(f"augmentation was built for ({self.size}, {self.size}), not for {image.shape}")
-        # Both generators of every transform; Compose(seed=…) would seed a sequence that depends on the
-        # worker.
+        # Seed both generators of every transform: the sequence that Compose(seed=…) starts would depend
+        # on the worker.
         self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
         out: dict[str, Any] = (
             self._compose(image=image) if mask is None else self._compose(image=image, mask=mask)
@@ -85,8 +85,8 @@ def standard(p: float, size: int) -> Changes:
     """Ranges as in the published SIIM-ACR solutions (1st place: shift .0625, scale .1, gamma 80-120,
     contrast .2; 7th: rotation 10).
 
-    A patient stands upright before the detector, so 10 degrees are plenty. Tones change by one of gamma and
-    contrast, not both; brightness by .1, half of theirs, since more whitens the mediastinum out.
+    A patient stands upright before the detector, so 10 degrees are plenty. Either gamma or contrast
+    changes, not both; brightness changes by .1, half of theirs, since more turns the mediastinum white.
     """
     move = _move(shift=0.0625, scale=0.1, turn=10, p=p)
     tone = A.OneOf(
@@ -100,7 +100,7 @@ def standard(p: float, size: int) -> Changes:
 
 
 def _move(shift: float, scale: float, turn: float, p: float, border: dict[str, Any] = _BLACK) -> A.Affine:
-    """What the sources call ShiftScaleRotate(shift, scale, turn); up to so much each way, turn in degrees."""
+    """What the sources call ShiftScaleRotate(shift, scale, turn): at most this much either way, turn in degrees."""
     return A.Affine(
         translate_percent=(-shift, shift),
         scale=(1 - scale, 1 + scale),
@@ -122,8 +122,8 @@ def _baseline(size: int) -> Changes:
 
 
 def _mmsegmentation(size: int) -> Changes:
-    """Its medical configurations: RandomFlip(.5) and PhotoMetricDistortion: brightness by 32 levels and contrast by half, each
-    at one half; its hue and saturation do not exist in a grey image."""
+    """mmsegmentation's medical configurations: RandomFlip(.5) and PhotoMetricDistortion, which changes brightness by 32 levels
+    and contrast by half, each with probability .5; its hue and saturation do not exist in a grey image."""
     tone = [
         A.RandomBrightnessContrast(32 / 255, 0, brightness_by_max=True, p=0.5),
         A.RandomBrightnessContrast(0, 0.5, brightness_by_max=True, p=0.5),
@@ -152,7 +152,7 @@ def _cad(size: int) -> Changes:
 
 
 def _winners(size: int) -> Changes:
-    """The first place's (github.com/sneddy/pneumothorax-segmentation, albumentations 0.3.1).
+    """The first place's preset (github.com/sneddy/pneumothorax-segmentation, albumentations 0.3.1).
 
     Its OpticalDistortion(2, .5) also moved by up to half a pixel, rounded to none.
     """
@@ -179,7 +179,7 @@ def _tones() -> list[A.BasicTransform]:
 
 def _elastic(p: float) -> A.ElasticTransform:
     """ElasticTransform(alpha 120, sigma 6, alpha_affine 3.6) in pixels, whatever the image's size; the library has dropped the
-    affine part, for which the move beside it stands in."""
+    affine part, which the separate affine move replaces."""
     return A.ElasticTransform(alpha=120, sigma=6, p=p, **_MIRRORED)
 
 

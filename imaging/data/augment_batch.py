@@ -1,8 +1,8 @@
-"""Augment a whole batch at once, on the device: one sampling grid, one look-up table and one noise window an image.
+"""Augment a whole batch at once, on the device: one sampling grid, one look-up table and one noise window per image.
 
-The same ranges as the presets of imaging/data/augment.py that consist of flips, moves, tones, noise and bends. What is random
-is drawn here on the processor, a few numbers an image from its own seed; `apply` is arithmetic alone and runs wherever
-the batch lies. Its pixels differ from albumentations' by roundings, its distribution does not: see
+The same ranges as the presets of imaging/data/augment.py that consist of flips, moves, tones, noise and bends. Random numbers
+are drawn on the CPU, a few per image from the image's own seed; `apply` is arithmetic only and runs on the device that holds
+the batch. Pixels differ from albumentations' by rounding, their distribution does not: see
 docs/figures/augmentation-fused.png.
 """
 
@@ -30,7 +30,7 @@ Drawn = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Tone:
-    """One change of the greys: value^gamma, or value · contrast + brightness (both in shares of white)."""
+    """One change of the greys: value^gamma, or value · contrast + brightness (both as fractions of white)."""
 
     gamma: Range = (1, 1)
     contrast: Range = (1, 1)
@@ -39,20 +39,20 @@ class Tone:
 
 @dataclass(frozen=True)
 class Ranges:
-    """What a preset draws from; `probability` is that of each of its groups."""
+    """The ranges that a preset draws from; `probability` applies to each group of changes."""
 
     probability: float = 0.5
     tone_probability: float | None = None
-    """Of `one_of`; None: `probability`."""
+    """Probability of `one_of`; None: `probability`."""
     bend_probability: float | None = None
-    """Of one of the distortions of imaging/data/bends.py; with a number borders are mirrored, else black."""
+    """Probability of one of the distortions of imaging/data/bends.py; borders are mirrored, with None black."""
     shift: float = 0.0
     scale: float = 0.0
     turn: float = 0.0
     one_of: tuple[Tone, ...] = ()
     """One of these, chosen at random."""
     each: tuple[Tone, ...] = ()
-    """Each of these in turn, with the probability."""
+    """Each of these in turn, with `probability`."""
     noise: Range | None = None
     """Standard deviation in grey levels."""
 
@@ -77,15 +77,15 @@ DRAWN = ("matrix", "lut", "noise", "bend", "axes")
 
 
 class Fused:
-    """A preset of PRESETS for images of one side."""
+    """A preset of PRESETS for images of one size."""
 
     def __init__(self, settings: AugmentSettings, size: int) -> None:
         self.size, self.ranges = size, PRESETS[settings.preset]
         self.probability = settings.probability if settings.preset == "standard" else 0.5
 
     def draw(self, seeds: Sequence[int]) -> Drawn:
-        """`matrix` float32 (B, 2, 3) from places of the new image to places of the old one, both from -1 to 1; `lut` uint8
-        (B, 256); `noise` float32 (B, 3): top, left and weight of a window; of a preset with bends also `bend` (B, 4) and `axes`
+        """`matrix` float32 (B, 2, 3) from coordinates of the new image to those of the old one, both from -1 to 1; `lut` uint8
+        (B, 256); `noise` float32 (B, 3): top, left and weight of a window; for presets with bends also `bend` (B, 4) and `axes`
         (B, 2, s): see imaging.data.bends.draw."""
         drawn = [self._one(np.random.default_rng(seed)) for seed in seeds]
         return {key: torch.from_numpy(np.stack([one[key] for one in drawn])) for key in drawn[0]}
@@ -97,7 +97,7 @@ class Fused:
         )
         flip, moved, toned, noisy = random.random(4) < limits
         matrix = self._matrix(random) if moved and (self.ranges.scale or self.ranges.turn) else np.eye(3)[:2]
-        if flip:  # comes first, and so last on the way back to the old image; with bends between, which are alike mirrored, last
+        if flip:  # comes first, so last on the way back to the old image; with bends, which look alike mirrored, it comes last
             left = np.diag([-1.0, 1.0, 1.0])
             matrix = left[:2, :2] @ matrix if self.ranges.bend_probability is None else matrix @ left
         tones = [tone for tone in self.ranges.each if random.random() < self.probability]
@@ -119,7 +119,7 @@ class Fused:
         return found
 
     def _matrix(self, random: np.random.Generator) -> NDArray[np.float64]:
-        """Inverse of: scale, turn, shift. Places run from -1 to 1, so a shift of a share s of the side is 2 s."""
+        """Inverse of scale, turn and shift. Coordinates run from -1 to 1, so a shift by the fraction s of the side is 2 s."""
         scale = random.uniform(1 - self.ranges.scale, 1 + self.ranges.scale)
         angle = np.deg2rad(random.uniform(-self.ranges.turn, self.ranges.turn))
         shift = 2 * random.uniform(-self.ranges.shift, self.ranges.shift, 2)
@@ -129,7 +129,7 @@ class Fused:
 
 
 def table(tones: Sequence[Tone], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Draw the tones and compose them: the new grey level of each of 256."""
+    """Draw the tones and compose them into one table: the new grey level for each of 256."""
     grey = np.arange(256, dtype=np.float64)
     for tone in tones:
         bright = (grey / 255) ** random.uniform(*tone.gamma) * random.uniform(*tone.contrast)
@@ -138,7 +138,7 @@ def table(tones: Sequence[Tone], random: np.random.Generator) -> NDArray[np.uint
 
 
 def changed(batch: Drawn) -> Drawn:
-    """A batch of Images with what was drawn for it applied and left out; any other batch as it is."""
+    """Apply what was drawn to a batch of Images and remove it from the batch; return any other batch unchanged."""
     if "matrix" not in batch:
         return batch
     drawn = {key: batch[key] for key in DRAWN if key in batch}
@@ -148,7 +148,7 @@ def changed(batch: Drawn) -> Drawn:
 
 
 def apply(image: Tensor, mask: Tensor | None, drawn: Drawn) -> tuple[Tensor, Tensor | None]:
-    """Change uint8 images (B, 1, s, s) and their masks 0/1, on their device; outside is black, or the mirror image with bends."""
+    """Change uint8 images (B, 1, s, s) and their masks 0/1, on their device; borders are black, or mirrored with bends."""
     opencv = image.device.type == "cpu" and "bend" not in drawn
     return (_by_opencv if opencv else by_torch)(image, mask, drawn)
 
@@ -172,7 +172,7 @@ def by_torch(image: Tensor, mask: Tensor | None, drawn: Drawn) -> tuple[Tensor, 
 
 
 def _by_opencv(image: Tensor, mask: Tensor | None, drawn: Drawn) -> tuple[Tensor, Tensor | None]:
-    """See `apply`; on a processor OpenCV takes a tenth of PyTorch's time."""
+    """See `apply`; on a CPU OpenCV takes a tenth of PyTorch's time."""
     side = image.shape[-1]
     changed, inside = torch.empty_like(image), None if mask is None else torch.empty_like(mask)
     windows = _windows(side, image.device)
@@ -191,7 +191,7 @@ def _by_opencv(image: Tensor, mask: Tensor | None, drawn: Drawn) -> tuple[Tensor
 
 
 def _warp(old: NDArray[np.uint8], new: NDArray[np.uint8], matrix: NDArray[np.float32], how: int) -> None:
-    """Write one image (s, s), moved by a matrix between places from -1 to 1; OpenCV counts pixels from the first one's centre."""
+    """Warp one image (s, s) by a matrix in coordinates from -1 to 1; OpenCV's origin is the centre of the first pixel."""
     side, turn, shift = len(old), matrix[:, :2].astype(np.float64), matrix[:, 2]
     if not shift.any() and np.array_equal(abs(turn), np.eye(2)):  # at most a mirror image
         if turn[0, 0] < 0:

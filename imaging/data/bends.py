@@ -1,8 +1,8 @@
 """Elastic, grid and optical distortion of whole batches on the device: where each pixel of the new image is taken from.
 
-The formulas and ranges of the first place's list as albumentations 2.0.8 computes them (imaging/data/augment.py), with borders
-mirrored (reflect 101). An elastic distortion is cut from one fixed field at a random place, as the noise is: a field of its own
-for each image would cost more than the training step.
+Formulas and ranges are those of the first place's list as albumentations 2.0.8 computes them (imaging/data/augment.py), with
+mirrored borders (reflect 101). An elastic distortion is cut from one fixed field at a random place, as the noise is: a separate
+field for each image would cost more than the training step.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 
 ALPHA, SIGMA = 120.0, 6.0
-"""Of the elastic distortion: scale in pixels, and standard deviation of the blur in pixels."""
+"""Elastic distortion: scale and standard deviation of the blur, both in pixels."""
 STEPS, STRETCH = 5, 0.3
-"""Of the grid distortion: cells a side, and by how much a cell's width changes at most."""
+"""Grid distortion: cells per side, and the largest relative change of a cell's width."""
 OPTICAL = 2.0
 """Largest coefficient of the optical distortion."""
 KINDS = 3
@@ -76,7 +76,7 @@ def mirrored(places: Tensor, side: int) -> Tensor:
 
 
 def _on_grid(places: Tensor, axes: Tensor) -> Tensor:
-    """Columns and rows looked up in their axes, between pixels linearly."""
+    """Look columns and rows up in their axes, with linear interpolation between pixels."""
     batch, side = len(places), axes.shape[-1]
     flat = places.flatten(1, 2).transpose(1, 2)  # (B, 2, H W)
     low = flat.floor().clamp(0, side - 2)
@@ -86,9 +86,9 @@ def _on_grid(places: Tensor, axes: Tensor) -> Tensor:
 
 
 def _optical(places: Tensor, coefficient: Tensor, side: int) -> Tensor:
-    """Brown's radial distortion with two equal coefficients about the middle; the focal length is the side.
+    """Brown's radial distortion about the centre with two equal coefficients; the focal length is the side.
 
-    Without the shift by half a pixel that albumentations' map has by its two definitions of the middle.
+    Without the half-pixel shift of albumentations' map, which defines the centre in two ways.
     """
     middle = (side - 1) / 2
     off = (places - middle) / side

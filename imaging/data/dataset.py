@@ -28,20 +28,20 @@ Batch = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Sources:
-    """The source of each image (N,), and the sources' weights in sampling; where there are several."""
+    """The source of each image (N,) and the sources' sampling weights, where there are several sources."""
 
     names: NDArray[np.object_]
     weights: dict[str, float]
 
 
 class Images(Dataset[dict[str, Any]]):
-    """Items are {"image": uint8 (1, s, s), "mask": uint8 0/1 (1, s, s), "label": float32, "row": int64}, and where some images'
-    findings have no known place "located": float32 1 or 0 (with 0 the mask means nothing); batches the same with (B, …), made
-    whole by `__getitems__`: give `collate_fn=as_it_is` to a DataLoader.
+    """Items are {"image": uint8 (1, s, s), "mask": uint8 0/1 (1, s, s), "label": float32, "row": int64}, and, where the location
+    of some findings is unknown, "located": float32 1 or 0 (0: the mask means nothing). Batches are the same with (B, …) and made
+    as a whole by `__getitems__`: give `collate_fn=as_it_is` to a DataLoader.
 
     rows: which rows of `prepared`. size: side s of the items, at most the prepared one. augment: from
-    `augment.build(settings, size)` or None; of a Fused one a batch holds what is drawn, for `fused.apply`. masks: leave the mask
-    out when False. label: 1 or 0, NaN for an unlabelled image.
+    `augment.build(settings, size)` or None; with a Fused one a batch also holds what was drawn, for `fused.apply`. masks: False
+    leaves the masks out. label: 1 or 0, NaN for an unlabelled image.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Images(Dataset[dict[str, Any]]):
         self.size = size or prepared.size
         if self.size > prepared.size:
             raise ValueError(
-                f"images of {self.size} px requested, prepared with {prepared.size}:"
+                f"images of {self.size} px requested, but the data is prepared at {prepared.size} px:"
                 " lower the size or raise data.image_size"
             )
         self.augment, self.seed, self.masks = augment, seed, masks
@@ -74,7 +74,7 @@ class Images(Dataset[dict[str, Any]]):
                 str(name): float(weight) for name, weight in index.groupby("source")["weight"].first().items()
             }
             self.sources = Sources(index["source"].to_numpy(object), own)
-        # In shared memory, since workers that persist have copied this object before the second epoch begins.
+        # In shared memory, since persistent workers have copied this object before the second epoch begins.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:
@@ -84,14 +84,14 @@ class Images(Dataset[dict[str, Any]]):
         return (self[position] for position in range(len(self)))
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes, before its iterator is made; living workers see it too."""
+        """Set the next epoch, before its iterator is made; running workers see it too."""
         self._epoch[0] = epoch
 
     def __getitem__(self, position: int) -> Batch:
         return {key: value[0] for key, value in self.__getitems__([position]).items()}
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
-        """A batch of them."""
+        """The batch of these positions."""
         # a position past the end is the same image once more in this epoch: see EpochSampler
         turns, places = np.divmod(np.asarray(positions, np.int64), len(self))
         rows = self.rows[places]
@@ -106,7 +106,7 @@ class Images(Dataset[dict[str, Any]]):
         return batch | _changed(self.gather(places), self.augment, seeds)
 
     def gather(self, places: NDArray[np.int64]) -> Batch:
-        """Copies of the images, and of the masks where wanted, as they are: uint8 (B, 1, s, s)."""
+        """Copies of the images, and of the masks if wanted, not augmented: uint8 (B, 1, s, s)."""
         rows = self.rows[places]
         images = self.prepared.images[rows] if self._whole else self._resized(rows)
         found = {"image": torch.from_numpy(images)[:, None]}
@@ -130,7 +130,7 @@ def as_it_is(batch: Any) -> Any:
 
 
 def _changed(batch: Batch, augment: Augment, seeds: Sequence[int]) -> Batch:
-    """Images and masks, each changed with its seed, in place."""
+    """Augment images and masks in place, each with its own seed."""
     masks = batch["mask"] if "mask" in batch else [None] * len(seeds)
     for image, mask, seed in zip(batch["image"], masks, seeds, strict=True):
         pixels, inside = augment(image[0].numpy(), None if mask is None else mask[0].numpy(), seed)
@@ -141,8 +141,8 @@ def _changed(batch: Batch, augment: Augment, seeds: Sequence[int]) -> Batch:
 
 
 def item_seed(seed: int, epoch: int, row: int, turn: int = 0) -> int:
-    """63 bits for one item of one epoch, shown for the turn-th time in it; neighbours in any of them get
-    unrelated ones (numpy's SeedSequence).
+    """63 bits for one item of one epoch, shown for the turn-th time in it; neighbouring arguments give
+    unrelated seeds (numpy's SeedSequence).
     """
     entropy = (seed, epoch, int(row), int(turn)) if turn else (seed, epoch, int(row))
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,7 +1,7 @@
 """Keep the prepared images in the GPU's memory: no reading and no copying while a network trains.
 
-12,047 images of 512² are 3.2 GB. Uploaded once, at the size that is trained at; batches are the same, bit for bit, as those that
-the memory maps give.
+12,047 images of 512² are 3.2 GB. They are uploaded once, at the training size; batches equal those from the memory maps bit for
+bit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Resident(Images):
         held = images.prepared.index["mask_row"].to_numpy(np.int64)[images.rows] >= 0
         self._images = _uploaded(images, everything, "image", device)
         self._masks = _uploaded(images, everything[held] if self.masks else everything[:0], "mask", device)
-        # place in _masks of each image's mask; the last one stands for none
+        # index in _masks of each image's mask; the last one is the empty mask
         self._place = torch.from_numpy(np.where(held, np.cumsum(held) - 1, held.sum())).to(device)
 
     def gather(self, places: NDArray[np.int64]) -> Batch:
@@ -46,7 +46,7 @@ class Resident(Images):
 def place(
     images: Images, wish: bool | str, device: torch.device, free: int | None = None, workers: int = 0
 ) -> Images:
-    """Upload the images to a GPU. `auto`: where that is possible; True: ValueError where it is not; False: never.
+    """Upload the images to a GPU. `auto`: if possible; True: ValueError if it is not possible; False: never.
 
     free: free bytes of the GPU's memory; None: there is no GPU.
     """
@@ -54,7 +54,7 @@ def place(
         return images
     share = AUTO if wish == "auto" else MOST
     obstacle = (
-        "there is no GPU here"
+        "there is no GPU here; use a machine with one"
         if free is None
         else _obstacle(images, workers) or _too_large(images, free, share)
     )
@@ -62,14 +62,14 @@ def place(
         return Resident(images, device)
     if wish == "auto":
         return images
-    raise ValueError(f"data_on_device yes: {obstacle}; or set data_on_device to auto")
+    raise ValueError(f"data_on_device yes: {obstacle}, or set data_on_device to auto")
 
 
 def planned(parts: Sequence[int], wish: bool | str, fused: bool, workers: int, memory: int) -> int:
     """Bytes that `place` will upload to an empty GPU of `memory` bytes.
 
-    parts: bytes of the training and of the validation images, as by `size`. fused: whether the training images are changed on
-    the device or not at all; validation images are never changed.
+    parts: bytes of the training and of the validation images, as from `size`. fused: whether the training images are augmented
+    on the device or not at all; validation images are never augmented.
     """
     held = 0
     for number, part in enumerate(parts):
@@ -80,21 +80,21 @@ def planned(parts: Sequence[int], wish: bool | str, fused: bool, workers: int, m
 
 
 def size(images: Images) -> int:
-    """Bytes of the images and of the positives' masks at the size that is trained at."""
+    """Bytes of the images and of the positives' masks at the training size."""
     masks = int((images.prepared.index["mask_row"].to_numpy()[images.rows] >= 0).sum()) if images.masks else 0
     return (len(images) + masks) * images.size**2
 
 
 def on_device(images: Images) -> bool:
-    """Whether the images are changed on the device or not at all."""
+    """Whether the images are augmented on the device or not at all."""
     return images.augment is None or isinstance(images.augment, Fused)
 
 
 def _obstacle(images: Images, workers: int) -> str | None:
     if workers:
-        return f"loader processes cannot use the GPU's memory; set workers {workers} to 0"
+        return f"loader processes cannot use the GPU's memory; set workers to 0 instead of {workers}"
     if not on_device(images):
-        return "albumentations changes images on the processor; set augment.engine to fused"
+        return "albumentations runs on the CPU; set augment.engine to fused"
     return None
 
 
@@ -102,7 +102,7 @@ def _too_large(images: Images, free: int, share: float) -> str | None:
     needed, gib = size(images) / 2**30, free / 2**30
     if needed <= share * gib:
         return None
-    return f"{needed:.1f} GiB of images do not fit beside a network into {gib:.1f} GiB"
+    return f"{needed:.1f} GiB of images and a network do not fit into {gib:.1f} GiB of GPU memory; lower image_size"
 
 
 def _uploaded(images: Images, places: NDArray[np.int64], kind: str, device: torch.device) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """The one field of Gaussian noise from which both augmentation engines cut their windows.
 
 Drawing a fresh field for each image costs more than all other changes together; a field of twice the side has size^2 windows,
-so that no network sees one window often.
+so that no network sees the same window often.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 LEVELS = (1.0, 5.0)
 """Standard deviation in grey levels."""
 UNIT = 32.0
-"""One standard deviation as stored: uint8, MIDDLE is none, 4 deviations to either end."""
+"""One standard deviation as stored in uint8: MIDDLE is no noise, and either end is 4 standard deviations away."""
 MIDDLE = 128
 
 

@@ -22,10 +22,10 @@ def draw(
     epochs: int = 1,
     sources: Sources | None = None,
 ) -> NDArray[np.int64]:
-    """Positions of one epoch of `epochs`, shuffled. labels (N,): 1, 0, NaN for unlabelled ones, never displayed.
+    """Positions of one epoch of `epochs`, shuffled. labels (N,): 1, 0, NaN for unlabelled images, which are never shown.
 
-    Omitted images are redrawn each epoch, without repetition; see `counts` for how many of each class. Of several sources
-    each first gives the share of each class that its weight says, relative to the largest weight.
+    Images are drawn anew each epoch, without repetition; see `counts` for how many of each class. With several sources, each
+    first contributes a share of each class: its weight relative to the largest weight.
     """
     labels = np.asarray(labels, np.float64)
     positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
@@ -37,7 +37,7 @@ def draw(
         positive, negative = (_weighted(pool, sources, settings, own) for pool in (positive, negative))
     if settings.scheme != "natural" and not len(positive):
         raise ValueError(
-            f"sampling.scheme {settings.scheme!r} needs positive images, these {len(labels)} have none"
+            f"sampling.scheme {settings.scheme!r} needs positive images, but none of these {len(labels)} is"
         )
     shown = counts(len(positive), len(negative), settings, epoch, epochs)
     rng = np.random.default_rng((seed, epoch))
@@ -51,11 +51,11 @@ def draw(
 def _weighted(
     pool: NDArray[np.int64], sources: Sources, settings: SamplingSettings, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Of each source's positions in `pool` the share weight / largest weight, sorted: all of the source of the largest weight."""
+    """The share weight / largest weight of each source's positions in `pool`, sorted; all of them for the largest weight."""
     weights = sources.weights | settings.sources
     if unknown := sorted(settings.sources.keys() - sources.weights.keys()):
         raise ValueError(
-            f"sampling.sources names {', '.join(unknown)}; data.sources has {', '.join(sorted(sources.weights))}"
+            f"sampling.sources: no source {', '.join(unknown)}; data.sources has {', '.join(sorted(sources.weights))}"
         )
     largest = max(weights.values())
     if largest <= 0:
@@ -70,9 +70,9 @@ def _weighted(
 def by_source(
     order: NDArray[np.int64], names: NDArray[np.object_], batch: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """The order (M,) rearranged so that batches have positions of one source; names (M,): the source of each.
+    """The order (M,) rearranged so that each batch is from one source; names (M,): the source of each position.
 
-    Whole batches of all sources come first, shuffled; the last ones hold the rest of each source, fewer than a batch of each.
+    Full batches of all sources come first, shuffled; the last ones hold the rest of each source, less than a batch each.
     """
     whole, rest = [], []
     for name in sorted(set(names)):
@@ -86,7 +86,7 @@ def by_source(
 def counts(
     positives: int, negatives: int, settings: SamplingSettings, epoch: int, epochs: int
 ) -> tuple[int, int]:
-    """How many positive and negative images epoch `epoch` of `epochs` shows, of those there are."""
+    """How many positive and negative images epoch `epoch` of `epochs` shows."""
     share = settings.positive_share
     if settings.scheme == "positives":
         return positives, 0
@@ -110,7 +110,7 @@ def _sliding(positives: int, negatives: int, settings: SamplingSettings, done: f
 
 @dataclass(frozen=True)
 class Share:
-    """The part of the data of one of several processes that train together; a single process has everything."""
+    """One process's share of the data in distributed training; a single process has everything."""
 
     rank: int = 0
     ranks: int = 1
@@ -121,8 +121,8 @@ class Share:
         return order[:whole].reshape(-1, self.ranks, batch // self.ranks)[:, self.rank].ravel()
 
     def of_all(self, number: int) -> NDArray[np.int64]:
-        """Its positions of `number` images in turn. All get equally many: where the number is not a multiple, some of
-        the first images are repeated, which `in_order` leaves out."""
+        """Its positions of `number` images, dealt out in turn. All processes get equally many: where the number is not a
+        multiple of theirs, some of the first images are repeated; `in_order` drops the repeats."""
         places = np.arange(-(-number // self.ranks) * self.ranks) % number
         return places[self.rank :: self.ranks]
 
@@ -133,13 +133,13 @@ class Share:
 
 
 class EpochSampler(Sampler[int]):
-    """The order of a training epoch of `dataset`; `set_epoch` also sets that of the data set, so that one call is
+    """The order of a training epoch of `dataset`; `set_epoch` also sets the data set's epoch, so that one call is
     enough.
 
     Call it before the epoch's iterator is made; Lightning does for all epochs but the first one after a
-    resume. epochs: how many there will be. length: images an epoch, whatever the number there is: passes follow one another
-    until there are so many; None: one pass. batch: with several processes, the images a step of all of them, of which
-    this one draws its share.
+    resume. epochs: how many there will be. length: images per epoch, however many there are: passes are repeated until the
+    length is reached; None: one pass. batch: with several processes, the images per step of all of them, of which this one
+    draws its share.
     """
 
     def __init__(
@@ -159,8 +159,8 @@ class EpochSampler(Sampler[int]):
         self.share, self.batch = share or Share(), batch
         if self.share.ranks > 1 and self._length < batch:
             raise ValueError(
-                f"{self._length} images an epoch do not fill one batch of {batch} for {self.share.ranks} processes; "
-                "lower batch_size, or devices and nodes to 1"
+                f"{self._length} images per epoch do not fill one batch of {batch} across {self.share.ranks} processes; "
+                "lower batch_size, or set devices and nodes to 1"
             )
 
     def set_epoch(self, epoch: int) -> None:

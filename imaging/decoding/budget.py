@@ -18,7 +18,7 @@ _held = 0
 def hold(pixels: int) -> Iterator[None]:
     """Wait until `pixels` fit into what all threads may decode at once, then count them in; never nested in one thread.
 
-    A picture larger than the whole capacity goes alone.
+    A picture larger than the whole capacity is decoded alone.
     """
     global _held
     with _free:

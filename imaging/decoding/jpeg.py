@@ -1,7 +1,7 @@
 """JPEG with 8-bit grey pixels: one exact decode, or one straight to a half, a quarter or an eighth of the
 size.
 
-libjpeg fills what a cut or damaged file lacks with grey and only warns, so its warnings refuse the file.
+libjpeg fills the missing parts of a truncated or damaged file with grey and only warns, so its warnings are refusals here.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Frame:
 
 
 def frame(data: bytes) -> Frame:
-    """Read the markers up to the first scan (ITU-T T.81 annex B); refuse what is no whole JPEG."""
+    """Read the markers up to the first scan (ITU-T T.81 annex B); refuse anything but a whole JPEG."""
     if data[:2] != _START:
-        raise RefusedFile("JPEG-DAMAGED", "the compressed picture does not begin as a JPEG does")
+        raise RefusedFile("JPEG-DAMAGED", "the compressed picture does not start with a JPEG marker")
     place, size, length, process = 2, b"", 0, 0
     while place + 4 <= len(data):
         if data[place] != 0xFF:
@@ -85,7 +85,7 @@ def frame_2000(data: bytes) -> Frame:
     """Read the size segment of a JPEG 2000 code stream, bare or in a file's boxes (ITU-T T.800 annexes A.5.1 and I)."""
     start = _code_stream(data)
     if data[start : start + 4] != _SIZE_2000 or len(data) < start + 43:
-        raise RefusedFile("JPEG-DAMAGED", "the compressed picture does not begin as JPEG 2000 does")
+        raise RefusedFile("JPEG-DAMAGED", "the compressed picture does not start with a JPEG 2000 marker")
     right, bottom, left, top, across, down, tile_left, tile_top = (
         int.from_bytes(data[start + 8 + i : start + 12 + i], "big") for i in range(0, 32, 4)
     )
@@ -121,9 +121,9 @@ def check_end(data: bytes, start: int = 0) -> None:
 def decode(data: bytes, side: int | None = None, header: Frame | None = None) -> NDArray[np.uint8]:
     """Decode a plain frame to (H, W) uint8, scaled down while both sides stay at least `side` pixels.
 
-    `header` is what `frame` found, where that was asked already. Scaling happens in the inverse cosine transform (libjpeg's
+    `header` is the result of `frame`, if it was called already. Scaling happens in the inverse cosine transform (libjpeg's
     scale_denom), which costs less than decoding in full and differs from an area average by one grey level at most. Threads
-    run this side by side.
+    can run this in parallel.
     """
     header = header or frame(data)
     if not header.plain:
@@ -145,7 +145,7 @@ def decode(data: bytes, side: int | None = None, header: Frame | None = None) ->
 
 
 def check_work(data: bytes, header: Frame) -> None:
-    """Refuse more work than any encoder asks for: each scan of a progressive JPEG passes over all pixels."""
+    """Refuse files that take more work than any encoder's: each scan of a progressive JPEG passes over all pixels."""
     if not 0 < header.tiles <= MAX_TILES:
         raise RefusedFile(
             "JPEG-WORK",
@@ -168,7 +168,7 @@ def with_whole_spectrum(data: bytes, header: Frame) -> bytes:
 
 
 def _strict(data: bytes, shape: tuple[int, int], factor: int) -> NDArray[np.uint8]:
-    """Decode, and refuse all that libjpeg only warns of: it fills what it lacks with grey and carries on."""
+    """Decode, and refuse whatever libjpeg only warns about: it fills missing data with grey and carries on."""
     try:
         return simplejpeg.decode_jpeg(
             data, "GRAY", min_height=shape[0], min_width=shape[1], min_factor=factor, strict=True

@@ -41,7 +41,7 @@ _TO_GREY = ("1", "L", "LA", "La")
 
 
 def kind(data: bytes) -> str | None:
-    """Return the format's name by the file's first bytes, whatever its suffix says; None for all others."""
+    """Return the format's name by the file's first bytes, whatever its suffix; None for any other format."""
     return next((name for magic, name in FORMATS.items() if data.startswith(magic)), None)
 
 
@@ -57,7 +57,7 @@ def declared_pixels(data: bytes) -> int:
 def page(data: bytes) -> tuple[Pixels, tuple[str, ...]]:
     """Grey pixels (H, W) of a picture's one page as stored in the file, with notes on what was lost.
 
-    16-bit files that hold fewer bits are stretched over their range, see `fill_range`.
+    16-bit files that use fewer bits are stretched to the full range, see `fill_range`.
     """
     picture, orientation = open_page(data)
     pixels, notes = grey(picture)
@@ -69,7 +69,7 @@ def page(data: bytes) -> tuple[Pixels, tuple[str, ...]]:
 def fill_range(pixels: Pixels, inverted: bool, notes: tuple[str, ...]) -> tuple[Pixels, tuple[str, ...]]:
     """Stretch 16-bit pixels (H, W) that need fewer bits to the full range, in place, with a note.
 
-    Converters of DICOM write 10 to 14 bits into 16, which would be nearly black. This is the rule of imaging.dicom.windowing for
+    DICOM converters write 10 to 14 bits into 16, which would look nearly black. imaging.dicom.windowing has the same rule for
     more than 8 bits without a window. Pixels that need all 16 bits stay as they are. inverted: 0 was white in the file.
     """
     low, high = int(pixels.min()), int(pixels.max())
@@ -79,7 +79,7 @@ def fill_range(pixels: Pixels, inverted: bool, notes: tuple[str, ...]) -> tuple[
     greys = np.rint(full_range(np.arange(_FULL + 1, dtype=np.float64), low, high) * _FULL).astype(np.uint16)
     for rows in _pieces(len(pixels)):
         pixels[rows] = greys[pixels[rows]]
-    return pixels, (*notes, f"a 16-bit file with {bits} bits: greys are stretched over its range")
+    return pixels, (*notes, f"a 16-bit file that uses {bits} bits: greys are stretched to the full range")
 
 
 def orientation_note(data: bytes) -> tuple[str, ...]:
@@ -101,14 +101,14 @@ def _orientation_notes(picture: Image.Image, applied: int | None) -> tuple[str, 
     if orientation not in _UNTURN:
         return ()
     return (
-        f"EXIF orientation {orientation} is ignored: other programs turn or mirror this picture, so check its side",
+        f"EXIF orientation {orientation} is ignored: other programs rotate or mirror this picture, so check left and right",
     )
 
 
 def open_page(data: bytes) -> tuple[Image.Image, int | None]:
     """Open and decode the single page of a picture; return it with the orientation that Pillow has applied.
 
-    Pillow checks the size before it allocates, and checksums.
+    Pillow checks the size before it allocates memory, and verifies checksums.
     """
     name = kind(data)
     if name is None:
@@ -148,16 +148,17 @@ def grey(picture: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
         return (np.invert(wide, out=wide) if _white_is_zero(picture) else wide), tuple(notes)
     if picture.mode not in (*_TO_GREY, *_TO_RGB):
         raise RefusedFile(
-            "PICTURE-KIND", f"pixels of kind {picture.mode}; 8-bit grey or RGB and 16-bit grey are read"
+            "PICTURE-KIND",
+            f"pixels of mode {picture.mode}; only 8-bit grey or RGB and 16-bit grey are supported",
         )
     pixels, spread = _eight_bits(picture)
     if spread > GREY_ENOUGH:
-        notes.append(f"colour (channels differ by up to {spread}) is turned into luma")
+        notes.append(f"colour (channels differ by up to {spread}) is converted to luma")
     return pixels, tuple(notes)
 
 
 def _eight_bits(picture: Image.Image) -> tuple[NDArray[np.uint8], int]:
-    """8-bit greys or the luma of colours, and by how much the channels of a pixel differ at most."""
+    """8-bit greys or the luma of colours, and the largest difference between the channels of a pixel."""
     greys, spread = np.empty((picture.height, picture.width), np.uint8), 0
     for rows in _pieces(picture.height):
         part = _crop(picture, rows)
@@ -173,7 +174,7 @@ def _eight_bits(picture: Image.Image) -> tuple[NDArray[np.uint8], int]:
 
 
 def _pieces(height: int) -> Iterator[slice]:
-    """Rows to be converted together, so that no second picture of wider numbers is made."""
+    """Rows that are converted together, to avoid a wider copy of the whole picture."""
     return (slice(top, min(top + _ROWS, height)) for top in range(0, height, _ROWS))
 
 
@@ -196,7 +197,8 @@ def _sixteen_bits(picture: Image.Image) -> NDArray[np.uint16]:
         values = np.asarray(_crop(picture, rows))
         if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > np.iinfo(np.uint16).max):
             raise RefusedFile(
-                "PICTURE-RANGE", f"values from {values.min()} to {values.max()}; 0 to 65535 are read"
+                "PICTURE-RANGE",
+                f"values from {values.min()} to {values.max()}; only 0 to 65535 are supported",
             )
         narrow[rows] = values
     return narrow

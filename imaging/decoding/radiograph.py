@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 MAX_SIDE = 12_000
 """Pixels a side: 43 cm, the largest flat detector, at the 0.05 mm of mammography has 8,600."""
 MAX_BYTES = 2**30
-"""File size: a picture of MAX_SIDE squared with 16 bits a pixel has 0.27 of this."""
+"""File size: a picture of MAX_SIDE squared with 16 bits per pixel has 0.27 of this."""
 
 Pixels = NDArray[np.unsignedinteger[Any]]
 """uint8 or uint16."""
@@ -56,7 +56,7 @@ class Facts:
     field_of_view_mm: tuple[float, float] | None = None
     """Sides of the detector's field of view, in the order of the file."""
     patient_id: str | None = field(default=None, repr=False)
-    """For grouping alone: never in a message, a log or a table that is shown."""
+    """For grouping only: never in a message, a log or a table that is shown."""
     sex: str | None = None
     """`M`, `F` or `O`."""
     age: int | None = None
@@ -66,7 +66,7 @@ class Facts:
     body_part: str | None = None
     """`CHEST` …, in capitals."""
     orientation: tuple[str, ...] = ()
-    """Where in the patient a row and a column end, such as (`L`, `F`): to the left and to the feet."""
+    """Patient direction of rows and columns, such as (`L`, `F`): towards the left and towards the feet."""
     study_uid: str | None = None
     series_uid: str | None = None
     sop_uid: str | None = None
@@ -82,12 +82,12 @@ class Facts:
 
     @property
     def warning_codes(self) -> list[str]:
-        """Of the warnings, in their order."""
+        """The codes of the warnings, in order."""
         return [warning.partition(":")[0] for warning in self.warnings]
 
     @property
     def spacing_changed(self) -> bool:
-        """Whether `spacing_mm` is not what the file says, since that is not plausible."""
+        """Whether `spacing_mm` differs from the file's because the file's is implausible."""
         return any(code.startswith("SPACING") for code in self.warning_codes)
 
 
@@ -101,7 +101,7 @@ class Radiograph:
 
     @property
     def spacing_mm(self) -> tuple[float, float] | None:
-        """Distance of the rows' and of the columns' centres in millimetres; None if the file is silent."""
+        """Distance of the rows' and of the columns' centres in millimetres; None if the file gives none."""
         return self.facts.spacing_mm
 
 
@@ -127,7 +127,7 @@ def load(path: str | Path) -> bytes:
         if about.st_size > MAX_BYTES:
             raise RefusedFile(
                 "FILE-SIZE",
-                f"{about.st_size:,} bytes are more than any radiograph has (at most {MAX_BYTES:,})",
+                f"{about.st_size:,} bytes are too many for a radiograph; at most {MAX_BYTES:,} are supported",
             )
         with open(path, "rb", buffering=0) as file:
             return file.read()
@@ -142,16 +142,16 @@ def load(path: str | Path) -> bytes:
 def check_size(height: int, width: int) -> None:
     """Refuse a declared size before anything of that size is allocated."""
     if height < 1 or width < 1:
-        raise RefusedFile("PICTURE-SIZE", f"the picture is {width} wide and {height} high")
+        raise RefusedFile("PICTURE-SIZE", f"the picture is {width} pixels wide and {height} high")
     if max(height, width) > MAX_SIDE:
         raise RefusedFile(
             "PICTURE-SIZE",
-            f"declares {width} x {height} pixels; more than {MAX_SIDE} a side is no radiograph",
+            f"declares {width} x {height} pixels; at most {MAX_SIDE} per side are supported",
         )
 
 
 def full_range(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
-    """Stretch values between the darkest and the brightest that occur to 0..1; where those are one, all is black.
+    """Stretch values between the darkest and the brightest that occur to 0..1; where these are equal, all is black.
 
     The rule for greys of more than 8 bits without a window, in DICOM and in pictures: 12 or 16 bits are seldom filled.
     """

@@ -22,7 +22,7 @@ from imaging.decoding.radiograph import RefusedFile
 WORKER = "imaging.decoding.worker"
 ROOT = str(Path(__file__).resolve().parents[2])
 SECONDS = 60.0
-"""A JPEG 2000 picture of 12 megapixels takes about two on one slow core."""
+"""A JPEG 2000 picture of 12 megapixels takes about two seconds on one slow core."""
 
 _of_thread = threading.local()
 

@@ -1,8 +1,8 @@
 """Worker process of the sandbox: it runs the native decoders.
 
 JPEG 2000, JPEG-LS, the rarer JPEG processes and TIFF are decoded by native libraries, where a damaged or malicious picture can
-crash, hang or take all memory. Here that costs this process, and one file its reading. `imaging.decoding.sandbox` starts it and
-talks to it over pipes: a line of JSON, then the bytes that it announces. Nothing is unpickled on either side.
+crash, hang or take all memory. Here that costs no more than this process and the one file. `imaging.decoding.sandbox` starts it
+and talks to it over pipes: a line of JSON, then the bytes that it announces. Nothing is unpickled on either side.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _decode(frame: bytes, syntax: str, plugin: str, options: dict[str, Any]) -> 
         options["rows"] * options["columns"] * options["bits_allocated"] // 8 * options["samples_per_pixel"]
     )
     if len(frame) > 2 * need + MAX_OVERHEAD and syntax == RLELossless:
-        raise RefusedFile("DICOM-LENGTH", f"{len(frame):,} bytes of RLE for {need:,} bytes of pixels")
+        raise RefusedFile("DICOM-LENGTH", f"{len(frame):,} bytes of RLE data for {need:,} bytes of pixels")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         pixels, _ = get_decoder(syntax).as_array(
@@ -108,7 +108,7 @@ def _allowed(frame: bytes, samples: int) -> int:
 def _in_use() -> int:
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-    except OSError:  # no such file but on Linux
+    except OSError:  # only Linux has this file
         return MEMORY
     return pages * os.sysconf("SC_PAGE_SIZE")
 

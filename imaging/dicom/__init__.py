@@ -1,7 +1,7 @@
 """Read a radiograph from a DICOM file: one grey frame of up to 16 bits, in the transfer syntaxes in use.
 
 Pixels come out as a viewer would first display them, brighter = denser. What cannot be read is refused with a code and a
-reason; no file is read in part. Modules: parser, header and groups (elements), metadata (facts), pixels (decoding), windowing
+reason; no file is read partially. Modules: parser, header and groups (elements), metadata (facts), pixels (decoding), windowing
 (modality transformation, window, inversion), colour (grey content stored as colour).
 """
 

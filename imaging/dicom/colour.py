@@ -18,7 +18,7 @@ _ROWS = 256
 
 
 def is_colour(header: Header) -> bool:
-    """Say whether the photometric interpretation is one of colour."""
+    """Say whether the photometric interpretation is a colour one."""
     return photometric(header) not in GREY
 
 
@@ -49,7 +49,7 @@ def _luma(header: Header, codes: NDArray[Any], full: int) -> NDArray[Any]:
         _check_spread(codes[..., 1:], neutral, codes[..., 1:], full)
         return codes[..., 0]
     if photometric(header) != "YBR_FULL_422" or codes.shape[1] % 2:
-        raise RefusedFile("DICOM-COLOUR", f"uncompressed {photometric(header)} is not read")
+        raise RefusedFile("DICOM-COLOUR", f"uncompressed {photometric(header)} is not supported")
     pairs = codes.reshape(codes.shape[0], -1, 4)  # Y Y Cb Cr
     _check_spread(pairs[..., 2:], neutral, pairs[..., 2:], full)
     return pairs[..., :2].reshape(codes.shape[:2])
@@ -82,12 +82,12 @@ def _of_palette(header: Header, stored: Stored) -> Pixels:
 
 
 def _table(header: Header, colour: str) -> NDArray[np.uint16]:
-    """Return one table of a palette with 16 bits an entry."""
+    """Return one table of a palette with 16 bits per entry."""
     keyword = f"{colour}PaletteColorLookupTable"
     descriptor, data = header.integers(f"{keyword}Descriptor"), header.raw(f"{keyword}Data")
     if len(descriptor) != 3 or descriptor[2] not in (8, 16) or not data:
         raise RefusedFile(
-            "DICOM-LUT", "the palette's descriptor or data is not valid or not read (segmented)"
+            "DICOM-LUT", "the palette's descriptor or data is invalid, or segmented, which is not supported"
         )
     count = descriptor[0] or 2**16
     packed = len(data) < 2 * count  # 8-bit entries may be packed two in a word

@@ -21,7 +21,7 @@ _READ = frozenset(
 
 
 def flattened(header: Header) -> Header:
-    """Return the header with the attributes of its shared and its first frame's groups in the place of its own."""
+    """Return the header with the attributes of its shared and its first frame's functional groups in place of its own."""
     if not any(header.has(keyword) for keyword in _GROUPS):
         return header
     elements: dict[int, Element] = dict(header.elements)

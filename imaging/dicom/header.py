@@ -1,7 +1,7 @@
-"""The elements of a DICOM data set, taken as they are stored in the file.
+"""The elements of a DICOM data set, as they are stored in the file.
 
-Real archives hold invalid UIDs, ages and numbers, over which pydicom's conversion of values warns or stops, while all
-that is needed here is a stripped text or a small number. Values stay where they are in the file until they are asked for.
+Real archives hold invalid UIDs, ages and numbers, on which pydicom's conversion of values warns or fails, while all that
+is needed here is a stripped text or a small number. Values stay where they are in the file until they are requested.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ EXPLICIT = Encoding()
 
 @cache
 def tag_of(keyword: str) -> int:
-    """Return an element's tag as a plain whole number: pydicom's own tags compare slowly."""
+    """Return an element's tag as a plain integer: pydicom's own tags compare slowly."""
     return int(Tag(keyword))
 
 
@@ -130,7 +130,7 @@ class Header:
 
 
 def of_dataset(dataset: Dataset, syntax: str = "") -> Header:
-    """Return the header of a pydicom data set whose values are not converted yet; converted ones but texts are left out."""
+    """Return the header of a pydicom data set whose values are not converted yet; converted ones except texts are left out."""
     encoding, data = encoding_of(syntax), bytearray()
     elements = {}
     for tag, element in dataset.items():
@@ -144,7 +144,7 @@ def of_dataset(dataset: Dataset, syntax: str = "") -> Header:
 
 
 def _stored(value: Any, order: str) -> bytes | None:
-    """Return a value as bytes, a sequence that pydicom has parsed in implicit encoding, as in UN (PS3.5 6.2.2)."""
+    """Return a value as bytes; a sequence that pydicom has parsed is written in implicit encoding, as in UN (PS3.5 6.2.2)."""
     if isinstance(value, str):
         return value.encode()
     if not isinstance(value, Sequence):
@@ -165,7 +165,7 @@ def encoding_of(syntax: str) -> Encoding:
 
 
 def uid_name(text: str) -> str:
-    """Return what a UID stands for, else the UID itself; what is none is not repeated, it may be anything."""
+    """Return a UID's name, else the UID itself; an invalid one is not repeated, since it may hold anything."""
     if not re.fullmatch(r"[0-9.]{1,64}", text):
         return "with an invalid UID"
     return uid.UID_dictionary[text][0] if text in uid.UID_dictionary else text

@@ -36,7 +36,7 @@ def facts(header: Header, height: int, width: int) -> Facts:
 
 
 def age_in_years(text: str | None) -> int | None:
-    """Read an age string (AS, `018M`) or SIIM's bare number of years; None when it is no plausible age."""
+    """Read an age string (AS, `018M`) or SIIM's bare number of years; None when it is not a plausible age."""
     if not text:
         return None
     number, unit = (text[:-1], text[-1].upper()) if text[-1].isalpha() else (text, "Y")

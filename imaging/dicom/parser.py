@@ -37,7 +37,7 @@ _SHORT = frozenset(
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # 2 reserved bytes and 4 of length
 _FOREIGN = (
     "FILE-FOREIGN",
-    "neither a DICOM file nor a picture of a kind that is read (PNG, JPEG, BMP, TIFF)",
+    "neither a DICOM file nor a supported picture (PNG, JPEG, BMP, TIFF)",
 )
 _HEADS = {order: struct.Struct(f"{order}HH2sH").unpack_from for order in "<>"}
 _LENGTHS = {order: struct.Struct(f"{order}L").unpack_from for order in "<>"}
@@ -64,7 +64,7 @@ class PixelData:
 
 
 def parse(data: bytes) -> tuple[Header, PixelData]:
-    """Find the header and the pixel data of a file's bytes; RefusedFile for what is no DICOM picture."""
+    """Find the header and the pixel data in a file's bytes; RefusedFile when it is not a DICOM picture."""
     syntax, start, encoding = _file_meta(data)
     if syntax == uid.DeflatedExplicitVRLittleEndian:
         data, start = _inflate(data[start:]), 0
@@ -92,7 +92,7 @@ def items(header: Header, sequence: int | str) -> Iterator[Header]:
             found, place = scan.item(place, stop, 1)
             yield Header(header.data, found, header.syntax, encoding, header.notes)
         elif length:
-            raise RefusedFile("DICOM-SEQUENCE", "a sequence that is needed is damaged")
+            raise RefusedFile("DICOM-SEQUENCE", "a required sequence is damaged")
 
 
 def is_dicom(data: bytes) -> bool:
@@ -117,8 +117,8 @@ class _Scan:
             if tag == PIXEL_DATA:
                 return found, (tag, vr, length, start)
             if tag in FLOAT_PIXEL_DATA:
-                raise RefusedFile("DICOM-FLOAT", "floating-point pixels; a radiograph has whole numbers")
-            if tag < 0x10000:  # the command group is no part of a file, but zeros look like it
+                raise RefusedFile("DICOM-FLOAT", "floating-point pixels; only integer pixels are supported")
+            if tag < 0x10000:  # the command group is never in a file, but zeros look like it
                 raise RefusedFile("DICOM-DAMAGED", "the DICOM header is damaged (an element of group 0)")
             place = start + length if length != UNDEFINED else self._sequence_end(start, vr, 1)
             if place > self.end:
@@ -164,7 +164,7 @@ class _Scan:
             raise RefusedFile("DICOM-ELEMENTS", f"more than {MAX_ELEMENTS:,} elements in the header")
 
     def _odd_head(self, place: int, tag: int, vr: bytes, short: int) -> Head:
-        """Read an element of unknown value representation: take the layout after which a later element follows.
+        """Read an element of unknown value representation: take the layout that is followed by a later element.
 
         Writers use the long form (as the standard asks), the short one, or implicit encoding in an explicit file.
         """
@@ -267,7 +267,7 @@ def _inflate(data: bytes) -> bytes:
 
 
 def _most_pixel_bytes(header: Header) -> int:
-    """Return more bytes than the picture that a header declares can have; 2 of one with 16 bits in three samples."""
+    """Return an upper bound on the bytes of the picture that a header declares: twice its size at 16 bits per sample."""
     side = [min(header.integer(keyword) or 0, MAX_SIDE) for keyword in ("Rows", "Columns")]
     return 2 * 2 * (header.integer("SamplesPerPixel") or 1) * side[0] * side[1] + 2
 

@@ -27,10 +27,10 @@ PLUGINS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(JPEG_LS, ("pyjpegls", "pylibjpeg")),  # each reads files that the other refuses
     uid.RLELossless: ("pydicom",),
 }
-"""Decoders of each transfer syntax, in order; by default pydicom takes any that is installed."""
+"""Decoders for each transfer syntax, in order of preference; by default pydicom takes any that is installed."""
 
 NO_PICTURES = (uid.SegmentationStorage, uid.RTDoseStorage, uid.ParametricMapStorage)
-"""SOP classes with pixel data that is no picture."""
+"""SOP classes whose pixel data is not a picture."""
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420", "YBR_PARTIAL_422")
 PALETTE = "PALETTE COLOR"
@@ -52,7 +52,7 @@ class Stored(NamedTuple):
 
 
 def check(header: Header, data: PixelData) -> tuple[int, int]:
-    """Refuse all but one frame in a transfer syntax and a photometric interpretation that are read; return height and width."""
+    """Refuse all but one frame in a supported transfer syntax and photometric interpretation; return height and width."""
     sop_class, frames = header.text("SOPClassUID"), header.numbers("NumberOfFrames")
     if sop_class in NO_PICTURES:
         raise RefusedFile("DICOM-NO-PICTURE", f"holds no picture ({uid_name(sop_class)})")
@@ -74,12 +74,12 @@ def photometric(header: Header) -> str:
 
 
 def samples(header: Header) -> int:
-    """Return the samples a pixel that the photometric interpretation demands."""
+    """Return the samples per pixel that the photometric interpretation requires."""
     return 3 if photometric(header) in COLOURS else 1
 
 
 def bits(header: Header) -> tuple[int, int]:
-    """Return BitsAllocated and BitsStored; the first stands for the second when that is missing."""
+    """Return BitsAllocated and BitsStored; BitsAllocated is used for BitsStored when that is missing."""
     allocated = header.integer("BitsAllocated") or 0
     return allocated, header.integer("BitsStored") or allocated
 
@@ -130,7 +130,7 @@ def _fragments(value: memoryview) -> list[bytes]:
         if len(part) < length:
             raise RefusedFile(
                 "DICOM-CUT",
-                f"the file is cut off: {len(part):,} of {length:,} bytes of the picture are there",
+                f"the file is cut off: it has only {len(part):,} of the picture's {length:,} bytes",
             )
         parts.append(bytes(part))
         place += 8 + length
@@ -154,15 +154,15 @@ def _check_photometric(header: Header) -> None:
             "DICOM-PHOTOMETRIC", "PhotometricInterpretation is missing: greyscale polarity unknown"
         )
     if kind not in (*GREY, *COLOURS, PALETTE):
-        raise RefusedFile("DICOM-COLOUR", f"photometric interpretation {kind[:16]!a} is not read")
+        raise RefusedFile("DICOM-COLOUR", f"photometric interpretation {kind[:16]!a} is not supported")
     if count not in (samples(header), None):
-        raise RefusedFile("DICOM-COLOUR", f"not a grey picture ({kind}, {count} samples a pixel)")
+        raise RefusedFile("DICOM-COLOUR", f"not a grey picture ({kind}, {count} samples per pixel)")
 
 
 def _check_bits(header: Header) -> None:
     allocated, stored = bits(header)
     if allocated not in (8, 16):
-        raise RefusedFile("DICOM-BITS", f"{allocated} bits a pixel; 8 and 16 are read")
+        raise RefusedFile("DICOM-BITS", f"{allocated} bits per pixel; only 8 and 16 are supported")
     if not 1 <= stored <= allocated:
         raise RefusedFile("DICOM-BITS", f"BitsStored {stored} does not fit into BitsAllocated {allocated}")
 
@@ -183,16 +183,17 @@ def _check_frame(found: jpeg.Frame, header: Header, shape: tuple[int, int]) -> N
     if (found.height, found.width) != shape:
         raise RefusedFile(
             "DICOM-MISMATCH",
-            f"the header says {shape[1]} x {shape[0]} pixels, the JPEG within {found.width} x {found.height}",
+            f"the header says {shape[1]} x {shape[0]} pixels, but the JPEG in it has {found.width} x {found.height}",
         )
     if found.components != samples(header):
         raise RefusedFile(
-            "DICOM-MISMATCH", f"the JPEG has {found.components} components, the header says {samples(header)}"
+            "DICOM-MISMATCH",
+            f"the JPEG has {found.components} components, but the header says {samples(header)}",
         )
     if found.bits > bits(header)[0]:
         raise RefusedFile(
             "DICOM-MISMATCH",
-            f"the JPEG has {found.bits} bits a pixel, BitsAllocated is {bits(header)[0]}",
+            f"the JPEG has {found.bits} bits per pixel, but BitsAllocated is {bits(header)[0]}",
         )
 
 
@@ -204,7 +205,7 @@ def _carried_bits(header: Header, codes: Pixels, coded: int) -> int:
     stored = bits(header)[1]
     if coded <= stored or _has_overlay(header) or int(codes.max()) < 1 << stored:
         return stored
-    header.note(f"the code stream holds {coded} bits, BitsStored is {stored}; all of them are read")
+    header.note(f"the code stream holds {coded} bits, but BitsStored is {stored}; all of them are read")
     return coded
 
 
@@ -223,7 +224,7 @@ def _native(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
     value = data.value[: data.length]
     if len(value) < need:
         raise RefusedFile(
-            "DICOM-CUT", f"the pixel data is cut off: {len(value):,} of {need:,} bytes are there"
+            "DICOM-CUT", f"the pixel data is cut off: it has only {len(value):,} of {need:,} bytes"
         )
     _check_excess(header, value[need:], need, shape[0])
     if (
@@ -242,7 +243,7 @@ def _native(header: Header, data: PixelData, shape: tuple[int, int]) -> Pixels:
 
 
 def _arranged(codes: NDArray[Any], header: Header, shape: tuple[int, int]) -> NDArray[Any]:
-    """Arrange codes as (H, W), of colour as (H, W, samples)."""
+    """Arrange codes as (H, W), or colour as (H, W, samples)."""
     if samples(header) == 1:
         return codes.reshape(shape)
     if header.integer("PlanarConfiguration") == 1 and len(codes) == 3 * shape[0] * shape[1]:
@@ -251,13 +252,13 @@ def _arranged(codes: NDArray[Any], header: Header, shape: tuple[int, int]) -> ND
 
 
 def _check_excess(header: Header, rest: memoryview, need: int, height: int) -> None:
-    """Refuse pixel data of a row or more than the header declares, unless all that follows is one padding byte repeated."""
+    """Refuse pixel data that exceeds the declared size by a row or more, unless the rest is one padding byte repeated."""
     if len(rest) < max(need // height, 2):
         return
     if len(rest) >= need or rest != bytes(rest[:1]) * len(rest):
         raise RefusedFile(
             "DICOM-LENGTH",
-            f"{need + len(rest):,} bytes of pixel data where the header's size needs {need:,}",
+            f"{need + len(rest):,} bytes of pixel data, but the size in the header needs {need:,}",
         )
     header.note(f"{len(rest):,} bytes of padding follow the pixels")
 

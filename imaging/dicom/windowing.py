@@ -1,7 +1,7 @@
 """From stored values to the greys that a viewer displays first (PS3.3 C.11.1, C.11.2, C.11.6; PS3.4 N.2).
 
 Modality transformation, then the value-of-interest window, then the photometric interpretation: each is a
-function of the stored value alone, and a stored value has at most 16 bits. So all of it is worked out once
+function of the stored value alone, and a stored value has at most 16 bits. So all of it is computed once
 for each possible value, and the picture takes one look-up.
 """
 
@@ -19,8 +19,8 @@ from imaging.dicom.parser import items
 from imaging.dicom.pixels import Stored, bits, photometric
 
 BRAIN = (40.0, 120.0)
-"""Centre and width in Hounsfield units of the window in which CT is seen here: that of PhysioNet's ct-ich. The scanner's own
-window is left out, or the same density would have another grey in each hospital."""
+"""Centre and width in Hounsfield units of the window for CT: that of PhysioNet's ct-ich. The scanner's own window is ignored;
+otherwise the same density would have a different grey in each hospital."""
 _CT = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 """SOP classes of CT, enhanced CT and legacy converted enhanced CT (PS3.4 B.5)."""
 _ROWS = 256
@@ -113,12 +113,12 @@ def _modality(header: Header, values: NDArray[np.float64]) -> tuple[NDArray[np.f
     with np.errstate(over="ignore", invalid="ignore"):
         rescaled = values * slope + intercept
     if not np.isfinite(rescaled).all():
-        raise RefusedFile("DICOM-NUMBER", "RescaleSlope and RescaleIntercept lead out of all numbers")
+        raise RefusedFile("DICOM-NUMBER", "RescaleSlope and RescaleIntercept give values that are not finite")
     return rescaled, False
 
 
 def _rescale(header: Header) -> tuple[float, float]:
-    """Return slope and intercept; refuse what is there and cannot be read, since it may invert the picture."""
+    """Return slope and intercept; refuse them if present but not readable, since they may invert the picture."""
     slope, intercept = header.numbers("RescaleSlope"), header.numbers("RescaleIntercept")
     if slope is None or intercept is None:
         keyword = "RescaleSlope" if slope is None else "RescaleIntercept"
@@ -133,7 +133,7 @@ def _window(header: Header, values: NDArray[np.float64]) -> tuple[NDArray[np.flo
     """Apply the first VOI table, or else the first window (C.11.2): greys 0..1; None for neither. CT: the brain window."""
     if header.text("SOPClassUID") in _CT:
         if not (header.has("RescaleIntercept") or header.has("ModalityLUTSequence")):
-            header.note("CT without RescaleIntercept: stored values are taken for Hounsfield units")
+            header.note("CT without RescaleIntercept: stored values are taken as Hounsfield units")
         return window(values, *BRAIN), False
     for item in _tables(header, "VOILUTSequence"):
         first, entries, depth = _lut(item, bool(values.min() < 0))
@@ -147,7 +147,7 @@ def _window(header: Header, values: NDArray[np.float64]) -> tuple[NDArray[np.flo
         return None, False
     function = (header.text("VOILUTFunction") or "LINEAR").upper()
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        header.note(f"VOI LUT function {function[:16]!a} is not known and taken as LINEAR")
+        header.note(f"VOI LUT function {function[:16]!a} is unknown and is taken as LINEAR")
         function = "LINEAR"
     if width[0] < (1 if function == "LINEAR" else np.finfo(float).tiny):
         header.note(f"window width {width[0]:g} is not valid and the window is left out")
@@ -171,7 +171,7 @@ def window(
 
 
 def _occurring(stored: Stored, padding: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mark the codes that define black and white: all of 8 bits, those that occur for more."""
+    """Mark the codes that define black and white: all codes for 8 bits, those that occur for more."""
     count = 2**stored.bits
     if count <= 256:
         return np.ones(count, np.bool_)
@@ -181,12 +181,12 @@ def _occurring(stored: Stored, padding: NDArray[np.bool_]) -> NDArray[np.bool_]:
     )  # NumPy's would take 8 bytes a pixel
     occurring = (histogram.reshape(-1, count) > 0).any(
         axis=0
-    ) & ~padding  # codes that differ in ignored bits are one
+    ) & ~padding  # codes that differ only in ignored bits count as one
     return occurring if occurring.any() else ~occurring
 
 
 def _inverted(header: Header) -> bool:
-    """Say whether low values are bright; MONOCHROME1 and the shape INVERSE say it once (C.11.6)."""
+    """Say whether low values are bright; MONOCHROME1 together with the shape INVERSE inverts only once (C.11.6)."""
     shape = (header.text("PresentationLUTShape") or "").upper()
     return photometric(header) == "MONOCHROME1" or shape == "INVERSE"
 

@@ -1,4 +1,4 @@
-"""All objects about one study: each is made for itself, so that one that fails loses no other."""
+"""All objects about one study, each made separately, so that one failure does not affect the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Made:
 
     objects: dict[str, Dataset]
     failed: dict[str, str]
-    """Why not: the kind of error alone, since its text may name the patient."""
+    """Why an object was not made: the type of error only, since its text may name the patient."""
 
 
 def make(
@@ -35,9 +35,9 @@ def make(
     author: Author,
     note: str,
 ) -> Made:
-    """The objects of these kinds about a study as reference.read gives it.
+    """The objects of these kinds about a study from reference.read.
 
-    mask: bool (rows, columns); of an empty one there is a report alone. grey: uint8 (rows, columns), needed for `sc`.
+    mask: bool (rows, columns); an empty one gives only a report. grey: uint8 (rows, columns), needed for `sc`.
     """
     makers: dict[str, Callable[[], Dataset]] = {"sr": lambda: report.make(study, prediction, author, note)}
     if mask.any():

@@ -18,7 +18,7 @@ from imaging.dicom.parser import items
 MODALITY = ("ModalityLUTSequence", "RescaleIntercept", "RescaleSlope", "RescaleType")
 VOI = ("VOILUTSequence", "WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
 WINDOWS = 64
-"""Windows that are taken over at most."""
+"""Most windows that are copied."""
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
@@ -31,7 +31,7 @@ def modality(header: Header) -> Dataset:
             found.ModalityLUTSequence = Sequence([table])
             return found
     slope, intercept = header.numbers("RescaleSlope") or [], header.numbers("RescaleIntercept") or []
-    if (slope or intercept) and 0 not in slope[:1]:  # one without the other has a neutral partner
+    if (slope or intercept) and 0 not in slope[:1]:  # a missing one gets its neutral value
         found.RescaleIntercept = _short((intercept or [0.0])[0])
         found.RescaleSlope = _short((slope or [1.0])[0])
         found.RescaleType = header.text("RescaleType") or "US"
@@ -67,9 +67,9 @@ def voi(header: Header) -> Dataset:
 
 
 def _table(item: Header, signed: bool, scaled: bool = False) -> Dataset | None:
-    """A look-up table as an item, its entries of 8 or 16 bits as validators demand; None when it is damaged.
+    """A look-up table as an item with entries of 8 or 16 bits, as validators require; None when it is damaged.
 
-    scaled: entries of 9 to 15 bits are shares of the full range and are spread over 16 bits; else they are values and stay.
+    scaled: entries of 9 to 15 bits are fractions of the full range and are stretched to 16 bits; else they are kept as values.
     """
     descriptor = item.integers("LUTDescriptor")
     if len(descriptor) != 3 or not 8 <= descriptor[2] <= 16:

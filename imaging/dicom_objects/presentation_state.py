@@ -1,4 +1,4 @@
-"""A mask's outline as a DICOM Grayscale Softcopy Presentation State (PS3.3 A.33): a viewer without segmentations draws it."""
+"""A mask's outline as a DICOM Grayscale Softcopy Presentation State (PS3.3 A.33), for viewers that cannot show segmentations."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ from imaging.outline import COLOUR, polygons
 
 SERIES = 9002
 TEXT_BOX = (0.02, 0.94, 0.98, 0.99)
-"""Left, top, right, bottom of the text, in shares of the displayed area."""
+"""Left, top, right, bottom of the text, as fractions of the displayed area."""
 
 
 def make(
     study: Dataset, mask: NDArray[np.bool_], author: Author, note: str = ""
 ) -> GrayscaleSoftcopyPresentationState:
-    """The state that shows the outline of a mask bool (rows, columns), not empty, over a study as reference.read gives it.
+    """The state that shows the outline of a non-empty mask bool (rows, columns) over a study from reference.read.
 
     A line of text says that an algorithm made it. Points lie within half a pixel of the mask's edge. ValueError when the
     sizes differ or the mask is empty.
     """
     if mask.shape != (study.Rows, study.Columns) or not mask.any():
         raise ValueError(
-            f"a mask of shape {mask.shape} with {int(mask.sum())} pixels, the study has {(study.Rows, study.Columns)}"
+            f"a mask of shape {mask.shape} with {int(mask.sum())} pixels inside; it must not be empty and must have the"
+            f" study's shape {(study.Rows, study.Columns)}"
         )
     layer = GraphicLayer(
         "PNEUMOTHORAX", order=1, description="Outline", display_color=CIELabColor.from_string(COLOUR)
@@ -58,7 +59,7 @@ def make(
         presentation_lut_transformation=PresentationLUTTransformation(_polarity(study)),
         **numbered(SERIES, "Pneumothorax, outline", author),
     )
-    if study.get("PixelSpacing"):  # highdicom states square pixels
+    if study.get("PixelSpacing"):  # highdicom writes square pixels
         area = made.DisplayedAreaSelectionSequence[0]
         area.PresentationPixelSpacing = study.PixelSpacing
         del area.PresentationPixelAspectRatio
@@ -81,7 +82,7 @@ def _closed(polygon: NDArray[np.float32]) -> GraphicObject:
 
 
 def _polarity(study: Dataset) -> str:
-    """A state replaces the study's own: without INVERSE the black of MONOCHROME1 would show white (C.11.6)."""
+    """The state replaces the study's own polarity: without INVERSE, MONOCHROME1 would be shown inverted (C.11.6)."""
     inverse = (
         study.get("PhotometricInterpretation") == "MONOCHROME1"
         or study.get("PresentationLUTShape") == "INVERSE"

@@ -1,6 +1,6 @@
 """The header of the study that an object refers to: checked for valid UIDs, with invalid values corrected or left out.
 
-Patient and study stand in the object as they stand in the source: a de-identified study stays so, and nothing is added.
+Patient and study are copied from the source as they are: a de-identified study stays de-identified, and nothing is added.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ warnings.filterwarnings("ignore", module=r"(highdicom|pydicom)\b")
 logging.getLogger("highdicom").setLevel(logging.CRITICAL)
 
 LEFT_OUT = ("SpecificCharacterSet", "NumberOfFrames", *greys.MODALITY, *greys.VOI)
-"""Set below; some devices write one frame where the class has none."""
+"""Set below, or dropped: some devices write NumberOfFrames 1 in single-frame classes."""
 PLACED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-"""Without these a frame of reference places nothing, and highdicom refuses it."""
+"""Without these a frame of reference has no meaning, and highdicom refuses it."""
 POINTERS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 NEEDED = (
     "PatientID",
@@ -43,7 +43,7 @@ NEEDED = (
     "ReferringPhysicianName",
     "PatientOrientation",
 )
-"""What may be empty but must be there (type 2 of the patient, study and image modules)."""
+"""Attributes that must be present but may be empty (type 2 of the patient, study and image modules)."""
 
 
 class NoReference(ValueError):
@@ -55,14 +55,14 @@ class Author:
     """The author of an object: the trained networks."""
 
     name: str
-    """Of the bundle; at most 64 characters (LO)."""
+    """The bundle's name; at most 64 characters (LO)."""
     version: str
-    """Of the bundle: the SHA-256 of its index, cut to 64 characters or fewer."""
+    """The bundle's version: the SHA-256 of its index, cut to 64 characters or fewer."""
     warning: str = ""
-    """What every object must say of the networks, such as that they were trained on phantoms."""
+    """What every object must say about the networks, such as that they were trained on phantoms."""
 
     def noted(self, note: str) -> str:
-        """A note behind the warning."""
+        """The warning, followed by a note."""
         return "   ".join(part for part in (self.warning, note) if part)
 
     def described(self, note: str) -> str | None:
@@ -76,7 +76,7 @@ class Author:
 def read(path: str | Path) -> Dataset:
     """The header of a DICOM file without its pixels, in valid form; NoReference says why no object can refer to it.
 
-    An archive cannot file an object that refers to nothing: without a valid study, series and instance UID there is none.
+    An archive cannot file an object that refers to nothing, so valid study, series and instance UIDs are required.
     """
     try:
         header = dcmread(path, stop_before_pixels=True, force=True)
@@ -84,16 +84,18 @@ def read(path: str | Path) -> Dataset:
         raise NoReference(f"the header is damaged ({type(error).__name__})") from None
     missing = [name for name in POINTERS if not UID(str(header.get(name, ""))).is_valid]
     if missing:
-        raise NoReference(f"no valid {', '.join(missing)} to point back at")
-    if header.SOPClassUID not in UID_dictionary:  # highdicom copies what the standard has of a class
-        raise NoReference("a class of object that the standard does not know")
+        raise NoReference(f"no valid {', '.join(missing)} to refer to")
+    if (
+        header.SOPClassUID not in UID_dictionary
+    ):  # highdicom copies the modules that the standard gives a class
+        raise NoReference("its SOP class is not in the DICOM standard")
     if re.search("Multi-frame|Enhanced", header.SOPClassUID.name):
-        raise NoReference(f"{header.SOPClassUID.name}: objects are made about single-frame radiographs alone")
+        raise NoReference(f"{header.SOPClassUID.name}: objects are made only for single-frame radiographs")
     return mended(header)
 
 
 def set_spacing(study: Dataset, spacing_mm: tuple[float, float] | None) -> None:
-    """Replace the spacing of a study as `read` gives it, which is not plausible, or leave it out."""
+    """Replace the implausible spacing of a study from `read`, or remove it where there is no better one."""
     for name in ("PixelSpacing", "ImagerPixelSpacing"):
         study.pop(name, None)
     if spacing_mm is None:
@@ -103,10 +105,10 @@ def set_spacing(study: Dataset, spacing_mm: tuple[float, float] | None) -> None:
 
 
 def mended(header: Dataset) -> Dataset:
-    """A copy in valid form (imaging.dicom_objects.values): what cannot be corrected is left out, or empty where it must be there.
+    """A copy in valid form (imaging.dicom_objects.values): what cannot be corrected is left out, or empty where it is required.
 
-    SIIM's age `29` becomes `029Y`, a spacing of 20 digits is rounded to 16 characters, a date that no calendar has is emptied.
-    Names, ids and descriptions stay as they are, whatever they are. Greys stand as imaging.dicom_objects.greys gives them.
+    SIIM's age `29` becomes `029Y`, a spacing of 20 digits is rounded to 16 characters, an impossible date is left empty.
+    Names, ids and descriptions are never changed. Greys are as imaging.dicom_objects.greys gives them.
     """
     plain, good = of_dataset(header, _syntax(header)), Dataset()
     named = header.get("SpecificCharacterSet") or []  # converted already: pydicom needs it to read texts
@@ -126,7 +128,7 @@ def mended(header: Dataset) -> Dataset:
         good.PatientAge = f"{years:03}Y"
     if good.get("PatientSex") not in ("M", "F", "O"):
         good.PatientSex = ""
-    # whether a body part has sides need not be said where one is named
+    # Laterality is required, if only empty, where no body part is named
     for name in (*NEEDED, *(() if good.get("BodyPartExamined") else ("Laterality",))):
         if name not in good:
             setattr(good, name, "")

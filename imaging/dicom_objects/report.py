@@ -56,11 +56,11 @@ class Prediction:
     side: str | None = None
     """The patient's: `left`, `right` or `both`; None for an empty mask or where the view has no sides."""
     warnings: tuple[str, ...] = ()
-    """Why the prediction may not hold, a sentence each."""
+    """Why the prediction may be wrong, a sentence each."""
 
 
 def make(study: Dataset, prediction: Prediction, author: Author, note: str = "") -> ComprehensiveSR:
-    """The report on a study as reference.read gives it: detected or not, certainty in percent, area, side; not verified."""
+    """The report on a study from reference.read: detected or not, certainty in percent, area, side; not verified."""
     image = plain(study)
     device = DeviceObserverIdentifyingAttributes(
         uid=UID(),

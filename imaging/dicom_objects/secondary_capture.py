@@ -26,7 +26,7 @@ def make(
     """
     if not (mask.shape == grey.shape == (study.Rows, study.Columns)):
         raise ValueError(
-            f"pixels {grey.shape} and mask {mask.shape} of a study of {(study.Rows, study.Columns)}"
+            f"pixels {grey.shape} and mask {mask.shape} must have the study's shape {(study.Rows, study.Columns)}"
         )
     note = author.noted(note)
     made = SCImage.from_ref_dataset(
@@ -35,7 +35,7 @@ def make(
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
-        patient_orientation=("L", "F"),  # highdicom asks for one; what the study says takes its place below
+        patient_orientation=("L", "F"),  # highdicom requires one; the study's own replaces it below
         pixel_spacing=study.get("PixelSpacing"),
         transfer_syntax_uid=JPEGLSLossless,
         **numbered(SERIES, "Pneumothorax, outline drawn in", author),

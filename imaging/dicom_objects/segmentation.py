@@ -19,13 +19,13 @@ SERIES = 9001
 
 
 def make(study: Dataset, mask: NDArray[np.bool_], author: Author, note: str = "") -> Segmentation:
-    """The Segmentation of a mask bool (rows, columns) over a study as reference.read gives it; note: cut to 64 characters
-    together with the author's warning.
+    """The Segmentation of a mask bool (rows, columns) over a study from reference.read; note: cut to 64 characters together
+    with the author's warning.
 
     Ready for `save_as`; np.array_equal(made.pixel_array, mask). ValueError when the sizes differ.
     """
     if mask.shape != (study.Rows, study.Columns):
-        raise ValueError(f"the mask has shape {mask.shape}, the study {(study.Rows, study.Columns)}")
+        raise ValueError(f"the mask has shape {mask.shape}, but the study has {(study.Rows, study.Columns)}")
     made = Segmentation(
         source_images=[plain(study)],
         pixel_array=mask,

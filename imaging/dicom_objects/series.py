@@ -14,9 +14,9 @@ from imaging.dicom_objects.reference import Author
 MANUFACTURER = "Pneumothorax research pipeline"
 
 OF_PATIENT = ("PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence")
-"""That the study is de-identified, and how, holds for what is made of it."""
+"""That the study is de-identified, and how, also holds for objects derived from it."""
 OF_SERIES = ("BodyPartExamined", "Laterality")
-"""Not of segmentations, which say it of each segment."""
+"""Not for segmentations, which state it for each segment."""
 OF_IMAGE = (
     "PatientOrientation",
     "BurnedInAnnotation",
@@ -24,13 +24,13 @@ OF_IMAGE = (
     "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )
-"""Of an object with pixels: which way up, whether text was burned in, that the greys have once been compressed with a loss."""
+"""For objects with pixels: orientation, burned-in text, and earlier lossy compression."""
 
 D = TypeVar("D", bound=Dataset)
 
 
 def numbered(number: int, description: str, author: Author) -> dict[str, Any]:
-    """highdicom's arguments for an object that is the first of a new series; with their ends, descriptions have 64 characters."""
+    """highdicom's arguments for the first object of a new series; with the suffix, a description has at most 64 characters."""
     kind = "phantom-trained AI, research" if author.warning == PHANTOMS else "AI, research only"
     return {
         "series_instance_uid": UID(),
@@ -46,7 +46,7 @@ def numbered(number: int, description: str, author: Author) -> dict[str, Any]:
 
 
 def plain(study: Dataset) -> Dataset:
-    """A study as imaging.dicom_objects.reference gives it, without what highdicom checks more strictly than the standard.
+    """A study from imaging.dicom_objects.reference, without what highdicom checks more strictly than the standard.
 
     Its character set and its greys are added to the finished object instead.
     """

@@ -35,8 +35,8 @@ def corrected(representation: str, values: list[str]) -> list[str] | None:
 def character_set(values: list[str]) -> list[str]:
     """Valid defined terms for SpecificCharacterSet (0008,0005); empty for the default repertoire and for unknown terms.
 
-    `ISO_IR 6` and an empty value are the default repertoire. One term with code extensions loses them, and a multi-byte set
-    gets an empty first value, which stands for ISO 2022 IR 6.
+    `ISO_IR 6` and an empty value are the default repertoire. A single term with code extensions loses them, and a multi-byte
+    set gets an empty first value, which stands for ISO 2022 IR 6.
     """
     terms = [_term(value) for value in values]
     if not terms or None in terms:
@@ -55,7 +55,7 @@ def character_set(values: list[str]) -> list[str]:
 
 
 def _term(value: str) -> tuple[str, str] | None:
-    """A term, however it is spelt, as (`alone`, name) or (`extension`, registration number); None for no known one."""
+    """A term, however it is spelt, as (`alone`, name) or (`extension`, registration number); None if unknown."""
     if not value:
         return "extension", ""
     if value.upper().replace("-", "_") in _ALONE:

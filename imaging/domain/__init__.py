@@ -1,1 +1,1 @@
-"""What predictions hold for: checks of a study's header and spacing, and of how much its picture is like the training data."""
+"""Where predictions are valid: checks of a study's header and spacing, and of how similar its picture is to the training data."""

@@ -1,7 +1,7 @@
 """How well exposure alone ranks images: logistic regression on brightness, contrast and sharpness, which sees no anatomy.
 
-Patients with a pneumothorax are not radiographed as others are (standing or in bed, after a drain, in deep inspiration), so these
-three numbers tell something about the label. A network whose AUROC is no higher is not shown to see the finding.
+Patients with a pneumothorax are radiographed differently (standing or in bed, after a drain, in deep inspiration), so these three
+numbers alone reveal something about the label. A network whose AUROC is no higher has not been shown to see the finding.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from sklearn.preprocessing import StandardScaler
 from imaging.resize import resize_image
 
 SIDE = 256
-"""Larger images are reduced to it first."""
+"""Larger images are reduced to this size first."""
 SIGMA = 1.5
-"""Of the blur, in pixels, to which an image is compared for its sharpness."""
+"""Standard deviation, in pixels, of the blur with which an image is compared to measure its sharpness."""
 
 
 def features(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
@@ -35,9 +35,9 @@ def features(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float64]:
 def probability(
     known: NDArray[np.float64], label: NDArray[np.bool_], asked: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Probability (M,) of the label from the features `asked` (M, 3), by those `known` (N, 3) with their label (N,).
+    """Probability (M,) of the label for the features `asked` (M, 3), fitted to `known` (N, 3) with labels (N,).
 
-    The prevalence where all have one label."""
+    The prevalence where all labels are equal."""
     if label.all() or not label.any() or not len(asked):
         return np.full(len(asked), label.mean() if len(label) else 0.5)
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(known, label)

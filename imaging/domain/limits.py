@@ -4,7 +4,7 @@ For each family of picture statistics (imaging.domain.statistics) the record hol
 (Tipping and Bishop 1999): mean, leading directions with their variances, one variance for all the others. The score of a
 picture is its Mahalanobis distance under that model. The overall score is the sum of the families' log scores, each
 standardised. A score above its limit gives a warning. Limits are quantiles of cross-fitted scores of the training data, so that
-three pictures in a hundred like them are warned about at most.
+at most three in a hundred pictures like them get a warning.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ FILE = "input_limits.json"
 FALSE_ALARMS = 0.03
 """Share of pictures like the training data that get a warning, at most: half for the families, half for the overall score."""
 COMPONENTS = 20
-"""Most directions of a family; the layout has 256 numbers."""
+"""Most directions per family; the layout has 256 numbers."""
 PER_COMPONENT = 10
-"""Fewest pictures for each direction."""
+"""Fewest pictures per direction."""
 MOST, FEWEST = 4000, 20
 """Most pictures that the record is made of, and fewest."""
 RARE = 0.01
-"""Share of the training data below which an age group or a view counts as not trained on."""
+"""An age group or a view with a smaller share of the training data counts as not trained on."""
 PARTS = 5
-"""Of the cross-fitting."""
+"""Parts of the cross-fitting."""
 TINY = 1e-9
 
 NAMES = {"grey": "grey levels", "layout": "layout", "texture": "texture"}
@@ -64,7 +64,7 @@ class Family(Settings):
 
 
 class Counts(Settings):
-    """Counts of training images by facts of their files."""
+    """Counts of training images by facts from their files."""
 
     images: int
     views: dict[str, int]
@@ -72,7 +72,7 @@ class Counts(Settings):
     ages: dict[str, int]
     """By decade: `0`, `10`, … the first year of each."""
     children: int
-    """Images of patients below 16 years, of those with an age."""
+    """Images of patients under 16 years, among those with an age."""
 
 
 class InputLimits(Settings):
@@ -88,9 +88,9 @@ class InputLimits(Settings):
     """On the locked hold-out: `images`, and how many of them have a warning (`warned`)."""
 
     def unlike(self, square: NDArray[np.uint8]) -> dict[str, float]:
-        """How far a prepared picture uint8 (S, S) is beyond the limits: score over limit of each family that is.
+        """How far a prepared picture uint8 (S, S) is beyond the limits: score / limit for each family above its limit.
 
-        `overall`, with the sum itself, when none is but all together are. Empty for a picture like the training data.
+        `overall`, with the sum itself, when only the sum is above its limit. Empty for a picture like the training data.
         """
         if not self.families:
             return {}
@@ -111,11 +111,11 @@ class InputLimits(Settings):
         if facts.age is not None and facts.age < CHILD_YEARS and children < RARE * max(ages, 1):
             number = f"{children} of {ages}" if ages else "an unknown number of"
             found.append(
-                f"AGE: {facts.age} years old; {number} training images are of children below {CHILD_YEARS}"
+                f"AGE: {facts.age} years old; {number} training images are of children under {CHILD_YEARS}"
             )
         views = sum(self.counts.views.values())
         if facts.view in FRONTAL and views and self.counts.views.get(facts.view, 0) < RARE * views:
-            found.append(f"VIEW: the view is {facts.view}, of which there are almost no training images")
+            found.append(f"VIEW: the view is {facts.view}, which almost none of the training images have")
         return tuple(found)
 
     def _sentence(self, name: str, value: float) -> str:
@@ -153,7 +153,7 @@ class Domain:
         if self.training is not None:
             found += self.training.warnings(square, facts)
         elif self.chest and facts.age is not None and facts.age < CHILD_YEARS:
-            found += (f"AGE: {facts.age} years old; what the networks were trained on is not recorded",)
+            found += (f"AGE: {facts.age} years old; the ages in the training data are not recorded",)
         return replace(facts, warnings=(*facts.warnings, *found))
 
 

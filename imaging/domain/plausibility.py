@@ -1,8 +1,8 @@
-"""Check a radiograph's spacing against the width of a body, and its header for what is no frontal chest radiograph.
+"""Check a radiograph's spacing against the width of a body, and its header for anything but a frontal chest radiograph.
 
-A picture that was made smaller often keeps the detector's spacing. Its millimetres are then too small, and so is every area. The
-body's width on the picture shows it. Where the header's field of view gives the original size, the spacing is corrected;
-elsewhere it is left out, with a warning.
+A downsampled picture often keeps the detector's spacing, which makes every length and area too small; the body's width on the
+picture reveals it. Where the header's field of view gives the original size, the spacing is corrected; elsewhere it is left out,
+with a warning.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ RADIOGRAPHS = {
 }
 """Classes of objects (PS3.4 B.5) whose pictures are projections."""
 ADULT_MM, INFANT_MM, LARGEST_MM = 230.0, 60.0, 600.0
-"""Narrowest body of an adult and of an infant, and the widest of all, as a frontal chest radiograph displays it."""
+"""Narrowest body of an adult and of an infant, and the widest of any patient, as displayed on a frontal chest radiograph."""
 CHILD_MM, YEAR_MM = 90.0, 10.0
 """Narrowest body of a child: CHILD_MM and YEAR_MM for each year of age."""
 ISOTROPIC = 1.05
 """Largest ratio of two spacings that a field of view may imply; pixels of radiographs are square."""
 SIDE = 256
 BRIGHT = 0.12
-"""Share of the range from the 1st to the 99th percentile of grey from which a pixel is not air outside the body."""
+"""Pixels above this share of the range from the 1st to the 99th percentile of grey are not air outside the body."""
 
 IN_GENERAL = {
-    "SPACING": "pixel spacing that no body can have, so no areas in mm²",
-    "SPACING-CORRECTED": "pixel spacing that no body can have; that of the field of view is taken",
-    "VIEW": "not a frontal view by the header",
-    "BODY-PART": "not a chest by the header",
-    "CLASS": "of no class of radiographs",
-    "ORIENTATION": "not upright by the header, and not turned",
-    "ORIENTATION-CORRECTED": "turned upright by the header",
+    "SPACING": "implausible pixel spacing, so no areas in mm²",
+    "SPACING-CORRECTED": "implausible pixel spacing, replaced by that of the field of view",
+    "VIEW": "not a frontal view according to the header",
+    "BODY-PART": "not a chest according to the header",
+    "CLASS": "the SOP class is not a radiograph's",
+    "ORIENTATION": "not upright according to the header, and not turned",
+    "ORIENTATION-CORRECTED": "turned upright according to the header",
 }
 """Warnings without the values of one file, for counting."""
 
@@ -62,9 +62,9 @@ def checked(found: Radiograph) -> Radiograph:
     reason = f"the pixel spacing makes the body {width:.0f} mm wide, {_expected(facts.age)}"
     better = field_of_view_spacing(facts)
     if better is not None and _fits(facts, share, better):
-        warning = f"SPACING-CORRECTED: {reason}; the spacing of the field of view is taken"
+        warning = f"SPACING-CORRECTED: {reason}; the spacing of the field of view is used instead"
     else:
-        better, warning = None, f"SPACING: {reason}; no areas in mm²"
+        better, warning = None, f"SPACING: {reason}; no areas in mm² are given"
     return replace(found, facts=replace(facts, spacing_mm=better, warnings=(*facts.warnings, warning)))
 
 
@@ -77,9 +77,9 @@ def is_plausible(facts: Facts, pixels: Pixels, spacing: tuple[float, float]) -> 
 
 
 def body_share(pixels: Pixels) -> float:
-    """Width of the body in shares of the picture's, 0..1: median over the middle half of the rows of pixels (H, W).
+    """Width of the body as a share of the picture's, 0..1: median over the middle half of the rows of pixels (H, W).
 
-    In each row the body reaches from the first to the last pixel that is not dark; what lies dark between, the lungs, counts.
+    In each row the body reaches from the first to the last pixel that is not dark; dark pixels in between, the lungs, count.
     """
     small = resize_image(to_uint8(pixels), SIDE).astype(np.float32)
     dark, bright = np.percentile(small, (1, 99))
@@ -113,9 +113,9 @@ def field_of_view_spacing(facts: Facts) -> tuple[float, float] | None:
 
 
 def header_warnings(facts: Facts, turned: bool = False) -> tuple[str, ...]:
-    """What a header says that makes a picture something else than an upright frontal chest radiograph, `CODE: sentence` each.
+    """What the header says against an upright frontal chest radiograph, each as `CODE: sentence`.
 
-    turned: the networks see it turned upright, where `quarter_turns` says how.
+    turned: the networks see the picture turned upright as `quarter_turns` says.
     """
     found = []
     if facts.view and facts.view not in FRONTAL:
@@ -123,14 +123,14 @@ def header_warnings(facts: Facts, turned: bool = False) -> tuple[str, ...]:
     if facts.body_part and not facts.body_part.startswith(CHEST):
         found.append(f"BODY-PART: the body part is {_word(facts.body_part)}, not the chest")
     if facts.sop_class and facts.sop_class not in RADIOGRAPHS:
-        found.append("CLASS: the file is of no class of radiographs")
+        found.append("CLASS: the file's SOP class is not a radiograph's")
     if turned and (turns := quarter_turns(facts)):
         found.append(
-            f"ORIENTATION-CORRECTED: the picture is turned by {90 * turns} degrees, upright by the header"
+            f"ORIENTATION-CORRECTED: the picture is turned by {90 * turns} degrees to stand upright, as PatientOrientation says"
         )
     elif facts.orientation and not is_upright(facts.orientation):
         found.append(
-            "ORIENTATION: rows and columns do not end at the patient's left and feet, and the picture is not turned"
+            "ORIENTATION: PatientOrientation is not L, F (rows to the left, columns to the feet), and the picture is not turned"
         )
     return tuple(found)
 
@@ -143,7 +143,7 @@ def is_upright(orientation: tuple[str, ...]) -> bool:
 def quarter_turns(facts: Facts) -> int:
     """Counter-clockwise quarter turns that set a frontal view upright by its PatientOrientation: 0 to 3.
 
-    0 where it is upright, silent, oblique or mirrored: a mirrored chest may be one, or a wrong header.
+    0 where it is upright, missing, oblique or mirrored: the chest may really be mirrored, or the header wrong.
     """
     if len(facts.orientation) != 2 or (facts.view and facts.view not in FRONTAL):
         return 0
@@ -156,8 +156,8 @@ def _fits(facts: Facts, share: float, spacing: tuple[float, float]) -> bool:
 
 
 def _expected(age: int | None) -> str:
-    whose = "an adult, since no age is given" if age is None else f"a patient of {age} years"
-    return f"where {narrowest_mm(age):.0f} to {LARGEST_MM:.0f} mm are plausible for {whose}"
+    whose = "an adult (no age is given)" if age is None else f"a patient aged {age}"
+    return f"but {narrowest_mm(age):.0f} to {LARGEST_MM:.0f} mm are plausible for {whose}"
 
 
 def _word(text: str) -> str:

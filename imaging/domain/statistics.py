@@ -21,8 +21,8 @@ def describe(square: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
 
     `grey` (9): quantiles of the grey levels, 0..1. `layout` (256): the picture at 16 x 16 with mean 0 and standard deviation 1,
     so that brightness and contrast do not count. `texture` (20): of each band of the Laplacian pyramid (Burt and Adelson 1983),
-    finest first, how strong it is, whether more along rows than along columns, its kurtosis and skewness, and its share in the
-    middle.
+    finest first, its strength, whether it is stronger along rows than along columns, its kurtosis and skewness, and its share in
+    the middle.
     """
     small = resize_image(square, SIDE).astype(np.float32)
     tiny = cv2.resize(small.astype(np.float64), (MINIATURE, MINIATURE), interpolation=cv2.INTER_AREA).ravel()

@@ -62,7 +62,7 @@ def plan(data: Prepared) -> Plan:
 def cases(data: Prepared, reduced: bool) -> Iterator[Case]:
     """Yield the labelled images, sorted by id: from their files, or the prepared ones if `reduced`.
 
-    ValueError when a file is missing or has another size than when it was prepared.
+    ValueError when a file is missing or its size has changed since it was prepared.
     """
     parts = plan(data).parts
     paths = data.index["path"].iloc[data.rows(parts)]

@@ -1,7 +1,7 @@
-"""Read a mask from a picture file: as 0/1, 0/255, palette or JPEG, or refused with the values found.
+"""Read a mask from a picture file, as 0/1, 0/255, palette or JPEG, or refuse it with the values found.
 
 Masks come in all of these forms, and a wrong guess is silent: mmsegmentation's own scripts lose 255 to its ignore index,
-and keep of a JPEG only what is exactly 255. So a form that could mean two things is refused.
+and keep only the pixels of a JPEG that are exactly 255. So an ambiguous form is refused.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ EDGE = 8
 FLAT = 8
 """Grey levels by which a flat area of 0 or 255 may be off in a JPEG: half of a coarse quantiser's step for the mean."""
 DARK, BRIGHT = 63, 192
-"""A blurred edge lies between pixels of at most DARK and of at least BRIGHT; its own pixels are halved at 128."""
+"""A blurred edge lies between pixels of at most DARK and of at least BRIGHT; its own pixels are split at 128."""
 MOST_EDGE = 0.25
-"""Share of a mask's pixels that may be between the two: more is no edge but a picture."""
+"""Share of a mask's pixels that may be between the two: more is a picture, not an edge."""
 SHOWN = 8
 
 
@@ -33,8 +33,8 @@ def read(path: str | Path) -> NDArray[np.bool_]:
     """Read a mask file as bool (H, W), True inside; RefusedFile (a ValueError) names the file and what was found.
 
     Read: 1-bit; grey of 8 or 16 bits with the values 0 and 1, 0 and 255, or 0 and 65535; the same in RGB; palettes by
-    their index, or by their colours where these are black and white; blurred edges between black and white, halved at 128.
-    Of a volume's slice: 0 and one other value. Refused: other values, colours, partial transparency.
+    their index, or by their colours where these are black and white; blurred edges between black and white, split at 128.
+    For a slice of a volume: 0 and one other value. Refused: other values, colours, partial transparency.
     """
     if nifti.is_slice(path):
         return nifti.read_mask(path)
@@ -54,7 +54,7 @@ def decode(data: bytes) -> NDArray[np.bool_]:
 
 
 def _of_palette(picture: Image.Image) -> Pixels:
-    """The indices; black and white instead where these are the only colours, since a quantiser orders them as it likes."""
+    """The indices; black and white instead where these are the only colours, since quantisers order palettes arbitrarily."""
     indices = np.asarray(picture)
     colours = np.asarray(picture.convert("RGB"))
     if np.isin(colours, (0, 255)).all() and (colours == colours[..., :1]).all():
@@ -74,7 +74,7 @@ def _of_grey(picture: Image.Image) -> Pixels:
             }
             raise RefusedFile(
                 "MASK-COLOUR",
-                f"a mask in colours, {_list(sorted(found))}: which of them is inside? Save it as grey, 0 and 255",
+                f"a mask in colours, {_list(sorted(found))}, with no telling which is inside; save it as grey, 0 and 255",
             )
     return grey(picture)[0]
 
@@ -86,8 +86,8 @@ def _check_transparency(picture: Image.Image) -> None:
     if low != high:
         raise RefusedFile(
             "MASK-ALPHA",
-            f"a mask whose transparency goes from {low} to {high}: does the alpha or the grey hold the mask?"
-            " Save it without transparency",
+            f"a mask with alpha from {low} to {high}, with no telling whether the alpha or the grey is the mask;"
+            " save it without transparency",
         )
 
 
@@ -101,16 +101,16 @@ def _inside(values: Pixels, lossy: bool) -> NDArray[np.bool_]:
         return values >= 128
     raise RefusedFile(
         "MASK-VALUES",
-        f"a mask with the values {_list(found.tolist())}; 0 and 1, 0 and 255, or black and white with blurred edges are read."
-        " Several classes? Keep one, as 0 and 255",
+        f"a mask with the values {_list(found.tolist())}; save it with 0 and 1, 0 and 255, or black and white with blurred"
+        " edges. If it has several classes, keep one, as 0 and 255",
     )
 
 
 def _is_blurred(values: Pixels, found: Pixels, lossy: bool) -> bool:
     """Say whether all other greys lie at edges between black and white.
 
-    Outside of JPEG at least four values with a light grey among them, or 0, 1 and 255 would pass for such a mask, where 1 is
-    the class and 255 the border to be ignored.
+    Outside JPEG, at least four values with a light grey among them are required; otherwise 0, 1 and 255 would pass for such a
+    mask, where 1 is the class and 255 the border to be ignored.
     """
     light = (found > DARK) & (found < 255)
     if not lossy and (len(found) < 4 or not light.any()):

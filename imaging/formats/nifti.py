@@ -1,7 +1,7 @@
-"""Read one axial slice of a CT volume in a NIfTI file, as a radiologist views it: front above, the patient's right on the left.
+"""Read one axial slice of a CT volume in a NIfTI file, as radiologists view it: anterior at the top, patient's right on the left.
 
-A slice is named by its file and its number from the lowest on: `ct_scans/049.nii.gz#12`. Only the slice is held in memory: a
-compressed volume is inflated once, piece by piece, into a temporary file without a name. Needs nibabel (extra `ct`).
+A slice is named by its file and its number, counted from the lowest: `ct_scans/049.nii.gz#12`. Only the slice is held in memory:
+a compressed volume is inflated once, piece by piece, into a temporary file without a name. Needs nibabel (extra `ct`).
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ SUFFIXES = (".nii", ".nii.gz")
 MAX_VOLUME = 2**29
 """Bytes of an inflated volume: 512 x 512 pixels of 16 bits and 1,024 slices; a head CT has 30 to 400."""
 GRID_TOLERANCE = 0.5
-"""Voxels by which the corners of a mask's grid may be away from its scan's."""
+"""Voxels by which the corners of a mask's grid may differ from those of its scan's."""
 _PIECE = 2**20
 _NIFTI_2 = 540
 _NAME = re.compile(r"(.+\.nii(?:\.gz)?)#(\d+)")
 
 
 def is_slice(path: str | Path) -> bool:
-    """Say whether a path names a slice of a volume; a file that is really called `x.nii.gz#1` is no slice."""
+    """Say whether a path names a slice of a volume; a file that is really called `x.nii.gz#1` is not one."""
     return _NAME.fullmatch(str(path)) is not None and not os.path.lexists(path)
 
 
 def slices(path: str | Path) -> list[str]:
-    """The names of all slices of a volume, the lowest first; RefusedFile when it is no such volume."""
+    """The names of all slices of a volume, the lowest first; RefusedFile when it is not a volume of slices."""
     with naming(path):
         names = [f"{path}#{number}" for number in range(1, _open(path).depth + 1)]
         if any(map(os.path.lexists, names)):
             raise RefusedFile(
-                "NIFTI-NAME", "a file beside it is named as one of its slices; rename that file"
+                "NIFTI-NAME", "a file in the same folder has the name of one of its slices; rename that file"
             )
     return names
 
@@ -66,15 +66,15 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
             listed = ", ".join(f"{value:g}" for value in sorted(found)[:8])
             raise RefusedFile(
                 "MASK-VALUES",
-                f"a mask with the values {listed}; 0 and one other are read. Several classes? Keep one",
+                f"a mask with the values {listed}; it must have 0 and one other. If it has several classes, keep one",
             )
         return values != 0
 
 
 def check_match(scan: str | Path, mask: str | Path) -> None:
-    """RefusedFile when a mask's grid is not its scan's: another shape, or affines that place the voxels elsewhere.
+    """RefusedFile when a mask's grid is not its scan's: a different shape, or affines that place the voxels elsewhere.
 
-    nnU-Net's integrity check compares the same. Without it a mask stored in another orientation is flipped against its scan.
+    nnU-Net's integrity check does the same. Without it, a mask stored in another orientation would be flipped against its scan.
     """
     one, other = _open(scan), _open(mask)
     if one.shape != other.shape:
@@ -87,8 +87,8 @@ def check_match(scan: str | Path, mask: str | Path) -> None:
     if voxels > GRID_TOLERANCE:
         raise RefusedFile(
             "NIFTI-GRID",
-            f"its affine and that of its mask {mask} contradict each other: their corners are up to {voxels:.0f} voxels apart."
-            " Save the mask on the scan's grid",
+            f"its affine and that of its mask {mask} contradict each other: their corners are up to {voxels:.0f} voxels apart;"
+            " save the mask on the scan's grid",
         )
 
 
@@ -105,7 +105,7 @@ class _Volume:
     axes: tuple[int, int, int]
     turned: tuple[bool, bool, bool]
     spacing_mm: tuple[float, float]
-    """Of rows and of columns."""
+    """Spacing of the rows and of the columns."""
     voxels: Any
     """nibabel's array proxy, read slice by slice."""
 
@@ -115,17 +115,17 @@ class _Volume:
         return self.shape[self.axes[2]]
 
     def axial(self, number: int) -> NDArray[np.float64]:
-        """Slice `number`, from 1 for the lowest, as (H, W): rows run to the back, columns to the patient's left."""
+        """Slice `number`, from 1 for the lowest, as (H, W): rows run to posterior, columns to the patient's left."""
         if not 1 <= number <= self.depth:
-            raise RefusedFile("NIFTI-SLICE", f"no slice {number}: the volume has 1 to {self.depth}")
+            raise RefusedFile("NIFTI-SLICE", f"no slice {number}: the volume has slices 1 to {self.depth}")
         place: list[Any] = [slice(None)] * 3 + [0] * (len(self.voxels.shape) - 3)
         place[self.axes[2]] = self.depth - number if self.turned[2] else number - 1
         try:
             stored = np.asarray(self.voxels[tuple(place)], np.float64)
-        except Exception as error:  # nibabel raises arbitrary errors on a file that is cut
+        except Exception as error:  # nibabel raises arbitrary errors on a truncated file
             raise RefusedFile("NIFTI-DAMAGED", f"the volume is damaged: {error}") from None
         if not np.isfinite(stored).all():
-            raise RefusedFile("NIFTI-VALUES", "the volume holds values that are no numbers")
+            raise RefusedFile("NIFTI-VALUES", "the volume holds values that are not finite numbers")
         # Canonical axes run to the right and to the front, rows and columns to the back and to the left.
         right, front, _ = self.axes
         values = stored.T if right < front else stored
@@ -146,7 +146,7 @@ class _Volume:
 def _slice(path: str | Path) -> tuple[_Volume, NDArray[np.float64]]:
     match = _NAME.fullmatch(str(path))
     if match is None:
-        raise RefusedFile("NIFTI-NAME", "a volume's slice is named FILE.nii#NUMBER")
+        raise RefusedFile("NIFTI-NAME", "a slice of a volume must be named FILE.nii#NUMBER")
     volume = _open(match[1])
     return volume, volume.axial(int(match[2]))
 
@@ -215,32 +215,32 @@ def _uncompressed(path: str) -> Any:
 
 
 def _header_size(file: IO[bytes]) -> int:
-    """The first number of a header, in whichever order of bytes it is small."""
+    """The first number of a header, in the byte order in which it is small."""
     first = file.read(4)
     file.seek(0)
     return min(int.from_bytes(first, "little"), int.from_bytes(first, "big"))
 
 
 def _check_header(image: Any, size: int) -> None:
-    """Refuse by its header what is no stack of slices, or holds less than it declares."""
+    """Refuse a volume whose header does not declare a stack of slices, or that holds less than its header declares."""
     shape = image.shape
     if len(shape) < 3 or any(side != 1 for side in shape[3:]):
-        raise RefusedFile("NIFTI-SHAPE", f"a volume of {_times(shape)} is no stack of slices")
+        raise RefusedFile("NIFTI-SHAPE", f"a volume of {_times(shape)} is not a stack of slices")
     check_size(shape[0], shape[1])
     check_size(shape[0], shape[2])
     if not np.isfinite(image.affine).all() or np.linalg.matrix_rank(image.affine[:3, :3]) < 3:
         raise RefusedFile(
-            "NIFTI-AFFINE", "the header does not say how the slices lie (its affine is singular)"
+            "NIFTI-AFFINE", "the header does not give the orientation of the slices (its affine is singular)"
         )
     kind = image.get_data_dtype()
     if kind.kind not in "iuf":
-        raise RefusedFile("NIFTI-VALUES", f"voxels of type {kind}; whole and floating-point numbers are read")
+        raise RefusedFile("NIFTI-VALUES", f"voxels of type {kind}; only integers and floats are supported")
     needed = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
     if needed > MAX_VOLUME:
         raise RefusedFile("NIFTI-SIZE", f"declares {_times(shape)} voxels; more than any head CT has")
     if image.dataobj.offset + needed > size:
         raise RefusedFile(
-            "NIFTI-DAMAGED", f"cut off: {size:,} bytes, {image.dataobj.offset + needed:,} are declared"
+            "NIFTI-DAMAGED", f"cut off: {size:,} of {image.dataobj.offset + needed:,} declared bytes"
         )
 
 

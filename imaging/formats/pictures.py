@@ -16,8 +16,8 @@ def decode(data: bytes, side: int | None = None) -> Radiograph:
     Pixels are (H, W), uint8, or uint16 for 16-bit grey files. Colour becomes luma (ITU-R BT.601), with a note where it really is
     colour. A 16-bit file whose values need fewer bits (10 to 15) is stretched between its darkest and its brightest value, the
     rule of imaging.dicom for more than 8 bits without a window. EXIF orientation is ignored, with a note: masks are drawn on
-    the pixels as stored, and turning one of the two would part them. With `side`, pixels are uint8 and both sides have at least
-    `side` pixels, or the original's. Refused: animations and several pages, damaged files, more than MAX_SIDE pixels a
+    the pixels as stored, and turning one of the two would misalign them. With `side`, pixels are uint8 and both sides have at
+    least `side` pixels, or the original's. Refused: animations and several pages, damaged files, more than MAX_SIDE pixels a
     side, floats, CMYK.
     """
     if kind(data) == "JPEG" and (frame := jpeg.frame(data)).plain:

@@ -1,7 +1,7 @@
-"""Files that lie behind a URL, such as `s3://bucket/folder/a.dcm`: whatever fsspec knows, if its package is installed.
+"""Files at a URL, such as `s3://bucket/folder/a.dcm`: any protocol that fsspec knows, if its package is installed.
 
-Only what will not change with another attempt is a refusal. A server out of reach raises what fsspec raises, so that an
-archive's run stops there and goes on later, instead of calling its studies unreadable.
+Only permanent faults are refusals. An unreachable server raises fsspec's error, so that a run over an archive stops there and
+can be resumed later, instead of reporting its studies as unreadable.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ def load(url: str) -> bytes:
         size = system.size(path)
         if size is not None and size > MAX_BYTES:
             raise RefusedFile(
-                "FILE-SIZE", f"{size:,} bytes are more than any radiograph has (at most {MAX_BYTES:,})"
+                "FILE-SIZE",
+                f"{size:,} bytes are too many for a radiograph; at most {MAX_BYTES:,} are supported",
             )
         data = system.cat_file(path)
     except FileNotFoundError:
@@ -37,7 +38,7 @@ def load(url: str) -> bytes:
 
 
 def files(url: str) -> dict[str, int | None]:
-    """All files below a folder, but for hidden ones: path inside it -> bytes, in order; a ValueError when there is none."""
+    """All files below a folder, except hidden ones: path inside it -> bytes, in order; a ValueError when there are none."""
     system, root = _open(url)
     root = root.rstrip("/")
     found = {

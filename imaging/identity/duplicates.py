@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 MOST_BITS = 20
 LEAST_CORRELATION = 0.99
 RADIUS = float(np.sqrt(2 - 2 * LEAST_CORRELATION)) + 1e-3
-"""Distance of two duplicates' normalised miniatures at most, and room for rounding."""
+"""Largest distance between the normalised miniatures of two duplicates, with room for rounding."""
 _GRID = 16
 _SIDE = 64
 _BLOCK, _TILE = 512, 4096

@@ -1,7 +1,7 @@
-"""Recognise the pictures and patients of a training without its data, by hashes that identify nobody.
+"""Recognise the pictures and patients of a training run without its data, by hashes that identify nobody.
 
 A picture is 256 bits of which neighbouring cell of a 16 x 16 grid is brighter. A patient is the first 48 bits of a salted scrypt
-hash, some milliseconds a guess: whoever holds a list of ids can test whether they are in it, which is its purpose.
+hash, some milliseconds per guess: whoever holds a list of ids can test which of them are in the record, which is its purpose.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from imaging.io.config import Settings
 from imaging.prepared import Prepared
 
 MOST_BITS = 13
-"""Bits in which copies differ at most after noise, JPEG or gamma (imaging.identity.duplicates); without the pictures nothing
-else can be compared, so the limit is tighter than in `prepare`."""
+"""Most bits in which copies differ after noise, JPEG or gamma (imaging.identity.duplicates); without the pictures nothing else
+can be compared, so the limit is tighter than in `prepare`."""
 NO_FOLD = -1
 """Fold of an image that every network was trained on: the hold-out's, in a refit."""
 _BLOCK = 1024
 
 
 class Identities(Settings):
-    """Hashes of the pictures and patients of a training, with the fold of each."""
+    """Hashes of the pictures and patients of a training run, with the fold of each."""
 
     salt: str
-    """Of the patients' hashes: the data's fingerprint."""
+    """Salt of the patients' hashes: the data's fingerprint."""
     patients: list[str] = Field(default_factory=list)
     """Hashes of the known patients, sorted."""
     patient_folds: list[list[int]] = Field(default_factory=list)
@@ -92,7 +92,7 @@ def patient_names(index: pd.DataFrame) -> list[set[str]]:
 
 
 def patient_hashes(names: Iterable[str], salt: str) -> dict[str, str]:
-    """Hash -> patient of those that are known."""
+    """Hash -> patient, for known patients."""
     return {
         hashlib.scrypt(name.encode(), salt=salt.encode(), n=1024, r=8, p=1, dklen=6).hex(): name
         for name in sorted({str(name) for name in names})
@@ -101,7 +101,7 @@ def patient_hashes(names: Iterable[str], salt: str) -> dict[str, str]:
 
 
 def shared_patients(known: Identities, index: pd.DataFrame) -> NDArray[np.bool_]:
-    """Of which images (rows of a prepared index) the patient is among the known ones."""
+    """For which images (rows of a prepared index) the patient is among the known ones."""
     names = patient_names(index)
     here = patient_hashes(set().union(*names), known.salt)
     shared = {here[key] for key in set(known.patients) & set(here)}

@@ -21,7 +21,7 @@ from imaging.prepared import TRAIN_ONLY
 
 Pairs = list[tuple[int, int]]
 _NIH_IMAGE = re.compile(r"(000[0-3]\d{4})_\d{3}")
-"""NIH ChestX-ray14: patients 1 to 30805 in eight digits, and the number of the follow-up; a date is none."""
+"""NIH ChestX-ray14: patients 1 to 30805 in eight digits, and the number of the follow-up; a date does not match."""
 
 
 def nih_patient(image_id: str) -> str | None:
@@ -80,10 +80,14 @@ def owners(
     ]
     whole, joined = patients.merge([name or "" for name in names], _same(nih))
     if joined:
-        notes.append(f"{joined:,} patients of different names are one by the number of the NIH patient.")
+        notes.append(
+            f"{joined:,} patients with different names have the same NIH patient number and were joined."
+        )
     whole, joined = patients.merge(whole, _same(_films(own)))
     if joined:
-        notes.append(f"{joined:,} patients of different names are one since one's film was painted on.")
+        notes.append(
+            f"{joined:,} patients with different names were joined: a painted film is of its film's patient."
+        )
     found = patients.assign(ids, [name or None for name in whole], [None] * len(ids), pictures, "; ".join(by))
     return replace(found, notes=[*notes, *found.notes])
 
@@ -103,11 +107,11 @@ class Overlaps:
 
 
 def find(index: pd.DataFrame, pictures: Pairs, kept: bool) -> Overlaps:
-    """Training images of patients of the hold-out or of an external source; of those that are only trained on, also the images of
-    patients in the folds, which validate.
+    """Training images of patients of the hold-out or of an external source; among images that are only trained on, also those of
+    patients in the folds, which are used for validation.
 
     index: image_id, patient_id (joined, see `owners`), role, split ('val' is a hold-out too). pictures: pairs of duplicates.
-    kept: whether they stay in training, for the words.
+    kept: whether they stay in training, for the wording.
     """
     role = index["role"].to_numpy(object)
     only = role == TRAIN_ONLY

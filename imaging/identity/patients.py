@@ -42,7 +42,7 @@ class KnownPatients:
 def look_up(path: Path | None, ids: Collection[str]) -> KnownPatients:
     """The patients of the images `ids`, by `patients.csv` (None: there is no such file), else by the table of SIIM-ACR's ids.
 
-    ValueError when the file is no such table, or knows none of the images.
+    ValueError when the file is not such a table, or contains none of the images.
     """
     found, notes = _of_file(path, ids) if path else ({}, [])
     known = {name: patient for name in ids if (patient := siim_patients.patient_of(name))}
@@ -61,11 +61,11 @@ def _of_file(path: Path, ids: Collection[str]) -> tuple[dict[str, str], list[str
         if not patient:
             raise ValueError(f"{path}: no patient for image {name!r}; fill it in or remove the row")
         if known.setdefault(name, patient) != patient:
-            raise ValueError(f"{path}: image {name!r} has two different patients; keep one row of it")
+            raise ValueError(f"{path}: image {name!r} has two different patients; keep one of its rows")
     found = sum(name in known for name in ids)
     if ids and not found:
         raise ValueError(
-            f"{path}: has none of the {len(ids):,} images; an image is {min(ids)!r}, the file's first is"
+            f"{path}: has none of the {len(ids):,} images; the data's first id is {min(ids)!r}, the file's first is"
             f" {table.iloc[0, 0] if len(table) else ''!r}. Correct the ids, or remove the file"
         )
     if found < len(ids):
@@ -110,7 +110,7 @@ def _as_patient(name: str) -> str:
 class Patients:
     """A patient for each image, and how they were found.
 
-    ids: one patient id an image, in the order given. known: whether each is more than the image itself. source: 'patients.csv'
+    ids: one patient id per image, in the order given. known: whether each is more than the image itself. source: 'patients.csv'
     or another source's name | 'DICOM PatientID' | 'image clusters'. notes: sentences for the dataset card.
     """
 
@@ -144,16 +144,14 @@ def assign(
     ]
     merged, joined = merge(ids, list(duplicates))
     if joined:
-        notes.append(
-            f"{joined:,} pairs of equal pictures under different patients: their patients are taken as one."
-        )
+        notes.append(f"{joined:,} pairs of equal pictures had different patients, which were joined.")
     return Patients(merged, [name is not None for name in names], source, notes)
 
 
 def choose(
     listed: list[str | None], dicom: list[str | None], listed_by: str
 ) -> tuple[list[str | None], str, list[str]]:
-    """The best source that there is, with a reason where it is not the first."""
+    """The best source available, with a reason where it is not the first choice."""
     if any(listed):
         return listed, listed_by, []
     names = [name or None for name in dicom]
@@ -170,7 +168,7 @@ def choose(
 def joined_by_study(found: Patients, studies: Sequence[str | None]) -> Patients:
     """The patients with the images of one study joined; studies: the StudyInstanceUID of each image, or None.
 
-    A UID that all images have is one that a de-identification wrote, and tells nothing.
+    A UID that all images share was written by a de-identification, and means nothing.
     """
     groups: dict[str, list[int]] = {}
     for place, study in enumerate(studies):

@@ -2,7 +2,7 @@
 
 Kaggle's files do not contain them: each has a PatientID of its own. The images come from NIH ChestX-ray14 (Wang et al., CVPR
 2017), and the competition's hosts published which NIH image each is; a patient is named by its number there. Ids are kept as
-the first 48 bits of their SHA-256: an id of another data set meets one of them with a probability of 4e-11.
+the first 48 bits of their SHA-256: an id of another data set matches one of them with a probability of 4e-11.
 `python -m benchmarks.siim_patients` builds the table.
 """
 

@@ -1,4 +1,4 @@
-"""Run a command module: `--help` without work, one line for a user's mistake, clean-up on SIGTERM and SIGHUP."""
+"""Run a command module: `--help` before any work, one line for a user's mistake, clean-up on SIGTERM and SIGHUP."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def run(main: Callable[[], None], doc: str | None = None) -> None:
     with exit status 1; one raised inside a library is a bug and keeps its traceback. SIGTERM and SIGHUP raise SystemExit, so
     that temporary files are removed; Ctrl-C ends with status 130.
     """
-    for stream in (sys.stdout, sys.stderr):  # a terminal of another character set shows `?`, not a traceback
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # a terminal with another character set shows `?`, not a traceback
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     if doc is not None:
@@ -61,7 +64,7 @@ def share(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share; give a number from 0 to 1")
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number from 0 to 1")
     return value
 
 

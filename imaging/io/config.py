@@ -34,7 +34,7 @@ class Settings(BaseModel):
 
 
 def _kinds(annotation: Any) -> set[Any]:
-    """The types that an annotation allows, of a union each."""
+    """The types that an annotation allows; for a union, each of them."""
     if get_origin(annotation) is Literal:
         return {type(value) for value in get_args(annotation)}
     if get_origin(annotation) in (Union, UnionType):
@@ -67,14 +67,14 @@ def _decimal(loader: _Loader, node: yaml.ScalarNode) -> Any:
     text = str(node.value)
     if ":" in text or re.match(r"[-+]?0[0-9_]", text):
         raise yaml.constructor.ConstructorError(
-            None, None, f"{text} is no decimal number; write one, or text in quotes", node.start_mark
+            None, None, f"{text} is not a decimal number; write one, or put text in quotes", node.start_mark
         )
     kind = loader.construct_yaml_int if node.tag.endswith(":int") else loader.construct_yaml_float
     try:
         return kind(node)
     except ValueError:
         raise yaml.constructor.ConstructorError(
-            None, None, f"{text!r} is no number", node.start_mark
+            None, None, f"{text!r} is not a number", node.start_mark
         ) from None
 
 
@@ -154,7 +154,7 @@ def _by_key(error: ValidationError, values: Any) -> list[dict[str, Any]]:
 
 
 def _within(loc: tuple[Any, ...], values: Any) -> tuple[Any, ...]:
-    """The parts of a path that the values have: without a union's kind in its middle and a type's name at its end."""
+    """The parts of a path that exist in the values: without a union's kind in the middle and a type's name at the end."""
     found = []
     for part in loc:
         if part in values if isinstance(values, dict) else isinstance(values, list) and isinstance(part, int):
@@ -186,7 +186,7 @@ def _fault(cls: type[BaseModel], where: str, fault: Any, options: Mapping[str, s
     message = _in_words(fault)
     if message.startswith(
         "params: "
-    ):  # of settings within settings, such as a model's variant: it names the whole key
+    ):  # from settings within settings, such as a model's variant: it names the whole key
         return message
     if not fault["loc"] or (fault["type"] == "value_error" and isinstance(fault["input"], dict)):
         # a contradiction between keys: the message names them itself
@@ -195,7 +195,7 @@ def _fault(cls: type[BaseModel], where: str, fault: Any, options: Mapping[str, s
 
 
 def _in_words(fault: Any) -> str:
-    """Pydantic's message, but for those that speak of Python's types."""
+    """Pydantic's message, reworded where it names Python's types."""
     if fault["type"] == "model_type":
         return "must be a section of `key: value` lines; leave it out for the defaults"
     if fault["type"] == "too_short":
@@ -218,7 +218,7 @@ def _suggestion(cls: type[BaseModel], loc: tuple[Any, ...]) -> str:
 
 
 def did_you_mean(key: str, known: Sequence[str]) -> str:
-    """The known key that looks like an unknown one, in words, or all of them."""
+    """A phrase with the known key that looks like an unknown one, or with all known keys."""
     close = get_close_matches(key, known, n=1)
     return f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(known)}"
 

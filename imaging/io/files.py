@@ -28,7 +28,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
     The rename is atomic on one file system (POSIX rename(2)), so a reader sees the old file or the new one, never a part.
     The temporary name keeps the ending, since some writers choose their format by it. OSError when the content could not be
-    brought to the disk.
+    written to disk.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,8 +50,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def atomic_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
     """Yield an empty folder beside `path`; on success it takes that name, on any error it is removed.
 
-    What stood there is replaced only if it holds a file called `mark`, or nothing at all; ValueError for anything else. What
-    killed runs left beside it is removed first.
+    An existing folder is replaced only if it holds a file called `mark`, or nothing at all; otherwise ValueError. What killed
+    runs left beside it is removed first.
     """
     path = Path(path)
     check_replaceable(path, mark)
@@ -79,30 +79,32 @@ def check_replaceable(path: str | Path, mark: str | None = None) -> None:
 
 
 def check_apart(path: str | Path, option: str, others: Mapping[str, str | Path]) -> None:
-    """ValueError when `path`, which `option` gives, is, holds or lies in one of the folders, by what each is called."""
+    """ValueError when `path`, the value of `option`, is, contains or lies in one of the folders, each under its description."""
     own = Path(path).resolve()
     for name, other in others.items():
         folder = Path(other).resolve()
         if own == folder or own in folder.parents or folder in own.parents:
-            raise ValueError(f"{option} {path}: is, holds or lies in {name} ({other}); name another folder")
+            raise ValueError(
+                f"{option} {path}: is, contains or lies in {name} ({other}); choose another folder"
+            )
 
 
 def check_names_file(path: str | Path) -> None:
-    """ValueError when no file can have this name: it is a folder's, or a file stands where a folder above it should be."""
+    """ValueError when no file can have this name: it is a folder, or a file is where one of its parent folders should be."""
     if Path(path).is_dir():
         raise ValueError(f"{path}: a folder; name a file")
     _check_above(Path(path))
 
 
 def check_names_folder(path: str | Path) -> None:
-    """ValueError when no folder can have this name: it is a file's, or a file stands where a folder above it should be."""
+    """ValueError when no folder can have this name: it is a file, or a file is where one of its parent folders should be."""
     if Path(path).exists() and not Path(path).is_dir():
         raise ValueError(f"{path}: a file; name a folder")
     _check_above(Path(path))
 
 
 def _check_above(path: Path) -> None:
-    """Later errors of the operating system would name a temporary file, or the file that stands in the way alone."""
+    """Checked early: the operating system's later error would name a temporary file, or only the file in the way."""
     nearest = next((parent for parent in path.parents if parent.exists()), None)
     if nearest is not None and not nearest.is_dir():
         raise ValueError(f"{path}: {nearest} is a file, not a folder; choose another place")
@@ -114,7 +116,7 @@ def temporary_name(path: Path, kind: str = "part") -> Path:
 
 
 def leftovers(path: str | Path) -> list[Path]:
-    """Temporary files and folders of `path` that processes left which are gone by now, such as killed ones."""
+    """Temporary files and folders of `path` left by processes that no longer exist, such as killed ones."""
     path = Path(path)
     form = re.compile(re.escape(_prefix(path)) + r"(\d+)\.(?:part|old)" + re.escape(_ending(path)))
     if not path.parent.is_dir():
@@ -139,7 +141,7 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (PermissionError, OverflowError):  # another user's; no number of a process
+    except (PermissionError, OverflowError):  # another user's; not a process id
         return True
     return True
 
@@ -175,7 +177,7 @@ def write_png(path: str | Path, pixels: NDArray[np.uint8] | NDArray[np.uint16]) 
     """
     encoded, data = cv2.imencode(".png", pixels[..., ::-1] if pixels.ndim == 3 else pixels)
     if not encoded:
-        raise ValueError(f"{path}: {pixels.dtype} pixels of shape {pixels.shape} are no PNG picture")
+        raise ValueError(f"{path}: {pixels.dtype} pixels of shape {pixels.shape} cannot be written as PNG")
     write_bytes(path, data.data)
 
 
@@ -196,9 +198,9 @@ def sha256(path: str | Path) -> str:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Sixteen hex digits that name these values: files by content (pass Path), all else by its JSON.
+    """Sixteen hex digits that identify these values: files by content (pass Path), all else by its JSON.
 
-    An iterator counts as the list of what it gives, of which one item is in memory at a time.
+    An iterator counts as the list of its items, with one item in memory at a time.
     """
     digest = hashlib.sha256()
     for part in parts:

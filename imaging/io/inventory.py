@@ -1,7 +1,7 @@
-"""List input files with their checksums, whatever else lies beside them: pipes, broken links, folders without permission.
+"""List input files with their checksums, even where pipes, broken links or unreadable folders lie beside them.
 
 DVC hashes every entry of a folder that a stage depends on: it stops at a broken link and blocks on a pipe. A stage that
-depends on an inventory instead is stale when a file that `walk` lists has another content, appears or disappears.
+depends on an inventory instead is stale when a file that `walk` lists changes, appears or disappears.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def inventory(places: Iterable[str | Path], checksums: Checksums) -> Iterator[tu
 def _line(place: str, checksums: Checksums, entry: Entry) -> tuple[str, str]:
     name = os.path.relpath(entry.path, place) if entry.path != place else os.path.basename(place)
     try:
-        # what a name rules out as an image may be a table of labels
+        # a file whose name rules it out as an image may be a table of labels
         is_file = not entry.refused and stat.S_ISREG(os.stat(entry.path).st_mode)
         return printable(name), checksums.of(entry.path) if is_file else entry.reason
     except OSError as error:

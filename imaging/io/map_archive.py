@@ -1,6 +1,6 @@
-"""Equally large uint8 maps in one zip file: each map is deflated by itself, so that one can be read without the others.
+"""uint8 maps of one size in one zip file: each map is deflated separately, so that one can be read without the others.
 
-Probability maps are mostly background: they take about a seventeenth of a plain array's room, and come back bit for bit.
+Probability maps are mostly background: they take about a seventeenth of a plain array's space, and are restored bit for bit.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEVEL = 6
-"""Of zlib: a third smaller than level 1, and still a fraction of a network's time."""
+"""zlib level: files are a third smaller than with level 1, still in a fraction of a network's time."""
 SHARE = 5
-"""Room asked for before writing: a fifth of the plain array, three times what probability maps need."""
+"""Free space required before writing: a fifth of the plain array, three times what probability maps need."""
 _START = (1980, 1, 1, 0, 0, 0)  # no date, so that equal maps are equal files
 
 
 def write(path: str | Path, batches: Iterable[NDArray[np.uint8]], count: int, encoding: str) -> None:
-    """Write `count` maps that come as batches uint8 (B, s, s); ValueError if the disk has too little room.
+    """Write `count` maps that come as batches uint8 (B, s, s); ValueError if the disk has too little free space.
 
-    encoding: what their bytes mean, which whoever reads them must name.
+    encoding: what their bytes mean; readers must ask for the same.
     """
     done = 0
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
@@ -39,7 +39,7 @@ def write(path: str | Path, batches: Iterable[NDArray[np.uint8]], count: int, en
                 archive.writestr(info, np.ascontiguousarray(one, np.uint8).tobytes(), compresslevel=LEVEL)
                 done += 1
     if done != count:
-        raise ValueError(f"{path}: {count} maps were announced and {done} came")
+        raise ValueError(f"{path}: expected {count} maps, got {done}")
 
 
 def check_room(folder: Path, needed: int) -> None:
@@ -48,7 +48,7 @@ def check_room(folder: Path, needed: int) -> None:
     if free < needed:
         raise ValueError(
             f"{folder}: {free / 2**30:.1f} GiB free, about {needed / 2**30:.1f} GiB needed for the probability maps; "
-            "free some room, or lower `segmentation.image_size`"
+            "free some space, or lower `segmentation.image_size`"
         )
 
 
@@ -56,7 +56,7 @@ class MapArchive:
     """Maps of a file, read one by one: `archive[row]` is uint8 (s, s), `archive.shape` (n, s, s)."""
 
     def __init__(self, path: str | Path, encoding: str) -> None:
-        """ValueError where the bytes mean something else than `encoding`."""
+        """ValueError where the maps have another encoding."""
         self._path = Path(path)
         try:
             self._zip = zipfile.ZipFile(self._path)
@@ -65,13 +65,13 @@ class MapArchive:
         found = self._zip.comment.decode(errors="replace")
         if found != encoding:
             raise ValueError(
-                f"{path}: maps in another encoding ({found or 'not named, so of an earlier release'}), this release reads "
+                f"{path}: maps in another encoding ({found or 'unnamed, so from an earlier release'}); this release reads "
                 f"{encoding}; predict again with `dvc repro`"
             )
         self._names = self._zip.namelist()
         sizes = {name.partition("-")[2] for name in self._names}
         if len(sizes) != 1 or not all(part.isdigit() for part in next(iter(sizes)).split("x")):
-            raise ValueError(f"{path}: not a zip file of equally large maps")
+            raise ValueError(f"{path}: not a zip file of maps of one size")
         height, width = map(int, next(iter(sizes)).split("x"))
         self.shape = (len(self._names), height, width)
 

@@ -28,7 +28,7 @@ class RowWriter:
     def append(self, row: NDArray[np.uint8]) -> int:
         """Write a row and return its index; ValueError for another shape or dtype."""
         if row.shape != self._shape or row.dtype != np.uint8:
-            raise ValueError(f"a row is uint8 {self._shape}, not {row.dtype} {row.shape}")
+            raise ValueError(f"a row must be uint8 {self._shape}, not {row.dtype} {row.shape}")
         self._handle.write(np.ascontiguousarray(row).data)
         self.count += 1
         return self.count - 1

@@ -1,6 +1,6 @@
-"""Read tables as people wrote them, and make typed ones.
+"""Read tables as people write them, and make typed ones.
 
-Of CSV files a byte-order mark, blanks around names and values, and semicolons are tolerated.
+In CSV files, a byte-order mark, blanks around names and values, and semicolons are tolerated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SEPARATORS = (",", ";", "\t")
 
 
 def typed(rows: Iterable[Mapping[str, Any]], types: Mapping[str, str]) -> pd.DataFrame:
-    """A table of rows with these columns and pandas types; what a row does not have is missing."""
+    """A table of rows with these columns and pandas types; values that a row does not have are missing."""
     content = list(rows)
     columns = {name: [row.get(name) for row in content] for name in types}
     return pd.DataFrame(columns, dtype=object).astype(dict(types))

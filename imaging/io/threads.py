@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def cores() -> int:
-    """Cores this process may use, in a container fewer than the machine has."""
+    """Cores this process may use; in a container these are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IMAGE_ENDINGS = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-"""Endings that are no part of an image's id. The content decides what a file is."""
+"""Endings that are not part of an image's id. The content decides what a file is."""
 OTHER_ENDINGS = frozenset({
     ".txt", ".md", ".rst", ".csv", ".tsv", ".xls", ".xlsx", ".doc", ".docx", ".pdf", ".rtf", ".json", ".jsonl", ".xml",
     ".html", ".htm", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".log", ".db", ".sqlite", ".parquet", ".npy", ".npz", ".py",
     ".ipynb", ".sh", ".bat", ".exe", ".dll", ".inf", ".lnk", ".url", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z",
     ".rar", ".md5", ".sha256", ".part", ".tmp", ".bak", ".pt", ".safetensors", ".mp4", ".avi",
 })  # fmt: skip
-"""Endings of files that are no images; `.gz` is one unless it ends in `.nii.gz`."""
+"""Endings of files that are not images; `.gz` is one of them, `.nii.gz` is not."""
 OTHER_NAMES = frozenset({"dicomdir", "readme", "license", "licence", "changelog", "version"})
 
 
@@ -26,7 +26,7 @@ class Entry:
     """A file below a folder. `path` begins with the folder as given; `refused` and `skipped` hold a reason, or are empty.
 
     refused: it cannot be read (a broken link, a pipe, a device, a socket, a folder without permission).
-    skipped: by its name no image (README.txt, DICOMDIR), or a folder that was listed before under another name.
+    skipped: by its name not an image (README.txt, DICOMDIR), or a folder that was listed before under another name.
     """
 
     path: str
@@ -65,7 +65,7 @@ def walk(folder: str | Path, below: bool = True) -> Iterator[Entry]:
         elif not below:
             continue
         elif (about.st_dev, about.st_ino) in seen:
-            yield Entry(path, skipped="a link to a folder that is listed already")
+            yield Entry(path, skipped="a link to a folder that is already listed")
         else:
             try:
                 pending += _listed(path, seen)
@@ -90,7 +90,7 @@ def _file(path: str, mode: int) -> Entry:
 
 
 def not_an_image(name: str) -> str:
-    """Say why a file's name is none of an image; '' where it may be one, such as a UID without an ending."""
+    """Say why a file's name cannot be an image's; '' where it may be one, such as a UID without an ending."""
     lower = name.lower()
     ending = os.path.splitext(lower)[1]
     if lower in OTHER_NAMES:
@@ -101,15 +101,15 @@ def not_an_image(name: str) -> str:
 
 
 def image_id(path: str | Path) -> str:
-    """The file's name without an image's ending; `1.2.840.113` keeps its last part, which is no ending."""
+    """The file's name without an image's ending; `1.2.840.113` keeps its last part, which is not an ending."""
     name = os.path.basename(path)
     stem, ending = os.path.splitext(name)
     return stem if ending.lower() in IMAGE_ENDINGS and stem else name
 
 
 def printable(name: str | Path) -> str:
-    r"""A name in one line of UTF-8: bytes that are none and control characters as `\xNN`, a backslash doubled; no two names
-    become one.
+    r"""A name in one line of UTF-8: invalid bytes and control characters as `\xNN`, backslashes doubled; different names stay
+    different.
     """
     return "".join(map(_escaped, str(name)))
 
@@ -118,7 +118,7 @@ def _escaped(character: str) -> str:
     if character == "\\":
         return r"\\"
     code, category = ord(character), unicodedata.category(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as os.fsdecode keeps it (PEP 383)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as os.fsdecode keeps it (PEP 383)
         return f"\\x{code - 0xDC00:02x}"
     if category in ("Cc", "Cs", "Zl", "Zp"):
         return f"\\x{code:02x}" if code < 128 else f"\\u{code:04x}"

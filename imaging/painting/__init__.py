@@ -1,5 +1,5 @@
-"""A pneumothorax painted on real radiographs without one: images with exact masks, where nobody has drawn any.
+"""Paint a pneumothorax on real radiographs without one: images with exact masks that nobody had to draw.
 
-On real films the painted air is the only thing that is not real, so networks learn where it lies from as many films as there are,
-without a drawn mask. What that taught in trials: docs/field-trial.md, "Painted air".
+Only the painted air in these films is artificial, so networks learn to locate it from as many films as there are, without a
+drawn mask. Results of trials: docs/field-trial.md, "Painted air".
 """

@@ -15,19 +15,21 @@ def main() -> None:
     given = _parsed()
     for name in ("number", "decoys", "seed"):
         if getattr(given, name) < 0:
-            raise ValueError(f"--{name} {getattr(given, name)}: a whole number, at least 0")
+            raise ValueError(f"--{name} {getattr(given, name)}: must be at least 0")
     if given.number + given.decoys == 0:
         raise ValueError("--number 0 and --decoys 0: nothing to paint; set one of them above 0")
     check_names_folder(given.studies)
     if not given.studies.is_dir():
-        raise ValueError(f"--studies {given.studies}: no such folder; it holds studies in SIIM-ACR's form")
-    check_apart(given.output, "--output", {"the folder of the studies": given.studies})
+        raise ValueError(
+            f"--studies {given.studies}: no such folder; give one of studies in SIIM-ACR's format"
+        )
+    check_apart(given.output, "--output", {"the studies' folder": given.studies})
     made = write(given.studies, given.output, given.number, given.decoys, given.seed, given.copy_studies)
     print(f"{given.output}: {made.painted:,} films with painted air, {made.decoys:,} decoys")
     if made.refused:
-        print(f"{len(made.refused):,} films could not be read, such as {made.refused[0]}")
+        print(f"{len(made.refused):,} films could not be read, for example {made.refused[0]}")
     if (made.painted, made.decoys) != (given.number, given.decoys):
-        print("Fewer than were asked for: no lung was found on the other films.")
+        print("Fewer than requested: no lung was found on the other films.")
 
 
 def _parsed() -> argparse.Namespace:
@@ -40,21 +42,21 @@ def _parsed() -> argparse.Namespace:
         "--studies",
         type=Path,
         required=True,
-        help="folder in SIIM-ACR's form; without patients.csv SIIM-ACR's built-in map names the patients",
+        help="folder in SIIM-ACR's format; without patients.csv, the built-in table of SIIM-ACR's ids gives the patients",
     )
-    add("--output", type=Path, required=True, help="folder to write, in the same form")
+    add("--output", type=Path, required=True, help="folder to write, in the same format")
     add("--number", type=int, default=1000, help="films with painted air (default: %(default)s)")
     add(
         "--decoys",
         type=int,
         default=400,
-        help="films with one sign alone and no air, labelled negative (default: %(default)s)",
+        help="films with a single sign and no air, labelled negative (default: %(default)s)",
     )
     add("--seed", type=int, default=0, help="default: %(default)s")
     add(
         "--copy-studies",
         action="store_true",
-        help="copy the given studies, with their labels, beside the painted ones",
+        help="also copy the given studies, with their labels, to the output",
     )
     return parser.parse_args()
 

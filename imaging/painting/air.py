@@ -1,9 +1,9 @@
 """Paint the collapse on the film's grey levels: what a radiograph displays of air between lung and chest wall.
 
-In the space the vessels are gone, ribs, clavicles, devices and noise stay, and it is darker, most where the air is thick; the
-vessels of the lung have moved with it; beside the space the lung is a little denser; the visceral pleura is a fine bright line,
-visible in parts. How much of each is drawn from wide ranges, from plain to hardly visible. Decoys have one of these signs without
-the others, and no air: a network that took one of them for the finding is wrong there.
+In the pleural space vessels are gone while ribs, clavicles, devices and noise stay, and it is darker, most where the air is
+thick; the vessels of the lung have moved with it; beside the space the lung is a little denser; the visceral pleura is a fine
+bright line, visible in parts. The strength of each sign is drawn from wide ranges, from plain to hardly visible. Decoys have one
+of these signs without the others, and no air: a network that takes that sign for the finding is wrong there.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Picture = NDArray[Any]
 """float32 grey levels; Any, since OpenCV's type hints are no narrower."""
 Kind = Literal["air", "smooth", "line", "dark"]
 DECOYS: tuple[Kind, ...] = ("smooth", "smooth", "line", "dark")
-"""One of these is drawn: in half of the decoys the vessels fade without air, others have a line or a dark stain alone."""
+"""One of these is drawn: in half of the decoys the vessels fade without air, the others have only a line or a dark stain."""
 MARGIN = 12
-"""Pixels around the lung that are changed at most."""
+"""Pixels around the lung that may be changed."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def paint(film: NDArray[np.uint8], found: Collapse, rng: np.random.Generator, ki
 def _vessel_change(
     vessels: Picture, found: Collapse, corner: NDArray[np.float64], soft: Picture, lung: Picture
 ) -> Picture:
-    """Grey levels by which vessels vanish from the space and, fewer of them, come to lie elsewhere in the lung."""
+    """Change in grey levels as vessels vanish from the space and some of them appear elsewhere in the lung."""
     lost, moved = _moved(vessels, found, corner)
     return -vessels * soft + lung * np.clip(4 * lost, 0, 1) * (
         moved * np.clip(1 - 1.2 * lost, 0, 1) - vessels
@@ -88,7 +88,7 @@ def _darkness(
     rng: np.random.Generator,
     kind: Kind,
 ) -> Picture:
-    """How dark it is, 0..1: most where the air is thick; of a dark decoy a stain without a border, which ends with the lung."""
+    """Darkness of the space, 0..1, most where the air is thick; for a dark decoy, a borderless stain that ends with the lung."""
     from_lung = cv2.distanceTransform(1 - retracted.astype(np.uint8), cv2.DIST_L2, 5)
     thickness = 1 - np.exp(-from_lung / rng.uniform(2, 8))
     if kind == "dark":

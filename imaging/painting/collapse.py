@@ -1,7 +1,7 @@
 """Choose how a real film's lung collapses: the phantoms' geometry (imaging/phantom/chest/lung_collapse.py) on a found lung field.
 
-Areas are drawn as in SIIM-ACR's labels, and smaller where the lung has not the room; places as the phantoms': most over the apex,
-some along the side wall, few at the base. Both sides are as frequent.
+Areas are distributed as in SIIM-ACR's labels, but smaller where the lung is too small; places are as in the phantoms: most over
+the apex, some along the side wall, few at the base. Both sides are equally frequent.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Collapse:
 
 
 def sample(fields: dict[int, Layer], rng: np.random.Generator) -> Collapse | None:
-    """Sample a collapse of one of the lungs, of `lung_fields`; None without one, or where hardly any air fits."""
+    """Sample a collapse of one of the lungs from `lung_fields`; None without a lung, or where hardly any air fits."""
     if not fields:
         return None
     whole = {side: _smooth(field) for side, field in sorted(fields.items())}
@@ -84,7 +84,7 @@ def _outline(field: Layer, side: int) -> Points:
     following = np.roll(points, -1, axis=0)
     clockwise = (
         float(np.sum(points[:, 0] * following[:, 1] - following[:, 0] * points[:, 1])) > 0
-    )  # y is down
+    )  # y points down
     if (side == LEFT) == clockwise:
         points = points[::-1]
     return np.roll(points, -int(np.argmin(points[:, 1])), axis=0)

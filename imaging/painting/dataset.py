@@ -1,4 +1,4 @@
-"""Write painted films as a data set in SIIM-ACR's form, from one in that form whose images without a pneumothorax are taken.
+"""Write painted films as a data set in SIIM-ACR's format, made from the negative images of another one in that format.
 
 dicom-images-train/<id>.dcm    painted films and decoys at the films' own size; with `copied`, the given files beside them
 train-rle.csv                  the painted air, `-1` for decoys (and the given labels)
@@ -35,9 +35,9 @@ TEXT = """Radiographs on which a pneumothorax, or a decoy without one, was paint
 For training only; see docs/painting.md. Patients are those of the films: patients.csv.
 """
 TRIES = 4
-"""Attempts for each painting that is wanted."""
+"""Attempts per painting."""
 MOST = 20
-"""Paintings of one film."""
+"""Most paintings of one film."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Film:
     path: str
     patient: str
     code: str
-    """Of its mask; `-1` for none."""
+    """Run-length code of its mask; `-1` for none."""
 
 
 @dataclass(frozen=True)
@@ -90,20 +90,18 @@ def write(
 ) -> Made:
     """Write `number` painted films and `decoys`, or fewer where few lungs are found.
 
-    studies: a folder in SIIM-ACR's form. copied: with the given studies and their labels. ValueError without an image that is
-    labelled negative, where none could be painted, or where output holds anything but painted films.
+    studies: a folder in SIIM-ACR's format. copied: also write the given studies and their labels. ValueError when no image is
+    labelled negative, when none could be painted, or when output holds anything but painted films.
     """
     listing = siim.list_studies(DataSettings(source="siim", folder=str(studies), patients=str(studies)))
     given = _films(listing.records[listing.records["rle"].notna()])
     films = [film for film in given if film.code == rle.EMPTY and film_of(film.image_id) == film.image_id]
     if not films:
-        raise ValueError(
-            f"{studies}: no image is labelled negative (-1), so that there is nothing to paint on"
-        )
+        raise ValueError(f"{studies}: no image is labelled negative (-1), so there is nothing to paint on")
     for option, wanted in (("--number", number), ("--decoys", decoys)):
         if wanted > MOST * len(films):
             raise ValueError(
-                f"{option} {wanted}: {len(films):,} negative films allow {MOST * len(films):,}, {MOST} of each; give fewer"
+                f"{option} {wanted}: {len(films):,} negative films allow {MOST * len(films):,}, {MOST} of each; lower it"
             )
     with atomic_folder(output, NOTE) as part:
         (part / TRAIN_FOLDER).mkdir()
@@ -111,7 +109,7 @@ def write(
         made = _paint(part, films, number, seed, "air", workers, refused)
         false = _paint(part, films, decoys, seed, None, workers, refused)
         if not made + false:
-            why = f"; {len(refused)} could not be read, such as {next(iter(refused))}" if refused else ""
+            why = f"; {len(refused)} could not be read, for example {next(iter(refused))}" if refused else ""
             raise ValueError(f"{studies}: no lung was found on any film{why}")
         _write_tables(part, made + false, given if copied else [])
     return Made(len(made), len(false), list(refused))
@@ -132,7 +130,7 @@ def _write_tables(part: Path, made: list[Painting], kept: list[Film]) -> None:
 
 
 def _films(records: pd.DataFrame) -> list[Film]:
-    """The labelled images; one of no known patient is its own."""
+    """The labelled images; one without a known patient counts as its own."""
     return [
         Film(name, path, name if pd.isna(patient) else str(patient), code)
         for name, path, patient, code in zip(
@@ -150,9 +148,9 @@ def _paint(
     workers: int | None,
     refused: dict[str, None],
 ) -> list[Painting]:
-    """Films in random turns until so many are painted; why files are refused goes into `refused`.
+    """Paint films in random order until there are enough; the reasons of refused files go into `refused`.
 
-    Each painting has random numbers of its own, so that the number of workers changes nothing."""
+    Each painting has its own random numbers, so that the number of workers changes nothing."""
     rng = np.random.default_rng([seed, kind is None])
     turns = [rng.permutation(len(films)) for _ in range(-(-TRIES * number // len(films)))]
     order = np.concatenate([*turns, np.zeros(0, np.int64)])[: TRIES * number]

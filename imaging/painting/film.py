@@ -44,7 +44,7 @@ def painted(pixels: NDArray[np.uint8], rng: np.random.Generator, kind: Kind = "a
 
 
 def save(path: Path, name: str, pixels: NDArray[np.uint8], facts: Facts) -> None:
-    """A derived Secondary Capture (PS3.3 A.8) without a patient: what was painted on is in painted.csv."""
+    """A derived Secondary Capture (PS3.3 A.8) without a patient: painted.csv names the film painted on."""
     d = Dataset()
     d.SOPClassUID, d.SOPInstanceUID = (
         SecondaryCaptureImageStorage,

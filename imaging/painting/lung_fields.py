@@ -1,8 +1,8 @@
 """Find the lung fields of a frontal radiograph, without a network: the two large dark regions inside the body.
 
-Thresholds at rising quantiles of the body's grey levels; of all regions that have a lung's size, place and form the one with the
-largest area times solidity^6 counts, on each side. Of opaque or hazy lungs nothing is found, which is better here than a wrong
-outline (docs/painting.md has the share).
+Thresholds at rising quantiles of the body's grey levels; on each side, of all regions with a lung's size, place and shape, the
+one with the largest area times solidity^6 is taken. Opaque or hazy lungs are not found, which is better here than a wrong outline
+(docs/painting.md gives their share).
 """
 
 from __future__ import annotations

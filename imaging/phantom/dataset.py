@@ -2,7 +2,7 @@
 
 dicom-images-train/<study uid>/<series uid>/<sop uid>.dcm
 dicom-images-test/ID_xxxxxxxxx.dcm      flat, irregular headers
-train-rle.csv                           blank in the header, several rows for some images, some overlapping
+train-rle.csv                           space in the header, several rows for some images, some overlapping
 patients.csv                            image id, and a file name whose first eight digits are the patient
 sample_submission.csv                   every test image as negative
 """
@@ -72,7 +72,7 @@ def _render_all(
 
 
 def in_order(make: Callable[[Job], Made], jobs: list[Job], workers: int | None) -> Iterator[Made]:
-    """Results of `make` for each job, in order, from `workers` processes (default: one a core)."""
+    """Results of `make` for each job, in order, from `workers` processes (default: one per core)."""
     workers = workers or len(os.sched_getaffinity(0))
     if workers == 1:
         yield from map(make, jobs)
@@ -95,7 +95,7 @@ def _one(job: tuple[Path, PhantomSettings, int]) -> list[str]:
 
 
 def label_table(plan: tuple[Case, ...], codes: list[list[str]], seed: int) -> str:
-    """train-rle.csv: one row a mask, ` -1` for a negative, the rows of one image scattered; blanks as in the original."""
+    """train-rle.csv: one row per mask, ` -1` for a negative, the rows of one image scattered; spaces as in the original."""
     rows = [
         f"{image_id(seed, case.index, case.split)}, {code}"
         for case, found in zip(plan, codes, strict=True)

@@ -1,7 +1,7 @@
 """A test set of shortcuts: the same phantoms with and without a chest tube, half of them with air beside the lung.
 
 A chest tube is the treatment of a pneumothorax, so a network may learn to find tubes instead of air (Oakden-Rayner et al. 2020).
-Each phantom comes twice, and only the tube differs: what changes between the two is the tube's doing. Seed, number and difficulty
+Each phantom comes twice, and only the tube differs, so any change between the two is due to the tube. Seed, number and difficulty
 are fixed, so that results can be compared.
 """
 
@@ -18,7 +18,7 @@ from imaging.phantom.dicom_writer import save
 from imaging.settings import PhantomSettings
 
 SETTINGS = PhantomSettings(train=120, test=1, prevalence=0.5, difficulty=0.0, least_area=6000, seed=20_617)
-"""Plain findings, half of the images positive; another seed than any default has."""
+"""Plain findings, half of the images positive; the seed differs from every default."""
 NAMES = {True: "tube", False: "bare"}
 
 

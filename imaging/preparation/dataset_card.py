@@ -17,7 +17,7 @@ from imaging.prepared import TRAIN_ONLY, PatientRecord
 from imaging.settings import DataSettings
 
 LISTED, CATEGORIES = 20, 10
-"""Rejected inputs that the card lists, and values of a fact before the rest is summarised as `other`."""
+"""Rejected inputs that the card lists, and values of a fact that it lists before the rest is summarised as `other`."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def write(report: str | Path, data: Dataset) -> None:
 
 
 def text(data: Dataset, figures: list[str]) -> str:
-    """Write the card in Markdown; figures: file names in the same folder."""
+    """Write the card in Markdown; figures: names of files in the same folder."""
     settings, index = data.settings, data.index
     sections = [
         "# Dataset card",
@@ -161,13 +161,13 @@ def _patients(index: pd.DataFrame, record: PatientRecord) -> str:
 
 
 def _sample_size(index: pd.DataFrame) -> str:
-    """How wide the interval of the Kaggle Dice will be on hold-outs of three sizes, of the images that may be evaluated."""
+    """How wide the interval of the Kaggle Dice will be on hold-outs of three sizes, from the images that may be evaluated."""
     if not (index["area_px"] > 0).any():
         return "No image has a mask, so there will be no Dice."
     labelled = int((index["area_px"].notna() & ~outside(index)).sum())
     shares = {"10 %": 0.1, "20 %": 0.2, "all, by cross-validation": 1.0}
     lines = [f"{name}: {interval_width.sentence(round(share * labelled))}" for name, share in shares.items()]
-    return "What a hold-out of so many of the images whose mask is known can show:\n\n" + _list(lines)
+    return "What a hold-out can show, by its share of the images whose mask is known:\n\n" + _list(lines)
 
 
 def _facts(index: pd.DataFrame) -> str:
@@ -211,7 +211,7 @@ def _rejected(rejected: pd.DataFrame) -> str:
         return "Nothing."
     lines = [f"`{row.input}`: {row.reason}" for row in rejected.head(LISTED).itertuples()]
     more = f"\n\n… and {len(rejected) - LISTED:,} more." if len(rejected) > LISTED else ""
-    return f"{len(rejected):,} inputs, all of them in `rejected.csv`:\n\n" + _list(lines) + more
+    return f"{len(rejected):,} inputs, all listed in `rejected.csv`:\n\n" + _list(lines) + more
 
 
 def _copies(index: pd.DataFrame) -> list[str]:

@@ -86,7 +86,7 @@ def _mark(axes: Axes, at: float, name: str) -> None:
 
 
 def without_masks() -> Figure:
-    """In the place of a figure that needs masks."""
+    """Shown in place of a figure that needs masks."""
     figure, (axes,) = plotting.new_figure(5.6, 1.6)
     plotting.picture_axes(axes)
     axes.text(

@@ -1,4 +1,4 @@
-"""Read one study for the prepared data: decode, resize, draw its mask, note its facts. A refusal is a value, no exception."""
+"""Read one study for the prepared data: decode, resize, draw its mask, note its facts. A refusal is a value, not an exception."""
 
 from __future__ import annotations
 
@@ -113,27 +113,27 @@ def _picture(path: str, size: int) -> tuple[NDArray[np.uint8], Facts, str]:
 def _spacing(
     record: dict[str, Any], about: Facts, pixels: NDArray[np.uint8]
 ) -> tuple[float | None, tuple[str, ...]]:
-    """Spacing of the rows in mm, by the source's table where it has one and no body width speaks against it, else by the file."""
+    """Spacing of the rows in mm, from the source's table where it has a plausible one, else from the file."""
     listed = record.get("spacing_mm") or (record.get("height_mm") or 0) / about.height
     if not listed:
         return (about.spacing_mm[0] if about.spacing_mm else None), ()
     facts = replace(about, age=record.get("age", about.age))
     if plausibility.is_plausible(facts, pixels, (listed, listed)):
         return listed, ()
-    return None, ("the table's pixel spacing is one that no body can have, so no areas in mm²",)
+    return None, ("implausible pixel spacing in the table, so no areas in mm²",)
 
 
 def _drawn(path: str, about: Facts) -> NDArray[np.bool_]:
     """The mask of a mask file, which must have its image's size."""
     try:
         mask = masks.read(path)
-    except RefusedFile as error:  # its path stands in the message; the input left out is the image
+    except RefusedFile as error:  # the message names the mask; the input left out is the image
         raise RefusedFile(error.code, f"the mask {path}: {error.reason}") from None
     if mask.shape != (about.height, about.width):
         raise RefusedFile(
             "MASK-SIZE",
             f"the image has {about.width} x {about.height} pixels, but its mask {path} has"
-            f" {mask.shape[1]} x {mask.shape[0]}; save the mask in the image's size",
+            f" {mask.shape[1]} x {mask.shape[0]}; save the mask at the image's size",
         )
     return mask
 
@@ -147,15 +147,15 @@ def _oddities(record: dict[str, Any], about: Facts, label: int | None) -> tuple[
     ]
     found += [plausibility.IN_GENERAL[code] for code in codes]
     if about.sop_uid is not None and about.sop_uid != record["image_id"] and not record.get("mask"):
-        found.append("file name is not its SOPInstanceUID; labels go by name")
+        found.append("the file name is not its SOPInstanceUID; labels are matched by file name")
     listed = record.get("label")
     if listed is not None and label is not None and listed != label:
-        found.append(f"the label table has {listed}, the mask {label}; the mask is taken")
+        found.append(f"the label table says {listed}, the mask {label}; the mask is used")
     return tuple(found)
 
 
 def _boxes(text: str, shape: tuple[int, int]) -> str:
-    """The area of boxes, `x y width height` in pixels and several apart by `;`, as a run-length code."""
+    """The area of boxes, `x y width height` in pixels and separated by `;`, as a run-length code."""
     inside = np.zeros(shape, np.uint8)
     for one in text.split(";"):
         x, y, width, height = map(float, one.split())
@@ -166,7 +166,7 @@ def _boxes(text: str, shape: tuple[int, int]) -> str:
         if not inside[rows, columns].size:
             raise RefusedFile(
                 "TABLE-BOX",
-                f"the box {one} lies outside of the image's {shape[1]} x {shape[0]} pixels; give boxes in its own pixels",
+                f"the box {one} lies outside the image's {shape[1]} x {shape[0]} pixels; give boxes in its own pixels",
             )
         inside[rows, columns] = 1
     return rle.encode(inside)

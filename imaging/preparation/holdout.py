@@ -11,7 +11,7 @@ from imaging.settings import SplitSettings
 
 
 def set_apart(labelled: pd.DataFrame, settings: SplitSettings) -> NDArray[np.bool_]:
-    """True for the images that are in the hold-out whatever the seed."""
+    """True for the images that are in the hold-out regardless of the seed."""
     if settings.scheme == "mmsegmentation":
         return mmsegmentation_validation(labelled["image_id"].tolist())
     apart = np.zeros(len(labelled), np.bool_)
@@ -30,7 +30,7 @@ def outside(labelled: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def outside_part(labelled: pd.DataFrame) -> NDArray[np.object_]:
-    """What folds.csv has for images outside the folds: their role, and of pseudo-labels the one fold that they may train."""
+    """What folds.csv has for images outside the folds: their role and, for pseudo-labels, the one fold that they may train."""
     role = labelled["role"].astype(object)
     if "train_fold" not in labelled:
         return role.to_numpy(object)
@@ -39,20 +39,20 @@ def outside_part(labelled: pd.DataFrame) -> NDArray[np.object_]:
 
 
 def given_folds(labelled: pd.DataFrame, settings: SplitSettings) -> NDArray[np.object_] | None:
-    """The parts of the run whose networks made the pseudo-labels; None without any. ValueError when they are not these folds."""
+    """The parts of the run whose networks made the pseudo-labels; None without any. ValueError when these folds differ."""
     if "given_fold" not in labelled or labelled["given_fold"].isna().all():
         return None
     missing = labelled.loc[labelled["given_fold"].isna(), "image_id"]
     if len(missing):
         raise ValueError(
-            f"{len(missing):,} labelled images, such as {missing.iloc[0]}, were not in the run that made the pseudo-labels, whose"
-            " folds must be kept; leave them out, or make new pseudo-labels with a run on this data"
+            f"{len(missing):,} labelled images, such as {missing.iloc[0]}, were not in the run that made the pseudo-labels, and"
+            " its folds must be kept; leave these images out, or make new pseudo-labels with a run on this data"
         )
     found = set(labelled["given_fold"])
     wanted = {HOLDOUT, *map(str, range(settings.folds))}
     if found != wanted:
         raise ValueError(
-            f"split.folds {settings.folds}: the run that made the pseudo-labels had {len(found - {HOLDOUT})} folds; set it so"
+            f"split.folds {settings.folds}: the run that made the pseudo-labels had {len(found - {HOLDOUT})} folds; set that"
         )
     return labelled["given_fold"].to_numpy(object)
 

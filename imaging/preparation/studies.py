@@ -1,4 +1,4 @@
-"""Read all studies of a source into images.npy and masks.npy, and keep their facts in memory: some hundred bytes an image."""
+"""Read all studies of a source into images.npy and masks.npy, and keep their facts in memory: a few hundred bytes per image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from imaging.sources.listing import REJECTED_COLUMNS, Listing, rows
 NOTED = {
     "code": "string", "boxes": "string", "listed_patient": "string", "dicom_patient": "string", "study": "string",
 }  # fmt: skip
-"""Kept of an image beside its row: mask and boxes as run-length codes, its patient by the source and by the file, its study."""
+"""Kept for each image beside its row: mask and boxes as run-length codes, patient by the source and by the file, study."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from imaging.sources.tables import source as tables
 
 
 def list_studies(settings: DataSettings) -> Listing:
-    """List the studies of the source that the settings name; a phantom is read in the form that it has."""
+    """List the studies of the source that the settings name; phantoms are read in the format they were written in."""
     if settings.source == "several":
         each = [list_studies(several.settings_of(one, settings)) for one in settings.sources]
         return several.united(settings.sources, each, settings.folder)

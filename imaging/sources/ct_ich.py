@@ -32,7 +32,7 @@ Records = list[dict[str, Any]]
 
 
 def is_one(folder: str | Path) -> bool:
-    """Say whether a folder has this form."""
+    """Say whether a folder has this layout."""
     return any((Path(folder) / name).is_dir() for name in (SLICES, SCANS))
 
 
@@ -89,7 +89,7 @@ def _slices(root: Path, left: _Left) -> Records:
             _record(f"{folder.name}_{name}", path, folder.name, masks.pop(name.lower(), None))
             for name, path in images.items()
         ]
-        left.rejected += [(str(path), "a mask without its slice") for path in masks.values()]
+        left.rejected += [(str(path), "a mask without a slice") for path in masks.values()]
     return records
 
 
@@ -127,13 +127,13 @@ def _volumes(root: Path, left: _Left) -> Records:
             left.rejected.append((str(path), refusal.message))
             continue
         if mask is None:
-            left.notes.append(f"{path.name} has no mask that fits; its slices are unlabelled.")
-    left.rejected += [(str(path), "a mask without its volume") for path in masks.values()]
+            left.notes.append(f"{path.name} has no matching mask; its slices are unlabelled.")
+    left.rejected += [(str(path), "a mask without a volume") for path in masks.values()]
     return records
 
 
 def _contradiction(path: Path, mask: Path) -> str:
-    """Why a mask lies elsewhere than its scan, by their affines; '' where it fits or either cannot be read."""
+    """Why a mask does not match its scan, by their affines; '' where it does or either cannot be read."""
     try:
         nifti.check_match(path, mask)
     except RefusedFile as refusal:
@@ -157,7 +157,9 @@ def _of_volume(path: Path, mask: Path | None) -> Records:
 
 def _nifti(folder: Path, left: _Left) -> list[Path]:
     found = [Path(path) for path in files_below(folder, left.skipped)]
-    left.skipped += [(str(path), "no NIfTI file") for path in found if not path.name.endswith(nifti.SUFFIXES)]
+    left.skipped += [
+        (str(path), "not a NIfTI file") for path in found if not path.name.endswith(nifti.SUFFIXES)
+    ]
     return [path for path in found if path.name.endswith(nifti.SUFFIXES)]
 
 
@@ -178,7 +180,7 @@ def _record(image_id: str, path: Path | str, patient: str, mask: Path | str | No
 
 
 def _label(records: Records, root: Path) -> None:
-    """Add each slice's label by the radiologists' table; its numbers have no leading zeros, the folders' have."""
+    """Add each slice's label from the radiologists' table; its numbers have no leading zeros, the folders' names do."""
     path = next((root / name for name in TABLES if (root / name).is_file()), None)
     if path is None:
         return

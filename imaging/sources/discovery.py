@@ -44,12 +44,12 @@ def files_below(folder: Path, skipped: LeftOut) -> list[str]:
 def pictures(folder: Path, skipped: LeftOut) -> list[Path]:
     """The files of one folder that have an image's ending, sorted; the others are added to `skipped`."""
     paths = [Path(path) for path in _files(folder, skipped, False)]
-    skipped += [(str(path), "no image's ending") for path in paths if not _has_ending(path)]
+    skipped += [(str(path), "not an image's ending") for path in paths if not _has_ending(path)]
     return [path for path in paths if _has_ending(path)]
 
 
 def only_inner(folder: Path) -> Path | None:
-    """The one folder within, where an archive has put its content into a folder of its own."""
+    """The only subfolder, where an archive has put its content into a folder of its own."""
     inner = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
     return inner[0] if len(inner) == 1 else None
 

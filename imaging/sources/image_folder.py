@@ -20,12 +20,12 @@ from imaging.sources.listing import Listing, refusals, skipped_note, table
 
 
 def list_studies(settings: DataSettings) -> Listing:
-    """List the images with their mask files; ValueError when the folder has no layout we know, or no training image."""
+    """List the images with their mask files; ValueError when the folder has no known layout, or no training image."""
     root, found = find(existing(settings))
     chosen = _single(found)
     if not any(picture.part == "train" for picture in chosen):
         raise ValueError(
-            f"{root}: no image for training; a {found.layout} layout was found, and nothing to train on in it"
+            f"{root}: no image for training; the layout is {found.layout}, but it holds nothing to train on"
         )
     known = patients.look_up(
         patients_file(root, settings.patients), {one.image_id for one in chosen if one.part != "test"}
@@ -47,7 +47,7 @@ def list_studies(settings: DataSettings) -> Listing:
 
 
 def _is_negative(picture: Picture, settings: DataSettings) -> bool:
-    """Whether an image without a mask is a negative: the label table decides, else the settings."""
+    """Whether an image without a mask is negative: the label table decides, else the settings."""
     if picture.mask or picture.part == "test":
         return False
     return picture.label == 0 if picture.label is not None else settings.without_mask == "negative"

@@ -159,7 +159,7 @@ def _kaggle(root: Path, found: Found) -> dict[str, tuple[str, int | None]]:
             rows[Path(name).stem] = (image_id, int(label))
     if rows:
         found.notes.append(
-            f"{len(rows):,} images have their id from {' and '.join(KAGGLE_TABLES)}; stage 1's test set has labels"
+            f"{len(rows):,} images take their id from {' and '.join(KAGGLE_TABLES)}; stage 1's test set has labels"
             " and is split like the rest."
         )
     return rows
@@ -170,7 +170,7 @@ def _single(files: list[Path], found: Found) -> list[Path]:
     seen = Counter(path.stem for path in files)
     doubled = [path for path in files if seen[path.stem] > 1]
     found.rejected += [
-        (str(path), f"several files are named {path.stem} in this folder; keep one") for path in doubled
+        (str(path), f"several files in this folder are named {path.stem}; keep one") for path in doubled
     ]
     return [path for path in files if seen[path.stem] == 1]
 

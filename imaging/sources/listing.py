@@ -18,23 +18,23 @@ RECORD_TYPES = {
 }  # fmt: skip
 REJECTED_COLUMNS = ["input", "reason"]
 NAMED = 5
-"""Skipped files that a note names."""
+"""Skipped files that the note names."""
 
 
 @dataclass(frozen=True)
 class Listing:
     """What a source has.
 
-    records: one row an image, sorted by image_id within split: image_id; path (of the file, or FILE.nii#SLICE); split
+    records: one row per image, sorted by image_id within split: image_id; path (of the file, or FILE.nii#SLICE); split
     ('train' | 'val': set apart by the source itself | 'test': to be scored); rle (union of its codes at the original
     resolution, '-1' empty, NA unlabelled or in a mask file); patient_id (NA: not known); mask (path of its mask
     file, or NA); label (1, 0 or NA: what a table says beside the mask); boxes (of the finding, NA for none: `x y width height` in
-    pixels, several apart by `;`); sex, age, view (NA: as the file says);
-    drain (1 or 0: a chest tube is displayed or not, NA: not known); spacing_mm (of the rows), or height_mm (of the whole image),
-    before what the file says.
+    pixels, separated by `;`); sex, age, view (NA: as the file says);
+    drain (1 or 0: whether a chest tube is visible, NA: not known); spacing_mm (of the rows), or height_mm (of the whole image),
+    which override the file's.
     rejected: one row for each training input left out: input (a file or an id), reason.
     skipped: one row for each file that is no training input (README.txt, a pipe, a broken link): input, reason.
-    notes: sentences for the dataset card about what was met and tolerated.
+    notes: sentences for the dataset card about irregularities that were tolerated.
     patients: where patient_id is from. certain: whether it is beyond doubt, so that equal pictures do not join patients.
     finding: what the masks display. origins: with several sources, by image id: source (its name), role, weight, and listed_by
     (where its patients are from).
@@ -51,7 +51,7 @@ class Listing:
 
 
 def table(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Records as a frame with all columns, sorted; what a record does not say is NA."""
+    """Records as a frame with all columns, sorted; values that a record does not have are NA."""
     return typed(records, RECORD_TYPES).sort_values(["split", "image_id"], ignore_index=True)
 
 

@@ -2,10 +2,10 @@
 
     labels.csv          a table for the source `table`, with fold: the one fold whose network may be trained with the image
     folds.csv           image_id and fold of the run's own images
-    pseudo_labels.json  where the labels are from: decision, data, thresholds, counts
+    pseudo_labels.json  where the labels come from: decision, data, thresholds, counts
 
-A network of fold k has seen the labels of all folds but k. Its pseudo-labels may therefore train the network of fold k alone, and
-only while the folds are the same; otherwise labels of an image that validates would reach the network that it validates.
+A network of fold k has seen the labels of all folds but k. Its pseudo-labels may therefore train only the network of fold k, and
+only while the folds are the same; otherwise the labels of validation images would reach the network that they validate.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read(folder: Path) -> PseudoLabels | None:
     return PseudoLabels(
         dict(zip(table["image_id"], table["fold"].astype(int), strict=True)),
         dict(zip(folds["image_id"], folds["fold"], strict=True)),
-        f"labels are predictions, not readings: of decision {origin['decision_sha256'][:12]}, probability at least "
+        f"labels are predictions, not readings: from decision {origin['decision_sha256'][:12]}, probability at least "
         f"{origin['thresholds']['positive']} or at most {origin['thresholds']['negative']}.",
     )
 
@@ -67,7 +67,8 @@ def with_origin(origins: pd.DataFrame, source: str, found: PseudoLabels) -> pd.D
         before = origins[column]
         if (before.notna() & series.notna() & (before != series)).any():
             raise ValueError(
-                f"source {source!r}: its pseudo-labels are of a run with other folds than another source's; label both by one run"
+                f"source {source!r}: its pseudo-labels are from a run with different folds than another source's;"
+                " label both by one run"
             )
         origins = origins.assign(**{column: before.fillna(series)})
     return origins

@@ -1,7 +1,7 @@
-"""Source `several`: the studies of other sources together, with the names of their sources in their ids.
+"""Source `several`: the studies of several sources together, with the names of their sources in their ids.
 
-Image ids become `<source>-<id>`, so that two sources may use one id. Which images and patients are the same in spite of their
-names is found after reading: see imaging.identity.overlaps.
+Image ids become `<source>-<id>`, so that two sources may use the same id. Images and patients that are the same under different
+names are found after reading: see imaging.identity.overlaps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from imaging.sources.listing import Listing
 
 
 def settings_of(one: NamedSource, settings: DataSettings) -> DataSettings:
-    """Settings that list one of the sources alone."""
+    """Settings that list only one of the sources."""
     own = {name: getattr(one, name) for name in SourceSettings.model_fields}
     folder = Path(settings.folder)
     own["folder"] = str(folder / one.folder)
@@ -30,7 +30,7 @@ def united(sources: Sequence[NamedSource], listings: Sequence[Listing], folder: 
     findings = {one.name: listing.finding for one, listing in zip(sources, listings, strict=True)}
     if len(set(findings.values())) > 1:
         listed = ", ".join(f"{name}: {finding}" for name, finding in findings.items())
-        raise ValueError(f"data.sources have different findings ({listed}); prepare them apart")
+        raise ValueError(f"data.sources have different findings ({listed}); prepare them separately")
     named = [_named(one, listing.records) for one, listing in zip(sources, listings, strict=True)]
     origins = [
         records[["image_id"]].assign(
@@ -61,7 +61,7 @@ def united(sources: Sequence[NamedSource], listings: Sequence[Listing], folder: 
 def _with_pseudo_labels(
     sources: Sequence[NamedSource], origins: pd.DataFrame, folder: Path
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Origins with the folds that pseudo-labels are bound to, and notes; ValueError where their role is not `train-only`."""
+    """Origins with the folds that pseudo-labels are tied to, and notes; ValueError where their role is not `train-only`."""
     notes = []
     for one in sources:
         found = pseudo_labels.read(folder / one.folder)
@@ -69,7 +69,7 @@ def _with_pseudo_labels(
             continue
         if one.role != "train-only":
             raise ValueError(
-                f"source {one.name!r}: its labels are a network's predictions, by which nothing may be validated or evaluated; "
+                f"source {one.name!r}: its labels are a network's predictions, which must not be used to validate or evaluate; "
                 "set its role to train-only"
             )
         origins = pseudo_labels.with_origin(origins, one.name, found)
@@ -78,6 +78,6 @@ def _with_pseudo_labels(
 
 
 def _named(one: NamedSource, records: pd.DataFrame) -> pd.DataFrame:
-    """Records whose image ids begin with the source's name. Test studies of a source that is not trained on stay out."""
+    """Records with image ids that begin with the source's name. Test studies of a source that is not trained on are left out."""
     kept = records if one.role in ("train", "train-only") else records[records["split"] != "test"]
     return kept.assign(image_id=(one.name + "-" + kept["image_id"]).astype("string"))

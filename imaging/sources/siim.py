@@ -6,7 +6,7 @@
     sample_submission.csv  or  stage_2_sample_submission.csv  the ids to be scored
     patients.csv                                              image id, patient (optional: SIIM-ACR's are built in)
 
-Stage 2 released the labels of stage 1's test files, so a labelled file is for training wherever it lies.
+Stage 2 released the labels of stage 1's test files, so a labelled file is for training whatever folder it is in.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def list_studies(settings: DataSettings) -> Listing:
     folder = existing(settings)
     label_file = first(folder, LABEL_FILES)
     if label_file is None:
-        raise ValueError(f"{folder}: holds neither {' nor '.join(LABEL_FILES)}; one of them has the labels")
+        raise ValueError(
+            f"{folder}: holds neither {' nor '.join(LABEL_FILES)}; one of them must give the labels"
+        )
     labels, rejected, notes = read_labels(label_file)
     skipped: LeftOut = []
     files, doubled = _list_files(folder, labels, skipped)
@@ -74,8 +76,8 @@ def _painted(ids: Iterable[str]) -> list[str]:
     if not painted:
         return []
     return [
-        f"**{painted:,} images are painted films (imaging.painting), for training only**: in the hold-out they would be measured"
-        " as patients. List them as a source of their own with the role `train-only`."
+        f"**{painted:,} images are painted films (imaging.painting), for training only**: in the hold-out they would be evaluated"
+        " as if they were patients. List them as a separate source with the role `train-only`."
     ]
 
 
@@ -95,7 +97,7 @@ def submission_ids(folder: str | Path) -> list[str] | None:
 def read_labels(path: Path) -> tuple[dict[str, str], list[tuple[str, str]], list[str]]:
     """Read a label file: image id -> united code, the refused ids with their reasons, and notes.
 
-    A code says nothing of the image's size, so that a run past its end is found only when the file is read.
+    A code does not contain the image's size, so a run past the image's end is found only when the file is read.
     """
     content = read_csv(path)
     labels: dict[str, str] = {}
@@ -122,9 +124,9 @@ def read_labels(path: Path) -> tuple[dict[str, str], list[tuple[str, str]], list
 
 
 def unite(codes: list[str]) -> str:
-    """One code for an image's rows: inside where any of them is, overlaps counted once.
+    """One code for all of an image's rows: their union.
 
-    ValueError when '-1' stands beside a mask (one of the two is wrong), RleError when a row is no code.
+    ValueError when '-1' comes with a mask (one of the two is wrong), RleError when a row is not a code.
     """
     empty = [code == rle.EMPTY for code in codes]
     if all(empty):
@@ -134,7 +136,7 @@ def unite(codes: list[str]) -> str:
             "rows contradict each other: '-1' (no pneumothorax) and a mask; correct the label file"
         )
     if len(codes) == 1:
-        rle.area(codes[0])  # refuses what is no code
+        rle.area(codes[0])  # refuses an invalid code
         return codes[0]
     return runs.write(runs.union(runs.parse(code) for code in codes))
 

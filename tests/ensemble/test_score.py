@@ -53,7 +53,7 @@ def test_both_forms_and_several_rows(tmp_path: Path) -> None:
         (["a,0 4", "a,0 4", "b,-1"], "ImageId,EncodedPixels", "image a has the same row twice"),
         (["a,0 4", "a,-1", "b,-1"], "ImageId,EncodedPixels", "image a has -1 beside a mask"),
         (["a,0 17", "b,-1"], "ImageId,EncodedPixels", "image a: a run ends at pixel 17"),
-        (["a,0 x", "b,-1"], "ImageId,EncodedPixels", "image a: 'x' at place 2"),
+        (["a,0 x", "b,-1"], "ImageId,EncodedPixels", "image a: 'x' at position 2"),
         (["a,", "b,-1"], "ImageId,EncodedPixels", "image a: the code is empty"),
         ([",-1", "b,-1"], "ImageId,EncodedPixels", "row 2 has no image id"),
         (

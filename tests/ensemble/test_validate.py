@@ -284,7 +284,7 @@ def test_nothing_of_others_is_replaced(place: str, trained: Path, folder: Path, 
         ("foo=1", "unknown key; known here: blank, box_form, columns"),
         ("folder=x", "--data sets source, folder and table"),
         ("word", "give KEY=VALUE"),
-        ("blank=010", "010 is no decimal number"),
+        ("blank=010", "010 is not a decimal number"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused(

@@ -246,10 +246,10 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
         ("a: 2020-13-01", r"month must be in 1\.\.12 \(text needs quotes\)"),
         ("? [a, b]\n: 1", "a key must be text"),
         ("a: !!timestamp foo", "text needs quotes"),
-        ('a: !!int "x"', "'x' is no number"),
+        ('a: !!int "x"', "'x' is not a number"),
         ("[" * 3000, "nested too deeply"),
-        ("a:\n  batch_size: 010", r"010 is no decimal number(.|\n)*params\.yaml\", line 2"),
-        ("a: 1:30", "1:30 is no decimal number"),
+        ("a:\n  batch_size: 010", r"010 is not a decimal number(.|\n)*params\.yaml\", line 2"),
+        ("a: 1:30", "1:30 is not a decimal number"),
         ("a: [1", r"in \".*params\.yaml\""),
     ],
 )

@@ -71,13 +71,13 @@ def test_faults_are_named(own, tmp_path):
     with pytest.raises(ValueError, match=r"run `python -m imaging\.prepare`"):
         Prepared(tmp_path / "nowhere")
     (own / "folds.csv").write_text("image_id,patient_id,fold\ni01,p1,0\n")
-    with pytest.raises(ValueError, match="made for other images"):
+    with pytest.raises(ValueError, match="its images are not those of index"):
         _ = data.folds
     (own / "folds.csv").unlink()
     with pytest.raises(ValueError, match=r"run `python -m imaging\.split`"):
         _ = Prepared(own).folds
     np.save(own / "images.npy", np.zeros((3, 32, 32), np.uint8))
-    with pytest.raises(ValueError, match=r"3 rows, index\.parquet says 13"):
+    with pytest.raises(ValueError, match=r"3 rows, but index\.parquet says 13"):
         _ = Prepared(own).images
 
 

@@ -104,13 +104,13 @@ REJECTED = {
     "3 1 9 1": "past the 12",
     "99999999999999999999 1": "larger than any image",
     "1 99999999999999999999": "larger than any image",
-    "1.5 2": "'1.5' at place 1",
-    "1 two": "'two' at place 2",
-    "nan": "'nan' at place 1",
-    "1_0 2": "'1_0' at place 1",
-    "+1 2": "'+1' at place 1",
-    "１ 2": "'１' at place 1",
-    "1,2": "'1,2' at place 1",
+    "1.5 2": "'1.5' at position 1",
+    "1 two": "'two' at position 2",
+    "nan": "'nan' at position 1",
+    "1_0 2": "'1_0' at position 1",
+    "+1 2": "'+1' at position 1",
+    "１ 2": "'１' at position 1",
+    "1,2": "'1,2' at position 1",
     "-1 -1": "negative",
 }
 
@@ -129,7 +129,7 @@ def test_absolute_starts_are_told_apart():
 
 @pytest.mark.parametrize("value", [None, float("nan"), 3, b"0 1"])
 def test_a_code_that_is_no_text(value):
-    with pytest.raises(RleError, match="is text"):
+    with pytest.raises(RleError, match="must be text"):
         rle.area(value)
 
 

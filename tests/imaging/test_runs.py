@@ -30,7 +30,7 @@ def test_random_masks(seed: int) -> None:
 
 
 def test_runs_outside_of_the_image() -> None:
-    with pytest.raises(rle.RleError, match="past the 12 of the image"):
+    with pytest.raises(rle.RleError, match="past the image's 12 pixels"):
         runs.parse("10 3", 12)
     with pytest.raises(rle.RleError, match="is not a whole number"):
         runs.parse("1 x")

@@ -185,7 +185,7 @@ def test_a_mixture_gives_each_study_what_it_allows(mixture):
     assert set(table.loc[table["box_hit"].notna(), "image_id"]) == set(boxes) & set(table["image_id"])
     assert metrics["box_hit_rate"]["value"] == pytest.approx(table["box_hit"].mean())
     report = (mixture.root / "reports/evaluation/report/report.md").read_text()
-    assert "positives have no mask: figures of masks are of the others" in report
+    assert "positives have no mask: mask figures cover the others" in report
     assert "box hit rate" in report
     folds = (mixture.root / "reports/data/folds.md").read_text()
     assert "| part | images | patients | positive | with a mask |" in folds

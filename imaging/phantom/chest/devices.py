@@ -162,8 +162,8 @@ def hardware(
 
     wanted: whether there is a chest tube, instead of by chance; all else in the image is then the same with and without it.
 
-    A tube is commoner with a pneumothorax, but patients who had one carry it also on images without: a model that finds
-    tubes instead of air is wrong there.
+    A tube is commoner with a pneumothorax, but such patients also carry it on images without one: a model that finds tubes
+    instead of air is wrong there.
     """
     layer = blank(FULL)
     bedside = chest.pose.view == "AP"

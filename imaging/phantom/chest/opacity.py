@@ -1,4 +1,4 @@
-"""Other findings, to be confused neither with a pneumothorax nor with a normal lung.
+"""Other findings, which must be confused neither with a pneumothorax nor with a normal lung.
 
 Dense: consolidation, nodules, effusion, plates of atelectasis, fissures, reticular fibrosis. Lucent: emphysema, bullae.
 """

@@ -62,7 +62,9 @@ def sample(
     kind, windows = sample_windows(rng, area, chest.pose.unit, chest.pose.supine)
     centre = chest.to_pixels(np.array([[0.5 * side, 0.95 * chest.height]]))[0]
     healthy = Retraction(chest.to_pixels(chest.envelope(side)), centre, windows)
-    drawn = 1.03 * area + 160  # readers keep off the wall, so the mask is slightly smaller than the space
+    drawn = (
+        1.03 * area + 160
+    )  # readers stay clear of the wall, so the mask is slightly smaller than the space
     shape = solve(healthy, field[side], drawn * (WORK / FULL) ** 2)
     hard = float(np.clip(rng.normal(settings.difficulty, 0.22), 0, 1))
     pleura = 7.0 - 4.5 * hard * rng.random()
@@ -102,7 +104,7 @@ def annotate(chest: Chest, found: Pneumothorax, rng: np.random.Generator) -> lis
     outline = found.retraction.outline
     around = np.arange(len(outline)) / len(outline)
     wobble = np.interp(around, np.linspace(0, 1, 24), rng.normal(0, 1, 24))[:, None]
-    inwards = (outline.mean(0) - outline) * (0.004 + 0.001 * wobble)  # readers keep just off the wall
+    inwards = (outline.mean(0) - outline) * (0.004 + 0.001 * wobble)  # readers stay just clear of the wall
     surface = (
         found.retraction.surface(float(rng.normal(0, 0.04))) + (outline.mean(0) - outline) * 0.003 * wobble
     )

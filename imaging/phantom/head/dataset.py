@@ -62,7 +62,7 @@ def _save(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 
 def diagnosis_table(plan: tuple[Case, ...], found: list[tuple[str, ...]]) -> str:
-    """hemorrhage_diagnosis.csv: one row a slice, 1 for each visible kind."""
+    """hemorrhage_diagnosis.csv: one row per slice, 1 for each visible kind."""
     names = [kind.capitalize() for kind in KINDS]
     rows = [",".join(["PatientNumber", "SliceNumber", *names, "No_Hemorrhage", "Fracture_Yes_No"])]
     for case, kinds in zip(plan, found, strict=True):

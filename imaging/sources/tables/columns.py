@@ -137,7 +137,7 @@ def _cells(
     """The texts of one meaning; None where no column has it."""
     strangers = sorted(settings.columns.keys() - set(FIELDS))
     if strangers:
-        raise ValueError(f"data.columns names {', '.join(strangers)}; known are {', '.join(FIELDS)}")
+        raise ValueError(f"data.columns: unknown {', '.join(strangers)}; known are {', '.join(FIELDS)}")
     own = settings.columns.get(name)
     wanted = own if own is not None else known.columns.get(name)
     present = {str(column).lower() for column in content.columns}
@@ -164,14 +164,14 @@ def _template(content: pd.DataFrame, pattern: str, path: Path) -> pd.Series:
             dtype=object,
         )
     except (ValueError, KeyError, IndexError) as error:
-        raise ValueError(f"data.columns: {pattern!r} is no pattern of columns ({error})") from None
+        raise ValueError(f"data.columns: {pattern!r} is not a pattern of columns ({error})") from None
 
 
 def _boxes(of: BoxTable, word: str, paths: pd.Series, root: Path) -> tuple[pd.Series, str]:
     """Each image's boxes as `data.box_form` xywh, by the file's name, and a note."""
     file = _first(root, of.tables)
     if file is None:
-        return pd.Series("", index=paths.index), f"{of.tables[0]} is not there: no boxes."
+        return pd.Series("", index=paths.index), f"{of.tables[0]} is missing: no boxes."
     content = read_table(file)
     ours = column(content, of.finding, file).str.lower() == word.lower()
     numbers = [column(content, name, file)[ours] for name in of.box]
@@ -187,7 +187,7 @@ def _xywh(four: list[str], form: str, file: Path, image: str) -> str:
         x, y, width, height = map(float, four)
     except ValueError:
         raise ValueError(
-            f"{file}: the box {' '.join(four)} of {image} is not four numbers; correct it"
+            f"{file}: the box {' '.join(four)} of {image} does not consist of four numbers; correct it"
         ) from None
     if form == "xyxy":
         width, height = width - x, height - y

@@ -1,4 +1,4 @@
-"""Find the file that a table means: data sets are unpacked in many ways, tables name them in one."""
+"""Find the file that a table means: data sets are unpacked in many ways, but tables name files in only one."""
 
 from __future__ import annotations
 

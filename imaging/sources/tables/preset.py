@@ -22,14 +22,14 @@ class Join(Settings):
 
 
 class BoxTable(Settings):
-    """A table of boxes, one row a box."""
+    """A table of boxes, one row per box."""
 
     tables: list[str]
     """File names; the first that exists is read. None: the data set is used without boxes."""
     image: str
     """Column of the image's name."""
     finding: str
-    """Column of the finding; only rows with `word` count."""
+    """Column of the finding; only rows with `word` are used."""
     box: list[str] = Field(min_length=4, max_length=4)
     """Columns of the four numbers."""
     form: Literal["xywh", "xyxy"]

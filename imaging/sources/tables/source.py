@@ -3,8 +3,8 @@
     path       file of the image (required)
     label      1, 0, -1 (uncertain) or empty; or names of findings, of which data.word is one
     mask       file of a mask, or a run-length code as in SIIM-ACR; empty for none
-    boxes      `x y width height` in pixels, several apart by `;`
-    drain      1, 0 or empty: whether a chest tube is displayed, for `ensemble.validate`
+    boxes      `x y width height` in pixels, separated by `;`
+    drain      1, 0 or empty: whether a chest tube is visible, for `ensemble.validate`
     spacing_mm of the rows; or original_height and original_spacing_mm, of the image before it was resized
     patient_id, sex, age, view, split, image_id, reader (several readers' rows of one image: the majority decides)
 
@@ -59,7 +59,7 @@ class _Left:
 
 
 def list_studies(settings: DataSettings) -> Listing:
-    """List the images of a table with what it says of them; ValueError when table or column is missing, or no row is left."""
+    """List the images of a table with what it says about them; ValueError when table or column is missing, or no row is left."""
     root, known, left = existing(settings), preset.load(settings.preset), _Left()
     found = columns.read(settings, known, root, left.skipped)
     left.notes += [*_about(known), *found.notes]
@@ -132,9 +132,9 @@ def _consistent(row: Row) -> Row:
         return row
     if row.label == 0 and (inside or row.boxes):
         what = "a mask" if inside else "boxes"
-        raise CellError("TABLE-CONTRADICTION", f"label 0 beside {what}; correct one of them")
+        raise CellError("TABLE-CONTRADICTION", f"label 0 together with {what}; correct one of them")
     if row.label == 1 and row.code == rle.EMPTY:
-        raise CellError("TABLE-CONTRADICTION", "label 1 beside the empty mask -1; correct one of them")
+        raise CellError("TABLE-CONTRADICTION", "label 1 together with the empty mask -1; correct one of them")
     if row.label is None and (inside or row.boxes):
         return replace(row, label=1)
     if row.label is None and row.code == rle.EMPTY:
@@ -150,7 +150,7 @@ def _by_path(rows: Iterable[Row]) -> Iterable[list[Row]]:
 
 
 def _one(rows: list[Row], left: _Left) -> Row | None:
-    """One row of an image's several: equal ones once, masks and boxes united, readers by majority; None for a contradiction."""
+    """One row from an image's rows: equal ones once, masks and boxes united, readers by majority; None for a contradiction."""
     first, unique = rows[0], [rows[0]]
     for row in rows[1:]:
         if any(row.cells == other.cells for other in unique):
@@ -172,7 +172,7 @@ def _one(rows: list[Row], left: _Left) -> Row | None:
         left.rejected += [
             (
                 row.where,
-                f"TABLE-CONTRADICTION: another mask file than {first.where} for one image; unite them in one file",
+                f"TABLE-CONTRADICTION: a different mask file than {first.where} for one image; unite them in one file",
             )
             for row in unique
         ]
@@ -181,7 +181,7 @@ def _one(rows: list[Row], left: _Left) -> Row | None:
 
 
 def majority(labels: Sequence[int | None]) -> int | None:
-    """1 or 0 as more readers say; None for a tie."""
+    """1 or 0, as the majority of readers says; None for a tie."""
     yes, no = sum(label == 1 for label in labels), sum(label == 0 for label in labels)
     return None if yes == no else int(yes > no)
 
@@ -208,7 +208,7 @@ def _records(
         first = kept.setdefault(own[image.path], image)
         if first is not image:
             left.rejected.append(
-                (image.where, f"TABLE-DUPLICATE: its image id is that of {first.where}; rename one")
+                (image.where, f"TABLE-DUPLICATE: the same image id as {first.where}; rename one")
             )
     given = {name: image.cells["patient_id"] for name, image in kept.items() if image.cells.get("patient_id")}
     file = patients_file(root, settings.patients)

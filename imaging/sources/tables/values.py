@@ -1,4 +1,4 @@
-"""What the cells of a table mean: labels, masks, boxes, splits, ages. A cell that means nothing is a `CellError`."""
+"""What the cells of a table mean: labels, masks, boxes, splits, ages. A cell that cannot be interpreted is a `CellError`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Box = tuple[float, float, float, float]
 
 
 class CellError(ValueError):
-    """A cell with no meaning. code: a short stable word for it; the message holds value and fix."""
+    """A cell that cannot be interpreted. code: a short stable word for it; the message holds value and fix."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(f"{code}: {reason}")
@@ -34,7 +34,7 @@ class CellError(ValueError):
 
 @dataclass(frozen=True)
 class Labels:
-    """How a label cell is read. word: the finding's name in a list of names; uncertain: of -1; blank: of an empty cell;
+    """How a label cell is read. word: the finding's name in a list of names; uncertain: for -1; blank: for an empty cell;
     unknown: names in a list that make the cell unlabelled.
     """
 
@@ -77,7 +77,7 @@ def mask(text: str) -> tuple[str, str]:
         try:
             rle.area(text)
         except rle.RleError as error:
-            raise CellError("TABLE-MASK", f"mask is no run-length code: {error}") from None
+            raise CellError("TABLE-MASK", f"mask is not a run-length code: {error}") from None
     return "", text
 
 
@@ -136,7 +136,7 @@ def age(text: str) -> int | None:
 
 
 def drain(text: str) -> int | None:
-    """Whether a chest tube is displayed: 1, 0, or None for an empty cell."""
+    """Whether a chest tube is visible: 1, 0, or None for an empty cell."""
     if not text:
         return None
     if text.lower() in _YES | _NO | {"0", "1", "0.0", "1.0"}:
@@ -164,5 +164,5 @@ def sex(text: str) -> str | None:
 
 def _no_box(text: str) -> CellError:
     return CellError(
-        "TABLE-BOX", f"box {text!r} is not four numbers; write `x y width height`, several apart by `;`"
+        "TABLE-BOX", f"box {text!r} is not four numbers; write `x y width height`, several separated by `;`"
     )

@@ -58,7 +58,9 @@ def test_a_smaller_size_is_the_mean(data):
 
 
 def test_a_larger_size_is_refused(data):
-    with pytest.raises(ValueError, match=r"images of 64 px requested, prepared with 32.*data\.image_size"):
+    with pytest.raises(
+        ValueError, match=r"images of 64 px requested, but the data is prepared at 32 px.*data\.image_size"
+    ):
         Images(data, [0], 64)
 
 

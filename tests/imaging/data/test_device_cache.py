@@ -44,7 +44,7 @@ def test_without_a_gpu(images: Images) -> None:
     assert place(images, False, CPU) is images
     assert place(images, "auto", CPU) is images
     with pytest.raises(
-        ValueError, match="data_on_device yes: there is no GPU here; or set data_on_device to auto"
+        ValueError, match="data_on_device yes: there is no GPU here; use a machine with one, or set"
     ):
         place(images, True, CPU)
 
@@ -53,8 +53,8 @@ def test_without_a_gpu(images: Images) -> None:
     ("engine", "workers", "free", "words"),
     [
         ("albumentations", 0, 1 << 30, "set augment.engine to fused"),
-        ("fused", 2, 1 << 30, "set workers 2 to 0"),
-        ("fused", 0, 4000, "do not fit beside a network"),
+        ("fused", 2, 1 << 30, "set workers to 0 instead of 2, or set data_on_device to auto"),
+        ("fused", 0, 4000, "a network do not fit into"),
     ],
 )
 def test_what_speaks_against_it(prepared_once, engine: str, workers: int, free: int, words: str) -> None:

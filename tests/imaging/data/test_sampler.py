@@ -106,7 +106,7 @@ def test_the_order_is_mixed():
 
 @pytest.mark.parametrize("scheme", ["balanced", "positives"])
 def test_no_positives(scheme):
-    with pytest.raises(ValueError, match=f"{scheme}.*needs positive images, these 3 have none"):
+    with pytest.raises(ValueError, match=f"{scheme}.*needs positive images, but none of these 3 is"):
         draw([0, 0, 0], SamplingSettings(scheme=scheme), 0, 0)
 
 

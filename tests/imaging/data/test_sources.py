@@ -58,7 +58,7 @@ def test_a_balanced_epoch_balances_what_the_weights_leave():
 
 
 def test_an_unknown_source_is_named():
-    with pytest.raises(ValueError, match=r"names c; data.sources has a, b"):
+    with pytest.raises(ValueError, match=r"no source c; data.sources has a, b"):
         drawn({"a": 1, "b": 1}, sources={"c": 1})
 
 

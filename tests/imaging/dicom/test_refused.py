@@ -37,7 +37,7 @@ HEADERS = {
     "no height": ({"Rows": 0}, "0 high"),
     "huge": ({"Rows": 65535, "Columns": 65535}, "65535 x 65535"),
     "too many rows": ({"Rows": 41}, "cut off"),
-    "too few rows": ({"Rows": 30}, "where the header's size needs"),
+    "too few rows": ({"Rows": 30}, "but the size in the header needs"),
     "one bit": ({"BitsAllocated": 1, "BitsStored": 1}, "1 bits"),
     "32 bits": ({"BitsAllocated": 32, "BitsStored": 32}, "32 bits"),
     "12 bits in 8": ({"BitsStored": 12}, "BitsStored 12"),
@@ -138,7 +138,10 @@ def test_jpeg_in_colour(tmp_path):
 
 def test_jpeg_that_is_none(tmp_path):
     picture = smooth_picture()
-    refused(files.write_frame(tmp_path / "a.dcm", b"GIF89a" * 10, JPEG, picture), "does not begin as a JPEG")
+    refused(
+        files.write_frame(tmp_path / "a.dcm", b"GIF89a" * 10, JPEG, picture),
+        "does not start with a JPEG marker",
+    )
     refused(
         files.write_frame(tmp_path / "a.dcm", b"\xff\xd8\xff\xd9", JPEG, picture), "cut off within its header"
     )

@@ -175,8 +175,8 @@ def test_another_size_is_refused(study: Path) -> None:
     ("change", "message"),
     [
         ({"StudyInstanceUID": "", "SeriesInstanceUID": "", "SOPInstanceUID": "ID_0011fe81e"},
-         "no valid StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID to point back at"),
-        ({"SOPClassUID": "1.2.3.4"}, "standard does not know"),
+         "no valid StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID to refer to"),
+        ({"SOPClassUID": "1.2.3.4"}, "not in the DICOM standard"),
         ({"SOPClassUID": uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage, "NumberOfFrames": 1}, "single-frame"),
     ],
 )  # fmt: skip

@@ -78,11 +78,11 @@ def test_what_is_refused(tmp_path):
     cut.write_bytes(save(tmp_path / "whole.nii.gz", VOLUME).read_bytes()[:400])
     (tmp_path / "text.nii").write_text("no volume")
     cases = {
-        f"{path}#6": "no slice 6: the volume has 1 to 5",
+        f"{path}#6": "no slice 6: the volume has slices 1 to 5",
         f"{path}#0": "no slice 0",
         f"{tmp_path / 'none.nii'}#1": "no such file",
-        f"{flat}#1": "40 x 60 is no stack of slices",
-        f"{several}#1": "4 x 4 x 4 x 2 is no stack of slices",
+        f"{flat}#1": "40 x 60 is not a stack of slices",
+        f"{several}#1": "4 x 4 x 4 x 2 is not a stack of slices",
         f"{cut}#1": "NIFTI-DAMAGED",
         f"{tmp_path / 'text.nii'}#1": "not a NIfTI volume",
     }

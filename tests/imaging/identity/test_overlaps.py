@@ -33,7 +33,7 @@ def test_patients_of_two_sources_are_different_unless_the_nih_number_joins_them(
     assert found.ids == ["a:1", "a:2", "b:1", "a:2", "nih:00000014"]
     assert found.known == [True] * 5
     assert found.source == "a: patients.csv; b: patients.csv"
-    assert "1 patients of different names are one" in found.notes[0]
+    assert "1 patients with different names have the same NIH patient number" in found.notes[0]
 
 
 def test_a_painted_film_is_of_the_films_patient_in_any_source(monkeypatch):
@@ -46,7 +46,7 @@ def test_a_painted_film_is_of_the_films_patient_in_any_source(monkeypatch):
     found = owners(ids, ["1", "2", "1", "1", "2"], [None] * 5, [], origins)
     assert found.ids[0] == found.ids[2] == found.ids[3]
     assert len(set(found.ids)) == 3
-    assert "since one's film was painted on" in found.notes[0]
+    assert "a painted film is of its film's patient" in found.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_external_images_are_in_no_fold(study):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"sources": []}, "'several' needs them"),
+        ({"sources": []}, "source 'several' needs sources"),
         ({"sources": [{"name": "a", "role": "external"}]}, "must have the role 'train'"),
-        ({"sources": [{"name": "a"}, {"name": "a"}]}, "each needs a name of its own"),
+        ({"sources": [{"name": "a"}, {"name": "a"}]}, "each must have a different name"),
         ({"sources": [{"name": "a", "folder": "../b"}]}, "must lie below data.folder"),
         ({"sources": [{"name": "a", "source": "several"}]}, "cannot be one of several"),
     ],

@@ -62,7 +62,7 @@ def test_a_file_with_some_of_the_images_is_told_with_counts(tmp_path):
         ("a,b,c\n1,2,3\n", "expected two columns"),
         ("a,b\n1,x\n1,y\n", "image '1' has two different patients"),
         ("a,b\n1,\n", "no patient for image '1'"),
-        ("a,b\n7,x\n8,y\n", "has none of the 2 images; an image is '1', the file's first is '7'"),
+        ("a,b\n7,x\n8,y\n", "has none of the 2 images; the data's first id is '1', the file's first is '7'"),
         ("a,b\n", "has none of the 2 images"),
     ],
 )
@@ -149,9 +149,7 @@ def test_duplicates_join_patients_in_chains():
     assert found.ids == ["image:a", "image:b", "image:b", "image:b"]
     found = assign(IDS, ["p", "q", "q", "r"], NONE, [(0, 1), (0, 2)])
     assert found.ids == ["p", "p", "p", "r"]
-    assert found.notes == [
-        "1 pairs of equal pictures under different patients: their patients are taken as one."
-    ]
+    assert found.notes == ["1 pairs of equal pictures had different patients, which were joined."]
 
 
 def found(ids: list[str], known: list[bool]) -> patients.Patients:

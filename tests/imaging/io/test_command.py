@@ -36,9 +36,7 @@ def test_every_command_parses_its_arguments_before_any_work(path: Path) -> None:
 @pytest.mark.parametrize("text", ["7", "-0.1", "nan", "many", ""])
 def test_a_share_is_between_0_and_1(text: str) -> None:
     assert [command.share(fine) for fine in ("0", "0.25", "1")] == [0, 0.25, 1]
-    with pytest.raises(
-        argparse.ArgumentTypeError, match=f"^'{text}' is no share; give a number from 0 to 1$"
-    ):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"^'{text}': give a number from 0 to 1$"):
         command.share(text)
 
 

@@ -32,7 +32,7 @@ def test_a_folder_with_all_kinds_of_entries(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe")
     assert dict(inventory([folder], Checksums(tmp_path / "sums.json"))) == {
         "broken.dcm": "a broken link",
-        "linked again": "a link to a folder that is listed already",
+        "linked again": "a link to a folder that is already listed",
         "linked/far.dcm": digest(b"far"),
         "pipe": "a pipe, not a file",
         "sub/a.dcm": digest(b"a"),

@@ -58,11 +58,11 @@ def test_another_encoding_is_refused(tmp_path) -> None:
     path = tmp_path / "maps.zip"
     map_archive.write(path, [soft_disks(1, 16)], 1, "b")
     with pytest.raises(
-        ValueError, match=r"maps\.zip: maps in another encoding \(b\), this release reads a; .*dvc repro"
+        ValueError, match=r"maps\.zip: maps in another encoding \(b\); this release reads a; .*dvc repro"
     ):
         MapArchive(path, "a")
     map_archive.write(path, [soft_disks(1, 16)], 1, "")  # as before encodings had names
-    with pytest.raises(ValueError, match=r"not named, so of an earlier release"):
+    with pytest.raises(ValueError, match=r"unnamed, so from an earlier release"):
         MapArchive(path, "a")
 
 
@@ -74,5 +74,5 @@ def test_room_is_checked_before_anything_is_written(tmp_path, monkeypatch) -> No
 
 
 def test_missing_maps_are_counted(tmp_path) -> None:
-    with pytest.raises(ValueError, match="3 maps were announced and 2 came"):
+    with pytest.raises(ValueError, match="expected 3 maps, got 2"):
         map_archive.write(tmp_path / "maps.zip", [soft_disks(2, 16)], 3, "a")

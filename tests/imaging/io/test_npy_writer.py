@@ -31,7 +31,7 @@ def test_nothing_is_left_of_a_file_that_failed(tmp_path):
 @pytest.mark.parametrize("row", [np.zeros((2, 3), np.uint8), np.zeros((2, 2), np.int64)])
 def test_a_row_of_another_kind_is_refused(tmp_path, row):
     with (
-        pytest.raises(ValueError, match=r"a row is uint8 \(2, 2\)"),
+        pytest.raises(ValueError, match=r"a row must be uint8 \(2, 2\)"),
         row_writer(tmp_path / "r.npy", (2, 2)) as writer,
     ):
         writer.append(row)

@@ -59,9 +59,9 @@ def test_links_pipes_and_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         found = listed(folder)
     assert found == {
         "broken.dcm": "a broken link",
-        "linked/circle": "a link to a folder that is listed already",
+        "linked/circle": "a link to a folder that is already listed",
         "linked/far.dcm": "image",
-        "linked again": "a link to a folder that is listed already",
+        "linked again": "a link to a folder that is already listed",
         "one.dcm": "image",
         "pipe": "a pipe, not a file",
         "socket": "a socket, not a file",

@@ -159,15 +159,15 @@ def test_a_set_of_positives_alone_is_refused(studies: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ("--number -1", "--number -1: a whole number, at least 0"),
-        ("--seed -1", "--seed -1: a whole number, at least 0"),
+        ("--number -1", "--number -1: must be at least 0"),
+        ("--seed -1", "--seed -1: must be at least 0"),
         ("--number 1000", r"--number 1000: 1\d negative films allow \d+, 20 of each"),
         ("--number 1 --decoys 999", r"--decoys 999: 1\d negative films allow"),
         ("--number 0 --decoys 0", "nothing to paint"),
         ("--studies nowhere", "--studies nowhere: no such folder"),
-        ("--output {studies}", "is, holds or lies in the folder of the studies"),
-        ("--output {studies}/inside", "is, holds or lies in the folder of the studies"),
-        ("--output {studies}/..", "is, holds or lies in the folder of the studies"),
+        ("--output {studies}", "is, contains or lies in the studies' folder"),
+        ("--output {studies}/inside", "is, contains or lies in the studies' folder"),
+        ("--output {studies}/..", "is, contains or lies in the studies' folder"),
     ],
 )
 def test_wrong_arguments(
@@ -187,7 +187,7 @@ def test_files_that_cannot_be_read_are_named(studies: Path, tmp_path: Path) -> N
         (copy / "dicom-images-train" / f"{name}.dcm").write_bytes(b"no image" * 99)
     (copy / "train-rle.csv").write_text('ImageId,EncodedPixels\n"a,b",-1\nc,-1\n')
     with pytest.raises(
-        ValueError, match=r"no lung was found on any film; 2 could not be read, such as .*\.dcm"
+        ValueError, match=r"no lung was found on any film; 2 could not be read, for example .*\.dcm"
     ):
         write(copy, tmp_path / "out", 2, 0, 0, workers=1)
     assert not (tmp_path / "out").exists()

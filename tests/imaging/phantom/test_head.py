@@ -84,7 +84,7 @@ def test_the_table_is_compared_with_the_masks(tmp_path):
     assert data.index["label"].tolist() == [1, 0]
     assert data.index["area_px"].tolist() == [64, 0]
     card = (tmp_path / "reports/dataset_card.md").read_text()
-    assert "1 files: the label table has 1, the mask 0" in card
+    assert "1 files: the label table says 1, the mask 0" in card
     assert "| train | haemorrhage | 1 |" in card
     assert "from: the folders" in card
 
@@ -92,7 +92,7 @@ def test_the_table_is_compared_with_the_masks(tmp_path):
 def test_a_mask_without_its_slice_is_rejected(tmp_path):
     slices(tmp_path, "049", 1, BLOOD)
     (tmp_path / "Patients_CT/049/brain/1.jpg").rename(tmp_path / "Patients_CT/049/brain/2.jpg")
-    assert list_studies(settings(tmp_path)).rejected["reason"].tolist() == ["a mask without its slice"]
+    assert list_studies(settings(tmp_path)).rejected["reason"].tolist() == ["a mask without a slice"]
 
 
 def test_equal_slices_of_two_patients_do_not_join_them(tmp_path):
@@ -129,7 +129,7 @@ def test_volumes(tmp_path):
     listing = list_studies(settings(tmp_path))
     assert listing.records["image_id"].tolist() == ["049_1", "049_2", "049_3", "051_1", "051_2", "051_3"]
     assert "NIFTI-MASK: 8 x 8 x 2 voxels, but its mask" in listing.rejected["reason"][0]
-    assert "051.nii has no mask that fits; its slices are unlabelled." in listing.notes
+    assert "051.nii has no matching mask; its slices are unlabelled." in listing.notes
     prepare.run(settings(tmp_path, refused_share=0.5), tmp_path / "prepared", tmp_path / "reports")
     data = Prepared(tmp_path / "prepared")
     assert data.index["label"].fillna(9).tolist() == [0, 1, 0, 9, 9, 9]

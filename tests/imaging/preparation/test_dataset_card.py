@@ -80,7 +80,7 @@ def test_the_areas_patients_and_facts():
 def test_what_was_left_out_is_said():
     rejected = pd.DataFrame({"input": [f"f{n}.dcm" for n in range(23)], "reason": "no such file"})
     text = dataset_card.text(dataset([0, 1], rejected=rejected, notes=["Odd."]), [])
-    assert "23 inputs, all of them in `rejected.csv`:" in text
+    assert "23 inputs, all listed in `rejected.csv`:" in text
     assert "- `f19.dcm`: no such file" in text
     assert "f20.dcm" not in text
     assert "… and 3 more." in text

@@ -158,7 +158,7 @@ def test_odd_files(tmp_path):
     assert (
         reasons["images/train/A.png"]
         == reasons["images/train/A.jpg"]
-        == "several files are named A in this folder; keep one"
+        == "several files in this folder are named A; keep one"
     )
     assert reasons["masks/train/alone.png"] == "a mask without an image of the same name"
     assert "a second file of the id b; kept:" in reasons["images/val/b.png"]
@@ -220,7 +220,7 @@ def test_kaggles_tables_are_checked(tmp_path):
     data = prepared(tmp_path / "data", tmp_path, refused_share=0.5)
     assert data.index["label"].tolist() == [1, 0, 0, 0]
     card = (tmp_path / "reports/dataset_card.md").read_text()
-    assert "1 files: the label table has 1, the mask 0; the mask is taken." in card
+    assert "1 files: the label table says 1, the mask 0; the mask is used." in card
     (base / "stage_1_train_images.csv").write_text("new_filename,ImageId,has_pneumo\n0_train_1_.png,a,yes\n")
     with pytest.raises(ValueError, match=r"has_pneumo of 0_train_1_\.png is 'yes'"):
         list_studies(settings(tmp_path / "data"))
@@ -251,7 +251,7 @@ def test_a_folder_of_no_known_layout_says_what_was_looked_for(tmp_path):
     with pytest.raises(ValueError, match=r"no such folder; set `data\.folder`"):
         list_studies(settings(tmp_path / "none"))
     mmsegmentation(tmp_path, test="a")
-    with pytest.raises(ValueError, match="no image for training; a mmsegmentation layout was found"):
+    with pytest.raises(ValueError, match="no image for training; the layout is mmsegmentation"):
         list_studies(settings(tmp_path))
 
 

@@ -66,7 +66,7 @@ def test_the_folds_stay_those_of_the_run(run: Prepared, tmp_path: Path) -> None:
     found = made(tmp_path, SOURCES)
     assert {f"siim-{name}": fold for name, fold in run.folds.items()} == found.folds.to_dict()
     card = (tmp_path / "together" / "reports" / "dataset_card.md").read_text()
-    assert "pseudo: labels are predictions, not readings: of decision abababababab" in card
+    assert "pseudo: labels are predictions, not readings: from decision abababababab" in card
     assert (
         "the run that made the pseudo-labels, whose folds are kept"
         in (tmp_path / "together/reports/folds.md").read_text()

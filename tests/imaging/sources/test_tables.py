@@ -45,7 +45,7 @@ def test_uncertain_and_blank_labels_follow_the_settings():
      (lambda: values.boxes("1 2 nan 3", "xywh"), "TABLE-BOX", "not four numbers"),
      (lambda: values.boxes("{}", "xywh"), "TABLE-BOX", "not four numbers"),
      (lambda: values.split("fold 3"), "TABLE-SPLIT", "write train, val"),
-     (lambda: values.mask("5 0 0 3"), "TABLE-MASK", "no run-length code")],
+     (lambda: values.mask("5 0 0 3"), "TABLE-MASK", "not a run-length code")],
 )  # fmt: skip
 def test_a_cell_without_meaning_is_refused_with_its_value_and_the_fix(call, code, words):
     with pytest.raises(values.CellError, match=words) as caught:
@@ -89,7 +89,7 @@ def test_a_table_gives_spacing_or_the_size_before_resizing(root):
     assert rejected["input"].tolist() == ["labels.csv row 6"]
     assert rejected["reason"].iloc[0].startswith("TABLE-SPACING: spacing_mm is 'wide'")
     card = (root.parent / "reports/dataset_card.md").read_text()
-    assert "1 files: the table's pixel spacing is one that no body can have, so no areas in mm²." in card
+    assert "1 files: implausible pixel spacing in the table, so no areas in mm²." in card
 
 
 def test_a_drain_that_is_no_number_is_rejected_with_its_row(root):
@@ -133,7 +133,7 @@ def test_labels_masks_and_boxes_in_one_table(root):
     assert index.loc["im1", ["sex", "age", "view", "patient_id"]].tolist() == ["M", 58, "AP", "b"]
     assert index.loc["im3", "split"] == "val"
     assert data.patients.source == "the table"
-    assert data.masks_missing == "2 of 4 positives have no mask: figures of masks are of the others"
+    assert data.masks_missing == "2 of 4 positives have no mask: mask figures cover the others"
     card = (root.parent / "reports/dataset_card.md").read_text()
     assert "| train | of these without a mask | 2 | 28.6% | – |" in card
     assert "| train | of these with boxes | 1 | 14.3% | – |" in card
@@ -144,7 +144,7 @@ def test_a_label_only_table_has_a_card_that_says_so(root):
     write(root, "Image Index;Pneumothorax\n" + "".join(f"im{n}.png;{n % 2}\n" for n in range(8)))
     data = prepared(root, columns={"path": "Image Index", "label": "Pneumothorax"})
     assert data.index["label"].tolist() == [0, 1] * 4
-    assert data.masks_missing == "no positive has a mask, so there are no figures of masks"
+    assert data.masks_missing == "no positive has a mask, so there are no mask figures"
     reports = root.parent / "reports"
     card = (reports / "dataset_card.md").read_text()
     assert "No positive image has a mask" in card
