@@ -77,7 +77,7 @@ def test_faults_are_named(own, tmp_path):
     with pytest.raises(ValueError, match=r"run `python -m imaging\.split`"):
         _ = Prepared(own).folds
     np.save(own / "images.npy", np.zeros((3, 32, 32), np.uint8))
-    with pytest.raises(ValueError, match=r"3 rows, index\.parquet says 13"):
+    with pytest.raises(ValueError, match=r"3 rows, but index\.parquet says 13"):
         _ = Prepared(own).images
 
 
