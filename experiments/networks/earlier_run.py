@@ -97,6 +97,8 @@ def resolve(wish: str, stage: str, model: str, fold: int) -> Network:
 
 def _choice(names: list[str], stage: str, model: str, wish: str) -> str:
     """The bundle's model of the same stage and name, else the only one of the stage, else the only classifier."""
+    if not names:
+        raise ValueError(f"{stage}.pretrained {wish}: the bundle lists no networks")
     if f"{stage}/{model}" in names:
         return f"{stage}/{model}"
     own = [name for name in names if name.startswith(f"{stage}/")]

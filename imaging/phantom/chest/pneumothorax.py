@@ -1,6 +1,6 @@
 """Pneumothorax: its effect on the image, and a reader's outline of it.
 
-The space between the chest wall and the retracted lung (retraction.py) holds air and no vessels; its inner border is the fine
+The space between the chest wall and the retracted lung (lung_collapse.py) holds air and no vessels; its inner border is the fine
 bright visceral pleura; the lung that gave way is a little denser.
 """
 
