@@ -140,6 +140,20 @@ def test_a_changed_method_goes_on_from_the_networks_of_another(
     assert 0 < (slow - start).abs().max() < (ours - start).abs().max() / 10
 
 
+def test_networks_of_two_contrasts_begin_alike_and_see_other_images(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_more(finished, monkeypatch, "--trials T2 --methods ours-contrasts --images 16")
+    folder = finished / "results" / "T2-ours-contrasts-0"
+    seen = [
+        read_json(folder / own / "segmentation0.json")["settings"]["contrast"] for own in ("", "network1")
+    ]
+    assert seen == ["plain", "clahe"]
+    members = plan("ours-contrasts", None, 64, ()).members()
+    assert [(one.segmentation.contrast, alike) for one, alike in members] == [("plain", 0), ("clahe", 0)]
+    assert [alike for _, alike in plan("ours-two", None, 64, ()).members()] == [0, 1]
+
+
 @pytest.mark.parametrize(("method", "start", "number"), [("ours", "ordinary", 1), ("ours-two", "ours", 2)])
 def test_a_start_without_such_networks_is_refused(
     method: str, start: str, number: int, finished: Path, monkeypatch: pytest.MonkeyPatch
@@ -292,6 +306,7 @@ WRONG = {
     "--set segmentation.nosuch=1": "unknown key `segmentation.nosuch`",
     "--set share=half": "share=half: the classifier's share",
     "--set share": "share=: the classifier's share",
+    "--methods ours-contrasts --set segmentation.contrast=clahe": "--set segmentation.contrast: ours-contrasts has one",
     "--name a/b": "--name 'a/b': a name without a slash",
     "--name ordinary": "--name 'ordinary': a name without a slash that no other method has",
     "--name x --methods ours siim-unet": "--name x: names one recipe, and --methods has 2",

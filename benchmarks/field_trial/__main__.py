@@ -29,7 +29,7 @@ from imaging.io.files import read_json, write_json, write_text
 REAL_SHARE = 0.6
 """Of the images that T3 shows, in the ordinary loop."""
 MEMBER = 100
-"""Between the seeds of one method's networks."""
+"""Between the seeds of one method's networks of equal contrast."""
 REAL_TIMES = 3
 """How often T4 shows a real study for each time that it shows a simulated one of its class, in the ordinary loop."""
 
@@ -183,14 +183,14 @@ def _recipe(
         mix = given.mix if trial == "T3" else None
         lengths = (given.images, given.tune_images) if trial == "T4" else ()
         members = [
-            recipes.train(planned, seen.cohort, fold, budget, seed + MEMBER * k, _of_member(seen.folder, k),
-                          start and _of_member(start, k), cost, mix, lengths)
-            for k in range(planned.networks)
+            (recipes.train(one, seen.cohort, fold, budget, seed + MEMBER * alike, _of_member(seen.folder, k),
+                           start and _of_member(start, k), cost, mix, lengths), one)
+            for k, (one, alike) in enumerate(planned.members())
         ]  # fmt: skip
         seen.add(
             fold,
             lambda rows, members=members: recipes.averaged(
-                [recipes.predict(nets, planned, seen.cohort, rows) for nets in members]
+                [recipes.predict(nets, one, seen.cohort, rows) for nets, one in members]
             ),
         )
     return {

@@ -135,7 +135,7 @@ def _check_start(given: argparse.Namespace) -> None:
                     raise ValueError(
                         f"--start-from {given.start_from}: {folder} is no finished run; train it first, without --start-from"
                     )
-                last = METHODS[method].networks - 1
+                last = len(METHODS[method].contrasts) - 1
                 if not (folder / (f"network{last}" if last else "") / "segmentation0.safetensors").is_file():
                     raise ValueError(
                         f"--start-from {given.start_from}: {folder} has not the {last + 1} networks that {method} goes on from"

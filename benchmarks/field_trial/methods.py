@@ -18,6 +18,7 @@ from experiments.settings.decision import EnsembleSettings
 from experiments.settings.params import Params
 from experiments.settings.training import ClassificationSettings, SegmentationSettings, for_model
 from imaging.io.config import validate
+from imaging.resize import Contrast
 
 ORDINARY, EXPOSURE = "ordinary", "exposure"
 PEERS = (ORDINARY, EXPOSURE)
@@ -38,14 +39,15 @@ class Method:
     """Whether it is shown as many images as the ordinary loop, whatever they cost, instead of as many as cost the same."""
     together: str | None = None
     """Its recipe in T4, of two phases."""
-    networks: int = 1
-    """So many are trained, with different seeds, and their scores and maps averaged."""
+    contrasts: tuple[Contrast | None, ...] = (None,)
+    """Of its networks, whose scores and maps are averaged; None: the recipe's. Those of equal contrast have different seeds."""
 
 
 OURS = Method("radiographs-cpu", 0.0, own_network=True, same_images=True, together="radiographs-simulated")
 METHODS = {
     "ours": OURS,
-    "ours-two": replace(OURS, networks=2),
+    "ours-two": replace(OURS, contrasts=(None, None)),
+    "ours-contrasts": replace(OURS, contrasts=("plain", "clahe")),
     "first-place": Method("siim-first-place", 0.0),
     "siim-unet": Method("siim-unet", 0.0),
     "cad-two-stage": Method("cad-two-stage", 0.3),
@@ -61,7 +63,16 @@ class Plan:
     ensemble: EnsembleSettings
     share: float
     same_images: bool
-    networks: int
+    contrasts: tuple[Contrast | None, ...]
+
+    def members(self) -> list[tuple[Plan, int]]:
+        """Of each network its plan, and its number among those of equal contrast."""
+        found = []
+        for place, contrast in enumerate(self.contrasts):
+            change = {} if contrast is None else {"contrast": contrast}
+            own = replace(self, segmentation=self.segmentation.model_copy(update=change))
+            found.append((own, self.contrasts[:place].count(contrast)))
+        return found
 
     @property
     def side(self) -> int:
@@ -82,6 +93,10 @@ def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...],
             share = _share(value)
         else:
             others.append(one)
+    if any(method.contrasts) and any(one.startswith("segmentation.contrast=") for one in others):
+        raise ValueError(
+            f"--set segmentation.contrast: {name} has one network of each contrast; leave it out"
+        )
     text = recipe.text_of(recipe.Choice(chosen, overrides=tuple(others)))
     params = validate(Params, yaml.safe_load(text), "")
     if share and not params.classification.models:
@@ -92,7 +107,7 @@ def plan(name: str, weights: Path | None, size: int, overrides: tuple[str, ...],
         params.ensemble,
         share,
         method.same_images,
-        method.networks,
+        method.contrasts,
     )
 
 
