@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from imaging.io.config import Settings
-from imaging.resize import Contrast
 from imaging.settings import AugmentSettings, SamplingSettings
 
 NETWORK = (
@@ -56,7 +55,7 @@ class TrainingSettings(Settings):
     full rate; 1: one rate for all."""
     image_size: int = Field(default=256, ge=32, le=2048)
     """Side in pixels of the network's input; at most data.image_size."""
-    contrast: Contrast = "plain"
+    contrast: Literal["plain", "clahe"] = "plain"
     """Of the network's input: `plain`, as prepared; `clahe`, greys equalised by region (contrast-limited adaptive histogram
     equalisation), in training and in prediction."""
     epochs: int = Field(default=10, ge=1)

@@ -160,5 +160,5 @@ def test_a_decision_is_numbers(tmp_path: Path, mark: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../up", "/absolute", "a/b", "a\\b", ".hidden", "", "c:"])
 def test_a_model_name_is_no_path(name: str) -> None:
-    with pytest.raises(ValueError, match="folder's name"):
+    with pytest.raises(ValueError, match="cannot be a folder name"):
         validate(SegmentationSettings, {"models": [name]}, "segmentation")

@@ -131,7 +131,7 @@ def test_nothing_is_reported_to_rays_makers(monkeypatch: pytest.MonkeyPatch) -> 
     [
         (["--shard", "20"], "--shard 20 must be a multiple of 16"),
         (["--dicom", "seg"], "--engine ray writes only tables"),
-        (["--engine", "local", "--dicom", "none"], "no such file or folder"),
+        (["--engine", "local", "--dicom", "none"], "--shard 16: needs --engine ray"),
     ],
 )
 def test_what_does_not_go_together(

@@ -55,7 +55,7 @@ def test_the_report_has_both_scores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("new", "words"), [((1, 1, 0, 0), "No label of these 4 images"), ((0, 0, 0, 0), "one label")]
+    ("new", "words"), [((1, 1, 0, 0), "No label of these 4 images"), ((0, 0, 0, 0), "the same label")]
 )
 def test_what_has_no_second_score_is_stated(new: tuple[int, ...], words: str, tmp_path: Path) -> None:
     path = tmp_path / "table.csv"

@@ -126,7 +126,7 @@ def test_a_file_that_does_not_fit_is_refused_by_name(tmp_path: Path, change: Any
     [
         ("none/such.safetensors", "no such file; docs/pretrained.md"),
         ("model.pt", "pickled weights"),
-        ("empty", "holds 0 safetensors files"),
+        ("empty", "has 0 safetensors files"),
     ],
 )
 def test_a_file_that_is_not_there_or_pickled_is_refused(tmp_path: Path, name: str, message: str) -> None:

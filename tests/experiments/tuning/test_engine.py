@@ -160,7 +160,7 @@ def test_only_a_begun_study_can_be_joined(tmp_path: Path) -> None:
     opened(place, "segmentation-old")
     storage = open_storage(place, heartbeat=1)
     with pytest.raises(
-        ValueError, match=r"no study segmentation-new \(but segmentation-old\).*without --join"
+        ValueError, match=r"no study segmentation-new \(found: segmentation-old\).*without --join"
     ):
         open_study(storage, "segmentation-new", optuna.pruners.NopPruner(), join=True)
     assert open_study(storage, "segmentation-old", optuna.pruners.NopPruner(), join=True)
