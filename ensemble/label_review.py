@@ -109,9 +109,8 @@ def plant(table: pd.DataFrame, share: float, first: int) -> str:
     found = [errors.planted(table, share, seed, first) for seed in range(SEEDS)]
     hits = np.array([one[0] for one in found])
     return (
-        f"{found[0][1]} of {len(table)} labels flipped: {hits.mean():.1f} ({hits.min()} to {hits.max()}, {SEEDS} draws) "
-        "among "
-        f"the first {first} of the queue, {found[0][2]:.1f} expected at random"
+        f"{found[0][1]} of {len(table)} labels flipped: {hits.mean():.1f} ({hits.min()} to {hits.max()}, {SEEDS} "
+        f"draws) among the first {first} of the queue, {found[0][2]:.1f} expected at random"
     )
 
 

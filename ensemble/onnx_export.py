@@ -142,9 +142,8 @@ def write(member: Member, stage: str, path: Path) -> File:
     if difference > TOLERANCE or levels > 1:
         raise ValueError(
             f"{path.name} of {stage}/{member.name}: probabilities differ from PyTorch's by {difference:.2g}, maps by "
-            f"{levels} "
-            f"levels; {TOLERANCE:g} and 1 are allowed. This architecture does not export faithfully with this release of "
-            "PyTorch"
+            f"{levels} levels; {TOLERANCE:g} and 1 are allowed. This architecture does not export faithfully with "
+            "this release of PyTorch"
         )
     return File(sha256=sha256(path), weights_sha256=member.sha256, difference=difference)
 

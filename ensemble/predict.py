@@ -61,8 +61,7 @@ def main() -> None:
     if refused > given.refused:
         print(
             f"Exit status {TOO_MANY_REFUSED}: {refused:.3g} of the files were refused, but --refused allows "
-            f"{given.refused:g}; "
-            "the reasons are in the results",
+            f"{given.refused:g}; the reasons are in the results",
             file=sys.stderr,
         )
         sys.exit(TOO_MANY_REFUSED)

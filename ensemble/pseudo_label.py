@@ -48,8 +48,8 @@ def main() -> None:
     if table.empty:
         raise ValueError(
             f"{given.folder}: no study is certain ({counts['uncertain']} lie between pseudo_label.negative "
-            f"{settings.negative} "
-            f"and positive {settings.positive}, {counts['refused']} were refused); nothing was written"
+            f"{settings.negative} and positive {settings.positive}, {counts['refused']} were refused); nothing was "
+            "written"
         )
     with atomic_folder(given.output, mark=ORIGIN) as folder:
         os.symlink(given.folder.resolve(), folder / STUDIES)

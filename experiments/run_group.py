@@ -27,9 +27,9 @@ TAGS = {
     # Otherwise MLflow guesses, and opens its page for language models.
     "mlflow.experimentKind": "custom_model_development",
     "mlflow.note.content": (
-        "Pneumothorax on chest radiographs: one parent run for each pipeline run, with all params and the hold-out's "
-        "metrics; "
-        "its children are the stages and the trials of the studies. For research, not for diagnosis."
+        "Pneumothorax on chest radiographs: one parent run for each pipeline run, with all params and the "
+        "hold-out's metrics; its children are the stages and the trials of the studies. For research, not for "
+        "diagnosis."
     ),
 }
 STAGE = "pipeline"

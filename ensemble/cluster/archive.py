@@ -166,6 +166,6 @@ def _same(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     if changed:
         differences = "; ".join(f"{key}: {before.get(key)} before, {now.get(key)} now" for key in changed)
         raise ValueError(
-            f"{folder}: has predictions for other inputs or settings ({differences}). Choose another folder, or remove "
-            "it yourself"
+            f"{folder}: has predictions for other inputs or settings ({differences}). Choose another folder, or "
+            "remove it yourself"
         )

@@ -120,8 +120,7 @@ class Decision(Settings):
             found = content.get("version") if isinstance(content, dict) else type(content).__name__
             raise ValueError(
                 f"{path}: this program reads decisions of version 3, found {found!r}; earlier versions encode levels "
-                "differently "
-                "or pool probabilities from rounded maps. Run `dvc repro` again, or get a newer bundle"
+                "differently or pool probabilities from rounded maps. Run `dvc repro` again, or get a newer bundle"
             )
         stated = content.pop(PROBABILITIES, None)
         try:
@@ -130,8 +129,8 @@ class Decision(Settings):
             raise ValueError(f"{path}: {error}") from None
         if stated is not None and stated != made.rule.probabilities():
             raise ValueError(
-                f"{path}: `{PROBABILITIES}` is {stated}, but the rule's levels are {made.rule.probabilities()}; correct "
-                "one of them"
+                f"{path}: `{PROBABILITIES}` is {stated}, but the rule's levels are {made.rule.probabilities()}; "
+                "correct one of them"
             )
         return made
 

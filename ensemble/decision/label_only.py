@@ -36,9 +36,9 @@ def describe_fit(
         "",
         f"> **Note: {note}.** The decision is a gate on the classifiers' calibrated probability; no mask is ever drawn.",
         "",
-        f"{len(cases):,} images of {len(set(cases.patient)):,} patients, {int(cases.label.sum()):,} with a pneumothorax. "
-        "The gate"
-        " is the cut of highest balanced accuracy (Youden 1950), fitted on cross-fitted probabilities. Its nested results:",
+        f"{len(cases):,} images of {len(set(cases.patient)):,} patients, {int(cases.label.sum()):,} with a "
+        "pneumothorax. The gate is the cut of highest balanced accuracy (Youden 1950), fitted on cross-fitted "
+        "probabilities. Its nested results:",
         "",
         "| rule | balanced accuracy (95 %) | sensitivity | specificity | called positive |",
         "|---|---|---|---|---|",

@@ -23,8 +23,8 @@ def measure(decision: Decision, prepared: Prepared, settings: EvaluationSettings
     strangers = set(found.ids) ^ set(prepared.index["image_id"].iloc[prepared.fold_rows(EXTERNAL)])
     if strangers:
         raise ValueError(
-            f"predictions: {len(strangers)} images, {min(strangers)} among them, do not belong to the external sources;"
-            " predict again"
+            f"predictions: {len(strangers)} images, {min(strangers)} among them, do not belong to the external "
+            "sources; predict again"
         )
     cases = gather(
         found, decision.classifiers, decision.masks, prepared, "external masks", decision.classifier_average

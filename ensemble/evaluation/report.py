@@ -43,8 +43,8 @@ NO_MASKS = (
 PHANTOMS = "> **Generated phantoms, not patients: these figures say nothing about patients.**"
 LEAKS = (
     "> **The split leaks: {shared:,} patients have images in more than one part**, as in the published solutions. "
-    "In SIIM-ACR the other images of a patient alone predict the label with an AUROC of 0.83: these figures do not hold for "
-    "new patients."
+    "In SIIM-ACR the other images of a patient alone predict the label with an AUROC of 0.83: these figures do not "
+    "hold for new patients."
 )
 
 
@@ -149,9 +149,8 @@ def describe_label_only(found: HoldoutResults) -> str:
         "",
         f"The gate calls an image positive at a probability of at least {found.decision.rule.least_prob():.3f}: "
         f"balanced accuracy {gate['score']:.3f} ({gate['low']:.3f} to {gate['high']:.3f}), sensitivity "
-        f"{gate['sensitivity']:.3f}, specificity"
-        f" {gate['specificity']:.3f}, {gate['called']:.1%} called positive. Its nested out-of-fold balanced accuracy was "
-        f"{found.nested:.3f}.",
+        f"{gate['sensitivity']:.3f}, specificity {gate['specificity']:.3f}, {gate['called']:.1%} called positive. "
+        f"Its nested out-of-fold balanced accuracy was {found.nested:.3f}.",
         "",
         "## Probability of a pneumothorax",
         "",
@@ -179,8 +178,8 @@ def operating_points(points: pd.DataFrame, more: str = "") -> list[str]:
     return [
         "## Operating points",
         "",
-        f"Thresholds fixed on out-of-fold predictions and applied here unchanged{more}; intervals over patients, then "
-        "counts.",
+        f"Thresholds fixed on out-of-fold predictions and applied here unchanged{more}; intervals over patients, "
+        "then counts.",
         "",
         clinical.to_markdown(points),
         "",
@@ -232,11 +231,10 @@ def _masks(found: HoldoutResults) -> list[str]:
         "",
         _identity(value),
         "",
-        f"Nested out of fold the rule `{found.decision.rule.kind}` scored {found.nested:.4f}. The two differ in kind: out of "
-        "fold, each image is predicted by one fold's networks, here by the mean of all folds' networks, usually the "
-        "better predictor; "
-        "the decision's thresholds and calibration were fitted to the outputs of single folds, which are more extreme "
-        "than a mean.",
+        f"Nested out of fold the rule `{found.decision.rule.kind}` scored {found.nested:.4f}. The two differ in "
+        "kind: out of fold, each image is predicted by one fold's networks, here by the mean of all folds' "
+        "networks, usually the better predictor; the decision's thresholds and calibration were fitted to the "
+        "outputs of single folds, which are more extreme than a mean.",
         "",
         f"{_seen(found)} A mask was submitted for {table['submitted'].mean():.1%}.",
         "",

@@ -128,8 +128,7 @@ def check_subset(predictions: Predictions, prepared: Prepared, locked: bool) -> 
         side = "was trained on" if locked else "is reserved for the evaluation"
         raise ValueError(
             f"predictions: {len(wrong)} images are on the wrong side of the hold-out split, for example {wrong[0]}, "
-            f"which {side}; "
-            "predict again"
+            f"which {side}; predict again"
         )
 
 

@@ -130,7 +130,6 @@ def _check_same(tables: dict[str, pd.DataFrame], root: Path) -> None:
         if found != wanted:
             image, fold = sorted(found ^ wanted)[0]
             raise ValueError(
-                f"{root}: {first} and {name} predict different images ({len(found ^ wanted)} differ, for example image "
-                f"{image} "
-                f"of fold {fold}); run the predict stages again for the same folds"
+                f"{root}: {first} and {name} predict different images ({len(found ^ wanted)} differ, for example "
+                f"image {image} of fold {fold}); run the predict stages again for the same folds"
             )

@@ -87,8 +87,8 @@ class Bundle:
         made = Predictor.load(self.folder, self.folder / "decision.json")
         if made.precision != self.index.precision:
             raise ValueError(
-                f"{self.folder / INDEX}: precision {self.index.precision}, but the decision was fitted in {made.precision}; "
-                "export again"
+                f"{self.folder / INDEX}: precision {self.index.precision}, but the decision was fitted in "
+                f"{made.precision}; export again"
             )
         made.domain = self.domain
         return made

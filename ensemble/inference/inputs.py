@@ -93,7 +93,7 @@ def by_id(inputs: Inputs, option: str = "--images") -> dict[str, Path | None]:
             printable(inputs.name(path)) for path, name in zip(paths, ids, strict=True) if name == doubled[0]
         )
         raise ValueError(
-            f"{option} {inputs.folder}: several files are called {doubled[0]!r} ({both}); rename, or score each folder "
-            "separately"
+            f"{option} {inputs.folder}: several files are called {doubled[0]!r} ({both}); rename, or score each "
+            "folder separately"
         )
     return dict(zip(ids, paths, strict=True))

@@ -62,11 +62,10 @@ def describe(labels: pd.DataFrame, tables: Mapping[str, Path] = TABLES) -> str:
     lines = [
         "# Scores with and without the corrected labels",
         "",
-        f"{len(changed)} of {len(labels):,} labels changed, {to_positive} of them to positive. The predictions are the same: "
-        "networks and decision were trained with the labels as given. Labels were reviewed because the predictions "
-        "contradicted "
-        "them, so the scores with the changes are optimistic; a review of all labels, blind to the predictions, would "
-        "not be.",
+        f"{len(changed)} of {len(labels):,} labels changed, {to_positive} of them to positive. The predictions are "
+        "the same: networks and decision were trained with the labels as given. Labels were reviewed because the "
+        "predictions contradicted them, so the scores with the changes are optimistic; a review of all labels, "
+        "blind to the predictions, would not be.",
         "",
     ]
     for heading, path in tables.items():

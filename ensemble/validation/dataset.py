@@ -191,9 +191,8 @@ def _check(rejected: pd.DataFrame, kept: int, allowed: float, unlabelled: int, d
         )
     if share > allowed:
         raise ValueError(
-            f"--data {description}: {len(rejected):,} of {len(rejected) + kept:,} images refused, more than --refused "
-            f"{allowed}; "
-            f"correct them or raise it:{examples}"
+            f"--data {description}: {len(rejected):,} of {len(rejected) + kept:,} images refused, more than "
+            f"--refused {allowed}; correct them or raise it:{examples}"
         )
 
 

@@ -51,10 +51,9 @@ def recalibrate(
     what = "Calibration, rule, floor and operating points were" if refit else "The calibration was"
     made.recalibrated = (
         f"{what} refitted to these images (logit of the probability times {found.line.slope:.3f} "
-        f"{found.line.intercept:+.3f}). "
-        "`after` is cross-fitted: five groups of patients, each measured by a refit to the other four. The new bundle, "
-        "refitted "
-        f"to all, is `bundle/` ({new.name}); it keeps the parent's lineage and names it."
+        f"{found.line.intercept:+.3f}). `after` is cross-fitted: five groups of patients, each measured by a refit "
+        f"to the other four. The new bundle, refitted to all, is `bundle/` ({new.name}); it keeps the parent's "
+        "lineage and names it."
     )
     low = made.measured["calibration_slope"]["low"]
     if low is None or low <= 0:

@@ -73,11 +73,10 @@ def _head(found: Results) -> list[str]:
     table, external = found.table, found.external
     masked = int(external.prepared.has_mask[external.prepared.index["label"] == 1].sum())
     lines = [
-        f"Bundle `{found.bundle.name}` (SHA-256 {found.bundle.sha256[:12]}) on `{external.description}`: {len(table):,} "
-        "labelled "
-        f"images of {table['patient_id'].nunique():,} patients, {int(table['label'].sum()):,} positive, "
-        f"{masked:,} of these with a mask. Neither training nor the fit "
-        "of the decision should have used them; the check below lists what they share. Intervals: 95 %, over patients.",
+        f"Bundle `{found.bundle.name}` (SHA-256 {found.bundle.sha256[:12]}) on `{external.description}`: "
+        f"{len(table):,} labelled images of {table['patient_id'].nunique():,} patients, "
+        f"{int(table['label'].sum()):,} positive, {masked:,} of these with a mask. Neither training nor the fit of "
+        "the decision should have used them; the check below lists what they share. Intervals: 95 %, over patients.",
         f"Command: `{found.command}`",
     ]
     if warning := external.prepared.patients.warning:
@@ -105,11 +104,10 @@ def _drop(found: Results) -> list[str]:
         name = name_of(str(row["measure"]), found.probabilities)
         lines.append(f"| {name} | {' | '.join(cells)} | {signed(row)} |")
     return [
-        "The hold-out is the bundle's own, measured when it was exported. The patients differ, so the interval of the "
-        "difference "
-        "is recovered from both intervals (Zou & Donner 2008). Kaggle Dice, average precision, Brier score and log loss "
-        "depend "
-        "on the prevalence, and differ already if it does; AUROC, TNR and D⁺ do not depend on it. drop.csv has all measures.",
+        "The hold-out is the bundle's own, measured when it was exported. The patients differ, so the interval of "
+        "the difference is recovered from both intervals (Zou & Donner 2008). Kaggle Dice, average precision, "
+        "Brier score and log loss depend on the prevalence, and differ already if it does; AUROC, TNR and D⁺ do "
+        "not depend on it. drop.csv has all measures.",
         "\n".join(lines),
     ]
 
@@ -146,8 +144,8 @@ def _probability(found: Results) -> list[str]:
 def _recalibration(found: Results) -> list[str]:
     if found.recalibration is None:
         return [
-            "Not requested. `--recalibrate` refits the calibration to these data, measures it cross-fitted by patient, and "
-            "writes a new bundle."
+            "Not requested. `--recalibrate` refits the calibration to these data, measures it cross-fitted by "
+            "patient, and writes a new bundle."
         ]
     lines = [
         "| measure | before | after, cross-fitted | after − before (95 %, paired) |",

@@ -57,10 +57,9 @@ def describe(found: Result, rows: pd.DataFrame, command: str) -> str:
     lines = [
         f"# {found.name}: {seeds} seeds",
         "",
-        f"The same recipe trained {seeds} times, with different initial weights, order and augmentation each time; data, "
-        "folds and "
-        "hold-out are the same. Each training has its own decision, fitted out of fold. "
-        f"Hold-out: {len(images):,} images of {images['patient_id'].nunique():,} patients, opened once for each seed.",
+        f"The same recipe trained {seeds} times, with different initial weights, order and augmentation each time; "
+        "data, folds and hold-out are the same. Each training has its own decision, fitted out of fold. Hold-out: "
+        f"{len(images):,} images of {images['patient_id'].nunique():,} patients, opened once for each seed.",
         "",
         f"Command: `{command}`.",
         "",
@@ -70,11 +69,10 @@ def describe(found: Result, rows: pd.DataFrame, command: str) -> str:
         *[_row(row) for row in rows.to_dict("records")],
         "",
         "The interval is that of the mean over seeds and allows for other patients and other seeds (Obuchowski & "
-        "Rockette 1995, Hillis 2007). "
-        "*SD due to the seed* is the spread that trainings would have on unlimited patients: the spread between seeds minus "
-        "the part of the patients' sampling error that two trainings do not share. It is estimated from few trainings, "
-        "and is 0 "
-        "where the spread is within chance. *Due to the seed*: share of the variance of the mean.",
+        "Rockette 1995, Hillis 2007). *SD due to the seed* is the spread that trainings would have on unlimited "
+        "patients: the spread between seeds minus the part of the patients' sampling error that two trainings do "
+        "not share. It is estimated from few trainings, and is 0 where the spread is within chance. *Due to the "
+        "seed*: share of the variance of the mean.",
         "",
         "| seed | " + " | ".join(MEASURES[measure] for measure in rows["measure"]) + " |",
         "|---" * (len(rows) + 1) + "|",

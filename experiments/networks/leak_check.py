@@ -42,9 +42,8 @@ def check(stage: str, settings: TrainingSettings, prepared: Prepared, fold: int)
         told = f"{found['pictures']:,} with a picture, {found['patients']:,} with a patient that it was trained on"
         _refuse(
             settings,
-            f"{setting} {settings.pretrained}: of {found['images']:,} images of fold {fold}, the hold-out and external "
-            "sources"
-            f" there are {told}",
+            f"{setting} {settings.pretrained}: of {found['images']:,} images of fold {fold}, the hold-out and "
+            f"external sources there are {told}",
         )
     return found
 

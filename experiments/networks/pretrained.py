@@ -92,9 +92,8 @@ def _from_hub(wish: str, setting: str) -> Source:
         path = Path(hf_hub_download(repository, "model.safetensors"))
     except Exception as error:  # the hub client's errors have no common base
         raise ValueError(
-            f"{setting} {wish}: the hub cannot be reached or has no model.safetensors ({type(error).__name__}); fetch "
-            "the file "
-            "on another machine and name its folder here (docs/pretrained.md)"
+            f"{setting} {wish}: the hub cannot be reached or has no model.safetensors ({type(error).__name__}); "
+            "fetch the file on another machine and name its folder here (docs/pretrained.md)"
         ) from error
     for name in ("preprocessor_config.json", "config.json"):
         try:

@@ -71,8 +71,8 @@ def load_state(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: not a safetensors file: {error}") from None
     if meant != _input(facts):
         raise ValueError(
-            f"{path}: trained for input {meant}, but its .json says {_input(facts)}: the .json was changed or belongs to "
-            "another file"
+            f"{path}: trained for input {meant}, but its .json says {_input(facts)}: the .json was changed or "
+            "belongs to another file"
         )
     return state
 
@@ -105,7 +105,6 @@ def restore(net: nn.Module, path: Path) -> nn.Module:
 def hub_error(setting: str, wish: str, name: str, error: Exception) -> ValueError:
     """The error for pretrained weights that cannot be fetched."""
     return ValueError(
-        f"{setting} {wish}: the hub cannot be reached or has no such weights of {name} ({type(error).__name__}); connect "
-        "once so "
-        f"that they are cached, name a local file (docs/pretrained.md), or set it to none"
+        f"{setting} {wish}: the hub cannot be reached or has no such weights of {name} ({type(error).__name__}); "
+        "connect once so that they are cached, name a local file (docs/pretrained.md), or set it to none"
     )

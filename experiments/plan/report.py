@@ -94,8 +94,7 @@ def refusal(plan: Plan) -> str:
     """What does not fit, one per line, with the settings to change."""
     return "\n".join(
         f"{p.stage}, model {p.model}, phase {p.number + 1}: {p.memory / 1e9:.1f} GB at batch {p.batch} and "
-        f"{p.image_size} px; "
-        f"lower {p.stage}.image_size, or use a smaller network or a card with more memory"
+        f"{p.image_size} px; lower {p.stage}.image_size, or use a smaller network or a card with more memory"
         for p in plan.phases
         if not p.fits
     )

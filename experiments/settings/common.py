@@ -188,8 +188,8 @@ class TrainingSettings(Settings):
         )
         if fixed:
             raise ValueError(
-                f"phases change {', '.join(fixed)}, but each phase continues with the network of the one before; set it "
-                "outside them"
+                f"phases change {', '.join(fixed)}, but each phase continues with the network of the one before; set "
+                "it outside them"
             )
         if self.patience is not None and self.keep != "best":
             raise ValueError(
@@ -210,9 +210,8 @@ class TrainingSettings(Settings):
             self.batch_size % self.micro_batch or self.micro_batch % self.processes
         ):
             raise ValueError(
-                f"micro_batch {self.micro_batch} must divide batch_size {self.batch_size} and be a multiple of devices x "
-                "nodes = "
-                f"{self.processes}"
+                f"micro_batch {self.micro_batch} must divide batch_size {self.batch_size} and be a multiple of "
+                f"devices x nodes = {self.processes}"
             )
         if self.iterations is not None and self.iterations % self.epochs:
             raise ValueError(
@@ -245,8 +244,8 @@ class TrainingSettings(Settings):
             raise ValueError(f"warmup {self.warmup} cannot be combined with `schedule: plateau`; set it to 0")
         if self.encoder_rate < 1 and self.layer_decay < 1:
             raise ValueError(
-                f"encoder_rate {self.encoder_rate} and layer_decay {self.layer_decay} both lower the encoder's rate; set "
-                "one to 1"
+                f"encoder_rate {self.encoder_rate} and layer_decay {self.layer_decay} both lower the encoder's rate; "
+                "set one to 1"
             )
         if self.lr_end > self.lr:
             raise ValueError(f"lr_end {self.lr_end} is above lr {self.lr}")

@@ -98,8 +98,7 @@ def _watch(workers: list[subprocess.Popen[bytes]]) -> None:
         code, number = bad[0]
         raise ChildProcessError(
             f"process {number} of {len(workers)} {_end(code)}, so the others were stopped. The same command resumes "
-            "after the "
-            "last saved epoch."
+            "after the last saved epoch."
         )
 
 

@@ -33,11 +33,10 @@ def divided(net: nn.Module, loss: Loss, settings: T, hardware: Hardware, residen
         if not fit.fits:
             held = f", {resident / 1e9:.1f} of them images (data_on_device)" if resident else ""
             raise ValueError(
-                f"batch_size {settings.batch_size} at image_size {settings.image_size}: a pass of {fit.batch} images takes "
-                f"{fit.bytes / 1e9:.1f} GB{held}, the GPU has {hardware.memory / 1e9:.1f} GB; lower image_size, use a "
-                "smaller "
-                f"network{', set data_on_device to false' if resident else ''}, or set micro_batch to null to train without "
-                "this check"
+                f"batch_size {settings.batch_size} at image_size {settings.image_size}: a pass of {fit.batch} images "
+                f"takes {fit.bytes / 1e9:.1f} GB{held}, the GPU has {hardware.memory / 1e9:.1f} GB; lower "
+                f"image_size, use a smaller network{', set data_on_device to false' if resident else ''}, or set "
+                "micro_batch to null to train without this check"
             )
         whole = fit.batch * settings.processes
     else:

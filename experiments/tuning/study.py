@@ -150,9 +150,8 @@ def tune(
         parent.metrics({"best_score": opened.best_value, "all_empty": proxy.all_empty})
     if opened.best_value <= proxy.all_empty + TIE:
         print(
-            f"no trial scored higher than leaving every mask empty ({proxy.all_empty:.3f}): give the proxy more epochs, "
-            "images "
-            f"or pixels (tune_{stage}.overrides, share)"
+            f"no trial scored higher than leaving every mask empty ({proxy.all_empty:.3f}): give the proxy more "
+            f"epochs, images or pixels (tune_{stage}.overrides, share)"
         )
     shutil.rmtree(memory.parent, ignore_errors=True)
     return None

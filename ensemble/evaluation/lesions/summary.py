@@ -87,17 +87,13 @@ def to_markdown(measured: Measured, counts: Mapping[str, int]) -> list[str]:
     lines = [
         "## Lesions",
         "",
-        "Submitted masks at the original resolution. Contours and sizes need the pixel spacing. Empty masks: a lesion "
-        "without "
-        "a mask is missed and has a surface Dice of 0; its Hausdorff distance, side and size error are undefined (n says how "
-        "many count); an image with neither lesion nor mask counts only for the false positives. A lesion is a "
-        "connected part of the "
-        "annotation, found if a connected part of the prediction overlaps it with an IoU of at least "
-        f"{detection.LEAST_IOU:g}. "
-        "FROC: connected parts of the probability map at one half, scored by the image's probability times the part's "
-        "highest "
-        "value; its thresholds are chosen on these images. Side: halves of the image; `both` if a fifth of the area lies "
-        "in the other half.",
+        "Submitted masks at the original resolution. Contours and sizes need the pixel spacing. Empty masks: a "
+        "lesion without a mask is missed and has a surface Dice of 0; its Hausdorff distance, side and size error "
+        "are undefined (n says how many count); an image with neither lesion nor mask counts only for the false "
+        "positives. A lesion is a connected part of the annotation, found if a connected part of the prediction "
+        f"overlaps it with an IoU of at least {detection.LEAST_IOU:g}. FROC: connected parts of the probability map "
+        "at one half, scored by the image's probability times the part's highest value; its thresholds are chosen "
+        "on these images. Side: halves of the image; `both` if a fifth of the area lies in the other half.",
         "",
         "| measure | mean (95 % interval) | n |",
         "|---|---|---|",
