@@ -100,7 +100,7 @@ def _check(index: pd.DataFrame, train: Path, real: Path) -> None:
     shared = learned[learned["patient_id"].isin(judged["patient_id"])]
     if len(shared):
         raise ValueError(
-            f"--train {train}: {len(shared)} studies are of patients of --real {real}, such as {shared['image_id'].iloc[0]};"
+            f"{train}: {len(shared)} studies are of patients of --real {real}, such as {shared['image_id'].iloc[0]};"
             " networks would be judged on what they learned; remove them from one of the two"
         )
 
