@@ -28,6 +28,7 @@ help: ## list these targets
 
 .venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 …")'
+	@test -e .venv || $(PYTHON) -c 'import shutil, sys; free = shutil.disk_usage(".").free / 1e9; sys.exit(free < 8 and f"The packages need 8 GB of disk, and {free:.1f} GB are free here: free some, or clone the project to a larger disk")'
 	@mkdir .installing 2> /dev/null || { echo 'Another make is installing the packages: wait for it. If none is, remove the folder .installing'; exit 1; }
 	@echo 'Installing the packages into .venv: some minutes, 7.4 GB'
 	@trap 'rmdir .installing' EXIT; trap 'exit 130' INT TERM HUP; set -ex; \

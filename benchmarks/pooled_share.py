@@ -103,7 +103,7 @@ def _maps(path: Path, chosen: Plan, prepared: Prepared, rows: np.ndarray) -> Ite
 def _maps_of_peer(path: Path, prepared: Prepared, rows: np.ndarray, side: int) -> Tensor:
     net = ordinary.network(None)
     net.load_state_dict(load_file(path))
-    return torch.from_numpy(ordinary.predict(net, ordinary.Pictures.of(prepared, rows, side))[1])
+    return torch.from_numpy(ordinary.predict(net, ordinary.Pictures.of(prepared, rows, side, "plain"))[1])
 
 
 def _scores(prob: Tensor) -> np.ndarray:

@@ -20,11 +20,12 @@ from benchmarks.field_trial.arguments import arguments, run_name, start_folder
 from benchmarks.field_trial.budget import Budget, flops_of
 from benchmarks.field_trial.cohorts import REAL, STARTS, Cohort, cohort, prepared_data
 from benchmarks.field_trial.decisions import Predicted, cases_of
-from benchmarks.field_trial.methods import EXPOSURE, PEERS, Plan, plan
+from benchmarks.field_trial.methods import EQUALISED, EXPOSURE, PEERS, Plan, plan
 from ensemble.evidence.evidence import Cases
 from imaging import map_levels
 from imaging.io import command
 from imaging.io.files import read_json, write_json, write_text
+from imaging.resize import Contrast
 
 REAL_SHARE = 0.6
 """Of the images that T3 shows, in the ordinary loop."""
@@ -76,7 +77,7 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
         facts = (
             _exposure(seen)
             if method == EXPOSURE
-            else _ordinary(given, trial, seen, budget, weights, seed, start)
+            else _ordinary(given, trial, method, seen, budget, weights, seed, start)
         )
         table, rule = decisions.decide(chosen, seen.fit, seen.judged, None, True)
     else:
@@ -211,6 +212,7 @@ def _of_member(folder: Path, number: int) -> Path:
 def _ordinary(
     given: argparse.Namespace,
     trial: str,
+    method: str,
     seen: Seen,
     budget: Budget,
     weights: Path | None,
@@ -218,6 +220,7 @@ def _ordinary(
     start: Path | None,
 ) -> dict[str, Any]:
     chosen, seconds = seen.cohort, 0.0
+    contrast: Contrast = "clahe" if method == EQUALISED else "plain"
     source = (chosen.prepared.index["source"] == REAL).to_numpy(bool)
     for fold in chosen.folds:
         begun = time.perf_counter()
@@ -230,13 +233,13 @@ def _ordinary(
         if path.exists():
             net.load_state_dict(load_file(path))
         else:
-            data = ordinary.Pictures.of(chosen.prepared, rows, given.size)
+            data = ordinary.Pictures.of(chosen.prepared, rows, given.size, contrast)
             share = _shares(source[rows], trial)
             rate = ordinary.TUNED_RATE if trial == "T3" else ordinary.RATE
             ordinary.train(net, data, budget.images, seed, rate, share)
             save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
         seconds += time.perf_counter() - begun
-        seen.add(fold, lambda rows, net=net: _ordinary_maps(net, chosen, rows, given.size))
+        seen.add(fold, lambda rows, net=net: _ordinary_maps(net, chosen, rows, given.size, contrast))
     shown = budget.images // ordinary.BATCH * ordinary.BATCH * len(chosen.folds)
     return {"images": shown, "flop": 3 * budget.reference * shown, "seconds": seconds}
 
@@ -249,8 +252,12 @@ def _exposure(seen: Seen) -> dict[str, Any]:
     return {"images": 0, "flop": 0.0, "seconds": time.perf_counter() - begun}
 
 
-def _ordinary_maps(net: nn.Module, chosen: Cohort, rows: Any, size: int) -> recipes.Outputs:
-    return recipes.Outputs(*ordinary.predict(net, ordinary.Pictures.of(chosen.prepared, rows, size)))
+def _ordinary_maps(
+    net: nn.Module, chosen: Cohort, rows: Any, size: int, contrast: Contrast
+) -> recipes.Outputs:
+    return recipes.Outputs(
+        *ordinary.predict(net, ordinary.Pictures.of(chosen.prepared, rows, size, contrast))
+    )
 
 
 def _shares(real: NDArray[np.bool_], trial: str) -> NDArray[np.float64] | None:

@@ -20,8 +20,8 @@ from experiments.settings.training import ClassificationSettings, SegmentationSe
 from imaging.io.config import validate
 from imaging.resize import Contrast
 
-ORDINARY, EXPOSURE = "ordinary", "exposure"
-PEERS = (ORDINARY, EXPOSURE)
+ORDINARY, EQUALISED, EXPOSURE = "ordinary", "ordinary-equalised", "exposure"
+PEERS = (ORDINARY, EQUALISED, EXPOSURE)
 """Methods that are no recipe of this project."""
 
 

@@ -23,6 +23,7 @@ from experiments.hardware import current
 from experiments.networks import pretrained
 from experiments.networks.depthwise import DepthwiseInFloat32
 from imaging.prepared import Prepared
+from imaging.resize import Contrast, network_input
 
 BATCH, RATE, TUNED_RATE, ENCODER = 16, 1e-3, 4e-4, 1 / 3
 TOP = 0.005
@@ -40,9 +41,11 @@ class Pictures:
     positive: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, prepared: Prepared, rows: NDArray[np.int64], size: int) -> Pictures:
-        """Read and resize."""
-        images = [_sized(prepared.images[row], size, cv2.INTER_AREA) for row in rows]
+    def of(cls, prepared: Prepared, rows: NDArray[np.int64], size: int, contrast: Contrast) -> Pictures:
+        """Read and resize. contrast: of the images, as for this project's networks."""
+        images = [
+            network_input(_sized(prepared.images[row], size, cv2.INTER_AREA), size, contrast) for row in rows
+        ]
         masks = [_sized(prepared.mask(row), size, cv2.INTER_NEAREST) for row in rows]
         labels = prepared.index["label"].to_numpy(float)[rows]
         return cls(np.stack(images), np.stack(masks), labels == 1)

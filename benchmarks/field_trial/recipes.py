@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ def train(
             facts = {"settings": one.model_dump(mode="json"), "normalisation": normalisation_of(net)}
             state = {name: value.contiguous() for name, value in found.items()}
             weights.save(path, state, {"stage": stage, **facts})
+            shutil.rmtree(folder / f"{stage}{fold}-resume", ignore_errors=True)
         # Several checkpoints, where the recipe averages their predictions.
         nets[stage] = weights.restore(net, path)
     cost.seconds += time.perf_counter() - begun
