@@ -111,7 +111,7 @@ class InputLimits(Settings):
         if facts.age is not None and facts.age < CHILD_YEARS and children < RARE * max(ages, 1):
             number = f"{children} of {ages}" if ages else "an unknown number of"
             found.append(
-                f"AGE: {facts.age} years old; {number} training images are of children under {CHILD_YEARS}"
+                f"AGE: {facts.age} years old, and {number} training images are of children under {CHILD_YEARS}"
             )
         views = sum(self.counts.views.values())
         if facts.view in FRONTAL and views and self.counts.views.get(facts.view, 0) < RARE * views:
@@ -153,7 +153,7 @@ class Domain:
         if self.training is not None:
             found += self.training.warnings(square, facts)
         elif self.chest and facts.age is not None and facts.age < CHILD_YEARS:
-            found += (f"AGE: {facts.age} years old; the ages in the training data are not recorded",)
+            found += (f"AGE: {facts.age} years old, and the ages in the training data are not recorded",)
         return replace(facts, warnings=(*facts.warnings, *found))
 
 

@@ -62,9 +62,9 @@ def checked(found: Radiograph) -> Radiograph:
     reason = f"the pixel spacing makes the body {width:.0f} mm wide, {_expected(facts.age)}"
     better = field_of_view_spacing(facts)
     if better is not None and _fits(facts, share, better):
-        warning = f"SPACING-CORRECTED: {reason}; the spacing of the field of view is used instead"
+        warning = f"SPACING-CORRECTED: {reason}, so the spacing of the field of view is used"
     else:
-        better, warning = None, f"SPACING: {reason}; no areas in mm² are given"
+        better, warning = None, f"SPACING: {reason}, so no areas in mm² are given"
     return replace(found, facts=replace(facts, spacing_mm=better, warnings=(*facts.warnings, warning)))
 
 
