@@ -140,6 +140,7 @@ def run(given: argparse.Namespace, command_line: str) -> Results:
         scratch = Path(place)
         settings = dataset.settings_of(given.data, given.set, scratch)
         predictor = bundle.predictor()
+        print(f"Reading {given.data} for {bundle.name}", flush=True)
         external = dataset.read(settings, predictor.side, scratch / "prepared", given.refused, given.data)
         dataset.both_kinds(external)
         found = networks.predict(predictor, external.prepared, scratch)

@@ -57,6 +57,7 @@ def serve_review(given: argparse.Namespace) -> None:
 
 def serve_studies(given: argparse.Namespace) -> None:
     """Load the bundle, make the phantom examples, and serve the page that reads studies."""
+    print(f"Loading {given.bundle}: some seconds", flush=True)
     bundle = Bundle.load(given.bundle)
     predictor = bundle.predictor()
     limits = Limits(given.max_mb * 2**20, given.max_files)
