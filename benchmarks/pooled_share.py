@@ -1,6 +1,6 @@
 """How well a score ranks the judged studies of a field trial, by the share of the map's pixels that it is pooled from.
 
-    python -m benchmarks.pooled_share OUTPUT --train FOLDER --real FOLDER [--weights DIR] --runs T3-ours-0 T3-ours-1
+    python -m benchmarks.pooled_share OUTPUT --train FOLDER --real FOLDER --runs T3-ours-0 T3-ours-1
 
 Predicts again with the finished runs' networks. One row per run: AUROC of the mean logit of the highest pixels, for each share,
 and in `rounded` that of the highest thousandth after maps were rounded to 256 levels, with the studies that share the lowest
@@ -20,12 +20,14 @@ from torch import Tensor
 
 from benchmarks.field_trial import ordinary
 from benchmarks.field_trial.cohorts import cohort, prepared_data
-from benchmarks.field_trial.methods import Plan, plan
+from benchmarks.field_trial.methods import CONTRASTS
 from ensemble.metrics import auroc
 from experiments.networks import inference, weights
+from experiments.settings.training import SegmentationSettings
 from imaging import map_levels
 from imaging.data.dataset import Images
 from imaging.io import command
+from imaging.io.config import validate
 from imaging.io.files import read_json
 from imaging.prepared import Prepared
 from segmentation import architectures
@@ -43,12 +45,11 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("output", type=Path, help="output folder of benchmarks.field_trial")
-    parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--real", type=Path, required=True)
-    parser.add_argument("--weights", type=Path)
+    parser.add_argument("output", type=command.place, help="output folder of benchmarks.field_trial")
+    parser.add_argument("--train", type=command.place, required=True)
+    parser.add_argument("--real", type=command.place, required=True)
     parser.add_argument(
-        "--runs", nargs="+", required=True, help="names of result folders of `ours` and `ordinary`"
+        "--runs", nargs="+", required=True, help="names of result folders, of `ours` and the ordinary loop"
     )
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -56,21 +57,18 @@ def main() -> None:
     print("| run |", " | ".join(columns), "|")
     print("|" + " --- |" * (1 + len(columns)))
     for name in given.runs:
-        label, scores = scored(given.output, name, given.train, given.real, given.weights)
+        label, scores = scored(given.output, name, given.train, given.real)
         values = [f"{auroc(label, column):.3f}".removeprefix("0") for column in scores.T]
         alike = int((scores[:, -1] == scores[:, -1].min()).sum())
         print("|", " | ".join([name, *values, str(alike)]), "|", flush=True)
 
 
-def scored(
-    output: Path, name: str, train: Path, real: Path, pretrained: Path | None
-) -> tuple[np.ndarray, np.ndarray]:
+def scored(output: Path, name: str, train: Path, real: Path) -> tuple[np.ndarray, np.ndarray]:
     """Labels bool (N,) of the judged studies and their scores (N, 7), one column per share and one for rounded maps."""
     folder = output / "results" / name
     facts = read_json(folder / "facts.json")
-    by_peer = facts["method"] == "ordinary"
-    chosen = plan("ours", pretrained, facts["size"], tuple(facts["set"]), facts["trial"])
-    side = facts["size"] if by_peer else chosen.side
+    by_peer = facts["method"] in CONTRASTS
+    side = facts["size"] if by_peer else _settings(folder / "segmentation0.safetensors").image_size
     base = prepared_data(train, real, output / f"data-{side}", side)
     trial = cohort(base, facts["trial"], facts["folds"], facts["seed"], 0)
     label = trial.prepared.index["label"].to_numpy(float) == 1
@@ -79,19 +77,23 @@ def scored(
         rows = trial.judged[fold]
         labels.append(label[rows])
         if by_peer:
-            scores.append(
-                _scores(_maps_of_peer(folder / f"network{fold}.safetensors", trial.prepared, rows, side))
-            )
+            path, contrast = folder / f"network{fold}.safetensors", CONTRASTS[facts["method"]]
+            pictures = ordinary.Pictures.of(trial.prepared, rows, side, contrast)
+            scores.append(_scores(_maps_of_peer(path, pictures)))
         else:
             scores += [
                 _scores(prob)
-                for prob in _maps(folder / f"segmentation{fold}.safetensors", chosen, trial.prepared, rows)
+                for prob in _maps(folder / f"segmentation{fold}.safetensors", trial.prepared, rows)
             ]
     return np.concatenate(labels), np.concatenate(scores)
 
 
-def _maps(path: Path, chosen: Plan, prepared: Prepared, rows: np.ndarray) -> Iterator[Tensor]:
-    settings = chosen.segmentation
+def _settings(path: Path) -> SegmentationSettings:
+    return validate(SegmentationSettings, weights.load_facts(path)["settings"], str(path))
+
+
+def _maps(path: Path, prepared: Prepared, rows: np.ndarray) -> Iterator[Tensor]:
+    settings = _settings(path)
     net = weights.restore(architectures.build(settings, trained=True), path)
     return inference.over(
         net,
@@ -100,10 +102,10 @@ def _maps(path: Path, chosen: Plan, prepared: Prepared, rows: np.ndarray) -> Ite
     )
 
 
-def _maps_of_peer(path: Path, prepared: Prepared, rows: np.ndarray, side: int) -> Tensor:
+def _maps_of_peer(path: Path, pictures: ordinary.Pictures) -> Tensor:
     net = ordinary.network(None)
     net.load_state_dict(load_file(path))
-    return torch.from_numpy(ordinary.predict(net, ordinary.Pictures.of(prepared, rows, side, "plain"))[1])
+    return torch.from_numpy(ordinary.predict(net, pictures)[1])
 
 
 def _scores(prob: Tensor) -> np.ndarray:

@@ -88,7 +88,7 @@ def parts(decision: Decision, models: str = MODELS, decided: str = DECISION) -> 
 def main() -> None:
     """The DVC stage export."""
     parser = argparse.ArgumentParser(prog="python -m ensemble.export", description=__doc__)
-    parser.add_argument("--output", type=Path, help=f"the folder to write (default: {bundle.PATH})")
+    parser.add_argument("--output", type=command.place, help=f"the folder to write (default: {bundle.PATH})")
     parser.add_argument(
         "--no-identities",
         action="store_true",

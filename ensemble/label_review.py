@@ -62,10 +62,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--holdout", action="store_true", help="review the hold-out instead of the training images"
     )
-    parser.add_argument("--apply", type=Path, metavar="QUEUE.csv", help="apply this reviewed queue")
+    parser.add_argument("--apply", type=command.place, metavar="QUEUE.csv", help="apply this reviewed queue")
     parser.add_argument(
         "--output",
-        type=Path,
+        type=command.place,
         default=OUTPUT / "labels.csv",
         help="labels that --apply writes (default: %(default)s)",
     )

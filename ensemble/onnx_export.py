@@ -43,6 +43,7 @@ from experiments.networks.normalisation import normalisation_of
 from imaging.io import command
 from imaging.io.files import atomic_folder, sha256, write_json
 from imaging.map_levels import encode
+from imaging.resize import IN_WORDS
 
 TRIED = 8
 """Images on which a file is compared with its network, in two batches of different sizes."""
@@ -66,9 +67,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m ensemble.onnx_export", description=__doc__.split("\n")[0]
     )
-    parser.add_argument("--bundle", type=Path, default=Path(bundle.PATH), help="default: %(default)s")
     parser.add_argument(
-        "--output", type=Path, default=Path(PATH), help="folder to write (default: %(default)s)"
+        "--bundle", type=command.place, default=Path(bundle.PATH), help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--output", type=command.place, default=Path(PATH), help="folder to write (default: %(default)s)"
     )
     parser.add_argument("--int8", action="store_true", help="also quantise, with the run's data/prepared")
     parser.add_argument(
@@ -157,6 +160,7 @@ def describe(path: Path, member: Member, stage: str) -> None:
         "model": member.name,
         "fold": member.fold,
         "input": f"uint8 (batch, 1, {member.settings.image_size}, {member.settings.image_size}), brighter = denser",
+        "contrast": IN_WORDS[member.settings.contrast],
         "output": "probability of a pneumothorax, of the image or of each pixel",
         "normalisation_inside": normalisation_of(member.net),
         "weights_sha256": member.sha256,

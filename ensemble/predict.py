@@ -204,7 +204,9 @@ def _arguments() -> argparse.Namespace:
         metavar="OUT",
         help="folder to create; it must be empty or missing",
     )
-    parser.add_argument("--bundle", type=Path, default=Path(PATH), help=f"trained networks (default: {PATH})")
+    parser.add_argument(
+        "--bundle", type=command.place, default=Path(PATH), help=f"trained networks (default: {PATH})"
+    )
     parser.add_argument("--dicom", type=_kinds, help="any of seg,gsps,sc,sr, or none (default: all)")
     parser.add_argument(
         "--no-cascade",
@@ -216,7 +218,7 @@ def _arguments() -> argparse.Namespace:
     for option, runtime in (("--onnx", "ONNX Runtime"), ("--openvino", "OpenVINO")):
         exported.add_argument(
             option,
-            type=Path,
+            type=command.place,
             nargs="?",
             const=Path(onnx_runtime.PATH),
             metavar="DIR",

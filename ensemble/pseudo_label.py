@@ -68,9 +68,12 @@ def _arguments() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", type=Path, help="a folder of unlabelled studies, at any depth")
+    parser.add_argument("folder", type=command.place, help="a folder of unlabelled studies, at any depth")
     parser.add_argument(
-        "--output", type=Path, required=True, help="the folder to write, below the next run's data.folder"
+        "--output",
+        type=command.place,
+        required=True,
+        help="the folder to write, below the next run's data.folder",
     )
     given = parser.parse_args()
     check_names_folder(given.folder)

@@ -168,8 +168,8 @@ def parse_shape(text: str) -> tuple[int, int]:
 def main(arguments: list[str] | None = None) -> None:
     """Print the score of a submission."""
     parser = argparse.ArgumentParser(prog="python -m ensemble.score", description=__doc__.split("\n")[0])
-    parser.add_argument("submission", type=Path)
-    parser.add_argument("truth", type=Path)
+    parser.add_argument("submission", type=command.place)
+    parser.add_argument("truth", type=command.place)
     parser.add_argument("--shape", type=parse_shape, default=SHAPE, help="HEIGHTxWIDTH of all images")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)

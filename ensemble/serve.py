@@ -21,7 +21,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m ensemble.serve", description="Register a bundle in MLflow."
     )
-    parser.add_argument("--bundle", type=Path, default=Path(bundle.PATH), help="default: %(default)s")
+    parser.add_argument(
+        "--bundle", type=command.place, default=Path(bundle.PATH), help="default: %(default)s"
+    )
     parser.add_argument("--name", default=NAME, help="registered model (default: %(default)s)")
     parser.add_argument("--alias", default=ALIAS, help="alias to give it (default: %(default)s)")
     given = parser.parse_args()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ensemble.gallery.simulation import compare, picture
 from imaging.io import command
@@ -16,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m ensemble.simulate", description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=command.count, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--figure", type=Path, help="PNG to write")
+    parser.add_argument("--figure", type=command.place, help="PNG to write")
     options = parser.parse_args()
     if options.figure:
         check_names_file(options.figure)

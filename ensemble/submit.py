@@ -116,7 +116,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--masks",
-        type=Path,
+        type=command.place,
         help="folder in which to write each mask as a picture, 0 and 255 (default: none)",
     )
     return parser.parse_args()

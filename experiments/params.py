@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from experiments.plan.stages import check_buildable
 from experiments.settings.params import load
@@ -30,7 +29,7 @@ def main() -> None:
         "files", nargs="*", metavar="FILE", help=f"params files (default: {PARAMS_FILE} and its paths)"
     )
     parser.add_argument(
-        "--stamp", type=Path, help="write this file, and the lists of classifiers, when all is valid"
+        "--stamp", type=command.place, help="write this file, and the lists of classifiers, when all is valid"
     )
     given = parser.parse_args()
     for path in given.files or [PARAMS_FILE]:

@@ -13,8 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Contrast = Literal["plain", "clahe"]
+PLAIN: Contrast = "plain"
 CLIP, TILES = 2.0, 8
 """Of the equalisation: limit of the slope, as a multiple of the mean count of a grey level, and tiles along each side."""
+IN_WORDS: dict[str, str] = {
+    "plain": "as it is",
+    "clahe": f"equalised after resizing: OpenCV's createCLAHE({CLIP:g}, ({TILES}, {TILES})) on the uint8 image",
+}
+"""How the input of a network with this contrast is made."""
 
 
 def resize_image(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -32,7 +38,7 @@ def network_input(pixels: NDArray[np.uint8], size: int, contrast: Contrast) -> N
     the exposure and the tone curve of a radiograph matter less.
     """
     small = resize_image(pixels, size)
-    if contrast == "plain":
+    if contrast == PLAIN:
         return small
     return np.asarray(cv2.createCLAHE(CLIP, (TILES, TILES)).apply(small), np.uint8)
 

@@ -184,7 +184,7 @@ def test_an_average_by_hand() -> None:
 def test_scores_of_a_finished_run_by_the_share_that_is_pooled(finished: Path) -> None:
     """The share that is used has the bits of the run itself."""
     folders = (finished.parent / "train", finished.parent / "real")
-    label, scores = pooled_share.scored(finished, "T3-ours-0", *folders, None)
+    label, scores = pooled_share.scored(finished, "T3-ours-0", *folders)
     table = pd.read_csv(finished / "results" / "T3-ours-0" / "studies.csv")
     assert (label.sum(), scores.shape) == (15, (30, 7))
     used = scores[:, pooled_share.SHARES.index(pooled.SHARE)]
@@ -197,7 +197,7 @@ def test_scores_of_a_finished_run_by_the_share_that_is_pooled(finished: Path) ->
 
 def test_scores_of_the_ordinary_loop_are_the_runs_own(finished: Path) -> None:
     folders = (finished.parent / "train", finished.parent / "real")
-    _, scores = pooled_share.scored(finished, "T3-ordinary-0", *folders, None)
+    _, scores = pooled_share.scored(finished, "T3-ordinary-0", *folders)
     table = pd.read_csv(finished / "results" / "T3-ordinary-0" / "studies.csv")
     used = scores[:, pooled_share.SHARES.index(pooled.SHARE)]
     assert np.sort(1 / (1 + np.exp(-used))) == pytest.approx(np.sort(table["raw"]), abs=1e-5)
@@ -213,25 +213,49 @@ def test_the_report_has_all_runs_and_the_pairs(finished: Path) -> None:
 def test_finished_runs_are_not_repeated(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = {path: path.stat().st_mtime_ns for path in finished.glob("results/*/facts.json")}
     train, real = finished.parent / "train", finished.parent / "real"
-    argv = f"f --train {train} --real {real} --trials T2 --seeds 1 --no-report --output {finished} --size 64"
+    argv = f"f --train {train} --real {real} --trials T2 --seeds 1 --no-report --output {finished} --size 64 --images 16"
     more = ["--name", "ours", "--set", "segmentation.image_size=64"]
     monkeypatch.setattr(sys, "argv", [*argv.split(), *more])
     field_trial.main()
     assert times == {path: path.stat().st_mtime_ns for path in finished.glob("results/*/facts.json")}
 
 
-def test_a_finished_run_with_other_settings_is_not_taken(
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("--trials T2 --set segmentation.image_size=64 segmentation.ema=0.5", r"segmentation.ema \(none\), and now"),
+        ("--trials T2 --set segmentation.image_size=64 segmentation.contrast=plain", "segmentation.contrast clahe, and now"),
+        ("--trials T2 --set segmentation.image_size=64 --images 32", "with --images 16, and now it is 32; give another"),
+        ("--trials T2 --set segmentation.image_size=64 --size 96", "with --size 64, and now it is 96"),
+        ("--trials T3 --set segmentation.image_size=64 --folds 4 --tune-images 16", "with --folds 3, and now it is 4"),
+    ],
+)  # fmt: skip
+def test_a_run_with_other_settings_is_not_taken(
+    more: str, said: str, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest = "" if "--images" in more else "--images 16"
+    with pytest.raises(ValueError, match=said):
+        run_more(finished, monkeypatch, f"--methods ours --name ours {rest} {more}")
+
+
+def test_a_run_that_was_begun_with_other_settings_is_not_gone_on_with(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train, real = finished.parent / "train", finished.parent / "real"
-    argv = f"f --train {train} --real {real} --trials T2 --seeds 1 --no-report --output {finished} --methods ours --name ours"
-    for more, said in {
-        "--set segmentation.ema=0.5": "size=64, and now it is segmentation.ema=0.5; give another --name",
-        "--size 96 --set segmentation.image_size=64": "with --size 64, not 96",
-    }.items():
-        monkeypatch.setattr(sys, "argv", [*argv.split(), *more.split()])
-        with pytest.raises(ValueError, match=said):
-            field_trial.main()
+    words = "--trials T2 --methods ours --name begun --images 16 --set segmentation.image_size=64"
+    folder = finished / "results" / "T2-begun-0"
+    folder.mkdir()
+    (folder / "protocol.json").write_bytes(
+        (finished / "results" / "T2-ours-0" / "protocol.json").read_bytes()
+    )
+    with pytest.raises(
+        ValueError, match=r"segmentation\.batch_size 16, and now it is 4; give another --name"
+    ):
+        run_more(finished, monkeypatch, f"{words} segmentation.batch_size=4")
+    (folder / "protocol.json").unlink()
+    (folder / "segmentation0.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"a run without protocol\.json, made by an older version"):
+        run_more(finished, monkeypatch, words)
+    shutil.rmtree(folder)
 
 
 def test_prepared_data_of_another_folder_are_not_taken(finished: Path) -> None:

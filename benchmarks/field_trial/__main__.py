@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from benchmarks.field_trial import decisions, exposure, ordinary, recipes, report
+from benchmarks.field_trial import decisions, exposure, ordinary, protocol, recipes, report
 from benchmarks.field_trial.arguments import arguments, run_name, start_folder
 from benchmarks.field_trial.budget import Budget, flops_of
 from benchmarks.field_trial.cohorts import REAL, STARTS, Cohort, cohort, prepared_data
 from benchmarks.field_trial.decisions import Predicted, cases_of
-from benchmarks.field_trial.methods import EQUALISED, EXPOSURE, PEERS, Plan, plan
+from benchmarks.field_trial.methods import CONTRASTS, EXPOSURE, PEERS, Plan, plan
 from ensemble.evidence.evidence import Cases
 from imaging import map_levels
 from imaging.io import command
-from imaging.io.files import read_json, write_json, write_text
+from imaging.io.files import write_json, write_text
 from imaging.resize import Contrast
 
 REAL_SHARE = 0.6
@@ -57,20 +57,19 @@ def main() -> None:
 def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     """One method in one trial with one seed, unless its result is there."""
     name, folder = run_name(given, method), _folder(given, trial, method, seed)
+    weights, planned = _weights(given, trial), _planned(given, trial, method)
+    protocol.check(folder, protocol.of(given, trial, method, weights, planned))
     if (folder / "facts.json").exists():
-        _check_same(given, method, folder)
         return
     start = None
     if trial in STARTS:
         if given.start_from is None:
             run(given, STARTS[trial], method, seed)
         start = start_folder(given, trial, method, seed)
-    weights, planned = _weights(given, trial), _planned(given, trial, method)
     chosen = _cohort(given, trial, method, seed)
-    images = {"T3": given.tune_images, "T4": given.images + given.tune_images}.get(trial, given.images)
-    folder.mkdir(parents=True, exist_ok=True)
+    protocol.write(folder, protocol.of(given, trial, method, weights, planned))
     reference = flops_of(ordinary.network(None), given.size)
-    budget = Budget(images, reference)
+    budget = Budget(protocol.images(given, trial), reference)
     begun = time.perf_counter()
     seen = Seen(chosen, folder)
     if planned is None:
@@ -122,20 +121,6 @@ def _cohort(given: argparse.Namespace, trial: str, method: str, seed: int) -> Co
     train, name = (given.phantoms, "phantoms") if trial == "T0" else (given.train, "data")
     prepared = prepared_data(train, given.real, given.output / f"{name}-{side}", side)
     return cohort(prepared, trial, given.folds, seed, given.fitted)
-
-
-def _check_same(given: argparse.Namespace, method: str, folder: Path) -> None:
-    """ValueError where the finished run of this name has other settings than those asked for."""
-    facts = read_json(folder / "facts.json")
-    if method not in PEERS and sorted(facts["set"]) != sorted(given.set):
-        made, asked = (" ".join(one) or "(nothing)" for one in (facts["set"], given.set))
-        raise ValueError(
-            f"{folder}: is finished with --set {made}, and now it is {asked}; give another --name or --output"
-        )
-    if facts["size"] != given.size:
-        raise ValueError(
-            f"{folder}: is finished with --size {facts['size']}, not {given.size}; give another --output"
-        )
 
 
 class Seen:
@@ -220,7 +205,7 @@ def _ordinary(
     start: Path | None,
 ) -> dict[str, Any]:
     chosen, seconds = seen.cohort, 0.0
-    contrast: Contrast = "clahe" if method == EQUALISED else "plain"
+    contrast = CONTRASTS[method]
     source = (chosen.prepared.index["source"] == REAL).to_numpy(bool)
     for fold in chosen.folds:
         begun = time.perf_counter()

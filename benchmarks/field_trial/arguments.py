@@ -12,6 +12,7 @@ from benchmarks.field_trial.cohorts import STARTS, TRIALS
 from benchmarks.field_trial.methods import METHODS, ORDINARY, PEERS, plan
 from benchmarks.field_trial.ordinary import BATCH
 from experiments.networks import pretrained
+from imaging.io import command
 from imaging.sources.discovery import first
 from imaging.sources.siim import LABEL_FILES
 
@@ -150,15 +151,20 @@ def _parsed() -> argparse.Namespace:
     add = parser.add_argument
     add(
         "--train",
-        type=Path,
+        type=command.place,
         required=True,
         help="studies to learn from, in SIIM-ACR's form, with patients.csv",
     )
-    add("--real", type=Path, required=True, help="real labelled studies to be judged on, in the same form")
-    add("--phantoms", type=Path, help="for T0: generated studies in the same form")
+    add(
+        "--real",
+        type=command.place,
+        required=True,
+        help="real labelled studies to be judged on, in the same form",
+    )
+    add("--phantoms", type=command.place, help="for T0: generated studies in the same form")
     add(
         "--weights",
-        type=Path,
+        type=command.place,
         help="ImageNet weights of tf_efficientnet_lite0 (docs/pretrained.md); none: random in all trials",
     )
     add(
@@ -224,7 +230,7 @@ def _budget(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--output",
-        type=Path,
+        type=command.place,
         default=Path("field-trial"),
         help="folder for data, weights and results (default: field-trial)",
     )

@@ -21,7 +21,9 @@ from imaging.io.config import validate
 from imaging.resize import Contrast
 
 ORDINARY, EQUALISED, EXPOSURE = "ordinary", "ordinary-equalised", "exposure"
-PEERS = (ORDINARY, EQUALISED, EXPOSURE)
+CONTRASTS: dict[str, Contrast] = {ORDINARY: "plain", EQUALISED: "clahe"}
+"""Of what the ordinary loop's networks see."""
+PEERS = (*CONTRASTS, EXPOSURE)
 """Methods that are no recipe of this project."""
 
 

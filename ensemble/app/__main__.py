@@ -107,7 +107,7 @@ def arguments() -> argparse.Namespace:
         prog="python -m ensemble.app", description="Serve the web page on this machine."
     )
     parser.add_argument(
-        "--bundle", type=Path, default=Path(PATH), help="the exported bundle (default: %(default)s)"
+        "--bundle", type=command.place, default=Path(PATH), help="the exported bundle (default: %(default)s)"
     )
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
@@ -125,10 +125,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--max-files", type=command.count, default=200, help="most files at once (default: %(default)s)"
     )
-    parser.add_argument("--review", type=Path, metavar="QUEUE.csv", help="review the labels of this queue")
+    parser.add_argument(
+        "--review", type=command.place, metavar="QUEUE.csv", help="review the labels of this queue"
+    )
     parser.add_argument(
         "--labels",
-        type=Path,
+        type=command.place,
         default=Path("reports/label_review/labels.csv"),
         help="label file that a review writes (default: %(default)s)",
     )

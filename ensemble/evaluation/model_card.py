@@ -19,6 +19,7 @@ from experiments.networks.refit import NO_HOLDOUT
 from experiments.networks.weights import MODELS, load_facts, path_of
 from imaging.io.config import load_section
 from imaging.io.files import read_json
+from imaging.resize import PLAIN
 from imaging.settings import DataSettings, SplitSettings
 
 REPORT = Path("reports/evaluation/report")
@@ -207,7 +208,10 @@ def _front_matter(source: str, measured: Measures, names: Mapping[str, str]) -> 
 
 def _networks(decision: Decision) -> str:
     starts: list[str] = []
-    lines = ["| stage | model | architecture | input, px | folds | SHA-256 |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| stage | model | architecture | input, px | contrast | folds | SHA-256 |",
+        "|---|---|---|---|---|---|---|",
+    ]
     models = REFIT if refit.is_refit(decision) else MODELS
     for network, recorded in decision.fitted["lineage"].items():
         stage, model = network.split("/")
@@ -218,7 +222,8 @@ def _networks(decision: Decision) -> str:
         what = f"{settings['architecture']} ({encoder})" if encoder else settings["architecture"]
         digests = ", ".join(f"{digest[:8]}…" for digest in recorded["weights"].values())
         lines.append(
-            f"| {stage} | {model} | {what} | {settings['image_size']} | {len(recorded['weights'])} | {digests} |"
+            f"| {stage} | {model} | {what} | {settings['image_size']} | {settings.get('contrast', PLAIN)} | "
+            f"{len(recorded['weights'])} | {digests} |"
         )
     return "\n".join([*lines, *starts])
 

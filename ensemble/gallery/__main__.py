@@ -66,7 +66,7 @@ def main() -> None:
     """Draw the figures named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m ensemble.gallery", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw (default: all)")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help="folder (default: %(default)s)")
+    parser.add_argument("--output", type=command.place, default=OUTPUT, help="folder (default: %(default)s)")
     given = parser.parse_args()
     check_names_folder(given.output)
     sheets = [name for name in SHEETS if name in (given.names or SHEETS)]

@@ -3,7 +3,8 @@
     python -m ensemble.onnx_export          writes models/onnx from models/bundle
 
 `models/onnx/onnx.json` names the bundle that the files were made from, and how far each is from its PyTorch network. A file is
-self-contained: uint8 squares in, probabilities out, normalisation and test-time augmentation inside.
+self-contained but for the equalised contrast of a network that was trained with it, which its metadata then names: uint8 squares
+in, probabilities out, normalisation and test-time augmentation inside.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def differences(found: Results, pictures: Sequence[str]) -> list[str]:
         lines.append(f"| {row['property']} | {row['training']} | {row['here']} | {difference} |")
     return [
         "Numbers: median (quartiles) and number known; differences in standard deviations, of shares in percentage "
-        "points, bold from 0.2 SD or 20 points. Grey levels are those of the images as the networks get them.",
+        "points, bold from 0.2 SD or 20 points. Grey levels are those of the prepared images, before a network's equalisation.",
         "\n".join(lines),
         "![Training data and these](differences.png)" if "differences" in pictures else "",
     ]

@@ -49,7 +49,9 @@ def arguments() -> argparse.Namespace:
         default=compare_tables.BY[0],
         help="rank and compare by out-of-fold scores (default) or by the hold-out, which is then no longer independent",
     )
-    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"folder to write, default {OUTPUT}")
+    parser.add_argument(
+        "--output", type=command.place, default=OUTPUT, help=f"folder to write, default {OUTPUT}"
+    )
     return parser.parse_args()
 
 

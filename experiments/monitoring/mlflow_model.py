@@ -30,6 +30,7 @@ from experiments.networks import inference
 from experiments.networks.weights import load_facts
 from experiments.settings.common import TrainingSettings
 from experiments.tracking import Run
+from imaging.resize import network_input
 
 LOADERS = {"classification": "classification.model", "segmentation": "segmentation.architectures.build"}
 """The module of each stage that defines MLflow's `_load_pyfunc`."""
@@ -37,14 +38,19 @@ NEEDED = ("torch", "safetensors", "timm", "segmentation-models-pytorch")
 
 
 class Served:
-    """What MLflow calls: images uint8 (B, 1, s, s) to float32 probabilities, (B, 1) or (B, 1, s, s)."""
+    """What MLflow calls: prepared images uint8 (B, 1, s, s) to float32 probabilities, (B, 1) or (B, 1, s, s).
+
+    The images are as `imaging.prepare` writes them: contrast is equalised here where the settings say so.
+    """
 
     def __init__(self, net: nn.Module, settings: TrainingSettings) -> None:
         self.net, self.settings = net.to(current().device).eval(), settings
 
     def predict(self, images: NDArray[np.uint8], params: dict[str, Any] | None = None) -> NDArray[np.float32]:
         """Probabilities, with test-time augmentation as in the settings."""
-        given = torch.from_numpy(np.ascontiguousarray(images)).to(current().device)
+        size, contrast = self.settings.image_size, self.settings.contrast
+        seen = np.stack([network_input(image[0], size, contrast) for image in images])[:, None]
+        given = torch.from_numpy(seen).to(current().device)
         return inference.probabilities(self.net, given, self.settings).cpu().numpy()
 
 

@@ -30,7 +30,9 @@ def facts(
     if evaluated["data"]["fingerprint"] != prepared.fingerprint:
         raise ValueError(f"{path}: not trained on the data now in data/prepared; run `dvc repro` first")
     now = phases_of(settings)[-1].model_dump(mode="json", exclude={*PROCESSES, "workers", "micro_batch"})
-    if changed := sorted(key for key in now if now[key] != evaluated["settings"].get(key)):
+    # Settings that are younger than the evaluated network had their default.
+    then = {**type(settings)(models=settings.models).model_dump(mode="json"), **evaluated["settings"]}
+    if changed := sorted(key for key in now if now[key] != then[key]):
         raise ValueError(
             f"{stage}.{', '.join(changed)} of {model} changed since {path} was trained; a refit repeats the evaluated run: "
             "restore params.yaml, or run `dvc repro` first"

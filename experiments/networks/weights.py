@@ -1,8 +1,8 @@
 """Trained networks on disk: `<name>.safetensors` and a `.json` sidecar with all that is needed to rebuild and apply them.
 
 Nothing is unpickled. The sidecar holds the weights' SHA-256, checked on every load, so that a swapped or truncated file is an
-error. The weights file itself names the input that it was trained for, size and normalisation, and a sidecar that differs is an
-error too: predictions would be wrong without any sign of the fault.
+error. The weights file itself names the input that it was trained for, size, contrast and normalisation, and a sidecar that
+differs is an error too: predictions would be wrong without any sign of the fault.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ def load_state(path: Path) -> dict[str, Tensor]:
 def _input(facts: dict[str, Any]) -> str:
     """The input that a network was trained for. One string, since safetensors writes several in no fixed order."""
     settings = facts.get("settings", {})
-    return json.dumps(
-        {"image_size": settings.get("image_size"), "normalisation": facts.get("normalisation")},
-        sort_keys=True,
-    )
+    named = {"image_size": settings.get("image_size"), "normalisation": facts.get("normalisation")}
+    if settings.get("contrast", "plain") != "plain":  # weights older than the setting do not name it
+        named["contrast"] = settings["contrast"]
+    return json.dumps(named, sort_keys=True)
 
 
 def restore(net: nn.Module, path: Path) -> nn.Module:

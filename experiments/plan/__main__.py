@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tflops", type=float, help="TFLOP/s that the card sustains")
     parser.add_argument("--images", type=int, help="labelled images (default: the source's)")
     parser.add_argument("--positives", type=int, help="positive images among them")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the plan as JSON")
+    parser.add_argument("--json", type=command.place, metavar="FILE", help="also write the plan as JSON")
     given = parser.parse_args()
     for option, values in (("--gpu-memory", given.gpu_memory or []), ("--tflops", [given.tflops])):
         for value in values:

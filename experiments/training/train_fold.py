@@ -86,7 +86,8 @@ def code_of(stage: str) -> list[str]:
     Files, logs and plots (imaging/io, experiments/monitoring and the like) do not affect it and are left out.
     """
     folders = ("imaging/data", "experiments/networks", "experiments/training", stage)
-    return [fingerprint(path) for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
+    files = [path for folder in folders for path in sorted(Path(folder).rglob("*.py"))]
+    return [fingerprint(path) for path in [*files, Path("imaging/resize.py")]]
 
 
 def datasets(

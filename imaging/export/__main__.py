@@ -34,7 +34,7 @@ def main() -> None:
         prog="python -m imaging.export", description="Write the prepared data for another tool."
     )
     parser.add_argument("tool", choices=TOOLS)
-    parser.add_argument("--output", type=Path, required=True, help="folder to create")
+    parser.add_argument("--output", type=command.place, required=True, help="folder to create")
     parser.add_argument("--data", default=FOLDER, help="prepared data (default: %(default)s)")
     parser.add_argument(
         "--reduced",

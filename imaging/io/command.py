@@ -62,6 +62,10 @@ def place(text: str) -> Path:
     """Type of an option: a path; an empty one, such as an unset variable's, would be the working directory."""
     if not text:
         raise argparse.ArgumentTypeError("is empty; name a file or a folder")
+    try:
+        Path(text).resolve()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"{text}: a link that leads back to itself; name another") from None
     return Path(text)
 
 

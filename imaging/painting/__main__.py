@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from imaging.io import command
 from imaging.io.files import check_apart, check_names_folder
@@ -40,11 +39,11 @@ def _parsed() -> argparse.Namespace:
     add = parser.add_argument
     add(
         "--studies",
-        type=Path,
+        type=command.place,
         required=True,
         help="folder in SIIM-ACR's format; without patients.csv, the built-in table of SIIM-ACR's ids gives the patients",
     )
-    add("--output", type=Path, required=True, help="folder to write, in the same format")
+    add("--output", type=command.place, required=True, help="folder to write, in the same format")
     add("--number", type=int, default=1000, help="films with painted air (default: %(default)s)")
     add(
         "--decoys",

@@ -64,6 +64,7 @@ def test_a_file_says_what_it_is(predictor: Predictor, exported: Path) -> None:
     assert facts["stage"] == "segmentation"
     assert facts["weights_sha256"] == predictor.masks[0].sha256
     assert facts["input"].startswith(f"uint8 (batch, 1, {SIDE}, {SIDE})")
+    assert facts["contrast"] == "as it is"
     assert [(o.domain, o.version) for o in model.opset_import] == [("", onnx_runtime.OPSET)]
     assert model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
 

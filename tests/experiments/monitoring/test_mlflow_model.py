@@ -18,6 +18,7 @@ from experiments.hardware import current
 from experiments.monitoring import mlflow_model
 from experiments.networks import inference, weights
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
+from imaging.resize import network_input
 from segmentation.architectures import build as segmenter
 
 CASES: dict[str, Any] = {
@@ -28,7 +29,9 @@ CASES: dict[str, Any] = {
     ),
     "segmentation": (
         segmenter,
-        SegmentationSettings(models=["a.b"], architecture="plain", base_channels=4, image_size=64),
+        SegmentationSettings(
+            models=["a.b"], architecture="plain", base_channels=4, image_size=64, contrast="clahe"
+        ),
         (3, 1, 64, 64),
     ),
 }
@@ -58,8 +61,9 @@ def test_an_entry_answers_as_the_network_does(
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 64, 64), np.uint8)
     said = loaded.predict(images)
     assert said.shape == shape
+    seen = np.stack([[network_input(image[0], 64, settings.contrast)] for image in images])
     expected = inference.probabilities(
-        net.to(current().device), torch.from_numpy(images).to(current().device), settings
+        net.to(current().device), torch.from_numpy(seen).to(current().device), settings
     )
     np.testing.assert_array_equal(said, expected.cpu().numpy())
     with pytest.raises(MlflowException, match="shape"):

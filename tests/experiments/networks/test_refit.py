@@ -12,7 +12,7 @@ import torch
 from experiments.networks import refit, weights
 from experiments.settings.training import ClassificationSettings
 from experiments.training.train_fold import training_rows
-from imaging.io.files import read_json
+from imaging.io.files import read_json, write_json
 from imaging.prepared import Prepared
 from tests.imaging.conftest import make_prepared
 
@@ -52,6 +52,16 @@ def test_other_settings_or_data_are_refused(changes: dict[str, Any], data: str, 
 def test_other_machines_may_refit() -> None:
     settings = SETTINGS.model_copy(update={"devices": 4, "workers": 2, "micro_batch": 4})
     refit.facts("classification", "c", 0, settings, DATA)
+
+
+def test_a_setting_younger_than_the_network_had_its_default() -> None:
+    side = weights.path_of("classification", "c", 0).with_suffix(".json")
+    facts = read_json(side)
+    del facts["settings"]["contrast"]
+    write_json(side, facts)
+    refit.facts("classification", "c", 0, SETTINGS, DATA)
+    with pytest.raises(ValueError, match=r"classification\.contrast of c changed"):
+        refit.facts("classification", "c", 0, SETTINGS.model_copy(update={"contrast": "clahe"}), DATA)
 
 
 def test_a_run_must_be_finished() -> None:

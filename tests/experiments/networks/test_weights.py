@@ -68,8 +68,13 @@ def test_another_format_is_refused(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"settings": {"image_size": 512}}, r'fold0\.safetensors: trained for input \{"image_size": 256'),
+        ({"settings": {"image_size": 512}}, r'fold0\.safetensors: trained for input .*"image_size": 256'),
         ({"settings": {}}, "the .json was changed or belongs to another file"),
+        (
+            {"settings": {"image_size": 256}},
+            r'trained for input .*"contrast": "clahe".* but its .json says \{"image_size',
+        ),
+        ({"settings": {"image_size": 256, "contrast": "plain"}}, r'trained for input .*"contrast": "clahe"'),
         (
             {"normalisation": {"mean": 0.5, "std": 0.5}},
             r'trained for input .*"mean": 0.449.* but its .json says .*"mean": 0.5',
@@ -78,11 +83,26 @@ def test_another_format_is_refused(saved: Path) -> None:
 )
 def test_another_input_than_the_sidecars_is_refused(tmp_path: Path, changed: dict, message: str) -> None:
     path = tmp_path / "fold0.safetensors"
-    weights.save(path, STATE, {"settings": {"image_size": 256}, "normalisation": NORMALISATION})
+    settings = {"image_size": 256, "contrast": "clahe"}
+    weights.save(path, STATE, {"settings": settings, "normalisation": NORMALISATION})
     side = path.with_suffix(".json")
     side.write_text(json.dumps({**json.loads(side.read_text()), **changed}))
     with pytest.raises(ValueError, match=message):
         weights.load_state(path)
+
+
+def test_weights_older_than_the_setting_contrast_are_plain(tmp_path: Path) -> None:
+    path = tmp_path / "fold0.safetensors"
+    weights.save(path, STATE, {"settings": {"image_size": 256}, "normalisation": NORMALISATION})
+    side = path.with_suffix(".json")
+    for contrast, fine in (("plain", True), ("clahe", False)):
+        settings = {"image_size": 256, "contrast": contrast}
+        side.write_text(json.dumps({**json.loads(side.read_text()), "settings": settings}))
+        if fine:
+            weights.load_state(path)
+        else:
+            with pytest.raises(ValueError, match=r'its \.json says .*"contrast": "clahe"'):
+                weights.load_state(path)
 
 
 def test_a_pickle_is_not_opened(saved: Path, tmp_path: Path) -> None:

@@ -47,6 +47,17 @@ def test_a_count_is_a_whole_number_above_0(text: str) -> None:
         command.count(text)
 
 
+def test_a_place_is_a_path(tmp_path: Path) -> None:
+    assert command.place("a/b") == Path("a/b")
+    with pytest.raises(argparse.ArgumentTypeError, match="is empty"):
+        command.place("")
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    if sys.version_info < (3, 13):  # later, what opens it says so
+        with pytest.raises(argparse.ArgumentTypeError, match="loop: a link that leads back to itself"):
+            command.place(str(loop))
+
+
 def run(tmp_path: Path, body: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, write(tmp_path, body), *arguments],
