@@ -23,7 +23,7 @@ from benchmarks.field_trial.recipes import Outputs, averaged
 from ensemble.evidence.evidence import Cases, Evidence
 from experiments.networks import checkpoint_mean
 from experiments.settings.training import SegmentationSettings, phases_of
-from imaging.io.files import read_json
+from imaging.io.files import read_json, write_json
 from imaging.phantom.dataset import write
 from imaging.settings import PhantomSettings
 from segmentation import pooled
@@ -256,6 +256,18 @@ def test_a_run_that_was_begun_with_other_settings_is_not_gone_on_with(
     with pytest.raises(ValueError, match=r"a run without protocol\.json, made by an older version"):
         run_more(finished, monkeypatch, words)
     shutil.rmtree(folder)
+
+
+def test_seeds_of_other_settings_are_not_pooled(finished: Path, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        shutil.copytree(finished / "results" / "T2-ours-0", tmp_path / f"T2-ours-{seed}")
+    facts = read_json(tmp_path / "T2-ours-1" / "facts.json")
+    write_json(tmp_path / "T2-ours-1" / "facts.json", {**facts, "seed": 1})
+    assert set(report.read(tmp_path)[("T2", "ours")]) == {0, 1}
+    made = read_json(tmp_path / "T2-ours-1" / "protocol.json")
+    write_json(tmp_path / "T2-ours-1" / "protocol.json", {**made, "--images": 32})
+    with pytest.raises(ValueError, match="T2-ours-1: seeds of one method with different --images; move one"):
+        report.read(tmp_path)
 
 
 def test_prepared_data_of_another_folder_are_not_taken(finished: Path) -> None:

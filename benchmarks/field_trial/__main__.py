@@ -58,16 +58,15 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     """One method in one trial with one seed, unless its result is there."""
     name, folder = run_name(given, method), _folder(given, trial, method, seed)
     weights, planned = _weights(given, trial), _planned(given, trial, method)
-    protocol.check(folder, protocol.of(given, trial, method, weights, planned))
+    start = start_folder(given, trial, method, seed) if trial in STARTS else None
+    wanted = protocol.of(given, trial, start, weights, planned)
+    protocol.check(folder, wanted)
     if (folder / "facts.json").exists():
         return
-    start = None
-    if trial in STARTS:
-        if given.start_from is None:
-            run(given, STARTS[trial], method, seed)
-        start = start_folder(given, trial, method, seed)
+    if start is not None and given.start_from is None:
+        run(given, STARTS[trial], method, seed)
     chosen = _cohort(given, trial, method, seed)
-    protocol.write(folder, protocol.of(given, trial, method, weights, planned))
+    protocol.write(folder, wanted)
     reference = flops_of(ordinary.network(None), given.size)
     budget = Budget(protocol.images(given, trial), reference)
     begun = time.perf_counter()

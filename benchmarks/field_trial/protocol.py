@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.field_trial.arguments import run_name
-from benchmarks.field_trial.cohorts import CROSS_FITTED, STARTS
+from benchmarks.field_trial.cohorts import CROSS_FITTED
 from benchmarks.field_trial.methods import Plan
 from experiments.networks import pretrained
 from imaging.io.files import read_json, sha256, write_json
@@ -22,9 +21,9 @@ def images(given: argparse.Namespace, trial: str) -> int:
 
 
 def of(
-    given: argparse.Namespace, trial: str, method: str, weights: Path | None, planned: Plan | None
+    given: argparse.Namespace, trial: str, start: Path | None, weights: Path | None, planned: Plan | None
 ) -> dict[str, Any]:
-    """The options and settings of a run, by their names; the seed is in the folder's name."""
+    """The options and settings of a run, by their names, but for the seed. start: folder of the run that it goes on from."""
     found: dict[str, Any] = {
         "--size": given.size,
         "--images" if trial != "T3" else "--tune-images": images(given, trial),
@@ -33,8 +32,8 @@ def of(
         found["--folds"] = given.folds
     else:
         found["--fitted"] = given.fitted
-    if trial in STARTS:
-        found["--start-from"] = given.start_from or run_name(given, method)
+    if start is not None:
+        found["--start-from"] = start.name.rpartition("-")[0]
     if weights is not None:
         found["--weights"] = sha256(pretrained.find(str(weights), "--weights").path)
     if planned is not None:
@@ -48,26 +47,32 @@ def of(
     return as_read
 
 
+def read(folder: Path) -> dict[str, Any]:
+    """The protocol of a run; empty where an older version made it."""
+    found: dict[str, Any] = read_json(folder / FILE) if (folder / FILE).is_file() else {}
+    return found
+
+
+def difference(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """The first option or setting in which two protocols differ; empty where they are equal."""
+    return next((key for key in sorted({*one, *other}) if one.get(key) != other.get(key)), "")
+
+
 def check(folder: Path, wanted: dict[str, Any]) -> None:
     """ValueError where the folder holds a run of another protocol."""
     if not folder.is_dir() or not any(folder.iterdir()):
         return
-    if not (folder / FILE).is_file():
+    made = read(folder)
+    if not made:
         raise ValueError(f"{folder}: a run without {FILE}, made by an older version; give another --output")
-    made = read_json(folder / FILE)
-    for key in sorted({*made, *wanted}):
-        if made.get(key) != wanted.get(key):
-            raise ValueError(
-                f"{folder}: was run with {key} {_told(made.get(key))}, and now it is {_told(wanted.get(key))}; give another"
-                " --name or --output"
-            )
+    if key := difference(made, wanted):
+        before, now = ("(none)" if one.get(key) is None else one[key] for one in (made, wanted))
+        raise ValueError(
+            f"{folder}: was run with {key} {before}, and now it is {now}; give another --name or --output"
+        )
 
 
 def write(folder: Path, wanted: dict[str, Any]) -> None:
     """Make the folder of a run and note its protocol."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / FILE, wanted)
-
-
-def _told(value: Any) -> str:
-    return "(none)" if value is None else str(value)

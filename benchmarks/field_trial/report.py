@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.field_trial import protocol
 from ensemble.metrics import auroc, sensitivity_at_specificity
 from experiments.statistics.arrays import Floats
 from experiments.statistics.bootstrap import PatientDraws
@@ -29,10 +30,16 @@ Results = dict[tuple[str, str], dict[int, tuple[pd.DataFrame, dict[str, float]]]
 
 
 def read(folder: Path) -> Results:
-    """(trial, method) -> seed -> (studies, facts) of all finished runs."""
+    """(trial, method) -> seed -> (studies, facts) of all finished runs; ValueError where seeds differ in more than the seed."""
     found: Results = {}
+    first: dict[tuple[str, str], Path] = {}
     for path in sorted(folder.glob("*/facts.json")):
         facts = read_json(path)
+        other = first.setdefault((facts["trial"], facts["method"]), path.parent)
+        if key := protocol.difference(protocol.read(other), protocol.read(path.parent)):
+            raise ValueError(
+                f"{other} and {path.parent}: seeds of one method with different {key}; move one of them elsewhere"
+            )
         studies = pd.read_csv(path.with_name("studies.csv"), dtype={"image_id": str, "patient_id": str})
         found.setdefault((facts["trial"], facts["method"]), {})[int(facts["seed"])] = (studies, facts)
     return found
