@@ -86,9 +86,10 @@ def write_queue(table: pd.DataFrame, first: int, prepared: Prepared) -> str:
     """Write the queue and its pictures; returns what was written."""
     found = errors.queue(table)
     queues.write(found.head(first).assign(decision=""), OUTPUT / "queue.csv")
-    save(sheet(found.head(min(first, 4 * COLUMNS)), prepared), OUTPUT / "queue.png")
+    drawn = min(first, len(found), 4 * COLUMNS)
+    save(sheet(found.head(drawn), prepared), OUTPUT / "queue.png")
     likely = int(found["likely_error"].sum())
-    return f"{OUTPUT}/queue.csv: {min(first, len(found))} of {len(found)} labels, {likely} likely errors; queue.png: the first"
+    return f"{OUTPUT}/queue.csv: {min(first, len(found))} of {len(found)} labels, {likely} likely errors; the first {drawn} in queue.png"
 
 
 def sheet(rows: pd.DataFrame, prepared: Prepared) -> overlay_sheets.Figure:

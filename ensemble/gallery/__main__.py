@@ -37,6 +37,7 @@ from ensemble.gallery import (
 from ensemble.gallery import phantoms_head as heads
 from ensemble.inference.bundle import Bundle
 from ensemble.rules.expected_value import ExpectedValue
+from experiments.settings.decision import EvaluationSettings
 from experiments.settings.training import ClassificationSettings, SegmentationSettings
 from imaging.io import command
 from imaging.io.config import load_section
@@ -170,7 +171,8 @@ def reliability() -> Figure:
     """Reliability diagram of the hold-out: the raw probability before and after calibration, and stacked with the masks."""
     table = pd.read_csv(REPORT / "per_image.csv")
     steps = calibration_steps(*(table[name].to_numpy() for name in ("raw", "calibrated", "prob")))
-    return figures.reliability(table["label"].to_numpy(bool), steps, 10)
+    bins = load_section("evaluation", EvaluationSettings).bins
+    return figures.reliability(table["label"].to_numpy(bool), steps, bins)
 
 
 def holdout() -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
