@@ -89,7 +89,8 @@ def write_queue(table: pd.DataFrame, first: int, prepared: Prepared) -> str:
     drawn = min(first, len(found), 4 * COLUMNS)
     save(sheet(found.head(drawn), prepared), OUTPUT / "queue.png")
     likely = int(found["likely_error"].sum())
-    return f"{OUTPUT}/queue.csv: {min(first, len(found))} of {len(found)} labels, {likely} likely errors; the first {drawn} in queue.png"
+    written = f"{OUTPUT}/queue.csv: {min(first, len(found))} of {len(found)} labels"
+    return f"{written}, {likely} likely errors; the first {drawn} in queue.png"
 
 
 def sheet(rows: pd.DataFrame, prepared: Prepared) -> overlay_sheets.Figure:
