@@ -108,7 +108,7 @@ def test_the_card_says_what_the_run_says(run: Path) -> None:
         "Not for diagnosis", "Intended use", "Out of scope", "drawings, not patients", "12 images", "7 patients",
         "3 images of 2 patients that were held out, 1 with a pneumothorax", "0.930 (0.900 to 0.970)", "opened 3 times",
         "| sex | F | 0.913 |",
-        "The split leaks", "python -m ensemble.predict", "| segmentation | u | plain | 64 | 1 |",
+        "The split leaks", "python -m ensemble.predict", "| segmentation | u | plain | 64 | plain | 1 |",
     ):  # fmt: skip
         assert words in body, words
     assert "](" not in body.replace("](LICENSE)", "")  # no link to what a bundle does not hold
