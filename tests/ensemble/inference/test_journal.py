@@ -20,6 +20,7 @@ from ensemble.inference.inputs import by_id, find
 from ensemble.inference.journal import partial_output, state_of
 from ensemble.inference.results_writer import Results
 from ensemble.inference.triage import from_spreadsheets
+from tests import signals
 from tests.ensemble.conftest import predict_command
 
 KEY = {"bundle": "a"}
@@ -120,19 +121,13 @@ def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
         pass
 
 
-def heed_signals() -> None:
-    """Undo what a shell in the background or nohup makes a program inherit: that it ignores them."""
-    for number in (signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-
-
 def begun(folder: Path, out: Path, bundle: Path, rows: int) -> subprocess.Popen[bytes]:
     """The command, once it has finished some more studies."""
     process = subprocess.Popen(
         predict_command(folder, out, bundle, "--dicom", "none"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=heed_signals,
+        preexec_fn=signals.heed,
     )
     lines = out.with_name(f".{out.name}.part") / ".rows.jsonl"
     before = lines.read_bytes().count(b"\n") if lines.exists() else 0

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from imaging.io import command
-from tests import import_graph
+from tests import import_graph, signals
 
 WORKER = Path("imaging/decoding/worker.py")  # a child process, started by the program itself
 
@@ -123,7 +123,7 @@ def test_a_signal_lets_finally_blocks_run(tmp_path: Path, number: signal.Signals
     body = "import time\ntry:\n    print('ready', flush=True)\n    time.sleep(60)\nfinally:\n    print('cleaned', flush=True)"
     with subprocess.Popen(
         [sys.executable, write(tmp_path, body)],
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()},
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()}, preexec_fn=signals.heed,
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
