@@ -23,11 +23,11 @@ def pipeline() -> Figure:
         (6.4, high),
         (1.7, 1.2),
         "classification",
-        "probability:\ntimm network × fold\ntuned by Optuna",
+        "optional; probability:\ntimm network × fold,\ntuned by Optuna",
         NEGATIVE,
     )
     box(axes, (6.4, low), (1.7, 1.2), "segmentation", "mask:\nU-Net × fold,\ntuned by Optuna", POSITIVE)
-    box(axes, (8.35, middle), (1.3, 1.2), "decision", "calibrate, weight,\np > 1/(1 + D),\nnested", RULE)
+    box(axes, (8.35, middle), (1.3, 1.2), "decision", "calibrate, weight,\nfit a rule,\nnested", RULE)
     box(axes, (10.15, high), (1.4, 1.0), "evaluate", "scores with\n95 % intervals")
     box(axes, (10.15, low), (1.4, 1.0), "export", "one bundle with\nchecksums")
     for start, end in (((1.55, middle), (1.9, middle)), ((3.3, middle), (3.65, middle))):
