@@ -19,8 +19,8 @@ SETTINGS = PhantomSettings(train=40, test=1, prevalence=0.5, difficulty=0.0, lea
 CHOSEN = {
     10: "Left apical",
     7: "Right apical, pacemaker",
-    5: "Right lateral, portable",
-    14: "Right basal, seldom found",
+    5: "Right apical, portable",
+    14: "Right apical, wide",
     1: "Pacemaker, no pneumothorax",
     18: "Tilted, no pneumothorax",
 }

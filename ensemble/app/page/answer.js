@@ -135,7 +135,6 @@ function write() {
   $("answer").classList.toggle("found", positive());
   $("verdict").textContent = verdict();
   $("reason").textContent = fault || reason();
-  $("why-title").textContent = finding.area_px ? "Why this mask?" : "Why no mask?";
   $("rule").textContent = rule();
   $("side").textContent = finding.side ? sentence(where(finding.side)) + (study.oriented ? "" : "\nassuming a standard view") : "–";
   $("area").textContent = areas();
