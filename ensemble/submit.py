@@ -101,7 +101,10 @@ def _predictor(refitted: bool) -> Predictor:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m ensemble.submit", description="Write a submission.")
+    parser = argparse.ArgumentParser(
+        prog="python -m ensemble.submit",
+        description="Write a submission, with the networks of the finished run in this folder (models/), not those of a bundle.",
+    )
     parser.add_argument(
         "--images",
         type=command.place,
