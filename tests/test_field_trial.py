@@ -195,10 +195,23 @@ def test_scores_of_a_finished_run_by_the_share_that_is_pooled(finished: Path) ->
     )  # rounded: within half a level, where no level ends
 
 
-def test_scores_of_the_ordinary_loop_are_the_runs_own(finished: Path) -> None:
+def test_the_ordinary_loop_with_equalised_contrast_is_another_network(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_more(finished, monkeypatch, "--trials T2 --methods ordinary-equalised --images 16")
+    results = finished / "results"
+    one, other = (
+        load_file(results / f"T2-{name}-0/network0.safetensors")
+        for name in ("ordinary", "ordinary-equalised")
+    )
+    assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("name", ["T3-ordinary-0", "T2-ordinary-equalised-0"])
+def test_scores_of_the_ordinary_loop_are_the_runs_own(name: str, finished: Path) -> None:
     folders = (finished.parent / "train", finished.parent / "real")
-    _, scores = pooled_share.scored(finished, "T3-ordinary-0", *folders)
-    table = pd.read_csv(finished / "results" / "T3-ordinary-0" / "studies.csv")
+    _, scores = pooled_share.scored(finished, name, *folders)
+    table = pd.read_csv(finished / "results" / name / "studies.csv")
     used = scores[:, pooled_share.SHARES.index(pooled.SHARE)]
     assert np.sort(1 / (1 + np.exp(-used))) == pytest.approx(np.sort(table["raw"]), abs=1e-5)
 
@@ -241,8 +254,8 @@ def test_a_run_with_other_settings_is_not_taken(
 def test_a_run_that_was_begun_with_other_settings_is_not_gone_on_with(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = "--trials T2 --methods ours --name begun --images 16 --set segmentation.image_size=64"
-    folder = finished / "results" / "T2-begun-0"
+    words = "--trials T1 --methods ours --name begun --images 16 --set segmentation.image_size=64"
+    folder = finished / "results" / "T1-begun-0"
     folder.mkdir()
     (folder / "protocol.json").write_bytes(
         (finished / "results" / "T2-ours-0" / "protocol.json").read_bytes()
@@ -251,6 +264,10 @@ def test_a_run_that_was_begun_with_other_settings_is_not_gone_on_with(
         ValueError, match=r"segmentation\.batch_size 16, and now it is 4; give another --name"
     ):
         run_more(finished, monkeypatch, f"{words} segmentation.batch_size=4")
+    other = f"{words} segmentation.batch_size=4".replace("--methods", "--methods ordinary-equalised")
+    with pytest.raises(ValueError, match="give another --name"):
+        run_more(finished, monkeypatch, other)
+    assert not (finished / "results" / "T1-ordinary-equalised-0").exists()  # refused before any training
     (folder / "protocol.json").unlink()
     (folder / "segmentation0.json").write_text("{}")
     with pytest.raises(ValueError, match=r"a run without protocol\.json, made by an older version"):

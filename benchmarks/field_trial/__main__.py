@@ -40,9 +40,13 @@ def main() -> None:
     given = arguments()
     torch.set_num_threads(given.threads)
     seeds = range(given.first_seed, given.first_seed + given.seeds)
-    for trial, method, seed in product(given.trials, given.methods, seeds):
-        if not (_folder(given, trial, method, seed) / "facts.json").exists():
-            _cohort(given, trial, method, seed)  # faults of the data are found before hours of training
+    for trial, method, seed in product(
+        given.trials, given.methods, seeds
+    ):  # faults, before hours of training
+        folder = _folder(given, trial, method, seed)
+        protocol.check(folder, _protocol(given, trial, method, seed))
+        if not (folder / "facts.json").exists():
+            _cohort(given, trial, method, seed)
     for seed in seeds:
         for trial in given.trials:
             for method in given.methods:
@@ -58,8 +62,8 @@ def run(given: argparse.Namespace, trial: str, method: str, seed: int) -> None:
     """One method in one trial with one seed, unless its result is there."""
     name, folder = run_name(given, method), _folder(given, trial, method, seed)
     weights, planned = _weights(given, trial), _planned(given, trial, method)
-    start = start_folder(given, trial, method, seed) if trial in STARTS else None
-    wanted = protocol.of(given, trial, start, weights, planned)
+    start = _start(given, trial, method, seed)
+    wanted = _protocol(given, trial, method, seed)
     protocol.check(folder, wanted)
     if (folder / "facts.json").exists():
         return
@@ -111,6 +115,16 @@ def _planned(given: argparse.Namespace, trial: str, method: str) -> Plan | None:
     if method in PEERS:
         return None
     return plan(method, _weights(given, trial), given.size, tuple(given.set), trial)
+
+
+def _start(given: argparse.Namespace, trial: str, method: str, seed: int) -> Path | None:
+    """The folder of the run whose networks a trial goes on from; None where it goes on from none."""
+    return start_folder(given, trial, method, seed) if trial in STARTS else None
+
+
+def _protocol(given: argparse.Namespace, trial: str, method: str, seed: int) -> dict[str, Any]:
+    start = _start(given, trial, method, seed)
+    return protocol.of(given, trial, start, _weights(given, trial), _planned(given, trial, method))
 
 
 def _cohort(given: argparse.Namespace, trial: str, method: str, seed: int) -> Cohort:
